@@ -1,0 +1,44 @@
+"""What the worker needs of anything that can generate text.
+
+A backend runs in the engine process, one request at a time, on the worker's main thread. It
+emits events while it works and looks at `cancelled` between small pieces of work. It
+raises `ChatAppError`s; the worker turns them into `Failed`.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from chatapp.engine.protocol import Event, Finished, Generate, LoadOptions, ModelDescription
+
+Emit = Callable[[Event], None]
+
+
+class Cancellation(threading.Event):
+    """Set when a request is cancelled; also calls `on_set` in the thread that sets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_set: Callable[[], None] | None = None
+
+    def set(self) -> None:
+        """Cancel."""
+        super().set()
+        if on_set := self.on_set:
+            on_set()
+
+
+class Backend(Protocol):
+    """Loads one model at a time and generates with it."""
+
+    name: str
+    version: str
+
+    def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
+        """Replace the loaded model. `report` takes the fraction done, 0 to 1."""
+
+    def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
+        """Emit `PrefillProgress` and `Delta`s, return how it ended."""
+
+    def unload(self) -> None:
+        """Free the model; without one, do nothing."""

@@ -1,0 +1,59 @@
+"""The llama.cpp backend: one model at a time, requests one after the other."""
+
+import time
+from collections.abc import Callable
+
+import llama_cpp
+
+from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.llama import native
+from chatapp.engine.llama.cache import TokenCache
+from chatapp.engine.llama.generation import Generation
+from chatapp.engine.llama.model import LoadedModel
+from chatapp.engine.llama.prompt import build_completion, build_prompt
+from chatapp.engine.protocol import Finished, Generate, LoadOptions, ModelDescription
+from chatapp.errors import EngineError
+
+
+class LlamaBackend:
+    """Holds the loaded model and the cache of its last conversation."""
+
+    name = "llama"
+    version: str = llama_cpp.__version__
+
+    def __init__(self) -> None:
+        native.start()
+        if not native.struct_is_sane():
+            raise EngineError(
+                f"The bindings of llama-cpp-python {self.version} do not fit its library.",
+                "Install it again: pip install --force-reinstall llama-cpp-python",
+            )
+        self._model: LoadedModel | None = None
+        self._cache: TokenCache | None = None
+
+    def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
+        """Load a model file, freeing the last one first."""
+        self.unload()
+        self._model = LoadedModel(options, report)
+        self._cache = TokenCache(self._model)
+        return self._model.description
+
+    def unload(self) -> None:
+        """Free the model."""
+        if self._cache:
+            self._cache.close()
+        if self._model:
+            self._model.close()
+        self._model = self._cache = None
+
+    def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
+        """Answer the messages, or go on from the prompt."""
+        started = time.perf_counter()
+        if self._model is None or self._cache is None:
+            raise EngineError("No model is loaded.")
+        vocab = self._model.vocab
+        if request.prompt is not None:
+            prompt = build_completion(vocab, request.prompt)
+        else:
+            prompt = build_prompt(vocab, self._model.template, request.messages)
+        return Generation(self._model, self._cache, request, prompt, emit, started).run(cancelled)

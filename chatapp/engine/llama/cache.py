@@ -1,0 +1,147 @@
+"""What the context's memory holds, and the decoding of tokens into it.
+
+Sequence 0 is the conversation; others exist only while alternatives are decoded. The token list
+kept here is the truth about sequence 0: it is cut before the C side is, so a failure in between
+costs a recomputation, never a wrong prefix.
+
+A decode is interrupted through llama.cpp's abort callback. It is libc's `strlen` on a two-byte
+flag: "" is 0 (go on), one character is 1 (abort). So llama.cpp's threads read the flag without
+taking Python's lock between the operations of a graph. It works on the CPU only; on a GPU a chunk
+of the prompt takes milliseconds.
+"""
+
+import contextlib
+import ctypes
+import time
+from collections.abc import Callable, Iterator
+
+import llama_cpp.llama_cpp as lib
+
+from chatapp.engine.backend import Cancellation
+from chatapp.engine.llama.model import LoadedModel
+from chatapp.errors import EngineError
+
+_ABORTED = 2
+_CHUNK_S = 0.25
+_MIN_CHUNK = 32
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """The request was cancelled while tokens were decoded."""
+
+
+class TokenCache:
+    """Sequence 0 of a model's context, and batches into it."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self.tokens: list[int] = []
+        """Tokens of sequence 0 whose keys and values are in memory."""
+        self._size = max(model.n_batch, model.n_parallel)
+        self._batch = lib.llama_batch_init(self._size, 0, 1)
+        self._flag = ctypes.create_string_buffer(2)
+        strlen = ctypes.CDLL(None).strlen
+        self._abort = ctypes.cast(strlen, lib.ggml_abort_callback)
+        lib.llama_set_abort_callback(
+            model.context, self._abort, ctypes.cast(self._flag, ctypes.c_void_p)
+        )
+
+    @contextlib.contextmanager
+    def abortable(self, cancelled: Cancellation) -> Iterator[None]:
+        """Within this, setting `cancelled` aborts a decode that is running."""
+
+        def abort() -> None:
+            self._flag[0] = b"x"
+
+        cancelled.on_set = abort
+        if cancelled.is_set():
+            abort()
+        try:
+            yield
+        finally:
+            cancelled.on_set = None
+            self._flag[0] = b"\0"
+
+    def close(self) -> None:
+        """Free the batch."""
+        lib.llama_batch_free(self._batch)
+
+    def keep_prefix(self, prompt: list[int]) -> int:
+        """Drop what differs from `prompt`; at least its last token stays to be decoded, for its
+        logits. Returns how many tokens are reused."""
+        same = 0
+        for ours, theirs in zip(self.tokens, prompt[:-1], strict=False):
+            if ours != theirs:
+                break
+            same += 1
+        self.cut(same)
+        return len(self.tokens)
+
+    def cut(self, n: int) -> None:
+        """Keep the first `n` tokens. Memory that cannot be cut (recurrent models) is cleared."""
+        self.tokens = self.tokens[:n]
+        memory = self._model.memory
+        for sequence in range(1, self._model.n_parallel):
+            lib.llama_memory_seq_rm(memory, sequence, -1, -1)
+        if not lib.llama_memory_seq_rm(memory, 0, n, -1):
+            self.tokens = []
+            lib.llama_memory_clear(memory, False)
+
+    def prefill(self, prompt: list[int], progress: Callable[[int], None]) -> None:
+        """Decode the rest of `prompt` in chunks of about a quarter second each.
+
+        Afterwards row -1 holds the logits of the last token. Raises `Cancelled`.
+        """
+        chunk = min(128, self._size)
+        while (start := len(self.tokens)) < len(prompt):
+            piece = prompt[start : start + chunk]
+            for row, token in enumerate(piece):
+                last = start + row == len(prompt) - 1
+                self._put(row, token, start + row, 0, wants_logits=last)
+            began = time.perf_counter()
+            self._decode(len(piece), start)
+            self.tokens += piece
+            progress(len(self.tokens))
+            rate = len(piece) / max(time.perf_counter() - began, 1e-6)
+            chunk = max(_MIN_CHUNK, min(self._size, int(rate * _CHUNK_S)))
+
+    def fork(self, n: int) -> None:
+        """Give sequences 1 to n-1 the content of sequence 0 (cells are shared, not copied)."""
+        for sequence in range(1, n):
+            lib.llama_memory_seq_cp(self._model.memory, 0, sequence, -1, -1)
+
+    def step(self, tokens: dict[int, int], positions: dict[int, int]) -> None:
+        """Decode one more token of each sequence (sequence: token, sequence: position); logits
+        rows follow the order of `tokens`."""
+        for row, (sequence, token) in enumerate(tokens.items()):
+            self._put(row, token, positions[sequence], sequence, wants_logits=True)
+        self._decode(len(tokens), len(self.tokens))
+        if 0 in tokens:
+            self.tokens.append(tokens[0])
+
+    def _put(
+        self, row: int, token: int, position: int, sequence: int, *, wants_logits: bool
+    ) -> None:
+        batch = self._batch
+        batch.token[row] = token
+        batch.pos[row] = position
+        batch.n_seq_id[row] = 1
+        batch.seq_id[row][0] = sequence
+        batch.logits[row] = wants_logits
+
+    def _decode(self, n: int, start: int) -> None:
+        if self._flag[0] != b"\0":
+            raise Cancelled
+        self._batch.n_tokens = n
+        code = lib.llama_decode(self._model.context, self._batch)
+        if code == 0:
+            return
+        self.cut(start)
+        if code == _ABORTED:
+            raise Cancelled
+        if code == 1:
+            raise EngineError(
+                "The context has no room for these tokens.",
+                "Ask for fewer alternatives, or a longer context with --n-ctx.",
+            )
+        raise EngineError(f"llama.cpp failed to decode (code {code}).", "Send it again.")

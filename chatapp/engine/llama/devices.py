@@ -1,0 +1,153 @@
+"""What this machine offers llama.cpp: devices with their memory, cores, main memory.
+
+Devices come from ggml's own backend registry through ctypes, because llama-cpp-python binds no
+call for free memory. Bytes everywhere.
+"""
+
+import ctypes
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import llama_cpp.llama_cpp as lib
+from llama_cpp._ggml import libggml
+
+from chatapp.engine.llama import native
+
+_TYPES = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # enum ggml_backend_dev_type
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One ggml backend device."""
+
+    name: str
+    description: str
+    type: str
+    free_bytes: int
+    total_bytes: int
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether layers can be offloaded to it."""
+        return self.type in ("gpu", "integrated gpu")
+
+
+def list_devices() -> list[Device]:
+    """Every device ggml knows, the CPU included."""
+    ggml = libggml
+    ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    for name, result in (("name", ctypes.c_char_p), ("description", ctypes.c_char_p)):
+        function = getattr(ggml, f"ggml_backend_dev_{name}")
+        function.argtypes, function.restype = [ctypes.c_void_p], result
+    ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+    ggml.ggml_backend_dev_type.restype = ctypes.c_int
+    size_p = ctypes.POINTER(ctypes.c_size_t)
+    ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size_p, size_p]
+    ggml.ggml_backend_dev_memory.restype = None
+    return [
+        _read_device(ggml, ggml.ggml_backend_dev_get(i))
+        for i in range(ggml.ggml_backend_dev_count())
+    ]
+
+
+def _read_device(ggml: ctypes.CDLL, handle: int) -> Device:
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    ggml.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
+    return Device(
+        name=ggml.ggml_backend_dev_name(handle).decode("utf-8", "replace"),
+        description=ggml.ggml_backend_dev_description(handle).decode("utf-8", "replace"),
+        type=_TYPES.get(ggml.ggml_backend_dev_type(handle), "other"),
+        free_bytes=free.value,
+        total_bytes=total.value,
+    )
+
+
+def count_threads() -> int:
+    """Physical cores among those this process may run on; performance cores on a Mac.
+
+    llama.cpp's threads meet at a barrier for every tensor: two on one core only wait for each
+    other, and none should be left out.
+    """
+    if platform.system() == "Darwin":
+        answer = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "hw.perflevel0.physicalcpu"],
+            capture_output=True,
+            check=False,
+        ).stdout.strip()
+        return int(answer) if answer.isdigit() else (os.cpu_count() or 1)
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text().strip())
+        except OSError:  # no sysfs: count every logical processor
+            cores.add(str(cpu))
+    return max(1, len(cores))
+
+
+def memory_bytes() -> tuple[int, int]:
+    """(available, total) main memory, 0 where the system does not say."""
+    try:
+        rows = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return (
+            int(rows["MemAvailable"].split()[0]) * 1024,
+            int(rows["MemTotal"].split()[0]) * 1024,
+        )
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return 0, 0
+    return total, total
+
+
+def gpu_note() -> str:
+    """Why no GPU can be used, and how to mend it; empty when one can."""
+    if any(device.is_gpu for device in list_devices()):
+        return ""
+    if lib.llama_supports_gpu_offload():
+        return "llama.cpp was built for GPUs but finds none; check the driver."
+    if Path("/proc/driver/nvidia/version").exists():
+        return _rebuild("an NVIDIA GPU", "CUDA")
+    if Path("/dev/kfd").exists():
+        return _rebuild("an AMD GPU", "HIP")
+    return "llama.cpp was built without GPU support, and no GPU was found."
+
+
+def _rebuild(what: str, flag: str) -> str:
+    return (
+        f"There is {what}, but llama.cpp was built for the CPU. Mend it with: "
+        f'CMAKE_ARGS="-DGGML_{flag}=on" pip install --force-reinstall --no-cache-dir '
+        f"llama-cpp-python=={llama_cpp.__version__}"
+    )
+
+
+def describe() -> dict[str, Any]:
+    """Everything `chatapp doctor` wants to know of llama.cpp, as plain JSON values."""
+    native.start()
+    available, total = memory_bytes()
+    return {
+        "llama_cpp_python": llama_cpp.__version__,
+        "llama_cpp": _version(),
+        "struct_is_sane": native.struct_is_sane(),
+        "system_info": lib.llama_print_system_info().decode("utf-8", "replace").strip(),
+        "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+        "gpu_note": gpu_note(),
+        "devices": [asdict(device) for device in list_devices()],
+        "threads": count_threads(),
+        "memory_available_bytes": available,
+        "memory_total_bytes": total,
+    }
+
+
+def _version() -> str:
+    answer = lib.llama_version()
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)

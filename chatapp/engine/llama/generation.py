@@ -1,0 +1,261 @@
+"""One request on a loaded model: prefill, then sample and decode until every alternative ends.
+
+Events go out as text becomes certain. On a fast model several tokens share one `Delta` (at most
+one write each 12 ms), because a client that wakes for every token takes a core from decode.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from chatapp.engine.assemble import Assembler
+from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.llama.cache import Cancelled, TokenCache
+from chatapp.engine.llama.model import LoadedModel
+from chatapp.engine.llama.prompt import Prompt
+from chatapp.engine.llama.samplers import Sampler
+from chatapp.engine.protocol import (
+    Channel,
+    Choice,
+    Delta,
+    Finished,
+    FinishReason,
+    Generate,
+    PrefillProgress,
+    Timings,
+    Usage,
+)
+from chatapp.errors import ContextOverflowError, UsageError
+
+_FLUSH_S = 0.012
+
+
+@dataclass(slots=True)
+class _Alternative:
+    """One of the answers being written."""
+
+    index: int
+    seed: int
+    sampler: Sampler
+    assembler: Assembler
+    tokens: list[int]
+    next_token: int = -1
+    n_new: int = 0
+    finish_reason: FinishReason | None = None
+    unsent_text: list[tuple[Channel, str]] = field(default_factory=list)
+    unsent_tokens: list[int] = field(default_factory=list)
+    flushed_at: float = 0.0
+
+
+class Generation:
+    """Runs one `Generate` request. Use once."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        cache: TokenCache,
+        request: Generate,
+        prompt: Prompt,
+        emit: Emit,
+        started: float,
+    ) -> None:
+        self._model = model
+        self._cache = cache
+        self._request = request
+        self._prompt = prompt
+        self._emit = emit
+        self._started = started
+        self._prefix = self._find_prefix()
+        self._tokens = prompt.tokens + self._prefix
+        self._reused = 0
+        self._first_token_at = 0.0
+        self._prefill_s = 0.0
+
+    def run(self, cancelled: Cancellation) -> Finished:
+        """Generate; whatever was said before a cancellation is kept."""
+        self._check_fit()
+        alternatives = self._make_alternatives()
+        with self._cache.abortable(cancelled):
+            try:
+                self._prefill()
+                self._decode(alternatives, cancelled)
+            except Cancelled:
+                for alternative in alternatives:
+                    alternative.finish_reason = alternative.finish_reason or "cancelled"
+            finally:
+                for alternative in alternatives:
+                    alternative.sampler.close()
+        return self._finish(alternatives)
+
+    def _find_prefix(self) -> list[int]:
+        request, vocab = self._request, self._model.vocab
+        if request.prefix_tokens:
+            vocab.check(request.prefix_tokens)
+            return request.prefix_tokens
+        return vocab.tokenize(request.prefix_text, special=False) if request.prefix_text else []
+
+    def _check_fit(self) -> None:
+        if not self._tokens:
+            raise UsageError("There is nothing to answer: the prompt is empty.")
+        n, room = len(self._tokens), self._model.n_ctx
+        if n >= room:
+            hint = "Start a new chat, shorten the message, or choose a longer context with --n-ctx."
+            if room >= self._model.n_ctx_train:
+                hint = (
+                    "Start a new chat, shorten the message, or choose a model with a longer "
+                    f"context: this one was trained for {self._model.n_ctx_train}."
+                )
+            raise ContextOverflowError(
+                f"The prompt is {n} tokens and the context holds {room}. Nothing was cut off.", hint
+            )
+
+    def _make_alternatives(self) -> list[_Alternative]:
+        request, params = self._request, self._request.params
+        if not 1 <= request.n <= self._model.n_parallel:
+            raise UsageError(
+                f"n is {request.n}, it must lie between 1 and {self._model.n_parallel}."
+            )
+        seed = params.seed if params.seed >= 0 else time.time_ns() % 0x7FFFFFFF
+        made = []
+        for index in range(request.n):
+            sampler = Sampler(self._model.vocab, params, seed + index, self._model.n_ctx)
+            sampler.accept_prompt(self._prompt.tokens)
+            sampler.accept_answer(self._prefix)
+            assembler = Assembler(
+                stop=params.stop,
+                splits_reasoning=request.prompt is None,
+                starts_reasoning=self._prompt.opens_reasoning,
+            )
+            for token in self._prefix:
+                assembler.feed(self._model.vocab.piece(token))
+            alternative = _Alternative(index, seed + index, sampler, assembler, [*self._prefix])
+            known = len(request.prefix_text)
+            if assembler.text[:known] == request.prefix_text and assembler.text[known:]:
+                alternative.unsent_text.append(("answer", assembler.text[known:]))
+            made.append(alternative)
+        return made
+
+    def _prefill(self) -> None:
+        self._reused = self._cache.keep_prefix(self._tokens)
+        began = time.perf_counter()
+        self._report_prefill(self._reused)
+        self._cache.prefill(self._tokens, self._report_prefill)
+        self._prefill_s = time.perf_counter() - began
+
+    def _report_prefill(self, done: int) -> None:
+        self._emit(
+            PrefillProgress(
+                request_id=self._request.request_id,
+                done=done,
+                total=len(self._tokens),
+                reused=self._reused,
+                elapsed_s=time.perf_counter() - self._started,
+            )
+        )
+
+    def _decode(self, alternatives: list[_Alternative], cancelled: Cancellation) -> None:
+        """Sample every open alternative, then decode them together, until none is open."""
+        rows = {alternative.index: -1 for alternative in alternatives}
+        self._cache.fork(len(alternatives))
+        used = len(self._tokens)
+        limit = self._request.params.max_tokens
+        open_ones = [a for a in alternatives if limit != 0]
+        for alternative in alternatives:
+            alternative.finish_reason = None if open_ones else "length"
+        while open_ones:
+            for alternative in open_ones:
+                self._sample(alternative, rows[alternative.index])
+            still_open = [a for a in open_ones if a.finish_reason is None]
+            if cancelled.is_set():
+                raise Cancelled
+            for alternative in still_open:
+                full = used + len(still_open) > self._model.n_ctx
+                if full or 0 <= limit <= alternative.n_new:
+                    alternative.finish_reason = "length"
+            open_ones = [a for a in still_open if a.finish_reason is None]
+            if open_ones:
+                self._cache.step(
+                    {a.index: a.next_token for a in open_ones},
+                    {a.index: len(self._prompt.tokens) + len(a.tokens) - 1 for a in open_ones},
+                )
+                used += len(open_ones)
+                rows = {a.index: row for row, a in enumerate(open_ones)}
+
+    def _sample(self, alternative: _Alternative, row: int) -> None:
+        token = alternative.sampler.sample(self._model.context, row)
+        now = time.perf_counter()
+        self._first_token_at = self._first_token_at or now
+        alternative.n_new += 1
+        if self._model.vocab.is_end(token):
+            alternative.finish_reason = "stop"
+            return
+        alternative.next_token = token
+        alternative.tokens.append(token)
+        alternative.unsent_tokens.append(token)
+        alternative.unsent_text += alternative.assembler.feed(self._model.vocab.piece(token))
+        if alternative.assembler.stopped:
+            alternative.finish_reason = "stop"
+        if now - alternative.flushed_at >= _FLUSH_S:
+            alternative.flushed_at = now
+            self._flush(alternative)
+
+    def _flush(self, alternative: _Alternative) -> None:
+        """Send what is unsent: a `Delta` for each change of channel, tokens with the first."""
+        runs: list[tuple[Channel, str]] = []
+        for channel, text in alternative.unsent_text:
+            if runs and runs[-1][0] == channel:
+                runs[-1] = (channel, runs[-1][1] + text)
+            else:
+                runs.append((channel, text))
+        if not runs and alternative.unsent_tokens:
+            runs.append(("answer", ""))
+        tokens = alternative.unsent_tokens
+        alternative.unsent_text, alternative.unsent_tokens = [], []
+        for channel, text in runs:
+            self._emit(
+                Delta(
+                    request_id=self._request.request_id,
+                    text=text,
+                    tokens=tokens,
+                    index=alternative.index,
+                    channel=channel,
+                )
+            )
+            tokens = []
+
+    def _finish(self, alternatives: list[_Alternative]) -> Finished:
+        ended = time.perf_counter()
+        choices = []
+        for alternative in alternatives:
+            alternative.unsent_text += alternative.assembler.finish()
+            self._flush(alternative)
+            choices.append(
+                Choice(
+                    index=alternative.index,
+                    text=alternative.assembler.text,
+                    tokens=alternative.tokens,
+                    reasoning=alternative.assembler.reasoning,
+                    finish_reason=alternative.finish_reason or "stop",
+                    seed=alternative.seed,
+                )
+            )
+        n_new = sum(alternative.n_new for alternative in alternatives)
+        n_read = len(self._tokens) - self._reused
+        first = self._first_token_at or ended
+        steps = n_new - len(alternatives)  # the first token of each came from prefill
+        return Finished(
+            request_id=self._request.request_id,
+            choices=choices,
+            usage=Usage(
+                prompt_tokens=len(self._tokens),
+                reused_tokens=self._reused,
+                completion_tokens=n_new,
+            ),
+            timings=Timings(
+                load_s=self._model.description.load_s,
+                time_to_first_token_s=first - self._started,
+                prefill_tokens_per_second=n_read / self._prefill_s if self._prefill_s else 0.0,
+                decode_tokens_per_second=steps / (ended - first) if steps > 0 else 0.0,
+                total_s=ended - self._started,
+            ),
+            n_past=len(self._cache.tokens),
+        )

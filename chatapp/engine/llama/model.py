@@ -1,0 +1,258 @@
+"""One loaded model with its context: what llama.cpp holds in memory for us.
+
+Loading refuses early what llama.cpp would answer with an abort or minutes of swapping: a context
+longer than a learned position table, a model larger than memory. Every refusal carries numbers or
+llama.cpp's own reason.
+"""
+
+import ctypes
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as lib
+
+from chatapp.engine.llama import devices, native
+from chatapp.engine.llama.template import ChatTemplate
+from chatapp.engine.llama.vocab import Vocab
+from chatapp.engine.protocol import LoadOptions, ModelDescription
+from chatapp.errors import ModelError, TemplateError
+
+DEFAULT_N_CTX = 8192
+_LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
+_KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 scale
+_KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
+_FLASH_OFF, _FLASH_AUTO = 0, -1  # enum llama_flash_attn_type
+_GPU_MARGIN = 0.9
+_SAMPLE_BYTES = 1 << 20
+
+
+class LoadedModel:
+    """A model and its context. `close` gives all memory back."""
+
+    def __init__(self, options: LoadOptions, report: Callable[[float], None]) -> None:
+        started = time.perf_counter()
+        path = Path(options.path)
+        size = _check_file(path)
+        self.notices: list[str] = []
+        self.gpu_layers = 0
+        self.model = self._load_weights(path, size, options, report)
+        try:
+            self.vocab = Vocab(self.model)
+            self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.model)
+            self.n_ctx = self._choose_n_ctx(options)
+            self._check_memory(path, options)
+            self.n_batch = max(32, min(options.n_batch, self.n_ctx))
+            self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
+            self.context = self._make_context(path, options)
+            self.memory = lib.llama_get_memory(self.context)
+        except BaseException:
+            lib.llama_model_free(self.model)
+            raise
+        self.template = self._find_template()
+        self.description = self._describe(path, size, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """Free the context and the weights."""
+        lib.llama_free(self.context)
+        lib.llama_model_free(self.model)
+
+    def meta(self, key: str) -> str:
+        """A metadata value as text, empty when absent."""
+        buffer = ctypes.create_string_buffer(4096)
+        n = lib.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
+
+    def _load_weights(
+        self, path: Path, size: int, options: LoadOptions, report: Callable[[float], None]
+    ) -> int:
+        for layers in _gpu_attempts(size, options.gpu_layers):
+            params = lib.llama_model_default_params()
+            params.n_gpu_layers = layers
+            callback = _progress_callback(report)
+            params.progress_callback = callback
+            native.forget_problems()
+            model = lib.llama_model_load_from_file(str(path).encode(), params)
+            if model:
+                n_layers = lib.llama_model_n_layer(model) + 1
+                self.gpu_layers = n_layers if layers < 0 else min(layers, n_layers)
+                handle: int = model
+                return handle
+        reason = native.first_problem("llama.cpp gave no reason")
+        raise ModelError(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
+
+    def _choose_n_ctx(self, options: LoadOptions) -> int:
+        trained = self.n_ctx_train or DEFAULT_N_CTX
+        wanted = options.n_ctx or min(trained, DEFAULT_N_CTX)
+        if wanted <= trained:
+            return wanted
+        if self.meta("general.architecture") in _LEARNED_POSITIONS:
+            self.notices.append(
+                f"The context is {trained} tokens, not {wanted}: this model has learned "
+                f"positions for {trained} and none beyond."
+            )
+            return trained
+        self.notices.append(
+            f"The context of {wanted} tokens is longer than the {trained} this model was trained "
+            "for; answers may get worse beyond that."
+        )
+        return wanted
+
+    def _check_memory(self, path: Path, options: LoadOptions) -> None:
+        _available, total = devices.memory_bytes()
+        on_gpu = self.gpu_layers / (lib.llama_model_n_layer(self.model) + 1)
+        weights = lib.llama_model_size(self.model) * (1 - on_gpu)
+        cache = self.n_ctx * self._kv_bytes_per_token(options) * (1 - on_gpu)
+        if total and weights + cache > total:
+            raise ModelError(
+                f"{path.name} needs {_gib(weights)} for its weights and {_gib(cache)} for a "
+                f"context of {self.n_ctx} tokens; this machine has {_gib(total)} of memory.",
+                "Choose a smaller model or quantisation, or a shorter context with --n-ctx.",
+            )
+
+    def _kv_bytes_per_token(self, options: LoadOptions) -> float:
+        n_head = max(1, lib.llama_model_n_head(self.model))
+        n_head_kv = max(1, lib.llama_model_n_head_kv(self.model))
+        width = lib.llama_model_n_embd(self.model) / n_head * n_head_kv
+        return float(2 * lib.llama_model_n_layer(self.model) * width * _KV_BYTES[options.kv_type])
+
+    def _make_context(self, path: Path, options: LoadOptions) -> int:
+        params = lib.llama_context_default_params()
+        params.n_ctx = self.n_ctx
+        params.n_batch = self.n_batch
+        params.n_ubatch = self.n_batch
+        params.n_seq_max = self.n_parallel
+        params.n_outputs_max = self.n_parallel  # the default, n_batch, is n_batch x n_vocab floats
+        threads = options.n_threads or devices.count_threads()
+        params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = _FLASH_AUTO if options.flash_attn else _FLASH_OFF
+        params.type_k = params.type_v = _KV_TYPES[options.kv_type]
+        params.kv_unified = True  # alternatives share the prompt's cells
+        native.forget_problems()
+        context = lib.llama_init_from_model(self.model, params)
+        if not context:
+            cache = _gib(self.n_ctx * self._kv_bytes_per_token(options))
+            reason = native.first_problem("llama.cpp gave no reason")
+            raise ModelError(
+                f"{path.name} was read, but no context of {self.n_ctx} tokens ({cache}) could be "
+                f"made: {reason}.",
+                "Try a shorter one, for instance --n-ctx 2048.",
+            )
+        handle: int = context
+        return handle
+
+    def _find_template(self) -> ChatTemplate | None:
+        raw = lib.llama_model_chat_template(self.model, None)
+        if not raw:
+            self.notices.append(
+                "This model has no chat template: it completes text instead of answering."
+            )
+            return None
+        try:
+            template = ChatTemplate(
+                raw.decode("utf-8", "replace"), self.vocab.bos_text, self.vocab.eos_text
+            )
+            template.render([{"role": "user", "content": "Hello"}])
+        except TemplateError as error:
+            self.notices.append(f"{error.message} It completes text instead of answering.")
+            return None
+        return template
+
+    def _describe(self, path: Path, size: int, load_s: float) -> ModelDescription:
+        found = devices.list_devices()
+        return ModelDescription(
+            path=str(path),
+            name=self.meta("general.name") or path.stem,
+            arch=self.meta("general.architecture"),
+            size_bytes=size,
+            n_params=lib.llama_model_n_params(self.model),
+            n_ctx=self.n_ctx,
+            n_ctx_train=self.n_ctx_train,
+            n_vocab=self.vocab.n_tokens,
+            n_layers=lib.llama_model_n_layer(self.model),
+            gpu_layers=self.gpu_layers,
+            devices=[device.description for device in found if device.is_gpu],
+            gpu_note="" if self.gpu_layers else _why_no_gpu(found),
+            chat_template=self.template is not None,
+            template_hash=self.template.hash if self.template else "",
+            fingerprint=fingerprint(path),
+            load_s=load_s,
+            notices=self.notices,
+        )
+
+
+def _progress_callback(report: Callable[[float], None]) -> Any:
+    def on_progress(done: float, _data: ctypes.c_void_p) -> bool:
+        report(done)
+        return True
+
+    return lib.llama_progress_callback(on_progress)
+
+
+def fingerprint(path: Path) -> str:
+    """Hash of a file's size, its first and its last MiB: cheap, and new for every conversion."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_SAMPLE_BYTES))
+        file.seek(max(0, size - _SAMPLE_BYTES))
+        digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:32]
+
+
+def _check_file(path: Path) -> int:
+    """Size in bytes of a file that at least begins like a model."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except FileNotFoundError:
+        raise ModelError(
+            f"There is no model file {path}.", "`chatapp models list` shows those that were found."
+        ) from None
+    except IsADirectoryError:
+        raise ModelError(
+            f"{path} is a folder, not a model file.",
+            "`chatapp convert` makes a model file from a folder with a checkpoint.",
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    if magic != b"GGUF":
+        what = "is empty" if not magic else "is not a GGUF model file"
+        raise ModelError(
+            f"{path} {what}.", "chatapp runs GGUF files; `chatapp convert` makes them."
+        )
+    return path.stat().st_size
+
+
+def _gpu_attempts(size: int, wanted: int) -> list[int]:
+    """Layers to try in turn: what was asked, or all that fit and then fewer; 0 without a GPU."""
+    gpus = [device for device in devices.list_devices() if device.is_gpu]
+    if not gpus:
+        return [0]
+    if wanted >= 0:
+        return [wanted]
+    share = sum(gpu.free_bytes for gpu in gpus) * _GPU_MARGIN / max(size * 1.2, 1)
+    if share >= 1:
+        return [-1, 24, 12, 0]
+    return [int(share * 48), int(share * 24), 0]
+
+
+def _why_no_gpu(found: list[devices.Device]) -> str:
+    if any(device.is_gpu for device in found):
+        return "No layer is on the GPU: --gpu-layers 0, or none fits its free memory."
+    return devices.gpu_note()
+
+
+def _hint_for(reason: str) -> str:
+    lowered = reason.lower()
+    if "unknown model architecture" in lowered:
+        return "This llama.cpp does not know it; a newer llama-cpp-python may."
+    if "not within the file bounds" in lowered or "truncated" in lowered or "corrupt" in lowered:
+        return "The file is incomplete or damaged: copy or download it again."
+    return "`chatapp models info FILE` shows what the file says of itself."
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

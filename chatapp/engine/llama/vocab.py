@@ -1,0 +1,79 @@
+"""Text to token ids and back, through the model's own vocabulary.
+
+Every call is one C call; nothing is cached. Token ids from outside (a stored answer) are checked
+against the vocabulary's size before they reach llama.cpp, which does not check them.
+"""
+
+import ctypes
+
+import llama_cpp.llama_cpp as lib
+
+from chatapp.errors import EngineError, UsageError
+
+_SPM = 1  # enum llama_vocab_type: SentencePiece
+_PIECE_BYTES = 256
+
+
+class Vocab:
+    """The vocabulary of one loaded model."""
+
+    def __init__(self, model: int) -> None:
+        self.handle = lib.llama_model_get_vocab(model)
+        self.n_tokens: int = lib.llama_vocab_n_tokens(self.handle)
+        self.is_spm = lib.llama_vocab_type(self.handle) == _SPM
+        self.adds_bos = bool(lib.llama_vocab_get_add_bos(self.handle))
+        self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+
+    def tokenize(self, text: str, *, special: bool, add_special: bool = False) -> list[int]:
+        """Token ids of `text`. `special`: control tokens are recognised by their text;
+        `add_special`: BOS and the like are added where the model wants them."""
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        while True:
+            tokens = (lib.llama_token * size)()
+            n = lib.llama_tokenize(self.handle, data, len(data), tokens, size, add_special, special)
+            if n >= 0:
+                return list(tokens[:n])
+            if n == -0x80000000:
+                raise UsageError("The text is too long to be tokenised.", "Send it in parts.")
+            size = -n
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; nothing for control tokens."""
+        n = lib.llama_token_to_piece(self.handle, token, self._buffer, len(self._buffer), 0, False)
+        if n < 0:
+            self._buffer = ctypes.create_string_buffer(-n)
+            return self.piece(token)
+        return self._buffer.raw[:n]
+
+    def spell(self, token: int) -> str:
+        """A control token's text as templates write it; empty for none (-1)."""
+        if token < 0:
+            return ""
+        raw = lib.llama_vocab_get_text(self.handle, token)
+        return raw.decode("utf-8", "replace") if raw else ""
+
+    def detokenize(self, tokens: list[int]) -> bytes:
+        """The bytes of many tokens."""
+        return b"".join(map(self.piece, tokens))
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its turn with this token."""
+        return bool(lib.llama_vocab_is_eog(self.handle, token))
+
+    @property
+    def bos_text(self) -> str:
+        """The text of the beginning-of-sequence token."""
+        return self.spell(lib.llama_vocab_bos(self.handle))
+
+    @property
+    def eos_text(self) -> str:
+        """The text of the end-of-sequence token."""
+        return self.spell(lib.llama_vocab_eos(self.handle))
+
+    def check(self, tokens: list[int]) -> None:
+        """Raise `EngineError` if any id is not in this vocabulary."""
+        if any(not 0 <= token < self.n_tokens for token in tokens):
+            raise EngineError(
+                "The stored tokens belong to another model.", "Regenerate the answer instead."
+            )

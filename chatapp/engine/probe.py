@@ -1,0 +1,33 @@
+"""What the installed llama.cpp is and sees, asked of a child process so that it cannot hurt us."""
+
+import subprocess
+from typing import Any
+
+import msgspec
+
+from chatapp.engine.client import worker_command, worker_environment
+from chatapp.errors import EngineError
+
+_TIMEOUT_S = 60.0
+
+
+def probe() -> dict[str, Any]:
+    """Facts from `chatapp.engine.llama.devices.describe`; `EngineError` when it cannot run."""
+    try:
+        done = subprocess.run(
+            worker_command("--describe"),
+            capture_output=True,
+            env=worker_environment(),
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"llama.cpp did not start within {_TIMEOUT_S:.0f} s.") from None
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no output"]
+        raise EngineError(
+            f"llama.cpp does not start: {lines[-1]}",
+            "Install it again: pip install --force-reinstall llama-cpp-python",
+        )
+    facts: dict[str, Any] = msgspec.json.decode(done.stdout)
+    return facts

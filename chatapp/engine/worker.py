@@ -1,0 +1,193 @@
+"""The engine process: `python -m chatapp.engine.worker`.
+
+Promises: commands on stdin, events on the stdout it was started with, nothing else there. C code
+prints, so file descriptor 1 is taken for the protocol and points at stderr before any backend is
+imported. A reader thread receives commands, so `Cancel` works while the main thread computes.
+When stdin ends (the UI is gone, however it went) the process ends too, even in the middle of C
+code: nothing here needs saving.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from typing import BinaryIO
+
+import msgspec
+
+from chatapp.engine.backend import Backend, Cancellation
+from chatapp.engine.protocol import (
+    MAX_LINE_BYTES,
+    PROTOCOL_VERSION,
+    Cancel,
+    Command,
+    Event,
+    Failed,
+    FailureKind,
+    Generate,
+    Load,
+    Loaded,
+    LoadProgress,
+    Ready,
+    Shutdown,
+    Unload,
+    Unloaded,
+)
+from chatapp.errors import (
+    ChatAppError,
+    ContextOverflowError,
+    ModelError,
+    TemplateError,
+    UsageError,
+)
+
+
+class Worker:
+    """Reads commands, runs them one after the other on a backend, writes events."""
+
+    def __init__(self, backend: Backend, commands: BinaryIO, events_fd: int) -> None:
+        self._backend = backend
+        self._commands = commands
+        self._events_fd = events_fd
+        self._encoder = msgspec.json.Encoder()
+        self._write_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[Load | Generate | Unload | Shutdown] = queue.SimpleQueue()
+        self._cancel_lock = threading.Lock()
+        self._cancelled: dict[str, Cancellation] = {}
+
+    def run(self) -> None:
+        """Serve until `Shutdown` or the end of stdin."""
+        self._emit(
+            Ready(
+                protocol_version=PROTOCOL_VERSION,
+                backend=self._backend.name,
+                backend_version=self._backend.version,
+                pid=os.getpid(),
+            )
+        )
+        threading.Thread(target=self._receive, name="commands", daemon=True).start()
+        while True:
+            command = self._queue.get()
+            if isinstance(command, Shutdown):
+                self._backend.unload()
+                return
+            self._serve(command)
+
+    def _receive(self) -> None:
+        decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+        while line := self._commands.readline(MAX_LINE_BYTES):
+            try:
+                command = decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                self._emit(Failed(request_id="", kind="usage", message=f"Not a command: {error}."))
+                continue
+            if isinstance(command, Cancel):
+                with self._cancel_lock:
+                    if event := self._cancelled.get(command.request_id):
+                        event.set()
+                continue
+            if isinstance(command, Generate):
+                with self._cancel_lock:
+                    self._cancelled[command.request_id] = Cancellation()
+            self._queue.put(command)
+        os._exit(0)
+
+    def _serve(self, command: Load | Generate | Unload) -> None:
+        try:
+            if isinstance(command, Load):
+                self._load(command)
+            elif isinstance(command, Generate):
+                self._generate(command)
+            else:
+                self._backend.unload()
+                self._emit(Unloaded(command.request_id))
+        except ChatAppError as error:
+            self._emit(
+                Failed(
+                    request_id=command.request_id,
+                    kind=_kind_of(error),
+                    message=error.message,
+                    hint=error.hint,
+                )
+            )
+        # The process boundary: any other fault must reach the user as one sentence, and its
+        # traceback the log, instead of a dead engine.
+        except Exception as error:  # noqa: BLE001
+            sys.excepthook(type(error), error, error.__traceback__)
+            self._emit(
+                Failed(
+                    request_id=command.request_id,
+                    kind="engine",
+                    message=f"The engine failed: {type(error).__name__}: {error}.",
+                    hint="The engine log has the details; `chatapp doctor` says where it is.",
+                )
+            )
+
+    def _load(self, command: Load) -> None:
+        model = self._backend.load(
+            command.options, lambda fraction: self._emit(LoadProgress(command.request_id, fraction))
+        )
+        self._emit(Loaded(command.request_id, model))
+
+    def _generate(self, command: Generate) -> None:
+        cancelled = self._cancelled[command.request_id]
+        try:
+            self._emit(self._backend.generate(command, self._emit, cancelled))
+        finally:
+            with self._cancel_lock:
+                del self._cancelled[command.request_id]
+
+    def _emit(self, event: Event) -> None:
+        line = memoryview(self._encoder.encode(event) + b"\n")
+        with self._write_lock:
+            while line:
+                try:
+                    written = os.write(self._events_fd, line)
+                except BrokenPipeError:
+                    os._exit(0)
+                line = line[written:]
+
+
+def _kind_of(error: ChatAppError) -> FailureKind:
+    match error:
+        case TemplateError():
+            return "template"
+        case ModelError():
+            return "model"
+        case ContextOverflowError():
+            return "overflow"
+        case UsageError():
+            return "usage"
+        case _:
+            return "engine"
+
+
+def make_backend(name: str) -> Backend:
+    """`llama` or `echo`."""
+    if name == "echo":
+        from chatapp.engine.echo import EchoBackend
+
+        return EchoBackend()
+    from chatapp.engine.llama.backend import LlamaBackend
+
+    return LlamaBackend()
+
+
+def main() -> None:
+    """Run the worker, or print what `--describe` finds as one JSON object."""
+    events_fd = os.dup(1)
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the UI's to handle
+    name = sys.argv[1] if len(sys.argv) > 1 else "llama"
+    if name == "--describe":
+        from chatapp.engine.llama.devices import describe
+
+        os.write(events_fd, json.dumps(describe()).encode() + b"\n")
+        return
+    Worker(make_backend(name), sys.stdin.buffer, events_fd).run()
+
+
+if __name__ == "__main__":
+    main()

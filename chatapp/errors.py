@@ -1,0 +1,56 @@
+"""Every error chatapp raises on purpose.
+
+One tree: a `ChatAppError` says in `message` what failed and on what, and in `hint` what to do
+next. They are raised where the fact is known and caught in two places only, the command line and
+the app. `exit_code` is what `chatapp` ends with when the error reaches the command line.
+"""
+
+
+class ChatAppError(Exception):
+    """Something failed in a way we can explain."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class UsageError(ChatAppError):
+    """The command was given something it cannot use."""
+
+    exit_code = 2
+
+
+class ConfigError(ChatAppError):
+    """The settings file cannot be used as it is."""
+
+    exit_code = 2
+
+
+class ModelError(ChatAppError):
+    """A model file cannot be found, read or loaded."""
+
+
+class TemplateError(ModelError):
+    """A chat template cannot be compiled or rendered."""
+
+
+class ContextOverflowError(ChatAppError):
+    """The prompt does not fit the model's context. Nothing was cut off, nothing was generated."""
+
+
+class EngineError(ChatAppError):
+    """The engine process refused a request or failed at it."""
+
+
+class EngineDiedError(EngineError):
+    """The engine process ended by itself. What it had said before is kept."""
+
+
+class StoreError(ChatAppError):
+    """The history database cannot be opened, read or written."""

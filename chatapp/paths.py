@@ -1,0 +1,61 @@
+"""Where chatapp keeps its files.
+
+`CHATAPP_HOME` moves everything under one folder. Without it each kind of file goes where the
+system wants it (platformdirs: XDG on Linux, `~/Library` on macOS). Nothing is created here: the
+one who writes a file makes its folder.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+BUILTIN_MODEL = Path(__file__).parent / "builtin" / "model.gguf"
+"""The model that ships inside the package."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Locations of one user's files."""
+
+    data: Path
+    """History and models."""
+    config: Path
+    """Settings."""
+    state: Path
+    """Logs."""
+
+    @property
+    def history(self) -> Path:
+        """The SQLite file with every conversation."""
+        return self.data / "history.db"
+
+    @property
+    def models(self) -> Path:
+        """The folder where a dropped GGUF file is found."""
+        return self.data / "models"
+
+    @property
+    def settings(self) -> Path:
+        """The TOML file with every setting."""
+        return self.config / "config.toml"
+
+    @property
+    def engine_log(self) -> Path:
+        """What llama.cpp printed, newest run last."""
+        return self.state / "engine.log"
+
+
+def find_paths() -> Paths:
+    """Locations from `CHATAPP_HOME` if it is set, else the system's usual ones."""
+    home = os.environ.get("CHATAPP_HOME")
+    if home:
+        root = Path(home).expanduser().absolute()
+        return Paths(data=root, config=root, state=root / "logs")
+    from platformdirs import PlatformDirs
+
+    dirs = PlatformDirs("chatapp", appauthor=False)
+    return Paths(
+        data=Path(dirs.user_data_dir),
+        config=Path(dirs.user_config_dir),
+        state=Path(dirs.user_log_dir),
+    )
