@@ -5,6 +5,9 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 
+TITLE_LENGTH = 60
+"""Characters of a title that is made from a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -22,3 +25,14 @@ class Conversation:
 
     title: str
     messages: tuple[Message, ...] = ()
+
+
+def make_title(text: str) -> str:
+    """The first line that says something, cut at a word near `TITLE_LENGTH` characters."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "New chat")
+    line = " ".join(line[: TITLE_LENGTH * 4].split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    head = line[: TITLE_LENGTH - 1]
+    cut = head.rfind(" ")
+    return (head[:cut] if cut > TITLE_LENGTH // 2 else head) + "…"

@@ -28,6 +28,7 @@ class Assembler:
     stopped: bool = False
     """A stop string was found; nothing after it will come out."""
     _held: str = ""
+    _trims: bool = False
     _channel: Channel | None = None
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
@@ -49,6 +50,10 @@ class Assembler:
         while self._held and not self.stopped:
             if self._channel is None and not self._open_channel(final=final):
                 break
+            if self._trims:  # the line breaks that set a reasoning block apart
+                self._held = self._held.lstrip("\n")
+                self._trims = not self._held
+                continue
             marks = (THINK_CLOSE,) if self._channel == "reasoning" else self.stop
             at, mark = _find_first(self._held, marks)
             if at >= 0:
@@ -57,8 +62,7 @@ class Assembler:
                 if self._channel == "answer":
                     self.stopped, self._held = True, ""
                 else:
-                    self._channel = "answer"
-                    self._held = self._held.lstrip("\n")
+                    self._channel, self._trims = "answer", True
                 continue
             keep = 0 if final else _longest_open(self._held, marks)
             self._say(out, self._held[: len(self._held) - keep])
@@ -73,8 +77,8 @@ class Assembler:
             return True
         start = self._held.lstrip()
         if self.splits_reasoning and start.startswith(THINK_OPEN):
-            self._channel = "reasoning"
-            self._held = start[len(THINK_OPEN) :].lstrip("\n")
+            self._channel, self._trims = "reasoning", True
+            self._held = start[len(THINK_OPEN) :]
             return bool(self._held)
         if self.splits_reasoning and not final and THINK_OPEN.startswith(start):
             return False

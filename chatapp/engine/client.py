@@ -75,6 +75,7 @@ class EngineClient:
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: dict[str, asyncio.Queue[Event | EngineDiedError]] = {}
+        self._open: set[str] = set()
         self._cancelled: set[str] = set()
         self._ready: asyncio.Future[Ready] | None = None
         self._tail = b""
@@ -178,12 +179,13 @@ class EngineClient:
         self, request: Generate
     ) -> AsyncGenerator[PrefillProgress | Delta | Finished, None]:
         """Events of one request, `Finished` last. Leaving the loop early cancels the request."""
-        events = self._expect(request.request_id)
+        self._open.add(request.request_id)
         finished = False
         try:
-            async with self._lock:
-                await self._revive()
+            await self.ensure_loaded()
+            events = self._expect(request.request_id)
             if request.request_id in self._cancelled:
+                finished = True
                 yield cancelled_before_start(request)
                 return
             self.state = "busy"
@@ -201,12 +203,13 @@ class EngineClient:
                 self.cancel(request.request_id)
             self._waiting.pop(request.request_id, None)
             self._cancelled.discard(request.request_id)
+            self._open.discard(request.request_id)
             if self.state == "busy":
                 self.state = "idle"
 
     def cancel(self, request_id: str) -> None:
         """Ask the engine to stop at once; an engine that does not within 10 s is killed."""
-        if request_id not in self._waiting or request_id in self._cancelled:
+        if request_id not in self._open or request_id in self._cancelled:
             return
         self._cancelled.add(request_id)
         if self.pid is not None and self._process and self._process.stdin:

@@ -1,0 +1,49 @@
+# `make chat` chats, `make test` runs the whole gate. Both set up .venv themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help chat test format bench model clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Only what chatting needs: no torch. llama.cpp is compiled the first time (some minutes).
+$(VENV)/.chat: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "chatapp needs Python 3.11 or newer; say which: make PYTHON=python3.12 chat")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV); the first time llama.cpp is compiled, which takes some minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(VENV)/.chat
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+chat: $(VENV)/.chat ## chat with the built-in model
+	@$(BIN)/chatapp
+
+test: $(VENV)/.test ## format, lint, types, import contracts, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.test ## format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test ## measure; see bench/README.md
+	$(BIN)/python -m bench.decode
+	$(BIN)/python -m bench.startup
+	$(BIN)/python -m bench.markdown
+
+model: $(VENV)/.test ## train and convert the built-in model anew
+	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final
+	$(BIN)/chatapp convert .train/final --output chatapp/builtin/model.gguf -q Q8_0 --force
+
+clean: ## remove what was set up and built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

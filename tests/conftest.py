@@ -1,0 +1,23 @@
+"""Shared by every test: an isolated home, and small real models."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.synthetic import TINY, write_model
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything chatapp writes goes below this folder."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("CHATAPP_HOME", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("CHATAPP_BACKEND", raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file of random weights with a chat template: 0.5 MB, 16k context."""
+    return write_model(tmp_path_factory.mktemp("models") / "tiny.gguf", TINY)
