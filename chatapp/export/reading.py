@@ -1,0 +1,207 @@
+"""Brings conversations back from JSON. The file is taken for hostile until it is checked whole.
+
+Promises all or nothing: one error that names the place, and then not a row was written. A parent
+must stand before its children, which rules out cycles. Keys that are not known are ignored.
+"""
+
+import json
+import math
+from dataclasses import fields
+from typing import Any, NoReturn, Protocol, cast, get_args
+
+from chatapp.conversation import Role
+from chatapp.errors import UsageError
+from chatapp.export.lossless import FORMAT, VERSION
+from chatapp.store.rows import (
+    ConversationRow,
+    ConversationTree,
+    FinalStatus,
+    GenerationRow,
+    MessageRow,
+)
+
+MAX_TIME = 253402300799.0
+"""The end of the year 9999, in seconds since 1970: later times cannot be shown."""
+
+_MAX_INT = 2**63 - 1
+_MAX_TOKEN = 2**31 - 1
+
+
+class Shelf(Protocol):
+    """What takes the conversations: the store."""
+
+    def add_trees(self, trees: list[ConversationTree], /) -> list[int]:
+        """Add all or none; the new ids."""
+
+
+def import_json(store: Shelf, text: str) -> list[int]:
+    """Add the conversations of a `render_json` file to `store`; their new ids, in order.
+
+    Raises `UsageError` naming the first thing wrong with the file; the store is unchanged then.
+    """
+    return store.add_trees(parse_json(text))
+
+
+def parse_json(text: str) -> list[ConversationTree]:
+    """The conversations in a `render_json` file; ids are those of the file.
+
+    Raises `UsageError` for anything else.
+    """
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _wrong("it is nested too deeply") from None
+    except ValueError as error:
+        raise _wrong(f"it is not JSON ({error})") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise _wrong(f'its "format" is not "{FORMAT}"')
+    version = document.get("version")
+    if type(version) is not int or version < 1:
+        raise _wrong('it has no "version"')
+    if version > VERSION:
+        raise UsageError("The file comes from a newer version of chatapp.", "Update chatapp.")
+    entries = _Entry(document, "").items("conversations")
+    return [_read_tree(entry) for entry in entries]
+
+
+def _wrong(reason: str) -> UsageError:
+    return UsageError(
+        f"The file cannot be imported: {reason}. Nothing was imported.",
+        "Import files made with: chatapp history export --format json",
+    )
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+class _Entry:
+    """An object of the file that knows its place, and gives fields of the right type only."""
+
+    def __init__(self, value: object, place: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong(f"{place} is not an object")
+        self._value: dict[str, Any] = value
+        self._place = place
+
+    def fail(self, key: str, reason: str) -> UsageError:
+        return _wrong(f"{self._name(key)} {reason}")
+
+    def _name(self, key: str) -> str:
+        return f"{self._place}.{key}" if self._place else key
+
+    def _get(self, key: str) -> Any:
+        if key not in self._value:
+            raise self.fail(key, "is missing")
+        return self._value[key]
+
+    def text(self, key: str) -> str:
+        value = self._get(key)
+        if not isinstance(value, str):
+            raise self.fail(key, "is not a text")
+        return value
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        value = self.text(key)
+        if value not in choices:
+            raise self.fail(key, f"is not one of {', '.join(choices)}")
+        return value
+
+    def integer(self, key: str, minimum: int = 0, maximum: int = _MAX_INT) -> int:
+        value = self._get(key)
+        # bool is a kind of int, and `true` is no number here.
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise self.fail(key, f"is not a whole number from {minimum} to {maximum}")
+        return value
+
+    def number(self, key: str, maximum: float = math.inf) -> float:
+        value = self._get(key)
+        if type(value) not in (int, float) or not 0 <= value <= min(maximum, 1e300):
+            raise self.fail(key, "is not a number in range")
+        return float(value)
+
+    def identity(self, key: str) -> int | None:
+        return None if self._get(key) is None else self.integer(key, 1)
+
+    def tokens(self, key: str) -> tuple[int, ...]:
+        value = self._get(key)
+        if not isinstance(value, list) or not all(
+            type(token) is int and 0 <= token <= _MAX_TOKEN for token in value
+        ):
+            raise self.fail(key, "is not a list of token ids")
+        return tuple(value)
+
+    def items(self, key: str) -> "list[_Entry]":
+        value = self._get(key)
+        if not isinstance(value, list):
+            raise self.fail(key, "is not a list")
+        return [_Entry(item, f"{self._name(key)}[{index}]") for index, item in enumerate(value)]
+
+    def optional(self, key: str) -> "_Entry | None":
+        value = self._get(key)
+        return None if value is None else _Entry(value, self._name(key))
+
+
+def _read_tree(entry: _Entry) -> ConversationTree:
+    messages: list[MessageRow] = []
+    seen: set[int] = set()
+    for item in entry.items("messages"):
+        message = _read_message(item)
+        if message.id in seen:
+            raise item.fail("id", f"{message.id} is used twice")
+        if message.parent_id is not None and message.parent_id not in seen:
+            raise item.fail("parent", f"{message.parent_id} is not a message before this one")
+        seen.add(message.id)
+        messages.append(message)
+    active = entry.identity("active")
+    if active is None and messages:
+        active = messages[-1].id
+    if active is not None and active not in seen:
+        raise entry.fail("active", f"{active} is not a message of this conversation")
+    conversation = ConversationRow(
+        id=0,
+        title=entry.text("title"),
+        system=entry.text("system"),
+        created_at=entry.number("created_at", MAX_TIME),
+        updated_at=entry.number("updated_at", MAX_TIME),
+        active_leaf_id=active,
+        deleted_at=None,
+    )
+    return ConversationTree(conversation, tuple(messages))
+
+
+def _read_message(entry: _Entry) -> MessageRow:
+    generation = entry.optional("generation")
+    message_id = entry.integer("id", 1)
+    return MessageRow(
+        id=message_id,
+        conversation_id=0,
+        parent_id=entry.identity("parent"),
+        role=cast(Role, entry.choice("role", get_args(Role))),
+        content=entry.text("content"),
+        reasoning=entry.text("reasoning"),
+        status=cast(FinalStatus, entry.choice("status", get_args(FinalStatus))),
+        created_at=entry.number("created_at", MAX_TIME),
+        tokens=entry.tokens("tokens"),
+        # The store counts siblings itself.
+        sibling_index=0,
+        sibling_count=1,
+        generation=None if generation is None else _read_generation(generation, message_id),
+    )
+
+
+def _read_generation(entry: _Entry, message_id: int) -> GenerationRow:
+    values: dict[str, Any] = {"id": 0, "message_id": message_id}
+    for field in fields(GenerationRow):
+        if field.name in values:
+            continue
+        if field.type is str:
+            values[field.name] = entry.text(field.name)
+        elif field.name == "created_at":
+            values[field.name] = entry.number(field.name, MAX_TIME)
+        elif field.type is float:
+            values[field.name] = entry.number(field.name)
+        else:
+            # A seed of -1 means: none was given.
+            values[field.name] = entry.integer(field.name, -1)
+    return GenerationRow(**values)

@@ -1,0 +1,129 @@
+"""Opens the history file: folder, mode 0600, WAL, schema.
+
+Promises that a file it refuses (newer, damaged, somebody else's) is left byte for byte as it
+was. Surprising: an existing file is never opened with open(); closing such a descriptor would
+drop the POSIX locks of every SQLite connection this process has on that file.
+"""
+
+import os
+import sqlite3
+import stat
+import time
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from chatapp.errors import StoreError
+from chatapp.store.faults import damaged, translate
+from chatapp.store.migrations import MIGRATIONS
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a write waits for another instance's write before it gives up."""
+
+
+def open_file(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+    """The migrated database at `path`, made if it is missing.
+
+    Raises `StoreError` when the file is locked, newer than this program, damaged, no history of
+    ours, or cannot be written, and when the disk is full.
+    """
+    _make_private(path)
+    where = str(path)
+    with translate(where):
+        conn = sqlite3.connect(
+            path, timeout=busy_timeout_s, check_same_thread=False, isolation_level=None
+        )
+        try:
+            db = Database(conn, execute_plugins=False)
+            _refuse_foreign(db, where)
+            _enable_wal(db, busy_timeout_s)
+            _prepare(db)
+        except BaseException:
+            conn.close()
+            raise
+    return db
+
+
+def open_memory() -> Database:
+    """A migrated database that is gone when it is closed and never touches the disk."""
+    conn = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+    db = Database(conn, execute_plugins=False)
+    # Sorting a large result would otherwise write text into a temporary file.
+    db.execute("PRAGMA temp_store = MEMORY")
+    _prepare(db)
+    return db
+
+
+def _prepare(db: Database) -> None:
+    # FULL: a committed message survives a power cut, not only a killed process.
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA trusted_schema = OFF")
+    # IMMEDIATE also when nothing is pending: it finds a read-only or locked file now, and keeps
+    # two programs that start together from both creating the schema.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        MIGRATIONS.apply(db)
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        except FileExistsError:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreError(
+                    f"The history {path} is not a file.", "Move it away, or set CHATAPP_HOME."
+                ) from None
+            if stat.S_IMODE(status.st_mode) & 0o077 and status.st_uid == os.getuid():
+                path.chmod(stat.S_IMODE(status.st_mode) & 0o700)
+    except OSError as error:
+        raise StoreError(
+            f"The history {path} cannot be made or opened: {error.strerror or error}.",
+            "Set CHATAPP_HOME to a folder you can write, or chat without saving: "
+            "chatapp --temporary.",
+        ) from error
+
+
+def _refuse_foreign(db: Database, where: str) -> None:
+    # One transaction, one snapshot: another instance may be making the schema at this moment.
+    with db.atomic():
+        tables = set(db.table_names())
+        applied = {migration.name for migration in MIGRATIONS.applied(db)}
+    if tables and not applied:
+        raise StoreError(
+            f"{where} is a database, but not a history of chatapp. It was left as it is.",
+            "Move it away, or set CHATAPP_HOME to another folder.",
+        )
+    with Database(memory=True, execute_plugins=False) as empty:
+        # In an empty database everything is pending: this is how the set lists its names.
+        ours = {migration.name for migration in MIGRATIONS.pending(empty)}
+    if applied - ours:
+        raise StoreError(
+            f"The history {where} was written by a newer version of chatapp.",
+            "Update chatapp, or set CHATAPP_HOME to another folder.",
+        )
+    if applied and not {"conversations", "messages", "generations"} <= tables:
+        raise damaged(where, "tables are missing")
+
+
+def _enable_wal(db: Database, busy_timeout_s: float) -> None:
+    # SQLite does not always wait for its busy timeout while two programs switch a new file to
+    # WAL at once, so the waiting is done here.
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            db.enable_wal()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

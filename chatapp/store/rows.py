@@ -1,0 +1,131 @@
+"""What the store gives and takes: frozen values, no SQL.
+
+Times are seconds since 1970 UTC, as floats. Ids are the store's own and never used again, not
+even after a conversation is purged. Nothing here imports sqlite_utils, so the UI may name these
+types at no cost.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from chatapp.conversation import Role
+
+Status = Literal["streaming", "complete", "stopped", "interrupted", "failed"]
+FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
+
+HIT_START = "\x02"
+"""Stands before a found word in a snippet. Snippets hold no other control characters."""
+HIT_END = "\x03"
+"""Stands behind a found word in a snippet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """One conversation without its messages."""
+
+    id: int
+    title: str
+    system: str
+    """The system prompt; empty: none."""
+    created_at: float
+    updated_at: float
+    """When something was last said; renaming does not count."""
+    active_leaf_id: int | None
+    """The last message of the branch that is shown; None: nothing was said yet."""
+    deleted_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewGeneration:
+    """What is known of an answer before its first token: enough to run it again."""
+
+    model_path: str = ""
+    model_name: str = ""
+    fingerprint: str = ""
+    """Hash of the model file: stored tokens are valid in a model of this fingerprint only."""
+    template_hash: str = ""
+    params_json: str = "{}"
+    """The sampling parameters as a JSON object."""
+    seed: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known of an answer after its last token. Rates are tokens per second."""
+
+    finish_reason: str = ""
+    error: str = ""
+    seed: int = -1
+    """The seed that was used; -1 keeps the one given at the beginning."""
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    completion_tokens: int = 0
+    load_s: float = 0.0
+    ttft_s: float = 0.0
+    prefill_tps: float = 0.0
+    decode_tps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """How one answer was made. Rates are tokens per second."""
+
+    id: int
+    message_id: int
+    model_path: str
+    model_name: str
+    fingerprint: str
+    template_hash: str
+    params_json: str
+    seed: int
+    prompt_tokens: int
+    reused_tokens: int
+    completion_tokens: int
+    load_s: float
+    ttft_s: float
+    prefill_tps: float
+    decode_tps: float
+    finish_reason: str
+    error: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message and its place in the tree."""
+
+    id: int
+    conversation_id: int
+    parent_id: int | None
+    role: Role
+    content: str
+    reasoning: str
+    status: Status
+    created_at: float
+    tokens: tuple[int, ...]
+    """The sampled tokens of an answer, in the model of its generation; empty for a prompt."""
+    sibling_index: int
+    """Place among the messages with the same parent, oldest first, from 0."""
+    sibling_count: int
+    generation: GenerationRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationTree:
+    """A conversation with every branch; parents stand before their children."""
+
+    conversation: ConversationRow
+    messages: tuple[MessageRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A message that matches a query."""
+
+    conversation_id: int
+    message_id: int
+    title: str
+    role: Role
+    snippet: str
+    """One line around the first hit; hits stand between `HIT_START` and `HIT_END`."""
+    created_at: float

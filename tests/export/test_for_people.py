@@ -1,0 +1,151 @@
+"""Markdown and HTML: what is shown, and that nothing in it acts."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from chatapp.errors import UsageError
+from chatapp.export import FORMATS, render
+from chatapp.export.branch import active_branch, split_fences
+from chatapp.store import Store
+from chatapp.store.rows import ConversationTree
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def test_the_formats() -> None:
+    assert sorted(FORMATS) == ["html", "json", "markdown"]
+    assert [format_.suffix for format_ in FORMATS.values()] == [".md", ".json", ".html"]
+    with pytest.raises(UsageError, match="no export format 'pdf'") as caught:
+        render("pdf")
+    assert "markdown, json, html" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_ends_in_one_newline(name: str, tree: ConversationTree) -> None:
+    for text in (render(name, tree), render(name, tree, tree), render(name)):
+        assert text.endswith("\n")
+        assert not text.endswith("\n\n")
+
+
+@pytest.mark.parametrize("name", ["markdown", "html"])
+def test_control_characters_are_left_out(name: str, store: Store, tree: ConversationTree) -> None:
+    store.select_leaf(tree.conversation.id, tree.messages[1].id)
+    text = render(name, store.get_tree(tree.conversation.id))
+    assert "First 🙂" in text
+    assert "[31m" not in text
+    assert CONTROLS.search(text) is None
+
+
+def test_markdown_shows_the_active_branch(tree: ConversationTree) -> None:
+    text = render("markdown", tree)
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# Café <b> & 北京",
+        "## System prompt",
+        "## You",
+        "## Assistant (tiny <model>, 2 of 2, stopped)",
+        "## You",
+    ]
+    assert "> I think\n>\n> so" in text
+    assert "First" not in text
+    assert text.rstrip().endswith("Then?\n\nMore")
+    assert re.search(r"^\*\d{4}-\d\d-\d\d \d\d:\d\d UTC\*$", text, re.MULTILINE)
+
+
+def test_an_open_fence_does_not_swallow_the_next_message(tree: ConversationTree) -> None:
+    text = render("markdown", tree)
+    assert "open fence\n~~~\n\n## You" in text
+    assert text.count("```") == 2
+
+
+def test_errors_are_shown(store: Store, tree: ConversationTree) -> None:
+    store.select_leaf(tree.conversation.id, tree.messages[3].id)
+    shown = store.get_tree(tree.conversation.id)
+    assert "*Error: out of <memory>*" in render("markdown", shown)
+    assert "out of &lt;memory&gt;" in render("html", shown)
+    assert "(tiny <model>, failed)" in render("markdown", shown)
+
+
+class Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.data: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.data.append(data)
+
+
+def test_html_is_escaped_and_whole(tree: ConversationTree) -> None:
+    page = Page(render("html", tree))
+    assert page.open == []
+    assert set(page.tags) == {
+        *("html", "head", "meta", "title", "style", "body", "section", "h1", "time"),
+        *("article", "h2", "p", "pre", "code", "details", "summary"),
+    }
+    shown = "".join(page.data)
+    assert "<script>alert(1)</script>" in shown
+    assert "Café <b> & 北京" in shown
+    assert "print('<&>')" in shown
+    assert "tiny <model>, 2 of 2, stopped" in shown
+    assert {name for name, _ in page.attributes} <= {
+        *("lang", "charset", "http-equiv", "content", "name", "class")
+    }
+    assert any("default-src 'none'" in (value or "") for _, value in page.attributes)
+    assert "color-scheme: light dark" in render("html", tree)
+
+
+def test_html_needs_nothing_from_elsewhere(tree: ConversationTree) -> None:
+    assert not re.search(r"(src|href)\s*=|url\(|@import|https?://", render("html", tree))
+
+
+def test_hostile_titles_stay_text(tree: ConversationTree) -> None:
+    title = "</title><script>x</script><img onerror=y>"
+    bad = replace(tree, conversation=replace(tree.conversation, title=title))
+    assert "script" not in Page(render("html", bad)).tags
+    assert "img" not in Page(render("html", bad)).tags
+
+
+def test_parents_in_a_circle_end(tree: ConversationTree) -> None:
+    first, second, *_ = tree.messages
+    circle = replace(
+        tree,
+        messages=(replace(first, parent_id=second.id), second),
+        conversation=replace(tree.conversation, active_leaf_id=second.id),
+    )
+    assert [message.id for message in active_branch(circle)] == [first.id, second.id]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("plain", [("plain", "", True)]),
+        ("", [("", "", True)]),
+        ("a\n```\nb\n```\nc", [("a", "", True), ("b", "```", True), ("c", "", True)]),
+        ("```py\nb", [("b", "```", False)]),
+        ("````\n```\nx\n````", [("```\nx", "````", True)]),
+        ("~~~ a`b\n```\n~~~~", [("```", "~~~", True)]),
+        ("```a`b\nc", [("```a`b\nc", "", True)]),
+        ("```\n``` x\n```", [("``` x", "```", True)]),
+        ("    ```\nx", [("    ```\nx", "", True)]),
+        ("```\n```", [("", "```", True)]),
+    ],
+)
+def test_fences(text: str, pieces: list[tuple[str, str, bool]]) -> None:
+    assert [(piece.text, piece.fence, piece.closed) for piece in split_fences(text)] == pieces

@@ -1,0 +1,102 @@
+"""A million messages: no statement of everyday use may walk a whole table."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chatapp.conversation import Message
+from chatapp.store import Store
+
+CALLS: dict[str, Callable[[Store], object]] = {
+    "list": lambda store: store.list_conversations(limit=50, offset=10),
+    "list matching": lambda store: store.list_conversations(query="hello"),
+    "last": lambda store: store.last_conversation(),
+    "path": lambda store: store.get_path(1),
+    "path's end": lambda store: store.get_path(1, limit=20),
+    "tree": lambda store: store.get_tree(1),
+    "message": lambda store: store.get_message(2),
+    "siblings": lambda store: store.siblings(2),
+    "first siblings": lambda store: store.siblings(1),
+    "leaf": lambda store: store.leaf_below(1),
+    "select": lambda store: store.select_leaf(1, 2),
+    "add": lambda store: store.add_message(1, Message("user", "x"), 1),
+    "rename": lambda store: store.rename_conversation(1, "x"),
+    "answer": lambda store: store.begin_answer(1, 1),
+    "journal": lambda store: store.journal_answer(3, "x", []),
+    "finish": lambda store: store.finish_answer(3, "x", [], "complete"),
+    "recover": lambda store: store.recover(),
+    "search": lambda store: store.search("hello"),
+    "search within": lambda store: store.search("hello", conversation_id=1),
+}
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    conversation = store.create_conversation("one")
+    first = store.add_message(conversation, Message("user", "hello"))
+    store.add_message(conversation, Message("user", "hello again"), first)
+    store.begin_answer(conversation, first)
+    return store
+
+
+def explain(store: Store, call: Callable[[Store], object]) -> list[str]:
+    statements: list[tuple[str, Any]] = []
+    with store._db.tracer(lambda sql, parameters: statements.append((sql, parameters))):
+        call(store)
+    return [
+        step[3]
+        for sql, parameters in statements
+        if re.match(r"\s*(SELECT|WITH|UPDATE|INSERT|DELETE)", sql)
+        for step in store._db.conn.execute(f"EXPLAIN QUERY PLAN {sql}", parameters or ())
+    ]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_full_scan(filled: Store, name: str) -> None:
+    steps = explain(filled, CALLS[name])
+    allowed = (
+        "VIRTUAL TABLE",
+        "USING INDEX conversations_recent",
+        "USING INDEX messages_streaming",
+    )
+    scans = [
+        step
+        for step in steps
+        if re.match(r"SCAN (messages|m|s|g|generations|c|conversations)\b", step)
+        and not any(index in step for index in allowed)
+    ]
+    assert scans == []
+    assert steps or name in ("add", "answer")
+
+
+def test_lists_do_not_touch_messages(filled: Store) -> None:
+    read: set[str] = set()
+
+    def authorize(action: int, table: str | None, column: str | None, *_: object) -> int:
+        if action == 20:  # SQLITE_READ
+            read.add(f"{table}.{column}")
+        return 0
+
+    filled._db.conn.set_authorizer(authorize)
+    filled.list_conversations()
+    filled._db.conn.set_authorizer(None)
+    assert {name.split(".")[0] for name in read} == {"conversations"}
+
+
+def test_matching_lists_do_not_read_bodies(filled: Store) -> None:
+    read: set[str] = set()
+
+    def authorize(action: int, table: str | None, column: str | None, *_: object) -> int:
+        if action == 20:  # SQLITE_READ
+            read.add(f"{table}.{column}")
+        return 0
+
+    filled._db.conn.set_authorizer(authorize)
+    filled.list_conversations(query="hello")
+    filled._db.conn.set_authorizer(None)
+    assert {name for name in read if name.startswith("messages.")} == {
+        "messages.id",
+        "messages.conversation_id",
+    }
