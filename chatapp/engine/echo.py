@@ -108,7 +108,7 @@ class EchoBackend:
             said = list(_say(request, script, prefix, index, emit, cancelled))
             text = prefix + "".join(said)
             limit = request.params.max_tokens
-            reason: FinishReason = "length" if 0 <= limit <= len(said) else "stop"
+            reason: FinishReason = "length" if 0 <= limit <= sum(map(len, said)) else "stop"
             choices.append(
                 Choice(
                     index=index,

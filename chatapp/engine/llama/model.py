@@ -69,7 +69,7 @@ class LoadedModel:
         self, path: Path, size: int, options: LoadOptions, report: Callable[[float], None]
     ) -> int:
         for layers in _gpu_attempts(size, options.gpu_layers):
-            params = lib.llama_model_default_params()
+            params = native.model_params()
             params.n_gpu_layers = layers
             callback = _progress_callback(report)
             params.progress_callback = callback

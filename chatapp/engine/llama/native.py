@@ -49,6 +49,19 @@ def first_problem(default: str) -> str:
     return default
 
 
+def model_params() -> lib.llama_model_params:
+    """llama.cpp's default parameters for a model, made safe for this machine.
+
+    On processors with AMX, llama.cpp 0.5.0-dev repacks weights for AMX kernels that end in a
+    segmentation fault with Q4_K and Q6_K tensors (`ggml_backend_amx_mul_mat`); without repacking
+    the AVX-512 kernels are used.
+    """
+    params: lib.llama_model_params = lib.llama_model_default_params()
+    if b"AMX_INT8 = 1" in lib.llama_print_system_info():
+        params.use_extra_bufts = False
+    return params
+
+
 def struct_is_sane() -> bool:
     """False when the bindings and the library disagree about the parameter structures."""
     model, context = lib.llama_model_default_params(), lib.llama_context_default_params()
