@@ -1,0 +1,223 @@
+"""One answer from beginning to end, with a real store and a real engine process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from chatapp.conversation import Message
+from chatapp.engine.client import EngineClient
+from chatapp.engine.protocol import Delta, Finished, LoadOptions
+from chatapp.errors import ContextOverflowError, EngineDiedError, EngineError
+from chatapp.sampling import SamplingParams
+from chatapp.store import Store
+from chatapp.turn import Turn
+
+PARAMS = SamplingParams(temperature=0, max_tokens=12)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "history.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def echo() -> AsyncIterator[EngineClient]:
+    client = EngineClient(backend="echo")
+    await client.load(LoadOptions(path="echo"))
+    yield client
+    await client.stop()
+
+
+@pytest.fixture
+async def llama(tiny_model: Path) -> AsyncIterator[EngineClient]:
+    client = EngineClient()
+    await client.load(LoadOptions(path=str(tiny_model)))
+    yield client
+    await client.stop()
+
+
+def say(store: Store, text: str, conversation_id: int | None = None) -> tuple[int, int]:
+    """(conversation, message) of a user message at the end of a conversation."""
+    if conversation_id is None:
+        conversation_id = store.create_conversation("test")
+    leaf = store.get_conversation(conversation_id).active_leaf_id
+    return conversation_id, store.add_message(conversation_id, Message("user", text), leaf)
+
+
+async def answer(turn: Turn, conversation_id: int, message_id: int) -> Finished:
+    async for _event in turn.answer(conversation_id, message_id):
+        pass
+    assert turn.outcome
+    return turn.outcome
+
+
+async def test_an_answer_is_stored_with_how_it_was_made(store: Store, llama: EngineClient) -> None:
+    conversation_id, message_id = say(store, "hello")
+    turn = Turn(store, llama, params=PARAMS)
+    finished = await answer(turn, conversation_id, message_id)
+    row = store.get_message(turn.message_id)
+    assert row.status == "complete"
+    assert row.content == finished.choices[0].text
+    assert list(row.tokens) == finished.choices[0].tokens
+    assert row.generation
+    assert row.generation.finish_reason == finished.choices[0].finish_reason
+    assert row.generation.prompt_tokens == finished.usage.prompt_tokens
+    assert llama.model
+    assert row.generation.fingerprint == llama.model.fingerprint
+
+
+async def test_the_second_turn_reuses_the_first(store: Store, llama: EngineClient) -> None:
+    conversation_id, message_id = say(store, "hello " * 350)
+    first = await answer(Turn(store, llama, params=PARAMS), conversation_id, message_id)
+    _, message_id = say(store, "more", conversation_id)
+    second = await answer(Turn(store, llama, params=PARAMS), conversation_id, message_id)
+    n_answer = len(first.choices[0].tokens)
+    assert second.usage.reused_tokens == first.usage.prompt_tokens + n_answer - 1
+    assert second.usage.prompt_tokens - second.usage.reused_tokens < 40
+
+
+async def test_resuming_goes_on_from_the_exact_token(store: Store, llama: EngineClient) -> None:
+    long = SamplingParams(temperature=0, max_tokens=40)
+    conversation_id, message_id = say(store, "go")
+    whole = (await answer(Turn(store, llama, params=long), conversation_id, message_id)).choices[0]
+    short = Turn(store, llama, params=PARAMS)
+    await answer(short, conversation_id, message_id)
+    rest = SamplingParams(temperature=0, max_tokens=28)
+    turn = Turn(store, llama, params=rest)
+    async for _event in turn.resume(short.message_id):
+        pass
+    row = store.get_message(short.message_id)
+    assert list(row.tokens) == whole.tokens
+    assert row.content == whole.text
+    assert row.status == "complete"
+
+
+async def test_stop_keeps_the_text(store: Store, echo: EngineClient) -> None:
+    conversation_id, message_id = say(store, "/words 400\n/delay 2")
+    turn = Turn(store, echo, params=SamplingParams())
+    async for event in turn.answer(conversation_id, message_id):
+        if isinstance(event, Delta) and len(turn.text) > 40:
+            turn.stop()
+    row = store.get_message(turn.message_id)
+    assert row.status == "stopped"
+    assert row.content == turn.text
+    assert 40 < len(row.content) < 400
+
+
+async def test_listening_no_longer_stops_and_keeps(store: Store, echo: EngineClient) -> None:
+    conversation_id, message_id = say(store, "/words 400\n/delay 2")
+    turn = Turn(store, echo, params=SamplingParams())
+    events = turn.answer(conversation_id, message_id)
+    async for event in events:
+        if isinstance(event, Delta) and len(turn.text) > 20:
+            break
+    await events.aclose()
+    row = store.get_message(turn.message_id)
+    assert (row.status, row.content) == ("stopped", turn.text)
+
+
+async def test_a_dead_engine_leaves_the_answer_interrupted(
+    store: Store, echo: EngineClient
+) -> None:
+    conversation_id, message_id = say(store, "word word word word /die\n/die")
+    turn = Turn(store, echo, params=SamplingParams())
+    with pytest.raises(EngineDiedError):
+        await answer(turn, conversation_id, message_id)
+    row = store.get_message(turn.message_id)
+    assert row.status == "interrupted"
+    assert row.content
+    assert row.generation
+    assert "ended by itself" in row.generation.error
+    _, message_id = say(store, "again", conversation_id)
+    again = Turn(store, echo, params=SamplingParams())
+    assert (await answer(again, conversation_id, message_id)).choices[0].text == "again"
+
+
+async def test_a_failed_request_is_marked(store: Store, echo: EngineClient) -> None:
+    conversation_id, message_id = say(store, "/fail")
+    turn = Turn(store, echo, params=SamplingParams())
+    with pytest.raises(EngineError):
+        await answer(turn, conversation_id, message_id)
+    assert store.get_message(turn.message_id).status == "failed"
+
+
+async def test_overflow_loses_nothing(store: Store, llama: EngineClient) -> None:
+    conversation_id, message_id = say(store, "x" * 9000)
+    with pytest.raises(ContextOverflowError):
+        await answer(Turn(store, llama, params=PARAMS), conversation_id, message_id)
+    assert store.get_message(message_id).content == "x" * 9000
+
+
+async def test_alternatives_are_siblings(store: Store, llama: EngineClient) -> None:
+    conversation_id, message_id = say(store, "hello")
+    turn = Turn(store, llama, params=SamplingParams(seed=1, max_tokens=8), n=3)
+    finished = await answer(turn, conversation_id, message_id)
+    rows = [store.get_message(i) for i in (turn.message_id, *turn.alternative_ids)]
+    assert [row.content for row in rows] == [choice.text for choice in finished.choices]
+    assert [(row.sibling_index, row.sibling_count) for row in rows] == [(0, 3), (1, 3), (2, 3)]
+    assert store.get_conversation(conversation_id).active_leaf_id == turn.message_id
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from chatapp.conversation import Message
+from chatapp.engine.client import EngineClient
+from chatapp.engine.protocol import Delta, LoadOptions
+from chatapp.sampling import SamplingParams
+from chatapp.store import Store
+from chatapp.turn import Turn
+
+async def main():
+    store = Store.open(Path(sys.argv[1]))
+    client = EngineClient(backend="echo")
+    await client.load(LoadOptions(path="echo"))
+    conversation = store.create_conversation("x")
+    user = store.add_message(conversation, Message("user", "/words 4000\\n/delay 5"), None)
+    turn = Turn(store, client, params=SamplingParams())
+    async for event in turn.answer(conversation, user):
+        if isinstance(event, Delta):
+            print(len(turn.text), flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_killing_the_ui_process_loses_at_most_half_a_second(tmp_path: Path) -> None:
+    """The text that was there half a second before the kill must be in the store afterwards."""
+    path = tmp_path / "killed.db"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout
+    seen: list[tuple[float, int]] = []
+    while not seen or seen[-1][0] - seen[0][0] < 1.6:
+        seen.append((time.monotonic(), int(writer.stdout.readline())))
+    killed_at = time.monotonic()
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    due = max(length for at, length in seen if killed_at - at >= 0.5)
+    with Store.open(path) as store:
+        [message_id] = store.recover()
+        row = store.get_message(message_id)
+        assert row.status == "interrupted"
+        assert due > 100
+        assert len(row.content) >= due
+        assert len(row.tokens) == len(row.content)
+        client = EngineClient(backend="echo")
+        await client.load(LoadOptions(path="echo"))
+        turn = Turn(store, client, params=SamplingParams(max_tokens=400))
+        async for _event in turn.resume(message_id):
+            pass
+        await client.stop()
+        continued = store.get_message(message_id).content
+        expected = " ".join(f"word{i}" for i in range(1, 4001))
+        assert continued == expected[: len(row.content) + 400]
