@@ -113,7 +113,7 @@ def main() -> None:
         path = arguments.model
         if not path:
             print("writing a model of 0.5 B random parameters, Q4_K_M", file=sys.stderr)
-            path = str(write_model(Path(folder) / "half-billion.gguf", Shape(ends=False)))
+            path = str(write_model(Path(folder) / "half-billion.gguf", Shape()))
         print(f"{platform.processor() or platform.machine()}, {threads} threads, {path}")
         ratios = []
         for number in range(arguments.rounds):

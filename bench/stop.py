@@ -71,7 +71,7 @@ def main() -> None:
         path = arguments.model
         if not path:
             print("writing a model of 0.5 B random parameters, Q4_K_M", file=sys.stderr)
-            path = str(write_model(Path(folder) / "half-billion.gguf", Shape(ends=False)))
+            path = str(write_model(Path(folder) / "half-billion.gguf", Shape()))
         asyncio.run(measure(path, arguments.rounds))
 
 

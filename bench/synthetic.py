@@ -41,8 +41,6 @@ class Shape:
     """`Q4_K_M` or `F32`."""
     template: str | None = TEMPLATE
     arch: str = "llama"
-    ends: bool = True
-    """False: the end-of-turn token is never likely, so an answer runs to its limit."""
 
 
 TINY = Shape(
@@ -64,10 +62,7 @@ def write_model(path: Path, shape: Shape = Shape(), seed: int = 1) -> Path:
         elif rows == 1:
             writer.add_tensor(name, np.ones(columns, dtype=np.float32))
         else:
-            weights = generator.standard_normal((rows, columns), dtype=np.float32) * 0.2
-            if name == "output.weight" and not shape.ends:
-                weights[256] = 0.0
-            writer.add_tensor(name, weights)
+            writer.add_tensor(name, generator.standard_normal((rows, columns), np.float32) * 0.2)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -121,7 +116,7 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, int, int, str]]:
     """(name, rows, columns, type), with Q6_K where llama.cpp's Q4_K_M puts it."""
     small, large = ("Q4_K", "Q6_K") if shape.ftype == "Q4_K_M" else ("F32", "F32")
     d, kv = shape.n_embd, shape.n_embd // shape.n_head * shape.n_head_kv
-    yield "token_embd.weight", shape.n_vocab, d, small
+    yield "token_embd.weight", shape.n_vocab, d, large  # tied: the output layer too
     for layer in range(shape.n_layers):
         better = layer < shape.n_layers // 8 or layer % 3 == 2
         mixed = large if better else small
@@ -136,7 +131,6 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, int, int, str]]:
         yield block + "ffn_up.weight", shape.n_ff, d, small
         yield block + "ffn_down.weight", d, shape.n_ff, mixed
     yield "output_norm.weight", 1, d, "F32"
-    yield "output.weight", shape.n_vocab, d, large
 
 
 def _random_blocks(

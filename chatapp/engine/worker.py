@@ -187,6 +187,9 @@ def main() -> None:
         os.write(events_fd, json.dumps(describe()).encode() + b"\n")
         return
     Worker(make_backend(name), sys.stdin.buffer, events_fd).run()
+    # The reader thread holds the lock of stdin, for which a normal exit waits, then aborts.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

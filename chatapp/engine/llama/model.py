@@ -27,6 +27,7 @@ _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
 _FLASH_OFF, _FLASH_AUTO = 0, -1  # enum llama_flash_attn_type
 _GPU_MARGIN = 0.9
 _SAMPLE_BYTES = 1 << 20
+_NO_VOCAB = 0  # enum llama_vocab_type
 
 
 class LoadedModel:
@@ -36,10 +37,27 @@ class LoadedModel:
         started = time.perf_counter()
         path = Path(options.path)
         size = _check_file(path)
-        self.notices: list[str] = []
-        self.gpu_layers = 0
-        self.model = self._load_weights(path, size, options, report)
+        attempts = _gpu_attempts(path, size, options.gpu_layers)
+        for layers in attempts:
+            self.notices: list[str] = []
+            try:
+                self._open(path, options, layers, report)
+                break
+            except ModelError:  # step down to fewer layers on the GPU
+                if layers == attempts[-1]:
+                    raise
+        self.template = self._find_template()
+        self.description = self._describe(path, size, time.perf_counter() - started)
+
+    def _open(
+        self, path: Path, options: LoadOptions, layers: int, report: Callable[[float], None]
+    ) -> None:
+        """Weights and context with `layers` on the GPU; `ModelError`, and nothing held, if not."""
+        self.model = _load_weights(path, layers, report)
         try:
+            n_layers = lib.llama_model_n_layer(self.model) + 1
+            self.gpu_layers = n_layers if layers < 0 else min(layers, n_layers)
+            _check_kind(path, self.model)
             self.vocab = Vocab(self.model)
             self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.model)
             self.n_ctx = self._choose_n_ctx(options)
@@ -47,12 +65,10 @@ class LoadedModel:
             self.n_batch = max(32, min(options.n_batch, self.n_ctx))
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
             self.context = self._make_context(path, options)
-            self.memory = lib.llama_get_memory(self.context)
         except BaseException:
             lib.llama_model_free(self.model)
             raise
-        self.template = self._find_template()
-        self.description = self._describe(path, size, time.perf_counter() - started)
+        self.memory = lib.llama_get_memory(self.context)
 
     def close(self) -> None:
         """Free the context and the weights."""
@@ -64,24 +80,6 @@ class LoadedModel:
         buffer = ctypes.create_string_buffer(4096)
         n = lib.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
-
-    def _load_weights(
-        self, path: Path, size: int, options: LoadOptions, report: Callable[[float], None]
-    ) -> int:
-        for layers in _gpu_attempts(size, options.gpu_layers):
-            params = native.model_params()
-            params.n_gpu_layers = layers
-            callback = _progress_callback(report)
-            params.progress_callback = callback
-            native.forget_problems()
-            model = lib.llama_model_load_from_file(str(path).encode(), params)
-            if model:
-                n_layers = lib.llama_model_n_layer(model) + 1
-                self.gpu_layers = n_layers if layers < 0 else min(layers, n_layers)
-                handle: int = model
-                return handle
-        reason = native.first_problem("llama.cpp gave no reason")
-        raise ModelError(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
 
     def _choose_n_ctx(self, options: LoadOptions) -> int:
         trained = self.n_ctx_train or DEFAULT_N_CTX
@@ -183,6 +181,39 @@ class LoadedModel:
         )
 
 
+def _load_weights(path: Path, layers: int, report: Callable[[float], None]) -> int:
+    params = native.model_params()
+    params.n_gpu_layers = layers
+    callback = _progress_callback(report)
+    params.progress_callback = callback
+    native.forget_problems()
+    model: int | None = lib.llama_model_load_from_file(str(path).encode(), params)
+    if model is None:
+        reason = native.first_problem("llama.cpp gave no reason")
+        raise ModelError(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
+    return model
+
+
+def _check_kind(path: Path, model: int) -> None:
+    """Refuse what cannot generate text: llama.cpp would abort at the first token."""
+    reason = ""
+    if lib.llama_vocab_type(lib.llama_model_get_vocab(model)) == _NO_VOCAB:
+        reason = "it has no tokenizer"
+    elif lib.llama_model_has_encoder(model):
+        reason = "it is an encoder-decoder model"
+    elif not lib.llama_model_has_decoder(model) or _is_embedding(model):
+        reason = "it makes embeddings"
+    if reason:
+        raise ModelError(f"{path} cannot chat: {reason}.", "Choose a text generation model.")
+
+
+def _is_embedding(model: int) -> bool:
+    """Whether the model is an encoder alone; its context would have no memory."""
+    buffer = ctypes.create_string_buffer(64)
+    n = lib.llama_model_meta_val_str(model, b"general.architecture", buffer, len(buffer))
+    return n >= 0 and "bert" in buffer.value.decode("utf-8", "replace")
+
+
 def _progress_callback(report: Callable[[float], None]) -> Any:
     def on_progress(done: float, _data: ctypes.c_void_p) -> bool:
         report(done)
@@ -226,14 +257,21 @@ def _check_file(path: Path) -> int:
     return path.stat().st_size
 
 
-def _gpu_attempts(size: int, wanted: int) -> list[int]:
+def _gpu_attempts(path: Path, size: int, wanted: int) -> list[int]:
     """Layers to try in turn: what was asked, or all that fit and then fewer; 0 without a GPU."""
     gpus = [device for device in devices.list_devices() if device.is_gpu]
+    _available, total = devices.memory_bytes()
+    on_gpus = sum(gpu.free_bytes for gpu in gpus)
+    if total and size > total + on_gpus:
+        raise ModelError(
+            f"{path.name} is {_gib(size)}; this machine has {_gib(total + on_gpus)} of memory.",
+            "Choose a smaller model or a smaller quantisation of it.",
+        )
     if not gpus:
         return [0]
     if wanted >= 0:
         return [wanted]
-    share = sum(gpu.free_bytes for gpu in gpus) * _GPU_MARGIN / max(size * 1.2, 1)
+    share = on_gpus * _GPU_MARGIN / max(size * 1.2, 1)
     if share >= 1:
         return [-1, 24, 12, 0]
     return [int(share * 48), int(share * 24), 0]
