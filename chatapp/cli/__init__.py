@@ -1,0 +1,164 @@
+"""The `chatapp` command: which part runs, and how what went wrong is said.
+
+Promises: `chatapp --help` and `--version` import nothing heavy (each command's module is imported
+when that command runs, and imports what it needs inside its functions); a `ChatAppError` from
+anywhere ends here as one sentence and a hint on stderr, with its exit code. Exit codes: 0 done,
+1 failed, 2 wrong use, 130 interrupted, 141 when the reader of a pipe went away.
+
+`CHATAPP_BACKEND=echo` puts the scripted echo engine in place of llama.cpp, for tests and demos.
+"""
+
+import io
+import os
+import sys
+from dataclasses import dataclass
+
+import click
+
+from chatapp import __version__
+from chatapp.cli.group import Entry, LazyGroup
+from chatapp.errors import ChatAppError
+
+READER_LEFT = 141
+"""128 + SIGPIPE: what a shell sees of any program whose reader has left."""
+
+_COMMANDS = {
+    "ask": Entry("chatapp.cli.ask", "ask", "Answer one prompt on stdout; works in pipes."),
+    "models": Entry("chatapp.cli.models", "models", "List model files; show what one is."),
+    "history": Entry("chatapp.cli.history", "history", "List, search, export past conversations."),
+    "doctor": Entry("chatapp.cli.doctor", "doctor", "Check the installation and say what to mend."),
+    "convert": Entry("chatapp.cli.convert", "convert", "Make a GGUF of a PyTorch checkpoint."),
+    "train": Entry("chatapp.cli.train", "train", "Train a small GPT of your own."),
+}
+
+_EPILOG = """\b
+Examples:
+  chatapp                                  chat with the built-in model
+  chatapp --model ~/models/qwen.gguf -c    go on with the last conversation
+  git diff | chatapp ask "write a commit message"
+
+\b
+Shell completion: add to ~/.bashrc (or put zsh_source in ~/.zshrc)
+  eval "$(_CHATAPP_COMPLETE=bash_source chatapp)"
+
+CHATAPP_HOME moves settings, models and history to another folder.
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    entries=_COMMANDS,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("-m", "--model", metavar="MODEL", help="A GGUF file, its name, or `builtin`.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
+@click.option("--conversation", metavar="ID", type=int, help="Open this conversation.")
+@click.option("--temporary", is_flag=True, help="Keep the conversation in memory only.")
+@click.option("--offline", is_flag=True, help="Refuse to use the network.")
+@click.option(
+    "--gpu-layers",
+    metavar="N",
+    type=click.IntRange(min=-1),
+    help="Layers on the GPU: -1 all that fit, 0 none.",
+)
+@click.option(
+    "--n-ctx", metavar="N", type=click.IntRange(min=0), help="Context length in tokens; 0 decides."
+)
+@click.option("--kv-type", type=click.Choice(["f16", "q8_0"]), help="Type of the KV cache.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="chatapp", message="%(prog)s %(version)s")
+@click.pass_context
+def root(
+    ctx: click.Context,
+    /,
+    debug: bool,
+    **options: object,
+) -> None:
+    """Chat in the terminal with language models on your own machine.
+
+    Without a command the chat opens.
+    """
+    ctx.obj.debug = ctx.obj.debug or debug
+    if ctx.invoked_subcommand is None:
+        from chatapp.cli.tui import open_chat
+
+        open_chat(**options)  # type: ignore[arg-type] # click has checked them
+        return
+    given = [name for name, value in options.items() if value not in (None, False)]
+    if given:
+        flag = "--continue" if given[0] == "go_on" else f"--{given[0].replace('_', '-')}"
+        raise click.UsageError(
+            f"{flag} belongs to the chat; give options of `{ctx.invoked_subcommand}` after its "
+            f"name: chatapp {ctx.invoked_subcommand} ...",
+            ctx,
+        )
+
+
+@dataclass(slots=True)
+class Session:
+    """What one run of the command line was told about itself."""
+
+    debug: bool
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit. `arguments` are the process's own unless given."""
+    _prepare_stdout()
+    stdout = sys.stdout
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left: say nothing, and keep the interpreter from trying
+        # to write the rest at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = READER_LEFT
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        code = READER_LEFT  # click has found it out and put a silent stream in the place of ours
+    sys.exit(code)
+
+
+def _prepare_stdout() -> None:
+    """UTF-8 in a pipe whatever the locale, and a `?` for what a terminal cannot show."""
+    if sys.stdout is None:  # started with `>&-`
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    elif isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = None if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")
+
+
+def _run(arguments: list[str] | None) -> int:
+    session = Session(debug=os.environ.get("CHATAPP_DEBUG") == "1")
+    try:
+        code = root.main(arguments, prog_name="chatapp", standalone_mode=False, obj=session)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except ChatAppError as error:
+        if session.debug:
+            raise
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk, a folder without permission: no bug of ours
+        if session.debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or str(error) or type(error).__name__}.", "")
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, hint: str) -> None:
+    from chatapp.text import strip_controls
+
+    click.echo(f"chatapp: {strip_controls(message)}", err=True)
+    for line in strip_controls(hint).splitlines():
+        click.echo(f"  {line}", err=True)

@@ -1,0 +1,176 @@
+"""One question of `chatapp ask` through store and engine, streamed to stdout.
+
+Promises: the model is loaded before anything is stored, so a misspelt model leaves no trace; the
+first Ctrl+C ends the answer and keeps it, the second does not wait for the engine; a reader that
+leaves (`| head -1`) ends the answer, too, and what was said is in the history.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chatapp.cli.output import Output
+from chatapp.cli.progress import Progress
+from chatapp.cli.setting import make_client, open_history
+from chatapp.conversation import Message, make_title
+from chatapp.engine.protocol import Delta, Finished, PrefillProgress
+from chatapp.errors import EngineError, UsageError
+from chatapp.store import Store
+from chatapp.turn import Turn
+
+if TYPE_CHECKING:
+    from chatapp.config import Config
+    from chatapp.engine.client import EngineClient
+    from chatapp.engine.protocol import LoadOptions, ModelDescription
+    from chatapp.paths import Paths
+    from chatapp.sampling import SamplingParams
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What was asked on the command line."""
+
+    prompt: str
+    system: str | None
+    go_on: bool
+    params: "SamplingParams"
+    n: int
+    as_json: bool
+    save: bool
+    load: "LoadOptions"
+
+
+def run(question: Question, config: "Config", paths: "Paths") -> int:
+    """Answer and return the exit code. Raises what went wrong, and `BrokenPipeError`."""
+    with open_history(paths) if question.save else Store.in_memory() as store:
+        if question.go_on and store.last_conversation() is None:
+            raise UsageError("There is no conversation to go on with yet.", "Leave out --continue.")
+        client = make_client(paths, log=question.save)
+        try:
+            return asyncio.run(_answer(question, config, store, client))
+        except asyncio.CancelledError:
+            return INTERRUPTED
+
+
+class _Interrupt:
+    """Ctrl+C: ends the answer; before there is one, or the second time, ends everything."""
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGINT, self._on_signal)
+        self.turn: Turn | None = None
+        self.happened = False
+
+    def _on_signal(self) -> None:
+        if self.turn is not None and not self.happened:
+            self.turn.stop()
+        elif self._task is not None:
+            self._task.cancel()
+        self.happened = True
+
+
+async def _answer(
+    question: Question, config: "Config", store: Store, client: "EngineClient"
+) -> int:
+    interrupt = _Interrupt()
+    progress = Progress()
+    try:
+        started = time.perf_counter()
+        model = await client.load(question.load, progress.show_load)
+        load_s = model.load_s or time.perf_counter() - started
+        progress.notice([] if question.as_json else model.notices)
+        conversation_id, message_id = _store_question(question, config, store)
+        turn = Turn(store, client, params=question.params, n=question.n)
+        interrupt.turn = turn
+        output = Output(stream=not question.as_json and question.n == 1)
+        try:
+            async with contextlib.aclosing(turn.answer(conversation_id, message_id)) as events:
+                async for event in events:
+                    _show(event, output, progress)
+                    if output.broken:
+                        turn.stop()
+        except BaseException:  # what went wrong is said on a line of its own
+            output.end_line()
+            raise
+        progress.clear()
+        _conclude(question, turn, output, model, load_s, conversation_id)
+    finally:
+        progress.clear()
+        await client.stop()
+    return INTERRUPTED if interrupt.happened else 0
+
+
+def _store_question(question: Question, config: "Config", store: Store) -> tuple[int, int]:
+    message = Message("user", question.prompt)
+    last = store.last_conversation() if question.go_on else None
+    if last is None:
+        system = config.chat.system if question.system is None else question.system
+        conversation_id = store.create_conversation(make_title(question.prompt), system)
+        return conversation_id, store.add_message(conversation_id, message, None)
+    if question.system is not None:
+        store.set_system(last.id, question.system)
+    return last.id, store.add_message(last.id, message, last.active_leaf_id)
+
+
+def _show(event: PrefillProgress | Delta | Finished, output: Output, progress: Progress) -> None:
+    if isinstance(event, PrefillProgress):
+        progress.show_prefill(event.done, event.total)
+    elif isinstance(event, Delta) and event.channel == "reasoning":
+        progress.show_thinking()
+    elif isinstance(event, Delta):
+        progress.clear()
+        output.write(event.text)
+
+
+def _conclude(
+    question: Question,
+    turn: Turn,
+    output: Output,
+    model: "ModelDescription",
+    load_s: float,
+    conversation_id: int,
+) -> None:
+    outcome = turn.outcome
+    if outcome is None:  # the engine ends every stream with Finished, or raises
+        raise EngineError("The answer ended before it began.")
+    if question.as_json:
+        output.print_json(
+            {
+                "text": outcome.choices[0].text,
+                "model": model.name,
+                "finish_reason": outcome.choices[0].finish_reason,
+                "seed": outcome.choices[0].seed,
+                "conversation_id": conversation_id if question.save else None,
+                "usage": {
+                    "prompt_tokens": outcome.usage.prompt_tokens,
+                    "reused_tokens": outcome.usage.reused_tokens,
+                    "completion_tokens": outcome.usage.completion_tokens,
+                },
+                "timings": {
+                    "load_s": load_s,
+                    "time_to_first_token_s": outcome.timings.time_to_first_token_s,
+                    "prefill_tokens_per_second": outcome.timings.prefill_tokens_per_second,
+                    "decode_tokens_per_second": outcome.timings.decode_tokens_per_second,
+                },
+            }
+            | _alternatives(question.n, outcome)
+        )
+    elif question.n > 1:
+        output.print_alternatives([(choice.text, choice.seed) for choice in outcome.choices])
+    output.finish()
+
+
+def _alternatives(n: int, outcome: Finished) -> dict[str, object]:
+    if n == 1:
+        return {}
+    rows = [
+        {"text": choice.text, "finish_reason": choice.finish_reason, "seed": choice.seed}
+        for choice in outcome.choices
+    ]
+    return {"alternatives": rows}

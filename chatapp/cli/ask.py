@@ -1,0 +1,145 @@
+"""`chatapp ask`: what may be asked for, and what is refused before anything is loaded."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chatapp.cli.sampling_flags import apply_flags, sampling_options
+from chatapp.errors import UsageError
+
+MAX_PROMPT_BYTES = 16 * 1024 * 1024
+"""More than any context holds; keeps a mistaken `chatapp ask < /dev/zero` from filling memory."""
+
+_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+_EPILOG = """\b
+Examples:
+  chatapp ask "why is the sky blue?"
+  git diff | chatapp ask "write a commit message"
+  chatapp ask --json --seed 1 hello | jq .usage
+  chatapp ask -c "and in one sentence?"
+
+The answer goes to standard output, everything else to standard error. Exit codes: 0 answered,
+1 failed, 2 wrong use, 130 interrupted (what was said is printed and kept).
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("prompt", nargs=-1)
+@click.option("-m", "--model", metavar="MODEL", help="A GGUF file, its name, or `builtin`.")
+@click.option("-s", "--system", metavar="TEXT", help="The system prompt.")
+@click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
+@click.option(
+    "--n",
+    "n",
+    metavar="N",
+    type=click.IntRange(1, 16),
+    default=1,
+    help="So many alternatives, in one batch.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+@click.option("--schema", type=_FILE, help="A JSON schema that the answer must follow.")
+@click.option(
+    "--grammar", "grammar", type=_FILE, help="A GBNF grammar that the answer must follow."
+)
+@click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
+@click.option(
+    "--gpu-layers",
+    metavar="N",
+    type=click.IntRange(min=-1),
+    help="Layers on the GPU: -1 all that fit, 0 none.",
+)
+@click.option(
+    "--n-ctx", metavar="N", type=click.IntRange(min=0), help="Context length in tokens; 0 decides."
+)
+@click.option("--kv-type", type=click.Choice(["f16", "q8_0"]), help="Type of the KV cache.")
+@sampling_options
+def ask(
+    prompt: tuple[str, ...],
+    *,
+    model: str | None,
+    system: str | None,
+    go_on: bool,
+    n: int,
+    as_json: bool,
+    schema: Path | None,
+    grammar: Path | None,
+    no_save: bool,
+    gpu_layers: int | None,
+    n_ctx: int | None,
+    kv_type: Any,
+    **sampling: Any,
+) -> int:
+    """Answer PROMPT on standard output.
+
+    What is piped in is put below PROMPT, after a blank line; without PROMPT it is the prompt.
+    """
+    if go_on and no_save:
+        raise UsageError("--no-save cannot go on with a conversation of the history.")
+    text = read_prompt(prompt)
+    from chatapp.cli import setting
+    from chatapp.cli.answering import Question, run
+    from chatapp.config import load_config
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    config = setting.override_engine(
+        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
+    )
+    if grammar or schema:  # a grammar from the settings gives way to either
+        sampling["grammar"] = _read_file(grammar) if grammar else ""
+        sampling["json_schema"] = _read_schema(schema) if schema else ""
+    question = Question(
+        prompt=text,
+        system=system,
+        go_on=go_on,
+        params=apply_flags(config.sampling, sampling),
+        n=n,
+        as_json=as_json,
+        save=not no_save,
+        load=setting.load_options(config, setting.choose_model(model, config, paths), n_parallel=n),
+    )
+    return run(question, config, paths)
+
+
+def read_prompt(words: tuple[str, ...]) -> str:
+    """PROMPT, and below it what is piped in; `UsageError` when both are empty."""
+    parts = [" ".join(words), _read_piped()]
+    prompt = "\n\n".join(part for part in parts if part.strip())
+    if not prompt:
+        raise UsageError(
+            "There is nothing to answer.",
+            'Give a prompt, as in chatapp ask "why is the sky blue?", or pipe text in.',
+        )
+    # Arguments that are no UTF-8 arrive as half surrogates, which no engine takes.
+    return prompt.encode("utf-8", "replace").decode()
+
+
+def _read_piped() -> str:
+    if sys.stdin is None or sys.stdin.isatty():
+        return ""
+    content = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1)
+    if len(content) > MAX_PROMPT_BYTES:
+        raise UsageError(
+            f"More than {MAX_PROMPT_BYTES >> 20} MiB came in by the pipe.", "No model reads that."
+        )
+    return content.decode("utf-8", "replace").rstrip("\n")
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text.") from None
+
+
+def _read_schema(path: Path) -> str:
+    text = _read_file(path)
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid JSON: {error}.") from None
+    return text

@@ -1,0 +1,217 @@
+"""`chatapp history`: past conversations on the command line. Deleting can be undone."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chatapp.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from chatapp.store import Store
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_LIMIT = click.option(
+    "--limit", metavar="N", type=click.IntRange(1, 1_000_000), default=50, help="At most so many."
+)
+_IDS = click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
+
+
+@click.group(no_args_is_help=True)
+def history() -> None:
+    """Past conversations: list, read, search, export, delete."""
+
+
+def _open() -> "Store":
+    from chatapp.cli.setting import open_history
+    from chatapp.paths import find_paths
+
+    return open_history(find_paths())
+
+
+@history.command("list")
+@click.option("--query", metavar="WORDS", default="", help="Only those that mention this.")
+@_LIMIT
+@_JSON
+def list_conversations(query: str, limit: int, as_json: bool) -> None:
+    """List conversations, the last used first."""
+    from chatapp.cli.output import dump_json
+    from chatapp.cli.table import format_time, print_table
+
+    with _open() as store:
+        rows = store.list_conversations(limit=limit, query=query)
+    if as_json:
+        click.echo(dump_json([asdict(row) for row in rows]))
+    elif rows:
+        lines = [(str(row.id), format_time(row.updated_at), row.title) for row in rows]
+        print_table(("ID", "LAST USED", "TITLE"), lines)
+    else:
+        click.echo("There are no conversations.", err=True)
+
+
+@history.command("show")
+@click.argument("conversation_id", metavar="[ID]", type=int, required=False)
+@_JSON
+def show_conversation(conversation_id: int | None, as_json: bool) -> None:
+    """Print a conversation, the last one unless ID is given: the branch that is shown."""
+    from chatapp.cli.output import dump_json
+    from chatapp.export import render
+
+    with _open() as store:
+        if conversation_id is None:
+            conversation_id = _last_id(store)
+        if as_json:
+            rows = [asdict(row) for row in store.get_path(conversation_id)]
+            head = asdict(store.get_conversation(conversation_id))
+            click.echo(dump_json(head | {"messages": rows}))
+        else:
+            click.echo(render("markdown", store.get_tree(conversation_id)), nl=False)
+
+
+@history.command("search")
+@click.argument("words", nargs=-1, required=True)
+@_LIMIT
+@_JSON
+def search_messages(words: tuple[str, ...], limit: int, as_json: bool) -> int:
+    """Find messages that contain WORDS. Exit code 1 when there are none."""
+    from chatapp.cli.output import dump_json
+    from chatapp.cli.table import format_time
+
+    with _open() as store:
+        hits = store.search(" ".join(words), limit=limit)
+    if as_json:
+        click.echo(dump_json([asdict(hit) | {"snippet": mark(hit.snippet, "")} for hit in hits]))
+    for hit in [] if as_json else hits:
+        head = f"{hit.conversation_id}  {format_time(hit.created_at)}  {hit.role}"
+        click.echo(f"{head}  {mark(hit.title, '')}\n    {mark(hit.snippet, '1')}")
+    if not hits:
+        click.echo("Nothing was found.", err=True)
+    return 0 if hits else 1
+
+
+def mark(snippet: str, style: str) -> str:
+    """A snippet with its hits in the SGR style `style` where stdout is a terminal, else plain."""
+    from chatapp.cli.table import clean_line
+    from chatapp.store.rows import HIT_END, HIT_START
+
+    on = style if style and sys.stdout.isatty() else ""
+    pieces = []
+    for index, piece in enumerate(snippet.split(HIT_START)):
+        hit, end, rest = piece.partition(HIT_END)
+        if index and end:
+            pieces.append(f"\x1b[{on}m{_clean(hit)}\x1b[0m" if on else _clean(hit))
+            pieces.append(_clean(rest))
+        else:
+            pieces.append(_clean(piece))
+    return "".join(pieces) if on else clean_line("".join(pieces))
+
+
+def _clean(piece: str) -> str:
+    from chatapp.text import strip_controls
+
+    return strip_controls(piece).replace("\n", " ")
+
+
+@history.command("export")
+@click.argument("ids", metavar="[ID]...", type=int, nargs=-1)
+@click.option(
+    "-f",
+    "--format",
+    "name",
+    default="markdown",
+    metavar="FORMAT",
+    help="markdown, json (loses nothing, can be imported) or html. [default: markdown]",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file, not stdout."
+)
+def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -> None:
+    """Write conversations as Markdown, JSON or HTML; all of them unless ID is given."""
+    from chatapp.export import FORMATS, render
+
+    if name not in FORMATS:
+        raise UsageError(f"There is no format {name}.", f"It can be {', '.join(FORMATS)}.")
+    with _open() as store:
+        wanted = ids or _all_ids(store)
+        if not wanted:
+            raise StoreError("There are no conversations to export.")
+        text = render(name, *(store.get_tree(conversation_id) for conversation_id in wanted))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    from chatapp.cli.writing import write_private
+
+    write_private(output, text)
+    click.echo(f"{_count(len(wanted))} written to {output}", err=True)
+
+
+@history.command("import")
+@click.argument("file", type=click.File("rb"))
+def import_conversations(file: Any) -> None:
+    """Bring back conversations from a JSON export. FILE may be - for standard input."""
+    from chatapp.export import import_json
+
+    try:
+        text = file.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsageError(f"{file.name} is not UTF-8 text.") from None
+    with _open() as store:
+        new = import_json(store, text)
+    click.echo(f"{_count(len(new))} imported: {', '.join(map(str, new))}", err=True)
+
+
+@history.command("delete")
+@_IDS
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete_conversations(ids: tuple[int, ...], yes: bool) -> None:
+    """Delete conversations; `chatapp history undelete` brings them back."""
+    from chatapp.cli.table import clean_line
+
+    with _open() as store:
+        rows = [store.get_conversation(conversation_id) for conversation_id in ids]
+        for row in rows:
+            click.echo(f"{row.id}  {clean_line(row.title)}", err=True)
+        if not yes:
+            click.confirm(f"Delete {_count(len(rows))}?", abort=True, err=True)
+        for row in rows:
+            store.delete_conversation(row.id)
+    numbers = " ".join(map(str, ids))
+    click.echo(f"Deleted. To bring back: chatapp history undelete {numbers}", err=True)
+
+
+@history.command("undelete")
+@_IDS
+def undelete_conversations(ids: tuple[int, ...]) -> None:
+    """Bring deleted conversations back."""
+    with _open() as store:
+        for conversation_id in ids:
+            store.get_conversation(conversation_id)
+            store.undelete_conversation(conversation_id)
+    click.echo(f"{_count(len(ids))} brought back.", err=True)
+
+
+@history.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def back_up(file: Path) -> None:
+    """Write a copy of the whole history database to FILE, even while it is in use."""
+    with _open() as store:
+        store.backup(file)
+    click.echo(f"Backup written to {file}", err=True)
+
+
+def _last_id(store: "Store") -> int:
+    last = store.last_conversation()
+    if last is None:
+        raise StoreError("There are no conversations yet.")
+    return last.id
+
+
+def _all_ids(store: "Store") -> tuple[int, ...]:
+    """Oldest first, as one would read them."""
+    return tuple(row.id for row in reversed(store.list_conversations(limit=1_000_000)))
+
+
+def _count(number: int) -> str:
+    return "1 conversation" if number == 1 else f"{number} conversations"

@@ -1,0 +1,134 @@
+"""`chatapp models`: which model files there are, and what one says of itself.
+
+Reads headers only, never loads a model, never starts the engine.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from chatapp.library.header import ModelInfo
+    from chatapp.library.local import ModelFile
+
+
+@click.group(no_args_is_help=True)
+def models() -> None:
+    """Model files on this machine."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_models(as_json: bool) -> None:
+    """List the built-in model, the models folder and the GGUF files here."""
+    from chatapp.cli.output import dump_json
+    from chatapp.cli.table import print_table
+    from chatapp.config import load_config
+    from chatapp.errors import ModelError
+    from chatapp.library.local import find_models, resolve_model
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    files = find_models(paths)
+    try:
+        default = resolve_model(None, load_config(paths), paths)
+    except ModelError:  # the list is how one finds out which model to set
+        default = None
+    rows = [_describe(file, default) for file in files]
+    if as_json:
+        click.echo(dump_json(rows))
+        return
+    if rows:
+        headers = ("", "NAME", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "WHERE")
+        print_table(headers, [_format_row(row) for row in rows])
+        click.echo("\n* is used when --model is not given.")
+    else:
+        click.echo("There is no model file.")
+    click.echo(f"Put GGUF files into {paths.models}", err=True)
+
+
+@models.command("info")
+@click.argument("file", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def show_model(file: str, as_json: bool) -> None:
+    """Show what a model file says of itself. FILE is a path or a name from the list."""
+    from chatapp.cli.output import dump_json
+    from chatapp.config import load_config
+    from chatapp.library.header import read_header
+    from chatapp.library.local import resolve_model
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    info = read_header(resolve_model(file, load_config(paths), paths))
+    if as_json:
+        click.echo(dump_json(_as_values(info)))
+    else:
+        _print_info(info)
+
+
+def _describe(file: "ModelFile", default: Path | None) -> dict[str, Any]:
+    from chatapp.errors import ModelError
+    from chatapp.library.header import read_header
+
+    row: dict[str, Any] = {
+        "name": file.name,
+        "path": str(file.path),
+        "size_bytes": file.size_bytes,
+        "source": file.source,
+        "default": default is not None and file.path.resolve() == default.resolve(),
+        "info": None,
+        "error": None,
+    }
+    try:
+        row["info"] = _as_values(read_header(file.path))
+    except ModelError as error:
+        row["error"] = error.message
+    return row
+
+
+def _as_values(info: "ModelInfo") -> dict[str, Any]:
+    return asdict(info) | {"path": str(info.path)}
+
+
+def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
+    from chatapp.cli.table import format_size
+
+    info = row["info"]
+    facts = ("?", "?", "?") if info is None else _format_facts(info)
+    where = row["source"] if row["error"] is None else f"{row['source']}: {row['error']}"
+    mark = "*" if row["default"] else ""
+    return (mark, row["name"], format_size(row["size_bytes"]), *facts, where)
+
+
+def _format_facts(info: dict[str, Any]) -> tuple[str, str, str]:
+    return info["size_label"], info["quantisation"], f"{info['n_ctx_train']:,}"
+
+
+def _print_info(info: "ModelInfo") -> None:
+    from chatapp.cli.table import clean_line, format_size
+
+    types = ", ".join(f"{count} {name}" for name, count in info.tensor_types.items())
+    template = "yes" if info.chat_template else "no: it continues text instead of answering"
+    rows = {
+        "file": str(info.path),
+        "name": info.name,
+        "architecture": info.arch,
+        "parameters": f"{info.n_params:,} ({info.size_label})",
+        "quantisation": info.quantisation,
+        "size": format_size(info.size_bytes),
+        "context": f"{info.n_ctx_train:,} tokens in training",
+        "layers": f"{info.n_layers:,}",
+        "embedding": f"{info.n_embd:,}",
+        "attention heads": f"{info.n_heads:,}",
+        "vocabulary": f"{info.n_vocab:,} tokens ({info.tokenizer or 'no tokenizer'})",
+        "chat template": template,
+        "licence": info.license or "not given",
+        "tensors": f"{info.n_tensors:,} ({types})",
+        "GGUF version": str(info.gguf_version),
+    }
+    if info.shards > 1:
+        rows["shards"] = f"{info.shards} (the figures are of this one)"
+    for label, value in rows.items():
+        click.echo(f"{label:<16} {clean_line(value)}")

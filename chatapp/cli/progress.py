@@ -1,0 +1,47 @@
+"""A line on stderr that says what takes time; nothing at all when stderr is not a terminal."""
+
+import sys
+
+from chatapp.text import strip_controls
+
+_CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """The one line that is rewritten and in the end gone."""
+
+    def __init__(self) -> None:
+        self._on = sys.stderr.isatty()
+        self._shown = False
+
+    def show_load(self, fraction: float) -> None:
+        """How much of the model is loaded, 0 to 1."""
+        self._show(f"loading the model {fraction:.0%}")
+
+    def show_prefill(self, done: int, total: int) -> None:
+        """How many tokens of the prompt are read."""
+        self._show(f"reading the prompt {done:,}/{total:,}")
+
+    def show_thinking(self) -> None:
+        """The model thinks aloud; that is no part of the answer."""
+        self._show("thinking")
+
+    def notice(self, sentences: list[str]) -> None:
+        """Lines that stay: what the model wants known."""
+        self.clear()
+        if self._on:
+            for sentence in sentences:
+                sys.stderr.write(f"{strip_controls(sentence)}\n")
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write(_CLEAR)
+            sys.stderr.flush()
+            self._shown = False
+
+    def _show(self, text: str) -> None:
+        if self._on:
+            sys.stderr.write(f"{_CLEAR}{text}")
+            sys.stderr.flush()
+            self._shown = True

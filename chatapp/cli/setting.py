@@ -1,0 +1,85 @@
+"""What commands have in common: settings, store, engine and model as the command line asks.
+
+Everything is imported inside: a command that needs no store pays for none.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chatapp.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from chatapp.config import Config, KvType
+    from chatapp.engine.client import EngineClient
+    from chatapp.engine.protocol import LoadOptions
+    from chatapp.paths import Paths
+    from chatapp.store import Store
+
+
+def backend_name() -> str:
+    """`llama`, or what `CHATAPP_BACKEND` says; `echo` is for tests and demos."""
+    name = os.environ.get("CHATAPP_BACKEND") or "llama"
+    if name not in ("llama", "echo"):
+        raise UsageError(f"CHATAPP_BACKEND is {name}.", "It can be llama or echo.")
+    return name
+
+
+def open_history(paths: "Paths", *, recover: bool = True) -> "Store":
+    """The store on disk, with the answers that a crash cut short marked as interrupted."""
+    from chatapp.store import Store
+
+    store = Store.open(paths.history)
+    if recover:
+        store.recover()
+    return store
+
+
+def make_client(paths: "Paths", *, log: bool = True) -> "EngineClient":
+    """An engine client; no process is started yet."""
+    from chatapp.engine.client import EngineClient
+
+    return EngineClient(backend=backend_name(), log_path=paths.engine_log if log else None)
+
+
+def choose_model(name: str | None, config: "Config", paths: "Paths") -> Path:
+    """The model file that is asked for; `ModelError` when there is none."""
+    from chatapp.library.local import resolve_model
+
+    try:
+        return resolve_model(name, config, paths)
+    except ModelError:
+        if backend_name() == "echo":  # it reads no file
+            return Path(name or "echo")
+        raise
+
+
+def override_engine(
+    config: "Config", *, gpu_layers: int | None, n_ctx: int | None, kv_type: "KvType | None"
+) -> "Config":
+    """Settings with the options that were given in their place."""
+    engine = config.engine
+    if gpu_layers is not None:
+        engine = replace(engine, gpu_layers=gpu_layers)
+    if n_ctx is not None:
+        engine = replace(engine, n_ctx=n_ctx)
+    if kv_type is not None:
+        engine = replace(engine, kv_type=kv_type)
+    return replace(config, engine=engine)
+
+
+def load_options(config: "Config", model: Path, *, n_parallel: int = 1) -> "LoadOptions":
+    """How the engine is told to hold `model`."""
+    from chatapp.engine.protocol import LoadOptions
+
+    engine = config.engine
+    return LoadOptions(
+        path=str(model),
+        n_ctx=engine.n_ctx,
+        gpu_layers=engine.gpu_layers,
+        n_threads=engine.n_threads,
+        n_parallel=n_parallel,
+        flash_attn=engine.flash_attn,
+        kv_type=engine.kv_type,
+    )

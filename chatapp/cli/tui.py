@@ -1,0 +1,94 @@
+"""`chatapp` without a command: opens the chat.
+
+Everything that can be refused (a missing model, a wrong setting, no terminal) is refused before
+the screen is taken over.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+from chatapp.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from chatapp.config import Config, KvType
+    from chatapp.paths import Paths
+    from chatapp.store import Store
+
+
+def open_chat(
+    *,
+    model: str | None,
+    go_on: bool,
+    conversation: int | None,
+    temporary: bool,
+    offline: bool,
+    gpu_layers: int | None,
+    n_ctx: int | None,
+    kv_type: "KvType | None",
+) -> None:
+    """Run the terminal UI until the user leaves."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The chat needs a terminal.",
+            "In a pipe or a script use: chatapp ask (see `chatapp ask --help`).",
+        )
+    if temporary and (go_on or conversation is not None):
+        raise UsageError("--temporary begins a new conversation; it cannot go on with an old one.")
+    if go_on and conversation is not None:
+        raise UsageError("Give --continue or --conversation, not both.")
+    from chatapp.cli import setting
+    from chatapp.config import load_config
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    config = setting.override_engine(
+        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
+    )
+    path = setting.choose_model(model, config, paths)
+    with _open_store(paths, temporary) as store:
+        conversation_id = _find_conversation(store, go_on, conversation)
+        _check_keys(config, paths)
+        from chatapp.ui.app import ChatApp
+
+        app = ChatApp(
+            config,
+            paths,
+            store,
+            setting.make_client(paths, log=not temporary),
+            model=path,
+            conversation_id=conversation_id,
+            temporary=temporary,
+            offline=offline,
+        )
+        app.run()
+        if app.return_code:
+            raise SystemExit(app.return_code)
+
+
+def _open_store(paths: "Paths", temporary: bool) -> "Store":
+    from chatapp.cli import setting
+    from chatapp.store import Store
+
+    return Store.in_memory() if temporary else setting.open_history(paths)
+
+
+def _find_conversation(store: "Store", go_on: bool, conversation: int | None) -> int | None:
+    if conversation is not None:
+        return store.get_conversation(conversation).id
+    if go_on:
+        last = store.last_conversation()
+        return last.id if last else None
+    return None
+
+
+def _check_keys(config: "Config", paths: "Paths") -> None:
+    from chatapp.config import nearest
+    from chatapp.ui.keymap import movable_ids
+
+    known = movable_ids()
+    for key in config.keys:
+        if key not in known:
+            raise ConfigError(
+                f"{paths.settings}: keys.{key} is not known.",
+                nearest(key, known, f"These are: {', '.join(sorted(known))}."),
+            )

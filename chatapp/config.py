@@ -1,0 +1,250 @@
+"""The user's settings: one TOML file, read once into an immutable `Config`.
+
+Promises: a missing file is the defaults; anything else in the file that chatapp does not know (a
+section, a key, a type, a value out of bounds) is a `ConfigError` that names the file and the key,
+because a misspelt setting that is quietly ignored costs an evening. `save_setting` changes one
+value and keeps the user's comments and order; a file too unusual for that is left alone.
+"""
+
+import difflib
+import json
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from chatapp.errors import ConfigError, UsageError
+from chatapp.paths import Paths
+from chatapp.sampling import Parameter, SamplingParams, parameters
+
+KvType = Literal["f16", "q8_0"]
+
+
+def _at_least(default: int, minimum: int) -> Any:
+    return field(default=default, metadata={"minimum": minimum})
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """`[engine]`: which model, and how it is held in memory."""
+
+    model: str = ""
+    """A path, a file in the models folder, or `builtin`; empty is the built-in model."""
+    n_ctx: int = _at_least(0, 0)
+    """Context length in tokens; 0: what the model was trained for, within reason."""
+    gpu_layers: int = _at_least(-1, -1)
+    """Layers on the GPU; -1: all that fit, 0: none."""
+    n_threads: int = _at_least(0, 0)
+    """0: every core."""
+    flash_attn: bool = True
+    kv_type: KvType = "f16"
+    """Type of the KV cache; `q8_0` takes half the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatConfig:
+    """`[chat]`: how conversations begin."""
+
+    system: str = ""
+    """The system prompt of new conversations."""
+
+
+@dataclass(frozen=True, slots=True)
+class UiConfig:
+    """`[ui]`: how the terminal interface looks."""
+
+    theme: str = "dark"
+    """`dark`, `light`, or the name of a Textual theme."""
+    sidebar: bool = True
+    """Whether the list of chats is open at the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting."""
+
+    engine: EngineConfig = EngineConfig()
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    chat: ChatConfig = ChatConfig()
+    ui: UiConfig = UiConfig()
+    keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """`[keys]`: a binding's id to the keys that replace its own, separated by commas."""
+
+
+_SECTIONS: Mapping[str, type] = {"engine": EngineConfig, "chat": ChatConfig, "ui": UiConfig}
+
+
+def load_config(paths: Paths) -> Config:
+    """The settings file as a `Config`; `ConfigError` names the file, the key and a way out."""
+    path = paths.settings
+    document = _read_document(path)
+    known = [entry.name for entry in fields(Config)]
+    for name, section in document.items():
+        if name not in known:
+            raise _unknown(path, f"the section [{name}]", name, known)
+        if not isinstance(section, dict):
+            raise ConfigError(
+                f"{path}: {name} must be a section.", f"Write [{name}] on a line of its own."
+            )
+    read = {
+        name: _read_section(path, name, cls, document.get(name, {}))
+        for name, cls in _SECTIONS.items()
+    }
+    return Config(
+        **read,
+        sampling=_read_sampling(path, document.get("sampling", {})),
+        keys=_read_keys(path, document.get("keys", {})),
+    )
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A sentence with the known name that looks most like `name`, or `otherwise`."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"Did you mean `{close[0]}`?" if close else otherwise
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}.", "Mend that line, or move the file away."
+        ) from error
+
+
+def _unknown(path: Path, what: str, name: str, known: Iterable[str]) -> ConfigError:
+    names = list(known)
+    return ConfigError(
+        f"{path}: {what} is not known.",
+        nearest(name, names, f"These are: {', '.join(sorted(names))}."),
+    )
+
+
+def _read_section(path: Path, section: str, cls: type, values: dict[str, Any]) -> Any:
+    kinds = get_type_hints(cls)
+    minimums = {entry.name: entry.metadata.get("minimum") for entry in fields(cls)}
+    for key, value in values.items():
+        where = f"{section}.{key}"
+        if key not in kinds:
+            raise _unknown(path, where, key, kinds)
+        _check_kind(path, where, kinds[key], value)
+        if minimums[key] is not None and value < minimums[key]:
+            raise ConfigError(f"{path}: {where} is {value}, it must be at least {minimums[key]}.")
+    return cls(**values)
+
+
+def _check_kind(path: Path, where: str, kind: Any, value: Any) -> None:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            choices = " or ".join(json.dumps(choice) for choice in get_args(kind))
+            raise ConfigError(f"{path}: {where} must be {choices}, not {value!r}.")
+        return
+    wanted = {bool: "true or false", int: "a whole number", str: "text in quotes"}[kind]
+    if type(value) is not kind:  # a bool is an int to isinstance
+        raise ConfigError(f"{path}: {where} must be {wanted}, not {value!r}.")
+
+
+def _read_sampling(path: Path, values: dict[str, Any]) -> SamplingParams:
+    known = {parameter.name: parameter for parameter in parameters()}
+    for key in values:
+        if key not in known:
+            raise _unknown(path, f"sampling.{key}", key, known)
+    try:
+        return SamplingParams(
+            **{key: _convert(path, known[key], value) for key, value in values.items()}
+        )
+    except UsageError as error:
+        raise ConfigError(f"{path}: {error.message}", error.hint) from error
+
+
+def _convert(path: Path, parameter: Parameter, value: Any) -> Any:
+    where = f"sampling.{parameter.name}"
+    if parameter.kind is float and type(value) is int:
+        return float(value)
+    if parameter.kind is str and not isinstance(value, str):
+        raise ConfigError(f"{path}: {where} must be text in quotes, not {value!r}.")
+    if parameter.kind == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f'{path}: {where} must be a list of texts, as in ["a", "b"].')
+        return tuple(value)
+    if parameter.kind == tuple[tuple[int, float], ...]:
+        try:
+            return tuple((int(token), float(bias)) for token, bias in value.items())
+        except (AttributeError, TypeError, ValueError):
+            raise ConfigError(
+                f"{path}: {where} must be a table of token ids, as in {{ 50256 = -5.0 }}."
+            ) from None
+    return value
+
+
+def _read_keys(path: Path, values: dict[str, Any]) -> Mapping[str, str]:
+    for key, value in values.items():
+        if not isinstance(value, str) or not value.strip():
+            raise ConfigError(
+                f'{path}: keys.{key} must name keys, as in "ctrl+r" or "f5,ctrl+r", not {value!r}.'
+            )
+    return MappingProxyType(dict(values))
+
+
+def save_setting(paths: Paths, section: str, key: str, value: str | bool | float) -> None:
+    """Set one value in the settings file, made if missing; the rest of its text stays as it is.
+
+    `ConfigError` when the file cannot be written, or is written so that a line cannot be changed
+    safely (the result is read back and compared before it replaces the file).
+    """
+    path = Path(os.path.realpath(paths.settings))  # a link into a dotfiles folder stays a link
+    before = _read_document(path)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    edited = _set_line(text, section, key, f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    wanted = before | {section: {**before.get(section, {}), key: value}}
+    try:
+        same = tomllib.loads(edited) == wanted
+    except tomllib.TOMLDecodeError:
+        same = False
+    if not same:
+        raise ConfigError(
+            f"{path}: {section}.{key} cannot be changed without touching the rest.",
+            f"Set it by hand: {key} = {json.dumps(value)} under [{section}].",
+        )
+    _replace_file(path, edited)
+
+
+def _set_line(text: str, section: str, key: str, line: str) -> str:
+    lines = text.rstrip("\n").split("\n") if text.strip() else []
+    headers = [i for i, row in enumerate(lines) if re.match(r"\s*\[", row)]
+    start = next((i for i in headers if re.match(rf"\s*\[\s*{section}\s*\]", lines[i])), None)
+    if start is None:
+        gap = [""] if lines else []
+        return "\n".join([*lines, *gap, f"[{section}]", line]) + "\n"
+    end = next((i for i in headers if i > start), len(lines))
+    for i in range(start + 1, end):
+        if re.match(rf"\s*{key}\s*=", lines[i]):
+            lines[i] = line
+            return "\n".join(lines) + "\n"
+    return "\n".join([*lines[: start + 1], line, *lines[start + 1 :]]) + "\n"
+
+
+def _replace_file(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".config-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            if path.exists():
+                Path(name).chmod(path.stat().st_mode & 0o777)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error

@@ -1,0 +1,115 @@
+"""Little-endian values read from the front of a file that may be damaged or hostile.
+
+Promises: memory stays below a few MiB whatever the file says of itself, every length is compared
+with what the file has left before it is believed, and what does not fit is a `Malformed`. It reads
+through a window instead of a memory map: a mapped file that somebody shortens meanwhile ends the
+process with SIGBUS. Knows nothing of GGUF's meaning.
+"""
+
+from struct import Struct
+from typing import BinaryIO
+
+_WINDOW = 1 << 20
+_U32 = Struct("<I")
+_U64 = Struct("<Q")
+
+MAX_STRING = 1 << 20
+"""Longest string kept or expected, in bytes; the longest chat templates are 60 kB."""
+
+
+class Malformed(Exception):  # noqa: N818 - not an error of its own: the caller names the file
+    """What is wrong with the file, in words that fit after its name."""
+
+
+class Reader:
+    """A cursor over `size` bytes of `file`."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._window = b""
+        self._start = 0
+        self._at = 0
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of the file."""
+        return self._start + self._at
+
+    @property
+    def left(self) -> int:
+        """Bytes from here to the end of the file."""
+        return self._size - self.position
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes, at most `MAX_STRING`."""
+        self._need(count)
+        piece = self._window[self._at : self._at + count]
+        self._at += count
+        return piece
+
+    def take_u32(self) -> int:
+        """An unsigned 32-bit number."""
+        self._need(4)
+        (value,) = _U32.unpack_from(self._window, self._at)
+        self._at += 4
+        return int(value)
+
+    def take_u64(self) -> int:
+        """An unsigned 64-bit number."""
+        self._need(8)
+        (value,) = _U64.unpack_from(self._window, self._at)
+        self._at += 8
+        return int(value)
+
+    def take_length(self, what: str, maximum: int = MAX_STRING) -> int:
+        """A length or count that the rest of the file and `maximum` allow."""
+        length = self.take_u64()
+        if length > maximum:
+            raise Malformed(f"{what} is {length:,}, which is absurd")
+        return length
+
+    def take_text(self, what: str, maximum: int = MAX_STRING) -> str:
+        """A length and that many bytes of UTF-8; wrong bytes become U+FFFD."""
+        length = self.take_length(f"the length of {what}", maximum)
+        return self.take(length).decode("utf-8", "replace")
+
+    def skip(self, count: int) -> None:
+        """Step over bytes without reading them."""
+        if count > self.left:
+            raise Malformed("it ends in the middle of its header")
+        if self._at + count <= len(self._window):
+            self._at += count
+        else:
+            self._start = self.position + count
+            self._at = 0
+            self._window = b""
+
+    def skip_texts(self, count: int) -> None:
+        """Step over strings; the loop is flat because vocabularies have 150,000 of them."""
+        unpack, window, at = _U64.unpack_from, self._window, self._at
+        for _ in range(count):
+            if at + 8 > len(window):
+                self._at = at
+                self._need(8)
+                window, at = self._window, self._at
+            (length,) = unpack(window, at)
+            at += 8 + length
+            if at > len(window):
+                self._at = at - length
+                self.skip(length)
+                window, at = self._window, self._at
+        self._at = at
+
+    def _need(self, count: int) -> None:
+        if self._at + count <= len(self._window):
+            return
+        if count > self.left:
+            raise Malformed("it ends in the middle of its header")
+        if count > MAX_STRING:
+            raise Malformed(f"it wants {count:,} bytes at once, which is absurd")
+        self._start, self._at = self.position, 0
+        self._file.seek(self._start)
+        self._window = self._file.read(max(count, _WINDOW))
+        if len(self._window) < count:
+            raise Malformed("it became shorter while it was read")

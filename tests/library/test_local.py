@@ -1,0 +1,121 @@
+"""Finding model files, and what a name that somebody types stands for."""
+
+from pathlib import Path
+
+import pytest
+
+from chatapp.config import Config, EngineConfig
+from chatapp.errors import ModelError
+from chatapp.library import local
+from chatapp.library.local import find_models, resolve_model
+from chatapp.paths import Paths, find_paths
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """An empty home, an empty current folder and a built-in model of four bytes."""
+    builtin = tmp_path / "package" / "model.gguf"
+    builtin.parent.mkdir()
+    builtin.write_bytes(b"GGUF")
+    monkeypatch.setattr(local, "BUILTIN_MODEL", builtin)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    found = find_paths()
+    found.models.mkdir(parents=True)
+    return found
+
+
+def _put(path: Path, size: int = 4) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(bytes(size))
+    return path
+
+
+def test_models_are_found_in_every_place_once(paths: Paths, tmp_path: Path) -> None:
+    _put(paths.models / "a.gguf", 10)
+    _put(paths.models / "vendor" / "deep" / "b.GGUF", 20)
+    _put(paths.models / "notes.txt")
+    _put(paths.models / ".hidden" / "c.gguf")
+    _put(tmp_path / "here" / "d.gguf", 30)
+    (tmp_path / "here" / "again.gguf").symlink_to(paths.models / "a.gguf")
+    _put(tmp_path / "other" / "e.gguf", 40)
+    found = {(file.name, file.size_bytes, file.source) for file in find_models(paths)}
+    assert found == {
+        ("builtin", 4, "built-in"),
+        ("a.gguf", 10, "models folder"),
+        ("b.GGUF", 20, "models folder"),
+        ("d.gguf", 30, "here"),
+    }
+    more = find_models(paths, [tmp_path / "other", tmp_path / "nowhere"])
+    assert [(file.name, file.source) for file in more][-1] == ("e.gguf", str(tmp_path / "other"))
+
+
+def test_shards_are_one_model(paths: Paths) -> None:
+    for number in (1, 2, 3):
+        _put(paths.models / f"big-0000{number}-of-00003.gguf", 100)
+    files = [file for file in find_models(paths) if file.source == "models folder"]
+    assert [(file.name, file.size_bytes) for file in files] == [("big-00001-of-00003.gguf", 300)]
+
+
+def test_links_that_lead_nowhere_or_round_do_no_harm(paths: Paths) -> None:
+    (paths.models / "gone.gguf").symlink_to(paths.models / "nothing")
+    (paths.models / "round").symlink_to(paths.models)
+    _put(paths.models / "a.gguf")
+    assert [file.name for file in find_models(paths)] == ["builtin", "a.gguf"]
+
+
+def test_names_that_resolve(paths: Paths, tmp_path: Path) -> None:
+    inside = _put(paths.models / "Qwen-0.5B.gguf")
+    deep = _put(paths.models / "vendor" / "deep.gguf")
+    here = _put(tmp_path / "here" / "mine.gguf")
+    config = Config()
+    for name, wanted in {
+        "builtin": local.BUILTIN_MODEL,
+        "Built-in": local.BUILTIN_MODEL,
+        "Qwen-0.5B.gguf": inside,
+        "qwen-0.5b": inside,
+        "deep": deep,
+        "vendor/deep.gguf": deep,
+        "mine.gguf": here,
+        str(here): here,
+    }.items():
+        assert resolve_model(name, config, paths) == wanted
+    assert resolve_model(None, config, paths) == local.BUILTIN_MODEL
+    set_to = Config(engine=EngineConfig(model="deep"))
+    assert resolve_model(None, set_to, paths) == deep
+    assert resolve_model("builtin", set_to, paths) == local.BUILTIN_MODEL
+
+
+def test_a_name_in_the_home_folder(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = _put(tmp_path / "m.gguf")
+    assert resolve_model("~/m.gguf", Config(), paths) == file
+
+
+def test_a_missing_model_names_what_comes_near(paths: Paths) -> None:
+    _put(paths.models / "qwen2.5-0.5b-q4_k_m.gguf")
+    with pytest.raises(ModelError) as caught:
+        resolve_model("qwen2.5-0.5b", Config(), paths)
+    assert "There is no model qwen2.5-0.5b." in caught.value.message
+    assert "qwen2.5-0.5b-q4_k_m.gguf" in caught.value.hint
+    with pytest.raises(ModelError) as caught:
+        resolve_model("/no/such/file.gguf", Config(), paths)
+    assert "/no/such/file.gguf" in caught.value.message
+    assert str(paths.models) in caught.value.hint
+
+
+def test_a_folder_is_no_model(paths: Paths) -> None:
+    _put(paths.models / "a.gguf")
+    with pytest.raises(ModelError, match=r"is a folder") as caught:
+        resolve_model(str(paths.models), Config(), paths)
+    assert "a.gguf" in caught.value.hint
+
+
+def test_no_built_in_model(paths: Paths) -> None:
+    local.BUILTIN_MODEL.unlink()
+    assert find_models(paths) == []
+    with pytest.raises(ModelError, match="built-in model is missing"):
+        resolve_model(None, Config(), paths)
