@@ -1,0 +1,43 @@
+"""What a checkpoint is once its storage format no longer matters: named tensors and plain facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convert.checkpoints.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Lazy tensors with the names the training code gave them, and what was saved beside them."""
+
+    path: Path
+    format: str
+    """Name in the registry of formats."""
+    tensors: dict[str, Tensor]
+    """By name, with wrapper prefixes such as `_orig_mod.` removed."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Everything saved beside the weights as plain values: `model_args`, `iter_num`, ..."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how it was read."""
+
+    def fact(self, *keys: str) -> Any:
+        """The value found by following `keys`, or None where there is none."""
+        value: Any = self.facts
+        for key in keys:
+            if not isinstance(value, dict) or key not in value:
+                return None
+            value = value[key]
+        return value
+
+    def number(self, *keys: str) -> float | None:
+        """The value at `keys` as a float, or None where it is not a number."""
+        value = self.fact(*keys)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        try:
+            return float(value)
+        except OverflowError:
+            return None

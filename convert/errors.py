@@ -1,0 +1,45 @@
+"""Every error the converter raises on purpose.
+
+`message` says what failed and on which file, `hint` what to do next; `exit_code` is what the
+command ends with. A bare Python exception reaching the command line is a bug of ours.
+"""
+
+
+class ConvertError(Exception):
+    """A conversion cannot be done, and we can say why."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class UsageError(ConvertError):
+    """The command was given something it cannot use. Nothing was read or written."""
+
+    exit_code = 2
+
+
+class CheckpointError(ConvertError):
+    """The checkpoint is damaged, hostile, or in a form we do not read."""
+
+
+class ArchitectureError(ConvertError):
+    """The weights do not make up a model that llama.cpp can run."""
+
+
+class VocabError(ConvertError):
+    """The tokenizer is missing, or cannot be carried over exactly."""
+
+
+class OutputError(ConvertError):
+    """The model file cannot be written."""
+
+
+class ProofError(ConvertError):
+    """The written file was not the same model. It was removed."""

@@ -1,0 +1,170 @@
+"""llama.cpp, as far as the proofs need it: load a file, tokenize, compute logits.
+
+It promises that llama.cpp prints nothing and that an error carries its own log line: the C function
+only says that it failed. Positions beyond the trained context would abort the whole process, so
+`logits` refuses them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import deque
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import llama_cpp.llama_cpp as C  # noqa: N812  (a C library)
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import ProofError
+
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR
+_CONTINUED = 5  # GGML_LOG_LEVEL_CONT: the rest of the line before
+
+
+class _Log:
+    """llama.cpp has one log callback a process: this one keeps the last lines and prints none."""
+
+    def __init__(self) -> None:
+        self.lines: deque[tuple[int, str]] = deque(maxlen=200)
+        self.callback = C.llama_log_callback(self._receive)
+        C.llama_log_set(self.callback, ctypes.c_void_p(0))
+        C.llama_backend_init()
+
+    def _receive(self, level: int, text: bytes, _: Any) -> None:
+        line = text.decode("utf-8", "replace")
+        if level == _CONTINUED and self.lines:
+            before, begun = self.lines.pop()
+            self.lines.append((before, (begun + line)[:2000]))
+        else:
+            self.lines.append((level, line[:2000]))
+
+    def reason(self) -> str:
+        """What llama.cpp said last that explains a failure."""
+        errors = [line.strip() for level, line in self.lines if level == _ERROR]
+        specific = [line for line in errors if "failed to load model" not in line]
+        return (specific or errors or ["no reason given"])[0].partition(": ")[2] or errors[0]
+
+
+@cache
+def open_log() -> _Log:
+    """The log, installed on first use. It must outlive every call into llama.cpp."""
+    return _Log()
+
+
+class ModelFile:
+    """A GGUF loaded into llama.cpp on the CPU. Use as a context manager."""
+
+    def __init__(self, path: Path, *, vocab_only: bool = False) -> None:
+        """Load `path`. Raises `ProofError` with llama.cpp's own reason."""
+        log = open_log()
+        log.lines.clear()
+        params = C.llama_model_default_params()
+        params.n_gpu_layers = 0
+        params.vocab_only = vocab_only
+        # Weights as they lie in the file, not repacked for AMX: GCC 12's _tile_loadconfig declares
+        # 8 of its 64 bytes as input, so a llama.cpp built by it crashes on batches with Q8_0.
+        params.use_extra_bufts = False
+        self._model = C.llama_model_load_from_file(os.fsencode(path), params)
+        if not self._model:
+            raise ProofError(f"llama.cpp does not load the file: {log.reason()}.")
+        self._vocab = C.llama_model_get_vocab(self._model)
+        self._context: Any = None
+        self._n_ctx = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._context is not None:
+            C.llama_free(self._context)
+        C.llama_model_free(self._model)
+
+    @property
+    def n_ctx_train(self) -> int:
+        """Positions the model was trained for."""
+        return int(C.llama_model_n_ctx_train(self._model))
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the vocabulary."""
+        return int(C.llama_vocab_n_tokens(self._vocab))
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """Special ids by role as llama.cpp understands them; -1 where there is none."""
+        return {
+            "bos": C.llama_vocab_bos(self._vocab),
+            "eos": C.llama_vocab_eos(self._vocab),
+            "eot": C.llama_vocab_eot(self._vocab),
+            "pad": C.llama_vocab_pad(self._vocab),
+        }
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids of `text`."""
+        data = text.encode()
+        size = len(data) + 8  # a byte makes at most one token
+        ids = (C.llama_token * size)()
+        n = C.llama_tokenize(self._vocab, data, len(data), ids, size, add_special, parse_special)
+        if n < 0:
+            raise ProofError(f"llama.cpp makes {-n} tokens of {len(data)} bytes.")
+        return list(ids[:n])
+
+    def detokenize(self, ids: Sequence[int]) -> bytes:
+        """Bytes of `ids`, piece by piece: llama_detokenize would tidy spaces before full stops."""
+        pieces = bytearray()
+        for token in ids:
+            buffer = ctypes.create_string_buffer(256)
+            n = C.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
+            if n < 0:
+                buffer = ctypes.create_string_buffer(-n)
+                n = C.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, True)
+            pieces += buffer.raw[:n]
+        return bytes(pieces)
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Logits [len(ids), n_tokens] after each of `ids`, from an empty context.
+
+        KV cache in F32 and no flash attention, so that differences are the file's.
+        """
+        n = len(ids)
+        if not 0 < n <= self.n_ctx_train:
+            raise ProofError(f"{n} positions asked for, {self.n_ctx_train} trained.")
+        if self._context is None or self._n_ctx < n:
+            self._open_context(n)
+        C.llama_memory_clear(C.llama_get_memory(self._context), True)
+        batch = C.llama_batch_init(n, 0, 1)
+        try:
+            batch.n_tokens = n
+            for i, token in enumerate(ids):
+                batch.token[i], batch.pos[i] = token, i
+                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+            if C.llama_decode(self._context, batch) != 0:
+                raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")
+            rows = C.llama_get_logits(self._context)
+            return np.ctypeslib.as_array(rows, (n * self.n_tokens,)).reshape(n, -1).copy()
+        finally:
+            C.llama_batch_free(batch)
+
+    def _open_context(self, n: int) -> None:
+        if self._context is not None:
+            C.llama_free(self._context)
+        params = C.llama_context_default_params()
+        params.n_ctx = params.n_batch = params.n_ubatch = self._n_ctx = n
+        params.n_seq_max = 1
+        params.n_threads = params.n_threads_batch = os.cpu_count() or 1
+        params.type_k = params.type_v = C.GGML_TYPE_F32
+        params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.offload_kqv = params.op_offload = False
+        self._context = C.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")

@@ -1,0 +1,168 @@
+"""`python -m convert` as a real child process: exit codes, output, interruption, a full disk."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(*args: object, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "convert", *map(str, args)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def run(*args: object, **options: Any) -> tuple[int, str, str]:
+    process = start(*args, **options)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_json_lines_tell_the_whole_conversion(make) -> None:
+    folder = make()
+    code, out, err = run(folder, "-q", "q8_0", "--json")
+    assert code == 0
+    assert err == ""
+    events = [json.loads(line) for line in out.splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "plan"
+    assert kinds[-2:] == ["proof", "done"]
+    assert [e["name"] for e in events if e["event"] == "step"] == ["read", "write", "prove"]
+    written = [e for e in events if e["event"] == "progress" and e["step"] == "write"]
+    assert written[-1]["done"] == written[-1]["total"] == events[0]["sizes"]["Q8_0"]
+    assert Path(events[-1]["output"]).read_bytes()[:4] == b"GGUF"
+
+
+def test_a_person_reads_the_plan_on_stderr(make) -> None:
+    code, out, err = run(make(), "--dry-run")
+    assert code == 0
+    assert out == ""
+    assert "Weights: F32 0.5 MB, F16 0.3 MB, Q8_0 0.2 MB" in err
+
+
+def test_errors_end_with_their_exit_code(make, tmp_path: Path) -> None:
+    folder = make()
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(b"PK\x03\x04")
+    code, out, err = run(damaged, "--json")
+    assert code == 1
+    assert json.loads(out)["event"] == "error"
+    assert "Traceback" not in err
+    assert run(tmp_path / "nothing.pt")[0] == 2
+    assert run(folder, "-q", "Q9_9")[0] == 2
+    assert run("--nonsense")[0] == 2
+
+
+def test_terminal_escapes_in_a_checkpoint_are_not_printed(make) -> None:
+    folder = make(
+        edit=lambda saved: saved["model"].update({"\x1b]0;hi\x07": saved["best_val_loss"]})
+    )
+    code, _, err = run(folder)
+    assert code == 1
+    assert "\x1b" not in err
+
+
+def start_until(folder: Path, wanted: str, **options: Any) -> subprocess.Popen[str]:
+    """A conversion that has just said it begins the step `wanted`."""
+    process = start(folder, "--json", **options)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line).get("name") == wanted:
+            return process
+    raise AssertionError(f"no step {wanted}: {process.communicate()}")
+
+
+@pytest.mark.parametrize("step", ["write", "prove"])
+def test_kill_leaves_nothing_under_the_final_name(make, step: str) -> None:
+    folder = make(n_layer=4, n_embd=256)
+    process = start_until(folder, step)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not list(folder.glob("*.gguf"))
+    code, _, _ = run(folder, "--parity", "off")  # what was left is no hindrance
+    assert code == 0
+    assert [path.name for path in folder.glob("*.gguf*")] == ["ckpt-F16.gguf"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_nothing(make, number: signal.Signals) -> None:
+    folder = make(n_layer=4, n_embd=256)
+    process = start_until(folder, "write")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in err
+    assert not list(folder.glob("*.gguf*"))
+
+
+def test_a_reader_that_goes_away_cancels(make) -> None:
+    folder = make(n_layer=4, n_embd=256)
+    process = start_until(folder, "write")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait(timeout=60)
+    assert process.returncode == 130
+    assert not list(folder.glob("*.gguf*"))
+
+
+def test_a_full_disk_leaves_nothing(make) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    folder = make()
+    code, _, err = run(folder, preexec_fn=limit)
+    assert code == 1
+    assert "cannot be written" in err
+    assert not list(folder.glob("*.gguf*"))
+
+
+def test_without_pytorch_it_converts_and_says_so(make) -> None:
+    folder = make()
+    program = (
+        "import sys; sys.modules['torch'] = None; from convert.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "Parity: not run: PyTorch is not installed" in done.stderr
+    assert (folder / "ckpt-F16.gguf").exists()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom convert.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print('LOADED', sorted(sys.modules))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    help_text, _, loaded = out.partition("LOADED")
+    assert "usage: convert" in help_text
+    for name in ("numpy", "gguf", "llama_cpp", "torch", "tokenizers", "chatapp"):
+        assert f"'{name}'" not in loaded
+
+
+def test_converting_imports_torch_in_parity_only_and_nothing_of_chatapp(make) -> None:
+    program = (
+        "import sys; from pathlib import Path; from convert.pipeline import convert\n"
+        "convert(Path(sys.argv[1]), parity=False)\nprint(sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(make())], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "'convert.pipeline'" in done.stdout
+    assert "'torch'" not in done.stdout
+    assert "'chatapp" not in done.stdout
