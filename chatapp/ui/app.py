@@ -1,0 +1,196 @@
+"""The terminal app: theme, keymap, top-level screens, and a quit that leaves nothing running.
+
+Everything it works with is handed in; importing this module costs Textual and our widgets, not
+llama.cpp. Whatever ends the app, Ctrl+Q, SIGTERM or a closed terminal, stops the answer (its text
+is in the store) and the engine process.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App
+from textual.command import Provider
+from textual.screen import Screen
+from textual.widgets import Input, TextArea
+
+from chatapp.config import Config
+from chatapp.engine.client import EngineClient
+from chatapp.errors import ChatAppError
+from chatapp.paths import Paths
+from chatapp.store import Store
+from chatapp.ui.keymap import bindings
+from chatapp.ui.screens.chat import ChatScreen
+from chatapp.ui.setup import ChatSetup
+
+THEMES = {"dark": "textual-dark", "light": "textual-light"}
+
+QUIT_WINDOW_S = 2.0
+"""A second Ctrl+C within this time quits."""
+
+STOP_TIMEOUT_S = 0.8
+"""How long an answer may take to be stopped before the engine is ended under it."""
+
+HANG_UP_S = 3.0
+"""How long the cleaning up may take when the terminal is gone."""
+
+EXIT_HANG_UP = 128 + signal.SIGHUP
+
+
+def _chat_commands() -> type[Provider]:
+    from chatapp.ui.palette import ChatCommands
+
+    return ChatCommands
+
+
+class ChatApp(App[None]):
+    """The chat in a terminal."""
+
+    TITLE = "chatapp"
+    BINDINGS = bindings("app")
+    COMMANDS: ClassVar = {_chat_commands}
+
+    def __init__(
+        self,
+        config: Config,
+        paths: Paths,
+        store: Store,
+        client: EngineClient,
+        *,
+        model: Path,
+        conversation_id: int | None = None,
+        temporary: bool = False,
+        offline: bool = False,
+    ) -> None:
+        super().__init__()
+        self.setup = ChatSetup(
+            config, paths, store, client, model, conversation_id, temporary, offline
+        )
+        self._interrupted_at = 0.0
+        self._leaving: asyncio.Task[None] | None = None
+        self.set_keymap(config.keys)
+        wanted = THEMES.get(config.ui.theme, config.ui.theme)
+        self.theme = wanted if wanted in self.available_themes else THEMES["dark"]
+
+    @property
+    def keymap(self) -> dict[str, str]:
+        """The user's own keys, by binding id."""
+        return dict(self.setup.config.keys)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The chat is the lowest screen."""
+        return ChatScreen(self.setup)
+
+    @property
+    def chat(self) -> ChatScreen:
+        """The chat screen, whatever lies on top of it."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    def on_mount(self) -> None:
+        """Leave cleanly when the system asks for it."""
+        loop = asyncio.get_running_loop()
+        # In a thread that is not the main one there are no signals to handle.
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(signal.SIGTERM, self._leave)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    async def on_unmount(self) -> None:
+        """However the app ends, the engine process ends with it."""
+        await self.setup.client.stop()
+
+    async def action_quit(self) -> None:
+        """Stop the answer, end the engine, leave."""
+        self._leave()
+
+    def _leave(self, *, hang_up: bool = False) -> None:
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._clean_up(hang_up))
+
+    def _hang_up(self) -> None:
+        """The terminal is gone. Textual would wait for it for ever, so this ends the process."""
+        threading.Timer(HANG_UP_S, os._exit, (EXIT_HANG_UP,)).start()
+        self._leave(hang_up=True)
+
+    async def _clean_up(self, hang_up: bool) -> None:
+        flow = self.chat.flow
+        flow.answering.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
+        await self.setup.client.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
+        if hang_up:
+            self.setup.store.close()
+            os._exit(EXIT_HANG_UP)
+        self.exit()
+
+    async def action_interrupt(self) -> None:
+        """Ctrl+C: copy a selection, else stop, else close, else clear, else quit at the second."""
+        if self._copy_selection():
+            return
+        chat = self.chat
+        if chat.flow.answering.busy:
+            chat.flow.answering.stop()
+        elif len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif chat.pane.editing is not None:
+            chat.action_stop()
+        elif chat.pane.prompt.prompt:
+            chat.pane.prompt.set_prompt("")
+        else:
+            self._quit_at_second()
+
+    def _quit_at_second(self) -> None:
+        now = time.monotonic()
+        if now - self._interrupted_at < QUIT_WINDOW_S:
+            self._leave()
+            return
+        self._interrupted_at = now
+        self.notify("Press Ctrl+C again to quit.", timeout=QUIT_WINDOW_S)
+
+    def _copy_selection(self) -> bool:
+        text = self.screen.get_selected_text()
+        if not text and isinstance(self.focused, (Input, TextArea)):
+            text = self.focused.selected_text
+        if not text:
+            return False
+        self.copy_to_clipboard(text)
+        self.screen.clear_selection()
+        self.notify(f"Copied {len(text)} characters through the terminal (OSC 52).")
+        return True
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Commands act on the chat, so the palette opens over nothing else."""
+        if action == "command_palette" and len(self.screen_stack) > 1:
+            return False
+        return super().check_action(action, parameters)
+
+    def action_help(self) -> None:
+        """Open the help, or close it."""
+        from chatapp.ui.screens.help import HelpScreen
+
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+            return
+        setup = self.setup
+        self.push_screen(
+            HelpScreen(setup.paths, self.keymap, setup.client.model, temporary=setup.temporary)
+        )
+
+    async def action_switch_theme(self) -> None:
+        """Light to dark or back, remembered."""
+        from chatapp.config import save_setting
+
+        name = "light" if self.current_theme.dark else "dark"
+        self.theme = THEMES[name]
+        try:
+            await asyncio.to_thread(save_setting, self.setup.paths, "ui", "theme", name)
+        except ChatAppError as error:
+            self.notify(f"The theme holds for now only. {error}", markup=False)

@@ -1,0 +1,148 @@
+"""Folds the facts of a chat into what the status line and the hint line say. Knows no widget.
+
+The speed shown during an answer is measured here; the engine's own figure replaces it at the end.
+"""
+
+import time
+from dataclasses import replace
+
+from textual.message import Message as Fact
+
+from chatapp.engine.protocol import Finished, ModelDescription
+from chatapp.store.rows import MessageRow
+from chatapp.ui.messages import (
+    AnswerAsked,
+    AnswerEnded,
+    AnswerPrefill,
+    AnswerStarted,
+    AnswerText,
+    AnswerWaiting,
+    ConversationOpened,
+    ModelFailed,
+    ModelLoading,
+    ModelReady,
+)
+from chatapp.ui.widgets.status_line import StatusFacts
+from chatapp.ui.wording import clean_line, prefill_text
+
+
+class ChatStatus:
+    """What is going on, in words."""
+
+    def __init__(self, *, temporary: bool, offline: bool) -> None:
+        self.line = StatusFacts(temporary=temporary, offline=offline)
+        self.editing = False
+        self._loading = ""
+        self._waiting = False
+        self._answering = ""
+        self._shown_id: int | None = None
+        self._before = 0
+        self._said = 0
+        self._first_at = 0.0
+
+    @property
+    def answering(self) -> bool:
+        """An answer is on its way to the screen."""
+        return self._waiting or bool(self._answering)
+
+    @property
+    def activity(self) -> str:
+        """What the hint line says instead of keys; empty when nothing is going on."""
+        parts = [self._loading, self._answering]
+        if self._waiting:
+            parts.append("your message will be sent when the model is ready")
+        if self.editing:
+            parts.append("editing – Enter sends it as a new branch, Esc cancels")
+        return " · ".join(part for part in parts if part)
+
+    def apply(self, fact: Fact) -> None:
+        """Take note of one fact."""
+        match fact:
+            case ModelLoading():
+                self._loading = f"loading {clean_line(fact.name)} {fact.fraction:.0%}"
+                self._set_loading(fact)
+            case ModelReady():
+                self._loading = ""
+                self._set_model(fact.model)
+            case ModelFailed():
+                self._loading = ""
+                self.line = replace(self.line, model="", loading="choose one with Ctrl+O", n_ctx=0)
+            case ConversationOpened():
+                self._shown_id = fact.conversation.id if fact.conversation else None
+                self._set_figures(fact.rows[-1] if fact.rows else None)
+            case AnswerWaiting():
+                self._waiting = True
+            case AnswerAsked():
+                self._waiting = False
+                self._answering = "asking the model – Esc stops"
+            case AnswerStarted():
+                self._shown_id = fact.conversation_id
+                self._answering = "answering – Esc stops"
+                self._said = 0
+            case AnswerPrefill():
+                self._answering = f"{prefill_text(fact.progress)} – Esc stops"
+                self._before = fact.progress.total
+            case AnswerText():
+                self._answering = "answering – Esc stops"
+                self._count(fact.n_tokens)
+            case AnswerEnded():
+                self._waiting = False
+                self._answering = ""
+                if fact.finished is not None:
+                    self._set_finished(fact.finished)
+
+    def _set_loading(self, fact: ModelLoading) -> None:
+        self.line = replace(
+            self.line,
+            model=fact.name,
+            loading=f"loading {fact.fraction:.0%}",
+            completion=False,
+            n_ctx=0,
+            n_past=0,
+            prompt_tokens=0,
+            tokens_per_second=0.0,
+            first_token_s=0.0,
+        )
+
+    def _set_model(self, model: ModelDescription) -> None:
+        self.line = replace(
+            self.line,
+            model=model.name or model.path,
+            loading="",
+            layers=model.n_layers + 1,
+            gpu_layers=model.gpu_layers,
+            completion=not model.chat_template,
+            n_ctx=model.n_ctx,
+        )
+
+    def _set_figures(self, row: MessageRow | None) -> None:
+        """What the last answer of an opened conversation took."""
+        generation = row.generation if row else None
+        self.line = replace(
+            self.line,
+            n_past=generation.prompt_tokens + generation.completion_tokens if generation else 0,
+            prompt_tokens=generation.prompt_tokens if generation else 0,
+            reused_tokens=generation.reused_tokens if generation else 0,
+            tokens_per_second=generation.decode_tps if generation else 0.0,
+            first_token_s=generation.ttft_s if generation else 0.0,
+        )
+
+    def _count(self, n_tokens: int) -> None:
+        now = time.monotonic()
+        if not self._said:
+            self._first_at = now
+        self._said += n_tokens
+        self.line = replace(self.line, n_past=self._before + self._said)
+        elapsed = now - self._first_at
+        if elapsed > 0.5:
+            self.line = replace(self.line, tokens_per_second=self._said / elapsed)
+
+    def _set_finished(self, finished: Finished) -> None:
+        self.line = replace(
+            self.line,
+            n_past=finished.n_past or self.line.n_past,
+            reused_tokens=finished.usage.reused_tokens,
+            prompt_tokens=finished.usage.prompt_tokens,
+            tokens_per_second=finished.timings.decode_tokens_per_second,
+            first_token_s=finished.timings.time_to_first_token_s,
+        )

@@ -1,0 +1,46 @@
+"""What the transcript shows of the store's rows: the one place where a row becomes an item."""
+
+from collections.abc import Sequence
+
+from chatapp.store.rows import MessageRow
+from chatapp.ui.widgets.item import MessageItem
+from chatapp.ui.wording import clean_line, grouped, rate
+
+
+def item_of(row: MessageRow, *, note: str = "") -> MessageItem:
+    """One message; `note` replaces the line made from its figures."""
+    return MessageItem(
+        id=row.id,
+        role=row.role,
+        content=row.content,
+        status=row.status,
+        sibling_index=row.sibling_index,
+        sibling_count=row.sibling_count,
+        note=note or note_of(row),
+        reasoning=row.reasoning,
+    )
+
+
+def items_of(rows: Sequence[MessageRow], *, answered: bool) -> list[MessageItem]:
+    """A branch. A last message of the user that nobody is answering says how to ask again."""
+    items = [item_of(row) for row in rows]
+    if rows and rows[-1].role == "user" and not answered:
+        items[-1] = item_of(rows[-1], note="Not answered yet. Ctrl+R asks for an answer.")
+    return items
+
+
+def note_of(row: MessageRow) -> str:
+    """Figures of an answer, or why it ended early."""
+    generation = row.generation
+    if generation is None or row.status == "streaming":
+        return ""
+    if row.status == "failed":
+        return clean_line(generation.error)
+    parts = [clean_line(generation.model_name)]
+    if generation.completion_tokens:
+        parts.append(f"{grouped(generation.completion_tokens)} tokens")
+    if generation.decode_tps:
+        parts.append(f"{rate(generation.decode_tps)} tok/s")
+    if generation.finish_reason == "length" and row.status == "complete":
+        parts.append("length limit reached, Ctrl+G continues")
+    return " · ".join(part for part in parts if part)

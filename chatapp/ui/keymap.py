@@ -1,0 +1,261 @@
+"""Every key of the app, once: the bindings, the key bar, the palette and the help read this table.
+
+A user's `[keys]` settings map an id to other keys; `bindings` gives Textual the ids so that it can
+replace them. Keys with `fixed` belong to the prompt's editor and cannot be moved.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding, BindingType
+
+Scope = Literal["app", "chat", "sidebar", "prompt"]
+
+SCOPE_TITLES: dict[Scope, str] = {
+    "prompt": "Writing",
+    "chat": "Chatting",
+    "sidebar": "List of chats",
+    "app": "Everywhere",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing a key does."""
+
+    id: str
+    keys: str
+    """Default keys, separated by commas, in Textual's spelling."""
+    action: str
+    """Textual action, run where the scope is bound."""
+    label: str
+    """At most two words, for the key bar and the palette."""
+    tooltip: str
+    """One sentence for the help and the palette."""
+    scope: Scope
+    bar: int = 0
+    """Place in the key bar, 1 is the most wanted; 0: not shown there."""
+    priority: bool = False
+    """Taken before the focused widget sees it: the prompt's editor uses many control keys."""
+    fixed: bool = False
+
+
+KEYS: tuple[Key, ...] = (
+    Key("send", "enter", "", "Send", "Send the message.", "prompt", fixed=True),
+    Key(
+        "newline",
+        "shift+enter,alt+enter,ctrl+j",
+        "",
+        "New line",
+        "Start a new line in the message.",
+        "prompt",
+        fixed=True,
+    ),
+    Key(
+        "recall",
+        "up",
+        "",
+        "Recall",
+        "On the first line: bring back what you sent before.",
+        "prompt",
+        fixed=True,
+    ),
+    Key(
+        "stop",
+        "escape",
+        "stop",
+        "Stop",
+        "Stop the answer and keep its text; leave editing.",
+        "chat",
+    ),
+    Key(
+        "regenerate",
+        "ctrl+r",
+        "regenerate",
+        "Regenerate",
+        "Ask for another answer; the old one stays, one arrow away.",
+        "chat",
+        bar=6,
+        priority=True,
+    ),
+    Key(
+        "continue",
+        "ctrl+g",
+        "continue",
+        "Continue",
+        "Go on with a stopped or interrupted answer from its exact last token.",
+        "chat",
+        bar=8,
+        priority=True,
+    ),
+    Key(
+        "edit",
+        "ctrl+e",
+        "edit",
+        "Edit",
+        "Edit your last message, or the focused one, as a new branch.",
+        "chat",
+        bar=7,
+        priority=True,
+    ),
+    Key(
+        "previous_version",
+        "alt+left",
+        "sibling(-1)",
+        "Previous version",
+        "Show the version before this one.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "next_version",
+        "alt+right",
+        "sibling(1)",
+        "Next version",
+        "Show the version after this one.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "copy",
+        "alt+c",
+        "copy",
+        "Copy answer",
+        "Copy the last answer, or the focused message, to the clipboard.",
+        "chat",
+        priority=True,
+    ),
+    Key("new", "ctrl+n", "new", "New chat", "Start a new chat.", "chat", bar=3, priority=True),
+    Key(
+        "sidebar",
+        "ctrl+b",
+        "sidebar",
+        "Chats",
+        "Show or hide the list of chats.",
+        "chat",
+        bar=4,
+        priority=True,
+    ),
+    Key(
+        "search",
+        "ctrl+f",
+        "search",
+        "Search",
+        "Search every message ever written.",
+        "chat",
+        bar=5,
+        priority=True,
+    ),
+    Key("rename", "f2", "rename", "Rename", "Rename this chat.", "chat", priority=True),
+    Key(
+        "models",
+        "ctrl+o",
+        "models",
+        "Models",
+        "Choose another model file.",
+        "chat",
+        bar=2,
+        priority=True,
+    ),
+    Key("delete", "delete", "delete", "Delete", "Delete the chat; Undo.", "sidebar", bar=2),
+    Key(
+        "undelete",
+        "ctrl+z",
+        "undelete",
+        "Undo delete",
+        "Bring the deleted chat back.",
+        "sidebar",
+        bar=3,
+    ),
+    Key("filter", "slash", "filter", "Filter", "Filter the list by title.", "sidebar", bar=4),
+    Key(
+        "help",
+        "f1",
+        "help",
+        "Help",
+        "Keys, where your files are, and what the model wants you to know.",
+        "app",
+        bar=1,
+        priority=True,
+    ),
+    Key(
+        "palette",
+        "ctrl+p",
+        "command_palette",
+        "Commands",
+        "Find any command by name.",
+        "app",
+        bar=9,
+        priority=True,
+    ),
+    Key(
+        "theme",
+        "ctrl+t",
+        "switch_theme",
+        "Light or dark",
+        "Switch between the light and the dark theme.",
+        "app",
+        priority=True,
+    ),
+    Key(
+        "interrupt",
+        "ctrl+c",
+        "interrupt",
+        "Stop or clear",
+        "Copy a selection, stop the answer, or clear the prompt; twice quits.",
+        "app",
+        priority=True,
+    ),
+    Key("quit", "ctrl+q", "quit", "Quit", "Leave. Nothing is lost.", "app", bar=10, priority=True),
+)
+
+
+def bindings(scope: Scope) -> list[BindingType]:
+    """Textual bindings of one scope, each with its id so that a user's keymap can replace it."""
+    return [
+        Binding(
+            key.keys,
+            key.action,
+            key.label,
+            show=False,
+            priority=key.priority,
+            tooltip=key.tooltip,
+            id=key.id,
+        )
+        for key in KEYS
+        if key.scope == scope and not key.fixed
+    ]
+
+
+def keys_in(scope: Scope) -> list[Key]:
+    """The table's rows of one scope, in order."""
+    return [key for key in KEYS if key.scope == scope]
+
+
+def movable_ids() -> list[str]:
+    """Ids a user's `[keys]` settings may name."""
+    return [key.id for key in KEYS if not key.fixed]
+
+
+def shown_keys(key: Key, keymap: Mapping[str, str]) -> str:
+    """The keys of one row for people, `Ctrl+R` or `Shift+Enter / Ctrl+J`, a user's own if set."""
+    keys = key.keys if key.fixed else keymap.get(key.id, key.keys)
+    return " / ".join(_spell(part.strip()) for part in keys.split(","))
+
+
+_NAMES = {"escape": "Esc", "slash": "/", "delete": "Del", "left": "←", "right": "→", "up": "↑"}
+
+
+def _spell(key: str) -> str:
+    *modifiers, last = key.split("+")
+    name = _NAMES.get(last, last.upper() if len(last) == 1 or last[0] == "f" else last.title())
+    return "+".join([*(modifier.title() for modifier in modifiers), name])
+
+
+def find_key(key_id: str) -> Key:
+    """The row with this id; `KeyError` if there is none."""
+    for key in KEYS:
+        if key.id == key_id:
+            return key
+    raise KeyError(key_id)

@@ -1,0 +1,66 @@
+"""Colours for code: source in, one list of runs a line out, by Pygments.
+
+The lexer of an unknown language is plain text. Pygments is imported when the first fence is drawn.
+"""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chatapp.ui.markdown.flow import Run
+
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer  # type: ignore[import-untyped]
+
+# Pygments token names to ours; the longest that fits wins.
+_STYLES = (
+    ("Comment", "comment"),
+    ("Keyword.Constant", "number"),
+    ("Keyword", "keyword"),
+    ("Literal.Number", "number"),
+    ("Literal.String", "string"),
+    ("Name.Function", "function"),
+    ("Name.Class", "function"),
+    ("Name.Decorator", "function"),
+    ("Name.Tag", "keyword"),
+    ("Name.Attribute", "function"),
+    ("Name.Builtin", "builtin"),
+    ("Operator.Word", "keyword"),
+    ("Generic.Deleted", "deleted"),
+    ("Generic.Inserted", "string"),
+    ("Generic.Heading", "keyword"),
+)
+
+
+@lru_cache(maxsize=32)
+def _lexer(language: str) -> "Lexer | None":
+    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
+    from pygments.util import ClassNotFound  # type: ignore[import-untyped]
+
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+
+
+@lru_cache(maxsize=512)
+def _style(token: str) -> str:
+    for prefix, style in _STYLES:
+        if token.startswith(f"Token.{prefix}"):
+            return f"fence {style}"
+    return "fence"
+
+
+def highlight(lines: list[str], language: str) -> list[list[Run]]:
+    """`lines` coloured as one source, so strings and comments may span them."""
+    lexer = _lexer(language.lower()[:32]) if language else None
+    if lexer is None:
+        return [[Run(line, "fence")] for line in lines]
+    coloured: list[list[Run]] = [[]]
+    for token, text in lexer.get_tokens("\n".join(lines)):
+        style = _style(str(token))
+        for number, part in enumerate(text.split("\n")):
+            if number:
+                coloured.append([])
+            if part:
+                coloured[-1].append(Run(part, style))
+    return (coloured + [[] for _ in lines])[: len(lines)]

@@ -1,0 +1,139 @@
+"""Facts that workers tell the widgets. A worker posts one of these; the owner's handler acts on it.
+
+Everything about an answer carries its conversation, because an answer may go on while another
+conversation is on the screen.
+"""
+
+from dataclasses import dataclass
+
+from textual.message import Message
+
+from chatapp.engine.protocol import Channel, Finished, ModelDescription, PrefillProgress
+from chatapp.errors import ChatAppError
+from chatapp.store.rows import ConversationRow, MessageRow
+
+
+@dataclass
+class ModelLoading(Message):
+    """A model file is being read; `fraction` is 0 to 1."""
+
+    name: str
+    fraction: float
+
+
+@dataclass
+class ModelReady(Message):
+    """A model is loaded."""
+
+    model: ModelDescription
+
+
+@dataclass
+class ModelFailed(Message):
+    """A model could not be loaded."""
+
+    name: str
+    error: ChatAppError
+
+
+@dataclass
+class ConversationOpened(Message):
+    """Another conversation, or another branch of this one, is to be shown from root to leaf."""
+
+    conversation: ConversationRow | None
+    rows: list[MessageRow]
+    focus_id: int | None = None
+    """The message to bring into view; None: the last one."""
+
+
+@dataclass
+class ConversationsChanged(Message):
+    """The list of conversations is not what it was."""
+
+
+@dataclass
+class MessageStored(Message):
+    """The user's message is in the store, below everything that is shown."""
+
+    row: MessageRow
+
+
+@dataclass
+class BranchCut(Message):
+    """What follows `message_id` is about to be said anew; None: everything is."""
+
+    message_id: int | None
+
+
+@dataclass
+class AnswerWaiting(Message):
+    """The message is stored and is sent when the model is ready."""
+
+    conversation_id: int
+
+
+@dataclass
+class AnswerAsked(Message):
+    """The model is asked; it may have to be started first."""
+
+    conversation_id: int
+
+
+@dataclass
+class AnswerStarted(Message):
+    """An answer's row exists; `row.content` is what it had before, when it is continued."""
+
+    conversation_id: int
+    row: MessageRow
+
+
+@dataclass
+class AnswerPrefill(Message):
+    """The prompt is being read."""
+
+    conversation_id: int
+    message_id: int
+    progress: PrefillProgress
+
+
+@dataclass
+class AnswerText(Message):
+    """More of an answer."""
+
+    conversation_id: int
+    message_id: int
+    text: str
+    channel: Channel
+    n_tokens: int
+
+
+@dataclass
+class AnswerEnded(Message):
+    """An answer is as long as it will be; `row` is what the store holds of it."""
+
+    conversation_id: int
+    row: MessageRow | None
+    finished: Finished | None
+
+
+@dataclass
+class TextReturned(Message):
+    """A message could not be stored: here is its text back, nothing is lost."""
+
+    text: str
+    replaces: int | None
+    """The message it was to replace."""
+
+
+@dataclass
+class Notice(Message):
+    """One calm sentence for the user."""
+
+    text: str
+
+
+@dataclass
+class Problem(Message):
+    """Something failed in a way we can explain."""
+
+    error: ChatAppError

@@ -1,0 +1,62 @@
+"""Loading models for the chat screen: one at a time, with progress, back to the last on failure.
+
+May not touch a widget. `EngineClient.load` ends the old engine process first: that alone is sure
+to give its memory back.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.message import Message as Fact
+
+from chatapp.config import EngineConfig
+from chatapp.engine.client import EngineClient
+from chatapp.engine.protocol import LoadOptions, ModelDescription
+from chatapp.errors import ChatAppError
+from chatapp.ui.messages import ModelFailed, ModelLoading, ModelReady
+
+
+class ModelHost:
+    """Which model is in the engine, and the way to another one."""
+
+    def __init__(
+        self, client: EngineClient, config: EngineConfig, post: Callable[[Fact], object]
+    ) -> None:
+        self._client = client
+        self._config = config
+        self._post = post
+        self.model: ModelDescription | None = None
+        """The last one that was loaded."""
+
+    async def load(self, path: Path) -> bool:
+        """Load `path`; when that fails, say so and load what was there before. True if it did."""
+        before = self.model
+        self.model = None
+        if await self._try(path):
+            return True
+        if before is not None and Path(before.path) != path:
+            await self._try(Path(before.path))
+        return False
+
+    async def _try(self, path: Path) -> bool:
+        self._post(ModelLoading(path.name, 0.0))
+        options = LoadOptions(
+            path=str(path),
+            n_ctx=self._config.n_ctx,
+            gpu_layers=self._config.gpu_layers,
+            n_threads=self._config.n_threads,
+            flash_attn=self._config.flash_attn,
+            kv_type=self._config.kv_type,
+        )
+        try:
+            self.model = await self._client.load(
+                options, lambda fraction: self._report(path, fraction)
+            )
+        except ChatAppError as error:
+            self._post(ModelFailed(path.name, error))
+            return False
+        self._post(ModelReady(self.model))
+        return True
+
+    def _report(self, path: Path, fraction: float) -> None:
+        self._post(ModelLoading(path.name, fraction))

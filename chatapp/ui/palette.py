@@ -1,0 +1,46 @@
+"""The command palette's commands: the keymap's rows, found by name."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from chatapp.ui.app import ChatApp
+from chatapp.ui.keymap import KEYS, Key, shown_keys
+
+
+class ChatCommands(Provider):
+    """Every key that has an action, as a command."""
+
+    @property
+    def _keymap(self) -> Mapping[str, str]:
+        app = self.app
+        return app.keymap if isinstance(app, ChatApp) else {}
+
+    async def discover(self) -> Hits:
+        """All commands, the ones of the key bar first."""
+        for key in _commands():
+            yield DiscoveryHit(self._title(key), partial(self._run, key), help=key.tooltip)
+
+    async def search(self, query: str) -> Hits:
+        """Commands whose name or description is like the query."""
+        matcher = self.matcher(query)
+        for key in _commands():
+            title = self._title(key)
+            score = max(matcher.match(title), matcher.match(key.tooltip) / 2)
+            if score > 0:
+                yield Hit(
+                    score, matcher.highlight(title), partial(self._run, key), help=key.tooltip
+                )
+
+    def _title(self, key: Key) -> str:
+        return f"{key.label}  ({shown_keys(key, self._keymap)})"
+
+    async def _run(self, key: Key) -> None:
+        owner = self.app if key.scope == "app" else self.screen
+        await self.app.run_action(key.action, owner)
+
+
+def _commands() -> list[Key]:
+    commands = [key for key in KEYS if key.action and key.id != "palette"]
+    return sorted(commands, key=lambda key: key.bar or len(KEYS))

@@ -1,0 +1,192 @@
+"""What the chat screen does with whole conversations: open, new, rename, delete, find, and models.
+
+The half of the chat screen that knows the sidebar and the dialogs; `chat.py` is the other half.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Awaitable
+from pathlib import Path
+
+from textual import on
+from textual.screen import Screen
+from textual.widgets import Input
+
+from chatapp.errors import ChatAppError
+from chatapp.store.rows import SearchHit
+from chatapp.ui.chat_flow import ChatFlow, settle
+from chatapp.ui.messages import ConversationOpened, Notice
+from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.pane import ConversationPane
+from chatapp.ui.widgets.sidebar import ChatList, Sidebar
+from chatapp.ui.wording import clean_line
+
+
+class ChatListScreen(Screen[None]):
+    """Conversations as wholes."""
+
+    flow: ChatFlow
+
+    def __init__(self, setup: ChatSetup) -> None:
+        super().__init__()
+        self.setup = setup
+        self._deleted: list[tuple[int, str]] = []
+
+    @abstractmethod
+    async def load_model(self, path: Path) -> bool:
+        """Put another model into the engine."""
+
+    @property
+    def pane(self) -> ConversationPane:
+        """The open conversation."""
+        return self.query_one(ConversationPane)
+
+    @property
+    def sidebar(self) -> Sidebar:
+        """The list of conversations."""
+        return self.query_one(Sidebar)
+
+    @property
+    def open_id(self) -> int | None:
+        """The conversation on the screen."""
+        return self.flow.conversation.id if self.flow.conversation else None
+
+    def work_on(self, work: Awaitable[None], *, group: str) -> None:
+        """Run `work` in a worker; a failure we can explain becomes a notice."""
+        self.run_worker(settle(work, self.post_message), group=group)
+
+    def refresh_list(self) -> None:
+        """Read the list anew if it can be seen."""
+        if self.sidebar.display:
+            self.sidebar.show_open(self.open_id)
+
+    # Opening
+
+    def action_new(self) -> None:
+        """An empty conversation."""
+        self.work_on(self.flow.new(), group="open")
+        self.pane.prompt.focus()
+
+    def open_conversation(self, conversation_id: int, message_id: int | None = None) -> None:
+        """Show a conversation, at a message if one is given."""
+        self.work_on(self.flow.open(conversation_id, message_id), group="open")
+        self.pane.prompt.focus()
+
+    @on(Sidebar.Chosen)
+    def _open_chosen(self, event: Sidebar.Chosen) -> None:
+        self.open_conversation(event.conversation_id)
+
+    @on(ConversationOpened)
+    def _mark_open(self) -> None:
+        self.refresh_list()
+
+    def action_sidebar(self) -> None:
+        """Show the list and go to it, or hide it."""
+        sidebar = self.sidebar
+        sidebar.display = not sidebar.display
+        if sidebar.display:
+            sidebar.show_open(self.open_id)
+            sidebar.chats.focus()
+        else:
+            self.pane.prompt.focus()
+
+    def action_filter(self) -> None:
+        """Go to the filter above the list."""
+        if not self.sidebar.display:
+            self.action_sidebar()
+        self.query_one("#chat-filter", Input).focus()
+
+    def action_search(self) -> None:
+        """Search all messages."""
+        from chatapp.ui.screens.search import SearchScreen
+
+        def jump(hit: SearchHit | None) -> None:
+            if hit is not None:
+                self.open_conversation(hit.conversation_id, hit.message_id)
+
+        self.app.push_screen(SearchScreen(self.setup.store), jump)
+
+    # Changing
+
+    def action_rename(self) -> None:
+        """Rename the highlighted chat in the list, else the open one."""
+        in_list = isinstance(self.focused, ChatList)
+        chosen = self.sidebar.chats.chosen_id if in_list else self.open_id
+        if chosen is None:
+            self.post_message(Notice("This chat has no name yet: it gets one with its message."))
+        else:
+            self.work_on(self._ask_for_title(chosen), group="rename")
+
+    async def _ask_for_title(self, conversation_id: int) -> None:
+        from chatapp.ui.forms.rename import RenameForm
+
+        store = self.setup.store
+        row = await asyncio.to_thread(store.get_conversation, conversation_id)
+        title = await self.app.push_screen_wait(RenameForm(row.title))
+        if title and title != row.title:
+            await asyncio.to_thread(store.rename_conversation, conversation_id, title)
+            await self.flow.reread()
+            self.refresh_list()
+
+    def action_delete(self) -> None:
+        """Delete the open chat."""
+        if self.open_id is not None:
+            self.work_on(self._delete(self.open_id), group="delete")
+
+    @on(Sidebar.DeleteRequested)
+    def _delete_chosen(self, event: Sidebar.DeleteRequested) -> None:
+        self.work_on(self._delete(event.conversation_id), group="delete")
+
+    async def _delete(self, conversation_id: int) -> None:
+        store = self.setup.store
+        row = await asyncio.to_thread(store.get_conversation, conversation_id)
+        if conversation_id == self.flow.answering.busy_in:
+            self.flow.answering.stop()
+            await self.flow.answering.idle.wait()
+        await asyncio.to_thread(store.delete_conversation, conversation_id)
+        title = clean_line(row.title)
+        self._deleted.append((conversation_id, title))
+        if conversation_id == self.open_id:
+            await self.flow.new()
+        self.refresh_list()
+        self.post_message(Notice(f"Deleted “{title}”. Ctrl+Z in the list brings it back."))
+
+    @on(Sidebar.UndeleteRequested)
+    def action_undelete(self) -> None:
+        """Bring back the chat that was deleted last."""
+        if self._deleted:
+            self.work_on(self._undelete(), group="delete")
+        else:
+            self.post_message(Notice("Nothing was deleted since the start."))
+
+    async def _undelete(self) -> None:
+        conversation_id, title = self._deleted[-1]
+        await asyncio.to_thread(self.setup.store.undelete_conversation, conversation_id)
+        self._deleted.pop()
+        self.refresh_list()
+        self.post_message(Notice(f"“{title}” is back."))
+
+    # Models
+
+    def action_models(self) -> None:
+        """Choose a model file."""
+        from chatapp.ui.screens.models import ModelsScreen
+
+        def switch(path: Path | None) -> None:
+            if path is not None:
+                self.run_worker(self._switch_model(path), group="model", exclusive=True)
+
+        current = self.setup.client.model
+        self.app.push_screen(
+            ModelsScreen(self.setup.paths, current.path if current else ""), switch
+        )
+
+    async def _switch_model(self, path: Path) -> None:
+        if not await self.load_model(path) or self.setup.temporary:
+            return
+        from chatapp.config import save_setting
+
+        try:
+            await asyncio.to_thread(save_setting, self.setup.paths, "engine", "model", str(path))
+        except ChatAppError as error:
+            self.post_message(Notice(f"The choice holds for now only. {error}"))

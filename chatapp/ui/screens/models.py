@@ -1,0 +1,98 @@
+"""The model picker: every model file near at hand, what is in it, and whether it is whole.
+
+Names and sizes show at once; the headers are read after that, in a thread, one file at a time.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from chatapp.errors import ChatAppError
+from chatapp.library.header import ModelInfo, read_header
+from chatapp.library.local import ModelFile, find_models
+from chatapp.paths import Paths
+from chatapp.ui.wording import clean_line, grouped, size
+
+
+class ModelsScreen(ModalScreen[Path | None]):
+    """Dismissed with the chosen file, or None."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,ctrl+o", "dismiss(None)", "Close")]
+    AUTO_FOCUS = "#model-list"
+
+    def __init__(self, paths: Paths, current: str) -> None:
+        super().__init__()
+        self._paths = paths
+        self._current = current
+        self._files: list[ModelFile] = []
+
+    def compose(self) -> ComposeResult:
+        """List and where it comes from."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = "Models"
+            dialog.border_subtitle = "Enter loads · Esc closes"
+            yield OptionList(id="model-list", markup=False)
+            yield Static(
+                f"More models: put .gguf files into {self._paths.models}, or give a path with "
+                "--model.",
+                id="dialog-note",
+                markup=False,
+            )
+
+    def on_mount(self) -> None:
+        """Start looking."""
+        self._look()
+
+    @work(exclusive=True)
+    async def _look(self) -> None:
+        self._files = await asyncio.to_thread(find_models, self._paths)
+        options = self.query_one("#model-list", OptionList)
+        if not self._files:
+            options.add_option(Option("No model file was found.", disabled=True))
+        for index, file in enumerate(self._files):
+            options.add_option(Option(self._entry(file, Content("…")), id=str(index)))
+            if str(file.path) == self._current:
+                options.highlighted = index
+        if options.highlighted is None:
+            options.highlighted = 0
+        for index, file in enumerate(self._files):
+            try:
+                facts = describe(await asyncio.to_thread(read_header, file.path))
+            except ChatAppError as error:
+                facts = Content.styled(f"broken: {clean_line(error.message)}", "$text-error")
+            options.replace_option_prompt(str(index), self._entry(file, facts))
+
+    def _entry(self, file: ModelFile, facts: Content) -> Content:
+        mark = "● " if str(file.path) == self._current else "  "
+        head = Content.assemble(
+            mark,
+            (clean_line(file.name), "bold"),
+            (f"  {size(file.size_bytes)} · {clean_line(file.source)}", "dim"),
+        )
+        return Content("\n").join([head, Content("  ") + facts])
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        if event.option_id is not None:
+            self.dismiss(self._files[int(event.option_id)].path)
+
+
+def describe(info: ModelInfo) -> Content:
+    """`qwen2 · 0.5B · Q4_K_M · context 32 768`, and whether it can chat."""
+    parts = [info.arch, info.size_label, info.quantisation]
+    if info.n_ctx_train:
+        parts.append(f"context {grouped(info.n_ctx_train)}")
+    text = " · ".join(clean_line(part) for part in parts if part)
+    if info.chat_template:
+        return Content.styled(text, "dim")
+    return Content.styled(text, "dim") + Content.styled(" · completes text only", "$text-warning")

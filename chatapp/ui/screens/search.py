@@ -1,0 +1,130 @@
+"""Search through every message; Enter goes to the conversation and the message."""
+
+import asyncio
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from chatapp.errors import ChatAppError
+from chatapp.store import Store
+from chatapp.store.rows import HIT_END, HIT_START, SearchHit
+from chatapp.ui.widgets.sidebar import when_text
+from chatapp.ui.wording import clean_line
+
+PAUSE_S = 0.12
+"""Typing goes on for this long before the store is asked."""
+
+LIMIT = 50
+
+
+class SearchScreen(ModalScreen[SearchHit | None]):
+    """Dismissed with the chosen message, or None."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,ctrl+f", "dismiss(None)", "Close", priority=True),
+        Binding("down", "move(1)", "Next", show=False),
+        Binding("up", "move(-1)", "Previous", show=False),
+    ]
+    AUTO_FOCUS = "#search-input"
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+        self._hits: list[SearchHit] = []
+
+    def compose(self) -> ComposeResult:
+        """Field, hits, how many."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = "Search all chats"
+            dialog.border_subtitle = "↑↓ choose · Enter opens · Esc closes"
+            yield Input(placeholder='Words, or "an exact phrase"', id="search-input", compact=True)
+            yield OptionList(id="search-hits", markup=False)
+            yield Static("", id="dialog-note", markup=False)
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        self._search(event.value)
+
+    @work(exclusive=True)
+    async def _search(self, query: str) -> None:
+        await asyncio.sleep(PAUSE_S)
+        note = self.query_one("#dialog-note", Static)
+        try:
+            self._hits = await asyncio.to_thread(self._store.search, query, LIMIT)
+        except ChatAppError as error:
+            self._hits = []
+            note.update(clean_line(str(error)))
+            return
+        hits = self.query_one("#search-hits", OptionList)
+        hits.clear_options()
+        now = datetime.now().astimezone()
+        hits.add_options(
+            Option(entry(hit, now), id=str(index)) for index, hit in enumerate(self._hits)
+        )
+        hits.highlighted = 0 if self._hits else None
+        note.update(count_text(len(self._hits), query))
+
+    def action_move(self, step: int) -> None:
+        """Move among the hits while the field keeps the focus."""
+        hits = self.query_one("#search-hits", OptionList)
+        if step > 0:
+            hits.action_cursor_down()
+        else:
+            hits.action_cursor_up()
+
+    @on(Input.Submitted)
+    def _open_highlighted(self) -> None:
+        index = self.query_one("#search-hits", OptionList).highlighted
+        if index is not None and index < len(self._hits):
+            self.dismiss(self._hits[index])
+
+    @on(OptionList.OptionSelected)
+    def _open(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._hits[event.option_index])
+
+
+def count_text(count: int, query: str) -> str:
+    """How many were found."""
+    if not query.strip():
+        return ""
+    if count == 0:
+        return "Nothing found. Beginnings of words count, all words must occur."
+    return f"The best {count}." if count == LIMIT else f"{count} found."
+
+
+def entry(hit: SearchHit, now: datetime) -> Content:
+    """Title and time above the snippet."""
+    who = "you" if hit.role == "user" else hit.role
+    head = Content.assemble(
+        (clean_line(hit.title) or "Untitled", "bold"),
+        (f"  {who} · {when_text(hit.created_at, now)}", "dim"),
+    )
+    return Content("\n").join([head, Content("  ") + snippet(hit.snippet)])
+
+
+def snippet(text: str) -> Content:
+    """The snippet with its hits marked."""
+    content = Content("")
+    rest = text
+    while rest:
+        before, _, rest = rest.partition(HIT_START)
+        hit, _, rest = rest.partition(HIT_END)
+        content += Content(_clean(before)) + Content.styled(_clean(hit), "bold $text-accent")
+    return content
+
+
+def _clean(text: str) -> str:
+    """Like `clean_line`, but the spaces beside a hit stay."""
+    line = clean_line(text)
+    left = " " if text[:1].isspace() else ""
+    right = " " if text[-1:].isspace() and line else ""
+    return f"{left}{line}{right}"

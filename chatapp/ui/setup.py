@@ -1,0 +1,23 @@
+"""What the app is made of: built once by the command line, never changed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatapp.config import Config
+from chatapp.engine.client import EngineClient
+from chatapp.paths import Paths
+from chatapp.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSetup:
+    """Everything a chat needs."""
+
+    config: Config
+    paths: Paths
+    store: Store
+    client: EngineClient
+    model: Path
+    conversation_id: int | None = None
+    temporary: bool = False
+    offline: bool = False

@@ -1,0 +1,1 @@
+"""The pieces a chat screen is put together from."""

@@ -1,0 +1,23 @@
+"""What the transcript shows of one message: a value, made by the screen from the store's row."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["streaming", "complete", "stopped", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageItem:
+    """One message of the shown line of a conversation."""
+
+    id: int
+    role: str
+    content: str
+    status: Status = "complete"
+    sibling_index: int = 0
+    """Which of the alternatives at this place this is, from 0."""
+    sibling_count: int = 1
+    note: str = ""
+    """One line under the message: figures ("31 tok/s"), or what went wrong."""
+    reasoning: str = ""
+    """What the model thought aloud; shown folded."""

@@ -1,0 +1,227 @@
+"""A widget that draws lines of styled runs and no more than the lines on the screen.
+
+One widget shows a whole message, since a widget a block makes every layout dearer the longer the
+chat is. Styles are component classes, so themes reach them. The surprising fact: Textual's text
+selection finds its place by an `offset` in each segment's meta data, which `Strip.apply_offsets`
+puts there, counted in characters of the line.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.widget import Widget
+
+from chatapp.ui.markdown.flow import Line, Run
+
+STYLES = (
+    "em", "strong", "strike", "code", "link", "target", "marker", "quote", "rule",
+    "heading", "h1", "h2", "h3", "h4", "h5", "h6", "table-head",
+    "fence", "fence-label", "comment", "keyword", "number", "string", "function", "builtin",
+    "deleted", "role", "role-user", "role-assistant",
+    "role-system", "note", "mark", "error", "fold", "action",
+)  # fmt: skip
+
+
+_MAX_STRIPS = 512
+"""Drawn rows kept for the next time, a few screens of them."""
+
+
+@lru_cache(maxsize=256)
+def _click(href: str, action: str) -> Style:
+    return Style.from_meta({"@click": action or ("open_link", (href,))})
+
+
+class LinesView(Widget):
+    """Draws what `count_lines` and `get_line` give. A click on a link runs `action_open_link`."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{name}" for name in STYLES}
+
+    DEFAULT_CSS = """
+    LinesView {
+        width: 1fr;
+        height: auto;
+        color: $foreground;
+        & > .lines--em { text-style: italic; }
+        & > .lines--strong { text-style: bold; }
+        & > .lines--strike { text-style: strike; }
+        & > .lines--code { color: $text-warning; background: $foreground 7%; }
+        & > .lines--link { color: $text-accent; text-style: underline; }
+        & > .lines--target { color: $text-muted; }
+        & > .lines--marker { color: $text-primary; }
+        & > .lines--quote { color: $text-primary; }
+        & > .lines--rule { color: $foreground 30%; }
+        & > .lines--heading { color: $text-primary; text-style: bold; }
+        & > .lines--h1 { text-style: bold underline; }
+        & > .lines--h4 { color: $text-secondary; }
+        & > .lines--h5 { color: $text-secondary; }
+        & > .lines--h6 { color: $text-muted; }
+        & > .lines--table-head { text-style: bold; color: $text-primary; }
+        & > .lines--fence { background: $foreground 7%; color: $foreground; }
+        & > .lines--fence-label { background: $foreground 7%; color: $text-muted; }
+        & > .lines--comment { color: $text-muted; text-style: italic; }
+        & > .lines--keyword { color: $text-accent; text-style: bold; }
+        & > .lines--number { color: $text-warning; }
+        & > .lines--string { color: $text-success; }
+        & > .lines--function { color: $text-primary; }
+        & > .lines--builtin { color: $text-secondary; }
+        & > .lines--deleted { color: $text-error; }
+        & > .lines--role { text-style: bold; }
+        & > .lines--role-user { color: $text-accent; }
+        & > .lines--role-assistant { color: $text-success; }
+        & > .lines--role-system { color: $text-muted; }
+        & > .lines--note { color: $text-muted; }
+        & > .lines--fold { color: $text-muted; text-style: italic; }
+        & > .lines--mark { color: $text-warning; }
+        & > .lines--error { color: $text-error; }
+        & > .lines--action { color: $text-accent; text-style: bold; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._looks: dict[tuple[str, str, str], Style] = {}
+        self._base = Style()
+        self._strips: dict[int, Strip] = {}
+        self._strips_width = 0
+
+    def count_lines(self, width: int) -> int:
+        """Rows at `width` cells."""
+        raise NotImplementedError
+
+    def get_line(self, y: int, width: int) -> Line:
+        """Row `y`."""
+        raise NotImplementedError
+
+    def refresh_rows(self, first: int, height_before: int) -> None:
+        """Draw again from row `first` on; lay out again only when the height is another one."""
+        width = self.content_size.width
+        height = self.count_lines(width) if width else 0
+        self._forget_from(first)
+        if not width or height != height_before:
+            self.refresh(layout=True)
+        else:
+            top = first + self.gutter.top
+            self.refresh(Region(0, top, self.size.width, height - first))
+
+    def redraw(self) -> None:
+        """Draw all of it again."""
+        self._forget_from(0)
+        self.refresh(layout=True)
+
+    def _forget_from(self, first: int) -> None:
+        for y in [y for y in self._strips if y >= first]:
+            del self._strips[y]
+
+    def notify_style_update(self) -> None:
+        self._looks.clear()
+        self._strips.clear()
+        super().notify_style_update()
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002
+        return container.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return self.count_lines(width) if width else 0
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        base, width = self.rich_style, self.content_size.width
+        if base != self._base:
+            self._base, self._strips_width = base, 0
+            self._looks.clear()
+        if width != self._strips_width or len(self._strips) > _MAX_STRIPS:
+            self._strips_width = width
+            self._strips.clear()
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        strip = self._strips.get(y)
+        if strip is None:
+            strip = self._strips[y] = self._draw(y)
+        return strip
+
+    def _draw(self, y: int) -> Strip:
+        width = self.content_size.width
+        if y >= self.count_lines(width):
+            return Strip.blank(width, self._base)
+        line = self.get_line(y, width)
+        runs = line.runs
+        selected = self.text_selection
+        if selected is not None and (span := selected.get_span(y)) is not None:
+            runs = _select(runs, *span)
+        segments = [Segment(run.text, self._look(run.style, run.href, run.action)) for run in runs]
+        fill = self._look(line.fill) if line.fill else self._base
+        strip = Strip(segments).adjust_cell_length(width, fill)
+        return strip.apply_offsets(0, y)
+
+    def _look(self, names: str, href: str = "", action: str = "") -> Style:
+        key = (names, href, action)
+        look = self._looks.get(key)
+        if look is None:
+            look = self._base
+            for name in names.split():
+                if name == "selected":
+                    look += self.screen.get_component_rich_style("screen--selection")
+                else:
+                    look += self._component_look(f"lines--{name}")
+            if href or action:
+                look += _click(href, action)
+            self._looks[key] = look
+        return look
+
+    def _component_look(self, name: str) -> Style:
+        """What the rules of one component say, with translucent colours already blended."""
+        rules = self.get_component_styles(name)
+        blended = self.get_component_rich_style(name)
+        look = rules.text_style
+        if rules.has_rule("color") or rules.has_rule("auto_color"):
+            look += Style(color=blended.color)
+        if rules.has_rule("background"):
+            look += Style(bgcolor=blended.bgcolor)
+        return look
+
+    # Selecting with the mouse ------------------------------------------------------------------
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
+        self._strips.clear()
+        self.refresh()
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected text as it was before wrapping, without what is only decoration."""
+        width = self.content_size.width
+        out: list[str] = []
+        first = selection.start.y if selection.start else 0
+        last = selection.end.y if selection.end else self.count_lines(width) - 1
+        for y in range(max(first, 0), min(last, self.count_lines(width) - 1) + 1):
+            span = selection.get_span(y)
+            if span is None:
+                continue
+            line = self.get_line(y, width)
+            start, end = max(span[0], line.lead), None if span[1] < 0 else span[1]
+            text = "".join(run.text for run in line.runs)[start:end]
+            out += [line.joint if out else "", text.rstrip() if end is None else text]
+        return "".join(out), "\n"
+
+
+def _select(runs: Sequence[Run], start: int, end: int) -> list[Run]:
+    marked: list[Run] = []
+    position = 0
+    for run in runs:
+        text = run.text
+        stop = len(text) if end < 0 else max(min(end - position, len(text)), 0)
+        begin = max(min(start - position, len(text)), 0)
+        position += len(text)
+        if begin >= stop:
+            marked.append(run)
+            continue
+        marked += [
+            run._replace(text=text[:begin]),
+            run._replace(text=text[begin:stop], style=f"{run.style} selected".strip()),
+            run._replace(text=text[stop:]),
+        ]
+    return marked

@@ -1,0 +1,250 @@
+"""One message on the screen: who, what was said, how it stands.
+
+The body grows at its end at a flat cost (`add`, `flush`), and a very long text is read in slices,
+so that opening an old chat never holds up the keys. What a user wrote is shown as written; an
+answer is Markdown. Everything passes the control filter first.
+"""
+
+from typing import Protocol
+
+from chatapp.text import ControlFilter, strip_controls
+from chatapp.ui.markdown.blocks import PlainBlock
+from chatapp.ui.markdown.document import StreamingMarkdown
+from chatapp.ui.markdown.flow import Line, Run
+from chatapp.ui.widgets.item import MessageItem
+from chatapp.ui.widgets.lines import LinesView
+from chatapp.ui.widgets.message_requests import ContinueRequested, LinkClicked, SiblingRequested
+
+SLICE = 16_384
+"""Characters read at once; the rest waits for the next flush (16 kB of prose take about 25 ms)."""
+
+_MAX_PLAIN = 6_000
+_MAX_PLAIN_LINES = 60
+"""A longer text of the user is shown up to here, with a line that says how much more was sent."""
+
+_ROLES = {"user": "You", "assistant": "Assistant", "system": "System"}
+_CAN_CONTINUE = ("stopped", "interrupted")
+
+
+class _Section(Protocol):
+    def height(self, width: int) -> int: ...
+    def line(self, y: int, width: int) -> Line: ...
+
+
+class MessageView(LinesView):
+    """Draws a `MessageItem`."""
+
+    DEFAULT_CSS = """
+    MessageView {
+        padding: 0 1;
+        margin-bottom: 1;
+        border-left: blank;
+        &.-user { border-left: outer $accent 60%; }
+        &.-chosen { border-left: outer $primary; background: $boost; }
+    }
+    """
+
+    def __init__(self, item: MessageItem) -> None:
+        super().__init__(classes=f"-{_known(item.role)}")
+        self.item = item
+        self._filter = ControlFilter()
+        self._body = StreamingMarkdown()
+        self._thoughts = StreamingMarkdown()
+        self._streamed: list[str] = []
+        self._waiting = ""
+        self._reasoning = ""
+        self._progress = ""
+        self._unfolded = False
+        self._sections: list[_Section] = []
+        self._start(item)
+
+    # What is shown -----------------------------------------------------------------------------
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether text waits for the next `flush`."""
+        return bool(self._waiting)
+
+    @property
+    def content(self) -> str:
+        """All text so far."""
+        return "".join(self._streamed)
+
+    def add(self, text: str, reasoning: str = "") -> None:
+        """More of the answer, or of the thinking before it. Drawn at the next `flush`."""
+        self._streamed.append(text)
+        self._waiting += self._filter.feed(text)
+        if reasoning:
+            self._think(reasoning)
+
+    def flush(self) -> None:
+        """Read what waits, up to `SLICE` characters, and draw it."""
+        width = self.content_size.width
+        height = self.count_lines(width) if width else 0
+        above = self._rows_above_body(width)
+        self._read_slice()
+        self._build_sections()
+        first = 0
+        if self._body in self._sections and self._rows_above_body(width) == above:
+            first = above + self._body.changed_from(width)
+        self.refresh_rows(first, height)
+
+    def set_progress(self, text: str) -> None:
+        """A line in place of the answer until its first words; "" for none."""
+        self._progress = strip_controls(text)
+        self.flush()
+
+    def set_item(self, item: MessageItem) -> None:
+        """Show `item`; its body is read again only if it is not the text that was streamed."""
+        before, self.item = self.item, item
+        ended = before.status == "streaming" and item.status != "streaming"
+        same = item.content.rstrip() == self.content.rstrip()
+        if before.role == item.role and same and (ended or before.status == item.status):
+            self._think(item.reasoning.removeprefix(self._reasoning))
+            self._progress = ""
+        else:
+            self._start(item)
+        self.flush()
+        self.redraw()
+
+    def action_fold(self) -> None:
+        """Show or hide the thinking."""
+        self._unfolded = not self._unfolded
+        self._build_sections()
+        self.redraw()
+
+    def action_sibling(self, step: int) -> None:
+        """Ask for another alternative."""
+        self.post_message(SiblingRequested(self.item.id, step))
+
+    def action_continue(self) -> None:
+        """Ask for the rest."""
+        self.post_message(ContinueRequested(self.item.id))
+
+    def action_open_link(self, href: str) -> None:
+        """Tell that a link was clicked."""
+        self.post_message(LinkClicked(href))
+
+    # Lines -------------------------------------------------------------------------------------
+
+    def count_lines(self, width: int) -> int:
+        return sum(section.height(width) for section in self._sections)
+
+    def get_line(self, y: int, width: int) -> Line:
+        for section in self._sections:
+            height = section.height(width)
+            if y < height:
+                return section.line(y, width)
+            y -= height
+        return Line([])
+
+    def _rows_above_body(self, width: int) -> int:
+        rows = 0
+        for section in self._sections:
+            if section is self._body or not width:
+                break
+            rows += section.height(width)
+        return rows
+
+    def _start(self, item: MessageItem) -> None:
+        self._filter = ControlFilter()
+        self._body, self._thoughts = StreamingMarkdown(), StreamingMarkdown()
+        self._streamed, self._waiting, self._reasoning = [], "", ""
+        self._progress = ""
+        self._think(item.reasoning)
+        self.add(item.content)
+        self._read_slice()
+        self._build_sections()
+
+    def _think(self, reasoning: str) -> None:
+        self._reasoning += reasoning
+        self._thoughts.feed(strip_controls(reasoning))
+
+    def _read_slice(self) -> None:
+        if self.item.role == "user":
+            self._waiting = ""
+            return
+        text, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
+        if text:
+            self._progress = ""
+        self._body.feed(text)
+        if not self._waiting and self.item.status != "streaming":
+            self._body.finish()
+
+    def _build_sections(self) -> None:
+        item = self.item
+        name = _ROLES.get(item.role, strip_controls(item.role))
+        sections: list[_Section] = [PlainBlock([Run(name, f"role role-{_known(item.role)}")])]
+        if self._reasoning:
+            sections.append(PlainBlock([self._fold_run()]))
+            if self._unfolded:
+                sections.append(_Quoted(self._thoughts))
+        if item.role == "user":
+            sections.append(PlainBlock(_plain_runs(self.content)))
+        elif self._body.blocks:
+            sections.append(self._body)
+        elif item.status == "streaming":
+            sections.append(PlainBlock([Run(self._progress or "…", "note")]))
+        if foot := self._foot_runs():
+            sections.append(PlainBlock(foot))
+        self._sections = sections
+
+    def _fold_run(self) -> Run:
+        words = len(self._reasoning) // 6  # an estimate that costs nothing
+        thinking = self.item.status == "streaming" and not self._body.blocks
+        arrow = "▾" if self._unfolded else "▸"
+        verb = "thinking" if thinking else "thought"
+        return Run(f"{arrow} {verb} · about {words} words", "fold", action="fold")
+
+    def _foot_runs(self) -> list[Run]:
+        item = self.item
+        parts: list[list[Run]] = []
+        if item.sibling_count > 1:
+            place = f" {item.sibling_index + 1}/{item.sibling_count} "
+            back, forth = (
+                Run("◂", "action", "", "sibling(-1)"),
+                Run("▸", "action", "", "sibling(1)"),
+            )
+            parts.append([back, Run(place, "note"), forth])
+        note = strip_controls(item.note).replace("\n", " ")
+        if item.status in _CAN_CONTINUE:
+            parts.append([Run(f"■ {item.status} – ", "mark"), _CONTINUE])
+        elif item.status == "failed":
+            parts.append([Run(f"✗ failed: {note}" if note else "✗ failed", "error")])
+        if note and item.status != "failed":
+            parts.append([Run(note, "note")])
+        runs: list[Run] = []
+        for part in parts:
+            runs += [Run("  ", "note"), *part] if runs else part
+        return runs
+
+
+_CONTINUE = Run("Ctrl+G continues", "mark", action="continue")
+
+
+class _Quoted:
+    """A document behind a bar."""
+
+    def __init__(self, document: StreamingMarkdown) -> None:
+        self._document = document
+
+    def height(self, width: int) -> int:
+        return self._document.height(max(width - 2, 1))
+
+    def line(self, y: int, width: int) -> Line:
+        line = self._document.line(y, max(width - 2, 1))
+        return line._replace(runs=[Run("│ ", "quote"), *line.runs], lead=line.lead + 2)
+
+
+def _known(role: str) -> str:
+    return role if role in _ROLES else "system"
+
+
+def _plain_runs(content: str) -> list[Run]:
+    text = strip_controls(content[:_MAX_PLAIN]).expandtabs(4)
+    lines = text.split("\n", _MAX_PLAIN_LINES)
+    shown = "\n".join(lines[:_MAX_PLAIN_LINES])
+    if len(lines) <= _MAX_PLAIN_LINES and len(content) <= _MAX_PLAIN:
+        return [Run(text.rstrip())]
+    more = len(content) - len(shown)
+    return [Run(shown), Run(f"\n[and {more:,} more characters]".replace(",", " "), "note")]

@@ -1,0 +1,167 @@
+"""The open conversation: transcript or welcome, and the prompt with its draft.
+
+Handles the facts about answers (`chatapp.ui.messages`) that concern the conversation it shows and
+lets them rise to the screen. Owns the draft and which message is being edited.
+"""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import ContentSwitcher
+
+from chatapp.ui.items import item_of, items_of
+from chatapp.ui.messages import (
+    AnswerEnded,
+    AnswerPrefill,
+    AnswerStarted,
+    AnswerText,
+    BranchCut,
+    ConversationOpened,
+    MessageStored,
+    TextReturned,
+)
+from chatapp.ui.widgets.prompt import PromptBox
+from chatapp.ui.widgets.transcript import Transcript
+from chatapp.ui.widgets.welcome import Welcome, WelcomeText
+from chatapp.ui.wording import prefill_text
+
+PLACEHOLDER = "Write a message. Enter sends, Ctrl+J starts a new line."
+
+
+class ConversationPane(Vertical):
+    """One conversation on the screen."""
+
+    DEFAULT_CSS = """
+    ConversationPane { width: 1fr; min-width: 20; }
+    ConversationPane ContentSwitcher { height: 1fr; }
+    ConversationPane Transcript { height: 1fr; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.conversation_id: int | None = None
+        self.editing: int | None = None
+        """The message that the prompt's text will replace as a new branch."""
+        self._draft = ""
+        self._streaming_id: int | None = None
+
+    def compose(self) -> ComposeResult:
+        """Welcome and transcript share one place above the prompt."""
+        with ContentSwitcher(initial="welcome"):
+            yield Welcome(id="welcome")
+            yield Transcript(id="transcript")
+        yield PromptBox(placeholder=PLACEHOLDER, id="prompt")
+
+    @property
+    def transcript(self) -> Transcript:
+        """The messages."""
+        return self.query_one(Transcript)
+
+    @property
+    def prompt(self) -> PromptBox:
+        """Where the user writes."""
+        return self.query_one(PromptBox)
+
+    def start_editing(self, message_id: int, text: str) -> None:
+        """Put an earlier message into the prompt; the draft waits."""
+        if self.editing is None:
+            self._draft = self.prompt.prompt
+        self.editing = message_id
+        self.prompt.set_prompt(text)
+        self.prompt.add_class("-editing")
+        self.prompt.focus()
+
+    def stop_editing(self) -> None:
+        """Bring the draft back."""
+        if self.editing is None:
+            return
+        self.editing = None
+        self.prompt.remove_class("-editing")
+        self.prompt.set_prompt(self._draft)
+        self._draft = ""
+
+    @on(WelcomeText.ExampleChosen)
+    def _offer(self, event: WelcomeText.ExampleChosen) -> None:
+        self.prompt.set_prompt(event.text)
+        self.prompt.focus()
+
+    @on(ConversationOpened)
+    def _show(self, event: ConversationOpened) -> None:
+        opened = event.conversation.id if event.conversation else None
+        rows = event.rows
+        if all(row.id != self.editing for row in rows):
+            self.stop_editing()
+        self.conversation_id = opened
+        self._streaming_id = None
+        self._show_transcript(bool(rows))
+        answered = bool(rows) and rows[-1].status == "streaming"
+        items = items_of(rows, answered=answered)
+        self.prompt.earlier = [row.content for row in rows if row.role == "user"]
+        if answered:
+            self.transcript.show(items[:-1])
+            self.transcript.begin_answer(items[-1])
+            self._streaming_id = rows[-1].id
+        else:
+            self.transcript.show(items)
+        if event.focus_id is not None:
+            self.transcript.reveal(event.focus_id)
+
+    @on(MessageStored)
+    def _append(self, event: MessageStored) -> None:
+        self.conversation_id = event.row.conversation_id
+        self._show_transcript(True)
+        self.transcript.append(item_of(event.row))
+
+    @on(BranchCut)
+    def _cut(self, event: BranchCut) -> None:
+        if event.message_id is None:
+            self.transcript.show([])
+        else:
+            self.transcript.remove_after(event.message_id)
+
+    @on(AnswerStarted)
+    def _begin(self, event: AnswerStarted) -> None:
+        if event.conversation_id != self.conversation_id:
+            return
+        if event.row.parent_id is not None:
+            self.transcript.remove_after(event.row.parent_id)
+        self.transcript.begin_answer(item_of(event.row))
+        self._streaming_id = event.row.id
+
+    @on(AnswerPrefill)
+    def _progress(self, event: AnswerPrefill) -> None:
+        if event.message_id == self._streaming_id:
+            self.transcript.set_progress(event.message_id, prefill_text(event.progress))
+
+    @on(AnswerText)
+    def _stream(self, event: AnswerText) -> None:
+        if event.message_id != self._streaming_id:
+            return
+        if event.channel == "reasoning":
+            self.transcript.stream(event.message_id, "", event.text)
+        else:
+            self.transcript.stream(event.message_id, event.text)
+
+    @on(AnswerEnded)
+    def _finish(self, event: AnswerEnded) -> None:
+        row = event.row
+        if event.conversation_id != self.conversation_id or row is None:
+            return
+        if row.id != self._streaming_id:
+            if row.parent_id is not None:
+                self.transcript.remove_after(row.parent_id)
+            self.transcript.append(item_of(row))
+        else:
+            self.transcript.finish(row.id, item_of(row))
+        self._streaming_id = None
+
+    @on(TextReturned)
+    def _give_back(self, event: TextReturned) -> None:
+        if event.replaces is not None:
+            self.start_editing(event.replaces, event.text)
+        else:
+            since = self.prompt.prompt
+            self.prompt.set_prompt(f"{event.text}\n{since}" if since else event.text)
+
+    def _show_transcript(self, shown: bool) -> None:
+        self.query_one(ContentSwitcher).current = "transcript" if shown else "welcome"

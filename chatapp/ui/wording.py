@@ -1,0 +1,42 @@
+"""Numbers and names as people read them. Names may come from hostile files: they are cleaned."""
+
+from chatapp.engine.protocol import PrefillProgress
+from chatapp.errors import ChatAppError
+from chatapp.text import strip_controls
+
+
+def clean_line(text: str) -> str:
+    """One line without control characters, whatever the text was."""
+    return " ".join(strip_controls(text).split())
+
+
+def grouped(number: int) -> str:
+    """`12345` as `12 345`."""
+    return f"{number:,}".replace(",", " ")
+
+
+def rate(number: float) -> str:
+    """A speed with no more digits than mean something."""
+    return f"{number:.1f}" if number < 100 else grouped(round(number))
+
+
+def size(n_bytes: int) -> str:
+    """`18 MB`, `4.4 GB`."""
+    megabytes = n_bytes / 1e6
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def explain(error: ChatAppError) -> str:
+    """The error and what to do about it."""
+    return strip_controls(f"{error.message}\n{error.hint}".strip())
+
+
+def prefill_text(progress: PrefillProgress) -> str:
+    """`reading 6 144/12 842 · 2 715 tok/s · 3 s left`."""
+    text = f"reading {grouped(progress.done)}/{grouped(progress.total)}"
+    read = progress.done - progress.reused
+    if read <= 0 or progress.elapsed_s <= 0 or progress.done >= progress.total:
+        return text
+    speed = read / progress.elapsed_s
+    left = (progress.total - progress.done) / speed
+    return f"{text} · {rate(speed)} tok/s · {left:.0f} s left"

@@ -1,0 +1,140 @@
+"""Sending, streaming, stopping, going on: the rows are what counts."""
+
+import pytest
+
+
+async def test_a_message_and_its_answer_are_stored(run):
+    async with run() as ui:
+        await ui.say("hello there")
+        rows = ui.path()
+        assert [row.role for row in rows] == ["user", "assistant"]
+        assert [row.content for row in rows] == ["hello there", "hello there"]
+        assert rows[1].status == "complete"
+        assert ui.store.get_conversation(rows[0].conversation_id).title == "hello there"
+        assert ui.pane.transcript.item(rows[1].id).content == "hello there"
+        assert ui.pane.prompt.prompt == ""
+        assert ui.status.line.prompt_tokens == len("hello there")
+
+
+async def test_no_row_exists_before_the_first_message(run):
+    async with run() as ui:
+        assert ui.store.list_conversations() == []
+        await ui.write("   ")
+        assert ui.store.list_conversations() == []
+
+
+async def test_a_conversation_goes_on(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.say("two")
+        assert ui.said() == ["one", "one", "two", "two"]
+
+
+async def test_escape_stops_and_keeps_the_text(run):
+    async with run() as ui:
+        await ui.write("/words 500\n/delay 20")
+        await ui.streaming()
+        await ui.press("escape")
+        await ui.idle()
+        answer = ui.path()[-1]
+        assert answer.status == "stopped"
+        assert answer.content.startswith("word1 ")
+        assert "word500" not in answer.content
+        assert ui.pane.transcript.item(answer.id).content == answer.content
+
+
+async def test_escape_stops_during_prefill(run):
+    async with run() as ui:
+        await ui.write("/prefill 30000\nhello")
+        await ui.wait(lambda: "reading" in ui.status.activity)
+        await ui.press("escape")
+        await ui.idle()
+        assert ui.path()[-1].status == "stopped"
+        assert ui.status.activity == ""
+
+
+async def test_a_stopped_answer_goes_on_from_its_last_token(run):
+    async with run() as ui:
+        await ui.write("/words 60\n/delay 20")
+        await ui.streaming()
+        await ui.press("escape")
+        await ui.idle()
+        stopped = ui.path()[-1]
+        await ui.press("ctrl+g")
+        await ui.wait(lambda: ui.path()[-1].status == "complete")
+        await ui.idle()
+        answer = ui.path()[-1]
+        assert answer.id == stopped.id
+        assert answer.content == " ".join(f"word{i}" for i in range(1, 61))
+        assert ui.pane.transcript.item(answer.id).content == answer.content
+
+
+async def test_continue_refuses_a_complete_answer(run):
+    async with run() as ui:
+        await ui.say("done")
+        await ui.press("ctrl+g")
+        await ui.wait(lambda: any("nothing to continue" in text for text in ui.notices()))
+        assert ui.said() == ["done", "done"]
+
+
+async def test_enter_during_an_answer_keeps_the_text(run):
+    async with run() as ui:
+        await ui.write("/words 500\n/delay 20")
+        await ui.streaming()
+        await ui.write("too early")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "too early")
+        assert len(ui.path()) == 2
+        await ui.press("escape")
+        await ui.idle()
+
+
+async def test_typing_while_the_model_loads_queues_the_message(run):
+    async with run(ready=False) as ui:
+        ui.flow.answering.set_model_ready(False)
+        await ui.write("early bird")
+        await ui.wait(lambda: bool(ui.store.list_conversations()))
+        stored = ui.store.list_conversations()[0]
+        assert stored.title == "early bird"
+        await ui.wait(lambda: len(ui.store.get_path(stored.id)) == 2 and not ui.flow.answering.busy)
+        assert ui.said() == ["early bird", "early bird"]
+
+
+async def test_a_queued_message_says_so_and_can_be_withdrawn(run):
+    async with run() as ui:
+        ui.flow.answering.set_model_ready(False)
+        await ui.write("later")
+        await ui.wait(lambda: "will be sent when the model is ready" in ui.status.activity)
+        assert ui.said() == ["later"]
+        await ui.press("escape")
+        await ui.idle()
+        assert ui.said() == ["later"]
+        ui.flow.answering.set_model_ready(True)
+        await ui.press("ctrl+r")
+        await ui.wait(lambda: ui.said() == ["later", "later"])
+
+
+async def test_a_failed_request_is_marked_and_explained(run):
+    async with run() as ui:
+        await ui.write("/fail")
+        await ui.wait(lambda: any("asked to fail" in text for text in ui.notices()))
+        answer = ui.path()[-1]
+        assert answer.status == "failed"
+        assert "asked to fail" in ui.pane.transcript.item(answer.id).note
+
+
+async def test_an_overflowing_prompt_is_refused_with_numbers(run):
+    async with run() as ui:
+        await ui.write("x" * 33_000)
+        await ui.wait(lambda: any("33000 tokens" in text for text in ui.notices()))
+        assert ui.path()[0].content == "x" * 33_000
+        await ui.press("ctrl+n")
+        await ui.say("short")
+        assert ui.said() == ["short", "short"]
+
+
+@pytest.mark.parametrize("text", ["北京 🎉 naïve", "\x1b[31mred\x1b[0m"])
+async def test_what_was_said_is_stored_as_it_was(run, text):
+    async with run() as ui:
+        await ui.say(text)
+        assert ui.path()[1].content == ui.path()[0].content
+        assert "北京" in ui.path()[0].content or "red" in ui.path()[0].content

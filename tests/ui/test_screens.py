@@ -1,0 +1,184 @@
+"""Model picker, help, palette, keys, themes, Ctrl+C, copying."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+from textual.widgets import OptionList
+
+from chatapp.config import Config, load_config
+from chatapp.ui.keymap import KEYS, bindings, find_key, movable_ids, shown_keys
+from chatapp.ui.screens.help import HelpScreen
+from chatapp.ui.screens.models import ModelsScreen
+
+
+def texts(options: OptionList) -> list[str]:
+    return [str(option.prompt) for option in options.options]
+
+
+async def test_the_picker_describes_files_and_switches(run, paths, tiny_model, monkeypatch):
+    monkeypatch.chdir(paths.data)
+    paths.models.mkdir()
+    shutil.copy(tiny_model, paths.models / "tiny.gguf")
+    (paths.models / "broken.gguf").write_bytes(b"GGUF nonsense")
+    async with run() as ui:
+        engine = ui.client.pid
+        await ui.press("ctrl+o")
+        await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
+        options = ui.app.screen.query_one(OptionList)
+        await ui.wait(lambda: any("broken:" in text for text in texts(options)))
+        await ui.wait(lambda: any("tiny.gguf" in t and "context" in t for t in texts(options)))
+        index = next(i for i, text in enumerate(texts(options)) if "tiny.gguf" in text)
+        options.highlighted = index
+        await ui.press("enter")
+        wanted = str(paths.models / "tiny.gguf")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted)
+        assert ui.client.pid != engine
+        await ui.wait(lambda: load_config(paths).engine.model == wanted)
+        await ui.say("hello")
+        assert ui.said() == ["hello", "hello"]
+
+
+async def test_switching_stops_the_answer_and_keeps_it(run):
+    async with run() as ui:
+        await ui.write("/words 500\n/delay 10")
+        await ui.streaming()
+        await ui.app.chat.load_model(Path("other.gguf"))
+        assert ui.path()[1].status == "stopped"
+        assert ui.client.model.path == "other.gguf"
+
+
+async def test_a_failed_switch_goes_back(run, monkeypatch):
+    from chatapp.errors import ModelError
+
+    async with run() as ui:
+        load = ui.client.load
+
+        async def fail_once(options, on_progress=None):
+            if options.path == "bad.gguf":
+                raise ModelError("bad.gguf is broken.", "Choose another.")
+            return await load(options, on_progress)
+
+        monkeypatch.setattr(ui.client, "load", fail_once)
+        assert not await ui.app.chat.load_model(Path("bad.gguf"))
+        assert ui.client.model.path == "echo.gguf"
+        await ui.wait(lambda: any("bad.gguf is broken" in text for text in ui.notices()))
+        await ui.say("hello")
+        assert ui.said() == ["hello", "hello"]
+
+
+async def test_help_opens_and_closes(run):
+    async with run() as ui:
+        await ui.press("f1")
+        await ui.wait(lambda: isinstance(ui.app.screen, HelpScreen))
+        await ui.press("f1")
+        await ui.wait(lambda: len(ui.app.screen_stack) == 1)
+
+
+async def test_the_palette_runs_a_command(run):
+    async with run() as ui:
+        await ui.say("hello")
+        await ui.press("ctrl+p")
+        await ui.wait(lambda: isinstance(ui.app.screen, CommandPalette))
+        await ui.pilot.press(*"new chat")
+        await ui.pilot.press("enter")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        assert len(ui.app.screen_stack) == 1
+
+
+async def test_a_key_of_the_users_own(run):
+    async with run(config=Config(keys={"help": "f8"})) as ui:
+        await ui.press("f8")
+        await ui.wait(lambda: isinstance(ui.app.screen, HelpScreen))
+
+
+async def test_the_theme_is_switched_and_remembered(run, paths):
+    async with run() as ui:
+        assert ui.app.current_theme.dark
+        await ui.press("ctrl+t")
+        await ui.wait(lambda: not ui.app.current_theme.dark)
+        await ui.wait(lambda: load_config(paths).ui.theme == "light")
+
+
+async def test_control_c_stops_then_clears_then_quits(run):
+    async with run() as ui:
+        await ui.write("/words 500\n/delay 10")
+        await ui.streaming()
+        ui.pane.prompt.set_prompt("a draft")
+        await ui.press("ctrl+c")
+        await ui.idle()
+        assert ui.path()[1].status == "stopped"
+        assert ui.pane.prompt.prompt == "a draft"
+        await ui.press("ctrl+c")
+        assert ui.pane.prompt.prompt == ""
+        await ui.press("ctrl+c")
+        await ui.wait(lambda: any("again to quit" in text for text in ui.notices()))
+        assert not ui.app._exit
+        await ui.press("ctrl+c")
+        await ui.wait(lambda: ui.app._exit)
+
+
+async def test_copy_takes_the_last_answer(run):
+    async with run() as ui:
+        await ui.press("alt+c")
+        await ui.wait(lambda: any("no answer to copy" in text for text in ui.notices()))
+        await ui.say("to be copied")
+        await ui.press("alt+c")
+        assert ui.app.clipboard == "to be copied"
+
+
+async def test_the_welcome_gives_way_to_the_conversation(run):
+    async with run() as ui:
+        switcher = ui.pane.query_one("ContentSwitcher")
+        assert switcher.current == "welcome"
+        await ui.say("hello")
+        assert switcher.current == "transcript"
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: switcher.current == "welcome")
+
+
+async def test_everything_fits_80_by_24(run):
+    async with run(size=(80, 24)) as ui:
+        await ui.say("hello")
+        screen = ui.app.chat
+        for selector in ("#pane", "#status", "#hints", "#prompt"):
+            region = screen.query_one(selector).region
+            assert region.right <= 80
+            assert region.bottom <= 24
+            assert region.height >= 1
+        assert ui.pane.transcript.region.height >= 16
+
+
+def test_ids_and_keys_are_unique_within_reach():
+    assert len({key.id for key in KEYS}) == len(KEYS)
+    reach = [key for key in KEYS if key.scope in ("app", "chat")]
+    keys = [part for key in reach for part in key.keys.split(",")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_every_row_is_explained():
+    for key in KEYS:
+        assert key.tooltip.endswith(".")
+        assert key.label
+        assert key.fixed == (not key.action)
+    assert "send" not in movable_ids()
+    assert len(bindings("chat")) == len([key for key in KEYS if key.scope == "chat"])
+
+
+@pytest.mark.parametrize(
+    ("key_id", "shown"),
+    [
+        ("stop", "Esc"),
+        ("regenerate", "Ctrl+R"),
+        ("newline", "Shift+Enter / Alt+Enter / Ctrl+J"),
+        ("rename", "F2"),
+        ("previous_version", "Alt+←"),
+    ],
+)
+def test_keys_are_spelt_for_people(key_id, shown):
+    assert shown_keys(find_key(key_id), {}) == shown
+
+
+def test_a_users_key_is_shown():
+    assert shown_keys(find_key("help"), {"help": "f8,ctrl+h"}) == "F8 / Ctrl+H"

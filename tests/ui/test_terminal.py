@@ -1,0 +1,105 @@
+"""The whole program in a real terminal: it starts, and it ends when the terminal does."""
+
+import os
+import pty
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chatapp.store import Store
+
+
+@dataclass
+class Terminal:
+    pid: int
+    fd: int
+    seen: bytes = b""
+
+    def read_until(self, text: bytes, timeout_s: float = 20.0) -> None:
+        end = time.monotonic() + timeout_s
+        while text not in self.seen:
+            assert time.monotonic() < end, f"{text!r} did not show: {self.seen[-2000:]!r}"
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.seen += os.read(self.fd, 65_536)
+
+    def wait(self, timeout_s: float = 10.0) -> int:
+        """The exit code, or minus the signal."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
+            if self.fd and select.select([self.fd], [], [], 0.02)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65_536)
+                except OSError:  # Linux: the other side is closed
+                    time.sleep(0.02)
+        raise AssertionError("the program did not end")
+
+
+@pytest.fixture
+def terminal(home: Path) -> Iterator[Terminal]:
+    pid, fd = pty.fork()
+    if pid == 0:
+        environment = os.environ | {
+            "CHATAPP_HOME": str(home),
+            "CHATAPP_BACKEND": "echo",
+            "TERM": "xterm-256color",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
+        os.execve(sys.executable, [sys.executable, "-m", "chatapp"], environment)
+    started = Terminal(pid, fd)
+    try:
+        started.read_until(b"rite a message")
+        started.read_until(b"context")
+        yield started
+    finally:
+        if started.pid:
+            os.kill(started.pid, signal.SIGKILL)
+            os.waitpid(started.pid, 0)
+        if started.fd:
+            os.close(started.fd)
+
+
+def test_a_chat_and_a_quit(terminal, home):
+    os.write(terminal.fd, b"hello\r")
+    terminal.read_until(b"tok/s")
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+    with Store.open(home / "history.db") as store:
+        rows = store.get_path(store.list_conversations()[0].id)
+        assert [row.content for row in rows] == ["hello", "hello"]
+
+
+def test_keys_typed_at_once_stay_in_order(terminal, home):
+    os.write(terminal.fd, b"one\ntwo\r")
+    terminal.read_until(b"tok/s")
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+    with Store.open(home / "history.db") as store:
+        assert store.get_path(store.list_conversations()[0].id)[0].content == "one\ntwo"
+
+
+def test_a_closed_terminal_ends_the_program_and_keeps_the_text(terminal, home):
+    os.write(terminal.fd, b"/words 900\n/delay 20\r")
+    terminal.read_until(b"word5")
+    os.close(terminal.fd)
+    terminal.fd = 0
+    assert terminal.wait() == 128 + signal.SIGHUP
+    with Store.open(home / "history.db") as store:
+        answer = store.get_path(store.list_conversations()[0].id)[1]
+        assert answer.status == "stopped"
+        assert answer.content.startswith("word1 word2")
+
+
+def test_sigterm_gives_the_terminal_back(terminal):
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.wait() == 0
+    assert b"\x1b[?1049l" in terminal.seen, "the alternate screen is left"

@@ -1,0 +1,92 @@
+"""What the status line, titles and progress say."""
+
+import pytest
+
+from chatapp.engine.protocol import PrefillProgress
+from chatapp.ui.chat_flow import make_title
+from chatapp.ui.screens.search import snippet
+from chatapp.ui.widgets.hint_line import key_hints
+from chatapp.ui.widgets.status_line import StatusFacts, compose_line
+from chatapp.ui.wording import clean_line, prefill_text, size
+
+FULL = StatusFacts(
+    model="smollm2-360m-instruct-q8_0",
+    layers=33,
+    gpu_layers=33,
+    n_past=4950,
+    n_ctx=8192,
+    reused_tokens=4812,
+    prompt_tokens=4950,
+    tokens_per_second=42.13,
+    first_token_s=0.24,
+    temporary=True,
+    offline=True,
+)
+
+
+def test_a_wide_line_says_everything():
+    line = compose_line(FULL, 200).plain
+    for part in ("GPU 33/33", "context 4 950/8 192", "reused 4 812/4 950", "42.1 tok/s"):
+        assert part in line
+    assert "first 0.24 s" in line
+    assert "temporary" in line
+    assert "offline" in line
+
+
+@pytest.mark.parametrize("width", [80, 60, 40, 20])
+def test_a_narrow_line_drops_the_least_important(width):
+    line = compose_line(FULL, width)
+    assert line.cell_length <= max(width, len("smollm2-360m-instruct-q8_0"))
+    assert line.plain.startswith(("temporary", "smollm2"))
+    assert "first" not in line.plain
+
+
+def test_a_full_context_is_marked():
+    line = compose_line(StatusFacts(model="m", n_past=7000, n_ctx=8192), 80).plain
+    assert "▲ 85%" in line
+    assert "▲" not in compose_line(StatusFacts(model="m", n_past=6900, n_ctx=8192), 80).plain
+
+
+def test_the_processor_is_always_named():
+    assert "CPU only" in compose_line(StatusFacts(model="m", n_ctx=10), 80).plain
+
+
+def test_a_model_name_cannot_draw():
+    assert "\x1b" not in compose_line(StatusFacts(model="\x1b[31mevil\n"), 80).plain
+
+
+def test_key_hints_fit():
+    for width in (10, 40, 80, 200):
+        assert key_hints("chat", {}, width).cell_length <= width
+    assert "F1 Help" in key_hints("chat", {}, 80).plain
+
+
+def test_prefill_progress():
+    progress = PrefillProgress(request_id="a", done=6144, total=12842, reused=0, elapsed_s=2.263)
+    assert prefill_text(progress) == "reading 6 144/12 842 · 2 715 tok/s · 2 s left"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("hello", "hello"),
+        ("\n\n  second line  \nthird", "second line"),
+        ("x" * 100, "x" * 59 + "…"),
+        ("word " * 40, "word word word word word word word word word word word…"),
+        ("", "New chat"),
+    ],
+)
+def test_titles(text, title):
+    assert make_title(text) == title
+
+
+def test_a_snippet_keeps_its_spaces_and_marks():
+    marked = snippet("see \x02naïve\x03 bayes")
+    assert marked.plain == "see naïve bayes"
+    assert any(span.start == 4 and span.end == 9 for span in marked.spans)
+
+
+def test_sizes():
+    assert size(18_400_000) == "18 MB"
+    assert size(4_380_000_000) == "4.4 GB"
+    assert clean_line(" a\x1b[31m\n b ") == "a b"
