@@ -52,6 +52,11 @@ class ChatApp(App[None]):
     """The chat in a terminal."""
 
     TITLE = "chatapp"
+    CSS = """
+    /* At the top: at 80x24 the usual place would hide what is being written. */
+    ToastRack { dock: top; align: right top; margin: 0; }
+    Toast { max-width: 60; padding: 0 1; }
+    """
     BINDINGS = bindings("app")
     COMMANDS: ClassVar = {_chat_commands}
 

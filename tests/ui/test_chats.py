@@ -6,6 +6,7 @@ from chatapp.conversation import Message
 from chatapp.store import Store
 from chatapp.ui.forms.rename import RenameForm
 from chatapp.ui.screens.search import SearchScreen
+from chatapp.ui.widgets.message import MessageView
 
 
 async def test_rename(run):
@@ -134,3 +135,23 @@ async def test_search_survives_syntax(run):
         await ui.wait(lambda: "Nothing found" in str(screen.query_one("#dialog-note").render()))
         await ui.press("escape")
         await ui.wait(lambda: len(ui.app.screen_stack) == 1)
+
+
+async def test_search_goes_far_back_in_a_long_chat(run, paths):
+    store = Store.open(paths.history)
+    conversation = store.create_conversation("long")
+    parent = None
+    for number in range(120):
+        said = Message("user", f"message {number}" + " needle" * (number == 3))
+        parent = store.add_message(conversation, said, parent)
+    async with run(store=store) as ui:
+        hit = store.search("needle")[0]
+        ui.app.chat.open_conversation(hit.conversation_id, hit.message_id)
+        transcript = ui.pane.transcript
+        await ui.wait(lambda: transcript.focused_message == hit.message_id)
+        await ui.wait(
+            lambda: any(
+                view.item.id == hit.message_id and transcript.region.overlaps(view.region)
+                for view in transcript.query(MessageView)
+            )
+        )

@@ -11,6 +11,7 @@ from chatapp.engine.client import EngineClient
 from chatapp.errors import StoreError
 from chatapp.store import Store
 from chatapp.store.rows import NewGeneration
+from chatapp.ui.messages import TextReturned
 
 
 async def test_the_engine_dies_in_an_answer(run):
@@ -212,3 +213,24 @@ async def test_a_waiting_message_does_not_hold_up_the_quit(run):
             await ui.press("ctrl+q")
             await ui.wait(lambda: ui.app._exit)
         assert ui.said() == ["later"]
+
+
+async def test_text_sent_too_early_is_put_before_what_was_typed_since(run):
+    async with run() as ui:
+        await ui.write("/words 500\n/delay 20")
+        await ui.streaming()
+        ui.flow._post(TextReturned("first", None))
+        ui.pane.prompt.set_prompt("second")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "first\nsecond")
+
+
+async def test_editing_ends_with_its_branch(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.press("ctrl+e")
+        assert ui.pane.editing is not None
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.wait(lambda: ui.pane.editing is None and ui.status.activity == "")
+        await ui.say("new")
+        assert ui.said() == ["new", "new"]

@@ -5,7 +5,6 @@ Nothing slow happens before the first paint: the model loads and the store is re
 """
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
 from textual import on
@@ -13,13 +12,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.events import DescendantFocus
 from textual.message import Message as Fact
+from textual.timer import Timer
 
-from chatapp.engine.protocol import ModelDescription
-from chatapp.paths import BUILTIN_MODEL
 from chatapp.store.rows import MessageRow
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
-from chatapp.ui.keymap import bindings, find_key, shown_keys
+from chatapp.ui.keymap import bindings
 from chatapp.ui.messages import (
     AnswerAsked,
     AnswerEnded,
@@ -51,13 +49,14 @@ from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.sidebar import ChatList, Sidebar
 from chatapp.ui.widgets.status_line import StatusLine
-from chatapp.ui.widgets.welcome import Welcome, WelcomeFacts
+from chatapp.ui.widgets.welcome import Welcome, gather_facts
 from chatapp.ui.wording import clean_line, explain
 
 SIDEBAR_MIN_COLUMNS = 100
 """Narrower terminals start without the sidebar."""
 
-_WELCOME_KEYS = ("help", "models", "sidebar", "search", "quit")
+REDRAW_S = 0.2
+"""The status line counts tokens this often: at every token it cost as much as the text."""
 
 
 class ChatScreen(ChatListScreen):
@@ -69,6 +68,7 @@ class ChatScreen(ChatListScreen):
 
     def __init__(self, setup: ChatSetup) -> None:
         super().__init__(setup)
+        self._redraw: Timer | None = None
         self.status = ChatStatus(temporary=setup.temporary, offline=setup.offline)
 
     def compose(self) -> ComposeResult:
@@ -93,7 +93,7 @@ class ChatScreen(ChatListScreen):
         wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
         self.query_one(Sidebar).display = wide and setup.config.ui.sidebar
         self._show_status()
-        self._welcome(None)
+        self.query_one(Welcome).show(gather_facts(setup, None))
         self.call_after_refresh(self._start)
 
     def _start(self) -> None:
@@ -221,20 +221,33 @@ class ChatScreen(ChatListScreen):
     @on(AnswerAsked)
     @on(AnswerStarted)
     @on(AnswerPrefill)
-    @on(AnswerText)
     @on(AnswerEnded)
     def _note(self, fact: Fact) -> None:
         self.status.apply(fact)
         self._show_status()
 
+    @on(AnswerText)
+    def _count(self, fact: AnswerText) -> None:
+        self.status.apply(fact)
+        if self._redraw is None:
+            self._redraw = self.set_timer(REDRAW_S, self._show_status)
+
     @on(ModelReady)
     def _greet(self, event: ModelReady) -> None:
-        self._welcome(event.model)
+        self.query_one(Welcome).show(gather_facts(self.setup, event.model))
+        if self.flow.rows:  # the welcome, which says these too, is not on the screen
+            for notice in event.model.notices:
+                self.post_message(Notice(notice))
 
     @on(ModelFailed)
     def _explain_model(self, event: ModelFailed) -> None:
+        self.query_one(Welcome).show(gather_facts(self.setup, None, failed=True))
         self.app.notify(
-            explain(event.error), title="Model not loaded", severity="warning", markup=False
+            explain(event.error),
+            title="Model not loaded",
+            severity="warning",
+            timeout=12,
+            markup=False,
         )
 
     @on(Notice)
@@ -263,22 +276,6 @@ class ChatScreen(ChatListScreen):
         self._show_status()
 
     def _show_status(self) -> None:
+        self._redraw = None
         self.query_one(StatusLine).facts = self.status.line
         self.query_one(HintLine).activity = self.status.activity
-
-    def _welcome(self, model: ModelDescription | None) -> None:
-        setup = self.setup
-        self.query_one(Welcome).facts = WelcomeFacts(
-            model=model.name if model else "",
-            builtin=model is not None and Path(model.path) == BUILTIN_MODEL,
-            completion=model is not None and not model.chat_template,
-            models_folder=setup.paths.models,
-            history=None if setup.temporary else setup.paths.history,
-            keys=_key_labels(_WELCOME_KEYS, setup.config.keys),
-            notices=tuple(model.notices) if model else (),
-        )
-
-
-def _key_labels(ids: tuple[str, ...], keymap: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    keys = [find_key(id_) for id_ in ids]
-    return tuple((shown_keys(key, keymap), key.label) for key in keys)

@@ -89,8 +89,6 @@ def model_table(model: ModelDescription | None) -> Group:
         ("Loaded in", f"{model.load_s:.1f} s"),
     ]
     notes = [*model.notices, *([model.gpu_note] if model.gpu_note else [])]
-    if not model.chat_template:
-        notes.append("This model has no chat template: it completes text instead of answering.")
     rows += [("Note", note) for note in notes]
     return _table("Model", rows)
 

@@ -10,13 +10,26 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from chatapp.engine.protocol import ModelDescription
+from chatapp.paths import BUILTIN_MODEL
+from chatapp.ui.keymap import find_key, shown_keys
+from chatapp.ui.setup import ChatSetup
 from chatapp.ui.wording import clean_line
 
-EXAMPLES = (
+BUILTIN_EXAMPLES = (
     "What can you do?",
     "How do I use a bigger model?",
     "Where are my chats kept?",
 )
+"""What the built-in model was taught to answer."""
+
+EXAMPLES = (
+    "Explain recursion with a short example.",
+    "Which questions should I ask before renting a flat?",
+    "Write a regular expression that finds dates like 2024-02-29.",
+)
+
+_KEYS = ("help", "models", "sidebar", "search", "quit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +38,9 @@ class WelcomeFacts:
 
     model: str = ""
     """Empty while none is loaded."""
+    failed: bool = False
+    """None is loaded and none is on its way."""
     builtin: bool = False
-    completion: bool = False
     models_folder: Path = Path()
     history: Path | None = None
     """None in a temporary chat."""
@@ -34,9 +48,16 @@ class WelcomeFacts:
     """Keys and what they do."""
     notices: tuple[str, ...] = ()
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Prompts to begin with."""
+        return BUILTIN_EXAMPLES if self.builtin else EXAMPLES
+
 
 class WelcomeText(Static):
     """The text, whose example prompts can be clicked."""
+
+    facts: reactive[WelcomeFacts] = reactive(WelcomeFacts())
 
     @dataclass
     class ExampleChosen(Message):
@@ -44,9 +65,13 @@ class WelcomeText(Static):
 
         text: str
 
+    def watch_facts(self, facts: WelcomeFacts) -> None:
+        """Say what is true now."""
+        self.update(welcome_text(facts))
+
     def action_example(self, index: int) -> None:
         """Offer an example as the prompt's text."""
-        self.post_message(self.ExampleChosen(EXAMPLES[index]))
+        self.post_message(self.ExampleChosen(self.facts.examples[index]))
 
 
 class Welcome(VerticalScroll, can_focus=False):
@@ -60,16 +85,30 @@ class Welcome(VerticalScroll, can_focus=False):
     }
     """
 
-    facts: reactive[WelcomeFacts] = reactive(WelcomeFacts(), init=False)
-
     def compose(self) -> ComposeResult:
         """One text, so that it can be selected whole."""
-        yield WelcomeText(welcome_text(self.facts))
+        yield WelcomeText()
 
-    def watch_facts(self, facts: WelcomeFacts) -> None:
+    def show(self, facts: WelcomeFacts) -> None:
         """Say what is true now."""
-        for text in self.query(WelcomeText):
-            text.update(welcome_text(facts))
+        self.query_one(WelcomeText).facts = facts
+
+
+def gather_facts(
+    setup: ChatSetup, model: ModelDescription | None, *, failed: bool = False
+) -> WelcomeFacts:
+    """What is true of this chat with this model; None: none is loaded."""
+    keymap = setup.config.keys
+    rows = [find_key(key_id) for key_id in _KEYS]
+    return WelcomeFacts(
+        model=model.name or Path(model.path).name if model else "",
+        failed=failed,
+        builtin=model is not None and Path(model.path) == BUILTIN_MODEL,
+        models_folder=setup.paths.models,
+        history=None if setup.temporary else setup.paths.history,
+        keys=tuple((shown_keys(row, keymap), row.label) for row in rows),
+        notices=tuple(model.notices) if model else (),
+    )
 
 
 def welcome_text(facts: WelcomeFacts) -> Content:
@@ -83,16 +122,9 @@ def welcome_text(facts: WelcomeFacts) -> Content:
                 folder=str(facts.models_folder),
             )
         )
-    if facts.completion:
-        lines.append(
-            Content.styled(
-                "This model has no chat template: it goes on with your text instead of answering.",
-                "$text-warning",
-            )
-        )
     lines += [Content.styled(clean_line(notice), "$text-warning") for notice in facts.notices]
     lines.append(Content(""))
-    for index, example in enumerate(EXAMPLES):
+    for index, example in enumerate(facts.examples):
         lines.append(Content.from_markup(f"  [@click=example({index})]› $text[/]", text=example))
     lines.append(Content(""))
     lines.append(
@@ -112,6 +144,8 @@ def welcome_text(facts: WelcomeFacts) -> Content:
 
 
 def _model_line(facts: WelcomeFacts) -> Content:
+    if facts.failed:
+        return Content.styled("No model is loaded. Ctrl+O chooses another one.", "bold")
     if not facts.model:
         return Content.styled("The model is loading. You can write already.", "bold")
     kind = "the built-in model" if facts.builtin else "the model"
