@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import click
 
 from chatapp import __version__
+from chatapp.cli.engine_flags import engine_options
 from chatapp.cli.group import Entry, LazyGroup
 from chatapp.errors import ChatAppError
 
@@ -57,16 +58,7 @@ CHATAPP_HOME moves settings, models and history to another folder.
 @click.option("--conversation", metavar="ID", type=int, help="Open this conversation.")
 @click.option("--temporary", is_flag=True, help="Keep the conversation in memory only.")
 @click.option("--offline", is_flag=True, help="Refuse to use the network.")
-@click.option(
-    "--gpu-layers",
-    metavar="N",
-    type=click.IntRange(min=-1),
-    help="Layers on the GPU: -1 all that fit, 0 none.",
-)
-@click.option(
-    "--n-ctx", metavar="N", type=click.IntRange(min=0), help="Context length in tokens; 0 decides."
-)
-@click.option("--kv-type", type=click.Choice(["f16", "q8_0"]), help="Type of the KV cache.")
+@engine_options
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="chatapp", message="%(prog)s %(version)s")
 @click.pass_context

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from chatapp.cli.engine_flags import engine_options
 from chatapp.cli.sampling_flags import apply_flags, sampling_options
 from chatapp.errors import UsageError
 
@@ -46,16 +47,7 @@ The answer goes to standard output, everything else to standard error. Exit code
     "--grammar", "grammar", type=_FILE, help="A GBNF grammar that the answer must follow."
 )
 @click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
-@click.option(
-    "--gpu-layers",
-    metavar="N",
-    type=click.IntRange(min=-1),
-    help="Layers on the GPU: -1 all that fit, 0 none.",
-)
-@click.option(
-    "--n-ctx", metavar="N", type=click.IntRange(min=0), help="Context length in tokens; 0 decides."
-)
-@click.option("--kv-type", type=click.Choice(["f16", "q8_0"]), help="Type of the KV cache.")
+@engine_options
 @sampling_options
 def ask(
     prompt: tuple[str, ...],

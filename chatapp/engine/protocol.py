@@ -100,6 +100,8 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
+    """Replace the loaded model."""
+
     request_id: str
     options: LoadOptions
 
@@ -120,10 +122,14 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop the request; it ends with `Finished` and what was said so far."""
+
     request_id: str
 
 
 class Unload(msgspec.Struct, frozen=True, tag="unload"):
+    """Free the model; answered by `Unloaded`."""
+
     request_id: str
 
 
@@ -135,6 +141,8 @@ Command = Load | Generate | Cancel | Unload | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """The first event: who speaks."""
+
     protocol_version: int
     backend: str
     backend_version: str
@@ -142,11 +150,15 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class LoadProgress(msgspec.Struct, frozen=True, tag="load_progress"):
+    """`fraction` (0 to 1) of the weights is in memory."""
+
     request_id: str
     fraction: float
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """The model can be used."""
+
     request_id: str
     model: ModelDescription
 
@@ -185,6 +197,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """The request is over; every alternative says how it ended."""
+
     request_id: str
     choices: list[Choice]
     usage: Usage
@@ -194,6 +208,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
 
 
 class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
+    """The model is gone."""
+
     request_id: str
 
 

@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from textual.message import Message as Fact
 
-from chatapp.conversation import Message
+from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.sampling import SamplingParams
@@ -28,8 +28,6 @@ from chatapp.ui.messages import (
     Problem,
     TextReturned,
 )
-
-TITLE_LENGTH = 60
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -208,14 +206,3 @@ def can_go_on(row: MessageRow) -> bool:
     if row.status in ("stopped", "interrupted", "failed"):
         return True
     return row.generation is not None and row.generation.finish_reason == "length"
-
-
-def make_title(text: str) -> str:
-    """The first line that says something, cut at a word near 60 characters."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "New chat")
-    line = " ".join(line[: TITLE_LENGTH * 4].split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    head = line[: TITLE_LENGTH - 1]
-    cut = head.rfind(" ")
-    return (head[:cut] if cut > TITLE_LENGTH // 2 else head) + "…"

@@ -3,7 +3,7 @@
 import pytest
 
 from chatapp.engine.protocol import PrefillProgress
-from chatapp.ui.chat_flow import make_title
+from chatapp.conversation import make_title
 from chatapp.ui.screens.search import snippet
 from chatapp.ui.widgets.hint_line import key_hints
 from chatapp.ui.widgets.status_line import StatusFacts, compose_line

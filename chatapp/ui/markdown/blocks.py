@@ -36,6 +36,7 @@ class Lead:
 
     @classmethod
     def of(cls, first: Sequence[Run], rest: Sequence[Run], gap: Sequence[Run] = ()) -> "Lead":
+        """A lead measured once: how wide and how long it is."""
         text = "".join(run.text for run in first)
         return cls(tuple(first), tuple(rest), tuple(gap), cell_len(text), len(text))
 
