@@ -84,7 +84,7 @@ async def _answer(
         started = time.perf_counter()
         model = await client.load(question.load, progress.show_load)
         load_s = model.load_s or time.perf_counter() - started
-        progress.notice([] if question.as_json else model.notices)
+        progress.notice(model.notices)
         conversation_id, message_id = _store_question(question, config, store)
         turn = Turn(store, client, params=question.params, n=question.n)
         interrupt.turn = turn

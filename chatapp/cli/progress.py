@@ -1,4 +1,4 @@
-"""A line on stderr that says what takes time; nothing at all when stderr is not a terminal."""
+"""A line on stderr that says what takes time, drawn only when stderr is a terminal."""
 
 import sys
 
@@ -27,11 +27,10 @@ class Progress:
         self._show("thinking")
 
     def notice(self, sentences: list[str]) -> None:
-        """Lines that stay: what the model wants known."""
+        """Lines that stay, in a log too: what must be known of the model."""
         self.clear()
-        if self._on:
-            for sentence in sentences:
-                sys.stderr.write(f"{strip_controls(sentence)}\n")
+        for sentence in sentences:
+            sys.stderr.write(f"chatapp: {strip_controls(sentence)}\n")
 
     def clear(self) -> None:
         """Take the line away."""

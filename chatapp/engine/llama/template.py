@@ -86,8 +86,9 @@ class ChatTemplate:
                 )
         # A template may raise anything Python can raise while it runs; none of it is ours.
         except Exception as error:
+            reason = f"{type(error).__name__}: {str(error)[:300].rstrip('.')}"
             raise TemplateError(
-                f"The model's chat template failed: {type(error).__name__}: {str(error)[:300]}.",
+                f"The model's chat template failed: {reason}.",
                 _OTHER_MODEL,
             ) from error
 
