@@ -1,0 +1,174 @@
+"""Batches of tokens: packed windows for pretraining, masked turns for fine-tuning.
+
+Promises that a batch is a function of the settings and the step alone, which is what makes a
+resumed run equal to an uninterrupted one without storing a position. Tokens are kept as uint16.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from chatapp.errors import ChatAppError
+from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Turn, clean, header
+from chatapp.train.model import IGNORED
+from chatapp.train.tokenizer import encode, token_id
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Inputs and what should follow each of them, both int64 `[rows, time]`."""
+
+    tokens: Tensor
+    targets: Tensor
+    """`IGNORED` where there is no loss."""
+    offset: int = 0
+    """Position of the first token of every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A tokenised conversation and which of its tokens the assistant said."""
+
+    tokens: list[int]
+    spoken: list[bool]
+
+
+def pack(documents: Iterable[str], tokenizer: Tokenizer) -> Tensor:
+    """All documents as one int32 row, each closed by the end-of-text token."""
+    if tokenizer.get_vocab_size() > 65536:
+        raise ChatAppError("Tokens are kept in 16 bits: the vocabulary may have at most 65536.")
+    end = token_id(tokenizer, END_OF_TEXT)
+    packed = array("H")
+    for document in documents:
+        packed.extend(encode(tokenizer, document))
+        packed.append(end)
+    return (
+        torch.frombuffer(packed, dtype=torch.uint16).to(torch.int32) if packed else torch.empty(0)
+    )
+
+
+class PackedText:
+    """Windows of a long token row, every token once an epoch."""
+
+    def __init__(self, row: Tensor, block_size: int, seed: int) -> None:
+        self.row, self.block_size, self.seed = row, block_size, seed
+
+    def batch(self, step: int, rows: int, window: int) -> Batch:
+        """Windows number `step * rows` to `(step + 1) * rows` of a shuffled, shifted epoch.
+
+        Half of the batches start at position 0 and the others anywhere, so that short windows
+        train the whole position table.
+        """
+        window = min(window, self.block_size)
+        count = (len(self.row) - window - 1) // window
+        if count < 1:
+            raise ChatAppError(
+                f"The text has {len(self.row)} tokens, too few for windows of {window}.",
+                "Give more text, or a smaller window.",
+            )
+        starts = []
+        for number in range(step * rows, (step + 1) * rows):
+            epoch, place = divmod(number, count)
+            shift = Random(f"{self.seed} {epoch} shift").randrange(window)  # noqa: S311 - order, no secret
+            starts.append(_permute(place, count, self.seed + epoch) * window + shift)
+        chosen = torch.stack([self.row[start : start + window + 1] for start in starts]).long()
+        draw = Random(f"{self.seed} {step} offset")  # noqa: S311 - order, no secret
+        free = self.block_size - window
+        offset = draw.randint(0, free) if draw.random() < 0.5 else 0
+        return Batch(chosen[:, :-1].contiguous(), chosen[:, 1:].contiguous(), offset)
+
+
+def _permute(place: int, count: int, seed: int) -> int:
+    """A place in a shuffled order of `count`, without keeping the order: an affine map."""
+    stride = int(count * 0.618) + seed % 97 | 1
+    while _divisor(stride, count) != 1:
+        stride += 2
+    return (place * stride + seed * 31) % count
+
+
+def _divisor(a: int, b: int) -> int:
+    while b:
+        a, b = b, a % b
+    return a
+
+
+def encode_conversation(turns: Sequence[Turn], tokenizer: Tokenizer) -> Sample:
+    """Tokens as the engine would make them, and the mask of the assistant's.
+
+    A turn's tokens can be made on their own because the role marker is a special token and splits
+    the text; the newline after it is part of the header and belongs to nobody's speech.
+    """
+    tokens: list[int] = []
+    spoken: list[bool] = []
+    end = token_id(tokenizer, END_OF_TURN)
+    for turn in turns:
+        text = f"{header(turn.role)}{clean(turn.content)}{END_OF_TURN}\n"
+        ids = encode(tokenizer, text)
+        head = len(encode(tokenizer, header(turn.role)))
+        tail = len(ids) - ids[::-1].index(end)
+        mine = turn.role == "assistant"
+        tokens += ids
+        spoken += [mine and head <= at < tail for at in range(len(ids))]
+    return Sample(tokens, spoken)
+
+
+class ChatTurns:
+    """Rows of conversations with loss on the assistant's tokens only."""
+
+    def __init__(
+        self, samples: Sequence[Sample], block_size: int, seed: int, joined: float
+    ) -> None:
+        if not samples:
+            raise ChatAppError("There are no conversations to fine-tune on.")
+        self.samples = sorted(samples, key=lambda sample: len(sample.tokens))
+        self.block_size, self.seed, self.joined = block_size, seed, joined
+
+    def batch(self, step: int, budget: int, window: int) -> Batch:
+        """Rows that together take at most about `budget` tokens, the shorter ones padded.
+
+        A share of `joined` batches fills rows of `window` tokens with several conversations;
+        the others hold one conversation a row, which then starts at position 0 as in the engine.
+        Conversations of a batch are of like length, because padding costs as much as text.
+        """
+        draw = Random(f"{self.seed} {step} rows")  # noqa: S311 - order, no secret
+        length = min(window, self.block_size) + 1
+        if draw.random() < self.joined:
+            return _pad([self._join(draw, length) for _ in range(max(1, budget // length))])
+        near = max(1, len(self.samples) // 40)
+        pivot = draw.randrange(len(self.samples))
+        low, high = max(0, pivot - near), min(len(self.samples) - 1, pivot + near)
+        longest = min(len(self.samples[high].tokens), length)
+        rows = [self.samples[draw.randint(low, high)] for _ in range(max(1, budget // longest))]
+        return _pad([_cut(row, length) for row in rows])
+
+    def _join(self, draw: Random, length: int) -> Sample:
+        row = Sample([], [])
+        while len(row.tokens) < length:
+            sample = draw.choice(self.samples)
+            row.tokens.extend(sample.tokens)
+            row.spoken.extend(sample.spoken)
+        return _cut(row, length)
+
+
+def _cut(sample: Sample, length: int) -> Sample:
+    return Sample(sample.tokens[:length], sample.spoken[:length])
+
+
+def _pad(rows: Sequence[Sample]) -> Batch:
+    longest = max(len(row.tokens) for row in rows) - 1
+    tokens = torch.zeros(len(rows), longest, dtype=torch.long)
+    targets = torch.full((len(rows), longest), IGNORED, dtype=torch.long)
+    for number, row in enumerate(rows):
+        length = len(row.tokens) - 1
+        tokens[number, :length] = torch.tensor(row.tokens[:-1])
+        wanted = [
+            token if said else IGNORED
+            for token, said in zip(row.tokens[1:], row.spoken[1:], strict=True)
+        ]
+        targets[number, :length] = torch.tensor(wanted)
+    return Batch(tokens, targets)

@@ -1,0 +1,209 @@
+"""What a training run is told: model, data, pretraining and fine-tuning, from a TOML recipe.
+
+Promises that a recipe with an unknown key or a value out of bounds is refused before anything
+starts, with the nearest known name. Paths in a recipe are relative to the recipe's folder.
+"""
+
+import difflib
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chatapp.errors import ConfigError
+from chatapp.train.model import ModelArgs
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file to learn from."""
+
+    path: Path
+    """`.txt` (documents separated by a line holding a form feed), `.jsonl`, or either `.gz`."""
+    repeat: float = 1.0
+    """How often it is read in an epoch; 0.5 takes every second document."""
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainSettings:
+    """Next-token prediction on packed text."""
+
+    steps: int = 2000
+    """Optimizer steps."""
+    batch_tokens: int = 4096
+    """Tokens a step."""
+    window: int = 256
+    """Tokens a row; shorter is faster, and offsets still train every position."""
+    long_from: float = 0.9
+    """From this share of the steps on, rows are as long as the model's context."""
+    learning_rate: float = 1e-3
+    """Peak, after the warm-up."""
+    floor: float = 0.05
+    """Final learning rate as a share of the peak."""
+    warmup: int = 100
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.1
+    """On matrices only."""
+    grad_clip: float = 1.0
+    """Largest gradient norm; 0 is off."""
+    seed: int = 1337
+    eval_every: int = 250
+    """Steps between measurements on held-out text, each with a checkpoint."""
+    eval_rows: int = 64
+    """Held-out rows a measurement reads at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneSettings(PretrainSettings):
+    """Supervised turns: loss on what the assistant says, and on its end-of-turn token."""
+
+    steps: int = 1000
+    learning_rate: float = 3e-4
+    warmup: int = 50
+    joined: float = 0.4
+    """Share of rows that hold several conversations one after another, so that late positions
+    and changes of topic are learned too."""
+    max_turns: int = 0
+    """Take at most so many turns of a conversation; 0 is all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All of a run."""
+
+    model: ModelArgs = field(default_factory=ModelArgs)
+    pretrain: PretrainSettings = field(default_factory=PretrainSettings)
+    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
+    text: tuple[Source, ...] = ()
+    """What is pretrained on."""
+    chat: tuple[Source, ...] = ()
+    """What is fine-tuned on; empty leaves the fine-tuning out."""
+    heldout: Path | None = None
+    """Text for the validation loss; without it the last hundredth of the tokens is held out."""
+    threads: int = 0
+    """CPU threads; 0 takes all cores."""
+
+    def __post_init__(self) -> None:
+        if not self.text:
+            raise ConfigError("The recipe names no text to train on.", "Add [[text]] path = …")
+        for stage in (self.pretrain, self.finetune):
+            _check_stage(stage, self.model)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint's `config` keeps them."""
+        return {
+            "model": asdict(self.model),
+            "pretrain": asdict(self.pretrain),
+            "finetune": asdict(self.finetune),
+            "text": [
+                {"path": str(source.path.name), "repeat": source.repeat} for source in self.text
+            ],
+            "chat": [
+                {"path": str(source.path.name), "repeat": source.repeat} for source in self.chat
+            ],
+        }
+
+
+BOUNDS: dict[str, tuple[float, float]] = {
+    "steps": (1, 10_000_000),
+    "batch_tokens": (2, 16_777_216),
+    "window": (2, 1_048_576),
+    "long_from": (0.0, 1.0),
+    "learning_rate": (1e-9, 1.0),
+    "floor": (0.0, 1.0),
+    "warmup": (0, 1_000_000),
+    "weight_decay": (0.0, 10.0),
+    "grad_clip": (0.0, 1e6),
+    "seed": (0, 2**31 - 1),
+    "eval_every": (1, 10_000_000),
+    "eval_rows": (1, 1_000_000),
+    "joined": (0.0, 1.0),
+    "max_turns": (0, 1_000_000),
+}
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML file; raises `ConfigError` naming file and key."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The recipe {path} cannot be read: {error}") from error
+    _check_names(table, {entry.name for entry in fields(Recipe)}, str(path))
+    heldout = table.get("heldout")
+    return Recipe(
+        model=_build(ModelArgs, table.get("model", {}), f"{path} [model]"),
+        pretrain=_build(PretrainSettings, table.get("pretrain", {}), f"{path} [pretrain]"),
+        finetune=_build(FinetuneSettings, table.get("finetune", {}), f"{path} [finetune]"),
+        text=_read_sources(table.get("text", []), path, "text"),
+        chat=_read_sources(table.get("chat", []), path, "chat"),
+        heldout=path.parent / str(heldout) if heldout else None,
+        threads=int(table.get("threads", 0)),
+    )
+
+
+def make_recipe(files: tuple[Path, ...]) -> Recipe:
+    """Sensible settings for somebody's own text files: a small model, no fine-tuning.
+
+    The model follows the amount of text, so that a few kilobytes do not train millions of numbers.
+    """
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    small = size < 2_000_000
+    model = ModelArgs(
+        n_layer=4 if small else 6,
+        n_head=4 if small else 6,
+        n_embd=256 if small else 384,
+        block_size=256 if small else 512,
+        vocab_size=1024 if small else 4096,
+        dropout=0.1 if small else 0.0,
+    )
+    return Recipe(model=model, text=tuple(Source(file) for file in files))
+
+
+def _read_sources(entries: Any, recipe: Path, key: str) -> tuple[Source, ...]:
+    sources: list[Source] = []
+    for entry in entries:
+        if not isinstance(entry, dict) or "path" not in entry:
+            raise ConfigError(f"{recipe}: every [[{key}]] needs a path.")
+        _check_names(entry, {"path", "repeat"}, f"{recipe} [[{key}]]")
+        pattern = str(entry["path"])
+        found = sorted(recipe.parent.glob(pattern))
+        if not found:
+            raise ConfigError(f"{recipe}: no file matches {pattern}.", "Paths start at the recipe.")
+        sources += [Source(file, float(entry.get("repeat", 1.0))) for file in found]
+    return tuple(sources)
+
+
+def _build(kind: type[T], table: Any, place: str) -> T:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{place} must be a table.")
+    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
+    _check_names(table, set(known), place)
+    for name, value in table.items():
+        wanted = type(known[name].default)
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            continue
+        if type(value) is not wanted:
+            raise ConfigError(f"{place}: {name} takes {wanted.__name__}, not {value!r}.")
+    return kind(**table)
+
+
+def _check_names(table: dict[str, Any], known: set[str], place: str) -> None:
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(known))}."
+            raise ConfigError(f"{place}: unknown key {name}.", hint)
+
+
+def _check_stage(stage: PretrainSettings, model: ModelArgs) -> None:
+    for entry in fields(stage):
+        low, high = BOUNDS[entry.name]
+        value = getattr(stage, entry.name)
+        if not low <= value <= high:
+            raise ConfigError(f"{entry.name} is {value}, it must lie between {low:g} and {high:g}.")
+    if stage.batch_tokens < min(stage.window, model.block_size):
+        raise ConfigError(
+            f"batch_tokens ({stage.batch_tokens}) is less than one window ({stage.window})."
+        )

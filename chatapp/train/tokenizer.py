@@ -1,0 +1,81 @@
+"""Byte-level BPE, trained here, the same in training and in llama.cpp.
+
+Promises a lossless round trip of any text, and GPT-2's way of splitting words, which llama.cpp
+knows as the pre-tokenizer `gpt-2`. May not normalise or add a space in front: the engine does not.
+Surprising: special tokens come first (ids 0 to 4), so that adding words later moves none of them.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from chatapp.errors import ChatAppError
+from chatapp.train.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, SPECIAL_TOKENS
+from chatapp.train.storage import write_atomically
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE of at most `vocab_size` tokens, 256 bytes and the special ones included.
+
+    Source: GPT-2's `encoder.py`, through the `tokenizers` library.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, model_max_length: int, chat: bool) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json` as Hugging Face names them.
+
+    `chat` says whether the model has learned turns: only then does it get a chat template and end
+    its answers with the end-of-turn token.
+    """
+    config: dict[str, object] = {
+        "tokenizer_class": "GPT2TokenizerFast",
+        "add_prefix_space": False,
+        "add_bos_token": False,
+        "bos_token": END_OF_TEXT,
+        "eos_token": END_OF_TURN if chat else END_OF_TEXT,
+        "unk_token": END_OF_TEXT,
+        "model_max_length": model_max_length,
+    }
+    if chat:
+        config["chat_template"] = CHAT_TEMPLATE
+    write_atomically(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True).encode())
+    write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2).encode())
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer beside a checkpoint; raises `ChatAppError` where there is none."""
+    path = folder / TOKENIZER_FILE
+    if not path.is_file():
+        raise ChatAppError(f"{path} is missing.", "Copy it from where the model was trained.")
+    return Tokenizer.from_file(str(path))
+
+
+def encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of `text`, special tokens recognised, nothing added."""
+    return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that must be there; raises `ChatAppError` when it is not."""
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise ChatAppError(
+            f"The tokenizer has no token {token}.", "Use the one that training here has made."
+        )
+    return int(number)
