@@ -2,8 +2,8 @@
 
 import pytest
 
-from chatapp.engine.protocol import PrefillProgress
 from chatapp.conversation import make_title
+from chatapp.engine.protocol import PrefillProgress
 from chatapp.ui.screens.search import snippet
 from chatapp.ui.widgets.hint_line import key_hints
 from chatapp.ui.widgets.status_line import StatusFacts, compose_line
