@@ -43,7 +43,9 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 
 model: $(VENV)/.test ## train and convert the built-in model anew
 	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final
-	$(BIN)/chatapp convert .train/final --output chatapp/builtin/model.gguf -q Q8_0 --force
+	$(BIN)/chatapp convert .train/final --output chatapp/builtin/model.gguf -q Q8_0 --force \
+		--name "chatapp built-in" --license MIT \
+		--parity-text chatapp/builtin/recipe/data/heldout.txt
 
 clean: ## remove what was set up and built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -15,7 +15,7 @@ _EPILOG = """\b
 Examples:
   chatapp train notes.txt --out my-gpt
   chatapp train recipe.toml --out my-gpt --resume
-  chatapp convert my-gpt && chatapp --model my-gpt.gguf
+  chatapp convert my-gpt -o my-gpt.gguf && chatapp --model my-gpt.gguf
 """
 
 
@@ -31,7 +31,7 @@ Examples:
 def train(sources: tuple[Path, ...], out: Path, resume: bool, steps: int | None) -> None:
     """Train a small GPT on a recipe (.toml) or on text files.
 
-    Needs PyTorch: pip install 'chatapp[train]'
+    Needs PyTorch: pip install '.[train]' (in the folder of chatapp's sources)
     """
     try:
         from chatapp.train.run import train as run_training
@@ -39,7 +39,8 @@ def train(sources: tuple[Path, ...], out: Path, resume: bool, steps: int | None)
         if error.name is None or error.name.partition(".")[0] not in ("torch", "tokenizers"):
             raise
         raise ChatAppError(
-            f"Training needs {error.name}, which is not installed.", "pip install 'chatapp[train]'"
+            f"Training needs {error.name}, which is not installed.",
+            "pip install '.[train]' (in the folder of chatapp's sources)",
         ) from None
     checkpoint = run_training(sources, out, resume=resume, steps=steps)
     click.echo(checkpoint)

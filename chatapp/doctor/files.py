@@ -44,7 +44,7 @@ def check_files(report: Report, paths: Paths) -> None:
             "error",
             "model",
             f"The built-in model is missing: {BUILTIN_MODEL}.",
-            "pip install --force-reinstall chatapp",
+            "Install chatapp again from its sources: pip install --force-reinstall --no-deps .",
         )
 
 

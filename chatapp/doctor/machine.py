@@ -38,7 +38,10 @@ def check_versions(report: Report, paths: Paths) -> None:  # noqa: ARG001 - one 
     missing = [name for name in _PACKAGES if versions[name] is None]
     if missing:
         report.add(
-            "error", "versions", f"Not installed: {', '.join(missing)}.", "pip install chatapp"
+            "error",
+            "versions",
+            f"Not installed: {', '.join(missing)}.",
+            "Install chatapp again from its sources: pip install .",
         )
 
 

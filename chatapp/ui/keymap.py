@@ -158,7 +158,15 @@ KEYS: tuple[Key, ...] = (
         bar=2,
         priority=True,
     ),
-    Key("delete", "delete", "delete", "Delete", "Delete the chat; Undo.", "sidebar", bar=2),
+    Key(
+        "delete",
+        "delete",
+        "delete",
+        "Delete",
+        "Delete the chat; it can be brought back.",
+        "sidebar",
+        bar=2,
+    ),
     Key(
         "undelete",
         "ctrl+z",

@@ -23,7 +23,8 @@ def test_missing_torch_is_one_sentence(chatapp: Run, tmp_path: Path) -> None:
     done = chatapp("train", str(text), "-o", "out", PYTHONPATH=f"{blocked}:{root}")
     assert done.returncode == 1
     assert done.stderr == (
-        "chatapp: Training needs torch, which is not installed.\n  pip install 'chatapp[train]'\n"
+        "chatapp: Training needs torch, which is not installed.\n"
+        "  pip install '.[train]' (in the folder of chatapp's sources)\n"
     )
 
 
