@@ -29,7 +29,11 @@ class SamplingParams:
     """One way to sample. Unless said otherwise, the source is llama.cpp's `llama-sampler.cpp`."""
 
     temperature: float = _param(
-        0.8, "Randomness; 0 always takes the likeliest token.", minimum=0.0, maximum=100.0
+        -1.0,
+        "Randomness; 0 always takes the likeliest token, -1 leaves it to the model file, "
+        "or 0.8 where that says nothing.",
+        minimum=-1.0,
+        maximum=100.0,
     )
     dynatemp_range: float = _param(
         0.0, "Dynamic temperature: vary it by up to this much with entropy; 0 is off.", minimum=0.0

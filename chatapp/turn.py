@@ -9,6 +9,7 @@ interrupted by a dead engine, failed. The user's message is the caller's to stor
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -199,12 +200,15 @@ class Turn:
         )
 
     def _describe(self, model: ModelDescription) -> NewGeneration:
+        params = self._params
+        if params.temperature < 0:
+            params = replace(params, temperature=model.temperature)
         return NewGeneration(
             model_path=model.path,
             model_name=model.name,
             fingerprint=model.fingerprint,
             template_hash=model.template_hash,
-            params_json=msgspec.json.encode(self._params).decode(),
+            params_json=msgspec.json.encode(params).decode(),
             seed=self._params.seed,
         )
 

@@ -156,6 +156,8 @@ def _add_metadata(writer: GGUFWriter, plan: Plan, provenance: dict[str, Any]) ->
     writer.add_description(f"Converted from {plan.checkpoint.path.name} by chatapp.")
     if plan.license:
         writer.add_license(plan.license)
+    if plan.temperature is not None:
+        writer.add_sampling_temp(plan.temperature)
     writer.add_file_type(plan.ftype.file_type)
     writer.add_quantization_version(_QUANTIZATION_VERSION)
     for key, value in provenance.items():

@@ -18,6 +18,7 @@ from convert.architectures import read_model
 from convert.checkpoints import locate, open_checkpoint
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError, UsageError
+from convert.generation_config import read_temperature
 from convert.output import PartFile, check_output
 from convert.plan import Plan, choose_ftype, choose_name, choose_output, fallback_notes, fit_vocab
 from convert.progress import Progress, silent
@@ -89,6 +90,9 @@ def make_plan(
     vocab = read_vocab(checkpoint.path.parent, model.n_vocab)
     model, cut = fit_vocab(model, vocab)
     notes = (*checkpoint.notes, *vocab.notes, *cut, *fallback_notes(model, wanted))
+    temperature, unusable = read_temperature(checkpoint.path.parent)
+    if unusable:
+        notes += (unusable,)
     if vocab.chat_template is None:
         notes += ("No chat template: a base model, which completes text.",)
     return Plan(
@@ -100,6 +104,7 @@ def make_plan(
         output=choose_output(checkpoint.path, output, wanted),
         name=choose_name(checkpoint.path, name),
         license=license_id,
+        temperature=temperature,
         notes=notes,
     )
 

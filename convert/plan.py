@@ -35,6 +35,8 @@ class Plan:
     output: Path
     name: str
     license: str | None
+    temperature: float | None
+    """What its maker samples it with; None: not said."""
     notes: tuple[str, ...]
 
     def types(self) -> list[tuple[Tensor, FType]]:
@@ -59,6 +61,7 @@ class Plan:
             "sizes": {name: weight_bytes(self.model, ftype) for name, ftype in FTYPES.items()},
             "output": str(self.output),
             "name": self.name,
+            "temperature": self.temperature,
             "ignored": [list(pair) for pair in self.model.ignored],
             "notes": list(self.notes),
         }

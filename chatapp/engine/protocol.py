@@ -69,6 +69,8 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: bool = True
     """False: the model has none, and text is completed instead of answered."""
     template_hash: str = ""
+    temperature: float = 0.8
+    """What the file's maker samples it with (`general.sampling.temp`), else 0.8."""
     fingerprint: str = ""
     """Hash of the file's size and parts of its bytes: tokens of one model are valid in another
     only if this is the same."""

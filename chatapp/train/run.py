@@ -5,6 +5,7 @@ Promises that OUT holds `ckpt.pt`, `tokenizer.json` and `tokenizer_config.json` 
 checkpoint stays in `OUT/pretrain/`.
 """
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from chatapp.train.model import GPT
 from chatapp.train.pretrain import pretrain_stage
 from chatapp.train.progress import Reporter, StderrReporter
 from chatapp.train.settings import Recipe, Source, make_recipe, read_recipe
+from chatapp.train.storage import write_atomically
 from chatapp.train.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer, train_tokenizer
 
 
@@ -53,9 +55,16 @@ def train(
         checkpoint = _run(stage, recipe, None, resume, reporter)
     if recipe.chat:
         save_tokenizer(tokenizer, out, recipe.model.block_size, chat=True)
+        if recipe.temperature >= 0:
+            config = json.dumps({"temperature": recipe.temperature})
+            write_atomically(out / GENERATION_FILE, config.encode())
         stage = finetune_stage(recipe, tokenizer, out)
         _run(stage, recipe, checkpoint, resume, reporter)
     return out / CHECKPOINT_FILE
+
+
+GENERATION_FILE = "generation_config.json"
+"""Hugging Face's name for how a model is best sampled; the converter carries it over."""
 
 
 def _run(

@@ -84,6 +84,8 @@ class Recipe:
     """Text for the validation loss; without it the last hundredth of the tokens is held out."""
     threads: int = 0
     """CPU threads; 0 takes all cores."""
+    temperature: float = -1.0
+    """What the model is best sampled with, written to `generation_config.json`; -1 says nothing."""
 
     def __post_init__(self) -> None:
         if not self.text:
@@ -140,6 +142,7 @@ def read_recipe(path: Path) -> Recipe:
         chat=_read_sources(table.get("chat", []), path, "chat"),
         heldout=path.parent / str(heldout) if heldout else None,
         threads=int(table.get("threads", 0)),
+        temperature=float(table.get("temperature", -1.0)),
     )
 
 

@@ -115,7 +115,7 @@ def test_settings_apply_and_flags_win(chatapp: Run, home: Path) -> None:
     [
         (["--top-p", "7"], "between 0 and 1"),
         (["--top-k", "-1"], "at least 0"),
-        (["--temperature", "nan"], "between 0 and 100"),
+        (["--temperature", "nan"], "between -1 and 100"),
         (["--logit-bias", "x"], "'x' is not a token's number"),
         (["--n", "0"], "--n"),
         (["--schema", "nowhere.json"], "nowhere.json"),

@@ -69,6 +69,22 @@ def test_metadata_names_the_model_its_source_and_every_special_id(make) -> None:
     assert "add_generation_prompt" in found["tokenizer.chat_template"]
 
 
+def test_how_it_is_sampled_is_carried_over(make) -> None:
+    folder = make()
+    (folder / "generation_config.json").write_text('{"temperature": 0.25}')
+    found = fields(convert(folder, parity=False).output)
+    assert found["general.sampling.temp"] == 0.25
+
+
+@pytest.mark.parametrize("text", ['{"temperature": "hot"}', '{"temperature": NaN}', "[", "[1]"])
+def test_an_unusable_generation_config_is_a_note(make, text: str) -> None:
+    folder = make()
+    (folder / "generation_config.json").write_text(text)
+    result = convert(folder, parity=False)
+    assert "general.sampling.temp" not in fields(result.output)
+    assert any("generation_config.json is left out" in note for note in result.plan["notes"])
+
+
 def test_the_proof_is_stored_in_the_file(make) -> None:
     result = convert(make())
     stored = fields(result.output)[REPORT_KEY]

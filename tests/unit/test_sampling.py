@@ -21,7 +21,7 @@ def test_every_field_is_a_parameter_with_help_and_a_legal_default() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("temperature", -0.1),
+        ("temperature", -1.1),
         ("temperature", float("nan")),
         ("temperature", float("inf")),
         ("temperature", True),

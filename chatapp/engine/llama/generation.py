@@ -5,7 +5,7 @@ one write each 12 ms), because a client that wakes for every token takes a core 
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chatapp.engine.assemble import Assembler
 from chatapp.engine.backend import Cancellation, Emit
@@ -110,6 +110,8 @@ class Generation:
 
     def _make_alternatives(self) -> list[_Alternative]:
         request, params = self._request, self._request.params
+        if params.temperature < 0:
+            params = replace(params, temperature=self._model.description.temperature)
         if not 1 <= request.n <= self._model.n_parallel:
             raise UsageError(
                 f"n is {request.n}, it must lie between 1 and {self._model.n_parallel}."

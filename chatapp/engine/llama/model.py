@@ -21,6 +21,7 @@ from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import ModelError, TemplateError
 
 DEFAULT_N_CTX = 8192
+DEFAULT_TEMPERATURE = 0.8  # llama.cpp's own
 _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
 _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 scale
 _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
@@ -158,6 +159,14 @@ class LoadedModel:
             return None
         return template
 
+    def _find_temperature(self) -> float:
+        """The file's own recommendation; anything but a sane number is as good as none."""
+        try:
+            wanted = float(self.meta("general.sampling.temp"))
+        except ValueError:
+            return DEFAULT_TEMPERATURE
+        return wanted if 0 <= wanted <= 2 else DEFAULT_TEMPERATURE  # NaN fails both
+
     def _describe(self, path: Path, size: int, load_s: float) -> ModelDescription:
         found = devices.list_devices()
         return ModelDescription(
@@ -175,6 +184,7 @@ class LoadedModel:
             gpu_note="" if self.gpu_layers else _why_no_gpu(found),
             chat_template=self.template is not None,
             template_hash=self.template.hash if self.template else "",
+            temperature=self._find_temperature(),
             fingerprint=fingerprint(path),
             load_s=load_s,
             notices=self.notices,
