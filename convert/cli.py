@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from convert.errors import ConvertError
 from convert.ftype import FTYPES
@@ -23,8 +24,10 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one conversion; the exit code."""
     options = _parser().parse_args(argv)
-    progress: Progress = JsonLines(sys.stdout) if options.json else Human(sys.stderr)
-    signal.signal(signal.SIGTERM, _interrupt)  # a parent cancels with it: clean up as for Ctrl+C
+    told: Progress = JsonLines(sys.stdout) if options.json else Human(sys.stderr)
+    progress = _Interruptible(told)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a parent cancels with SIGTERM
+        signal.signal(number, progress.interrupt)
     try:
         _run(options, progress)
     except ConvertError as error:
@@ -64,8 +67,27 @@ def _report(error: ConvertError, progress: Progress, as_json: bool) -> None:
         sys.stderr.write(printable(f"       {error.hint}\n"))
 
 
-def _interrupt(_signum: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Interruptible:
+    """Events on their way; after a signal the next one ends the conversion.
+
+    The signal itself raises too, but Python drops what is raised inside a callback from C code
+    (llama.cpp's log). The last event, the proof, comes before the file gets its name.
+    """
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self._interrupted = False
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        """Pass an event on, unless a signal came meanwhile."""
+        if self._interrupted and event not in ("done", "error"):
+            raise KeyboardInterrupt
+        self._told(event, **fields)
+
+    def interrupt(self, _signum: int, _frame: FrameType | None) -> None:
+        """The signal handler."""
+        self._interrupted = True
+        raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

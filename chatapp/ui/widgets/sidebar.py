@@ -109,6 +109,8 @@ class Sidebar(Vertical):
         keep = self.chats.chosen_id if self.chats.has_focus else self._open_id
         index = self.chats.highlighted
         rows = await self._read(0, max(PAGE, self._count))
+        if not self.query(ChatList):  # the app was left meanwhile
+            return
         self.chats.clear_options()
         self._append(rows)
         ids = [row.id for row in rows]
@@ -154,7 +156,9 @@ class Sidebar(Vertical):
 
     @work(exclusive=True, group="sidebar")
     async def _more(self) -> None:
-        self._append(await self._read(self._count, PAGE))
+        rows = await self._read(self._count, PAGE)
+        if self.query(ChatList):
+            self._append(rows)
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
