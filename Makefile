@@ -40,6 +40,8 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.decode
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.markdown
+	$(BIN)/python -m bench.screen
+	$(BIN)/python -m bench.stop
 
 model: $(VENV)/.test ## train and convert the built-in model anew
 	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final
