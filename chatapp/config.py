@@ -243,7 +243,7 @@ def _replace_file(path: Path, text: str) -> None:
             if path.exists():
                 Path(name).chmod(path.stat().st_mode & 0o777)
             Path(name).replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl+C too may not leave the temporary file
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:

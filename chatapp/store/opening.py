@@ -38,7 +38,7 @@ def open_file(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
             _refuse_foreign(db, where)
             _enable_wal(db, busy_timeout_s)
             _prepare(db)
-        except BaseException:
+        except BaseException:  # Ctrl+C too may not leave the file open
             conn.close()
             raise
     return db
@@ -64,7 +64,7 @@ def _prepare(db: Database) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         MIGRATIONS.apply(db)
-    except BaseException:
+    except BaseException:  # Ctrl+C too may not leave half a schema
         db.rollback()
         raise
     db.commit()

@@ -43,7 +43,7 @@ class Session:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # Ctrl+C too may not leave a transaction open
                 self._db.rollback()
                 raise
 

@@ -66,7 +66,7 @@ class LoadedModel:
             self.n_batch = max(32, min(options.n_batch, self.n_ctx))
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
             self.context = self._make_context(path, options)
-        except BaseException:
+        except BaseException:  # whatever it was, the weights may not stay in memory
             lib.llama_model_free(self.model)
             raise
         self.memory = lib.llama_get_memory(self.context)
