@@ -18,6 +18,7 @@ from typing import Any, Self
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
+from convert.architectures.model import HParam
 from convert.errors import OutputError, UsageError
 from convert.plan import Plan, tensor_bytes, weight_bytes
 from convert.progress import Progress
@@ -32,7 +33,11 @@ _METADATA_PER_TOKEN = 64  # bytes, a generous guess for the space check
 def check_output(plan: Plan, force: bool) -> None:
     """Raise unless the output may be written, before anything is."""
     output = plan.output
-    inputs = [plan.checkpoint.path, *plan.vocab.source.parent.glob("*.json")]
+    inputs = [
+        plan.checkpoint.path,
+        *plan.checkpoint.weight_files,
+        *plan.vocab.source.parent.glob("*.json"),
+    ]
     for path in inputs:
         if output.exists() and path.exists() and output.samefile(path):
             raise UsageError(f"{output} is the source itself.", "Choose another name with -o.")
@@ -136,7 +141,7 @@ def _write_tensors(writer: GGUFWriter, plan: Plan, progress: Progress) -> None:
     total, done = weight_bytes(plan.model, plan.ftype), 0
     for tensor, ftype in plan.types():
         written = 0
-        for rows in tensor.rows():
+        for rows in tensor.blocks():
             data = quantize(rows, ftype, tensor.origin or tensor.name)
             file.write(data.data)
             written += data.nbytes
@@ -167,9 +172,13 @@ def _add_metadata(writer: GGUFWriter, plan: Plan, provenance: dict[str, Any]) ->
     _add_vocab(writer, plan)
 
 
-def _add_value(writer: GGUFWriter, key: str, value: str | float) -> None:
+def _add_value(writer: GGUFWriter, key: str, value: HParam) -> None:
     if isinstance(value, str):
         writer.add_string(key, value)
+    elif isinstance(value, list):
+        writer.add_array(key, value)
+    elif isinstance(value, bool):
+        writer.add_bool(key, value)
     elif isinstance(value, int):
         writer.add_uint32(key, value)
     else:

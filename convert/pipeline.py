@@ -87,10 +87,10 @@ def make_plan(
     wanted, reason = choose_ftype(ftype)
     checkpoint = open_checkpoint(locate(source))
     model = read_model(checkpoint)
-    vocab = read_vocab(checkpoint.path.parent, model.n_vocab)
+    vocab = read_vocab(checkpoint.folder, model.n_vocab)
     model, cut = fit_vocab(model, vocab)
-    notes = (*checkpoint.notes, *vocab.notes, *cut, *fallback_notes(model, wanted))
-    temperature, unusable = read_temperature(checkpoint.path.parent)
+    notes = (*checkpoint.notes, *model.notes, *vocab.notes, *cut, *fallback_notes(model, wanted))
+    temperature, unusable = read_temperature(checkpoint.folder)
     if unusable:
         notes += (unusable,)
     if vocab.chat_template is None:

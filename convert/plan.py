@@ -6,12 +6,13 @@ reading, so `--dry-run` stops here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from convert.architectures.model import Model
+from convert.architectures.model import OUTPUT, TOKEN_EMBEDDING, Model
 from convert.checkpoints.checkpoint import Checkpoint
+from convert.checkpoints.operations import cut
 from convert.checkpoints.tensor import Tensor
 from convert.errors import UsageError, VocabError
 from convert.ftype import F16, FTYPES, FType
@@ -128,7 +129,19 @@ def fit_vocab(model: Model, vocab: Vocab) -> tuple[Model, tuple[str, ...]]:
         f"The model has {n_rows} vocabulary rows and the tokenizer {n_tokens} tokens: "
         f"{n_rows - n_tokens} padding rows are cut."
     )
-    return model.cut_vocab(n_tokens), (note,)
+    return cut_vocab(model, n_tokens), (note,)
+
+
+def cut_vocab(model: Model, n_tokens: int) -> Model:
+    """`model` with the first `n_tokens` rows of its vocabulary.
+
+    Exact for the tokens that stay: a padding row only ever took probability away from them.
+    """
+    tensors = tuple(
+        cut(tensor, 0, n_tokens) if tensor.name in (TOKEN_EMBEDDING, OUTPUT) else tensor
+        for tensor in model.tensors
+    )
+    return replace(model, tensors=tensors)
 
 
 def fallback_notes(model: Model, ftype: FType) -> tuple[str, ...]:

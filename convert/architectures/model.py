@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
 
-TOKEN_TENSORS = ("token_embd.weight", "output.weight")
+TOKEN_EMBEDDING = "token_embd.weight"  # noqa: S105  (a tensor's name)
+OUTPUT = "output.weight"
+
+HParam = int | float | bool | str | list[int] | list[float]
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Model:
     """llama.cpp's name of the architecture."""
     layout: str
     """Which spelling of it the checkpoint uses; parity picks its reference by it."""
-    hparams: dict[str, int | float]
+    hparams: dict[str, HParam]
     """Under GGUF keys without the architecture's prefix, such as `attention.head_count`."""
     tensors: tuple[Tensor, ...]
     """In file order, under GGUF names."""
@@ -26,39 +29,27 @@ class Model:
     """Tensors that are left out, each with its reason."""
     evidence: tuple[str, ...]
     """What was seen, in sentences."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, such as an activation that differs a little."""
+    embeddings: bool = False
+    """Makes embeddings, not text: no logits, no chat."""
 
     @property
     def n_vocab(self) -> int:
         """Rows of the token embedding."""
-        return next(t.shape[0] for t in self.tensors if t.name == TOKEN_TENSORS[0])
+        return next(t.shape[0] for t in self.tensors if t.name == TOKEN_EMBEDDING)
 
     @property
     def n_weights(self) -> int:
         """Number of weights in the file."""
         return sum(tensor.n_weights for tensor in self.tensors)
 
-    def cut_vocab(self, n_tokens: int) -> Model:
-        """The same model with the first `n_tokens` rows of its vocabulary.
-
-        Exact for the tokens that stay: a padding row only ever took probability away from them.
-        """
-        tensors = tuple(
-            tensor.derive(
-                tensor.name,
-                shape=(n_tokens, *tensor.shape[1:]),
-                view=lambda array: array[:n_tokens],
-            )
-            if tensor.name in TOKEN_TENSORS
-            else tensor
-            for tensor in self.tensors
-        )
-        return replace(self, tensors=tensors)
-
 
 def expect_shape(tensor: Tensor, shape: tuple[int, ...], because: str) -> None:
     """Raise `ArchitectureError` unless `tensor` has `shape`; `because` says what implies it."""
     if tensor.shape != shape:
         raise ArchitectureError(
-            f"{tensor.name} has shape {tensor.shape}, but {because} asks for {shape}.",
-            "The checkpoint and its model_args do not belong together.",
+            f"{tensor.origin or tensor.name} has shape {tensor.shape}, but {because} asks for "
+            f"{shape}.",
+            "The checkpoint and its configuration do not belong together.",
         )

@@ -14,6 +14,7 @@ class Checkpoint:
     """Lazy tensors with the names the training code gave them, and what was saved beside them."""
 
     path: Path
+    """The file or folder that was opened."""
     format: str
     """Name in the registry of formats."""
     tensors: dict[str, Tensor]
@@ -22,6 +23,21 @@ class Checkpoint:
     """Everything saved beside the weights as plain values: `model_args`, `iter_num`, ..."""
     notes: tuple[str, ...] = ()
     """What the user should know about how it was read."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """The model's own description of itself: `config.json`, `params.json`, nanoGPT's `model_args`.
+    What the user gives with --set is laid over it."""
+    files: tuple[Path, ...] = ()
+    """The files the weights lie in, hashed for provenance; () means `path` alone."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the tokenizer is looked for."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """`files`, or `path` where there is only that."""
+        return self.files or (self.path,)
 
     def fact(self, *keys: str) -> Any:
         """The value found by following `keys`, or None where there is none."""

@@ -21,7 +21,7 @@ from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.inert import Global
 from convert.checkpoints.pickles import Machine, Rebuild
 from convert.checkpoints.state_dict import find_state_dict
-from convert.checkpoints.tensor import NUMPY_TYPES, Tensor
+from convert.checkpoints.tensor import NUMPY_TYPES, Tensor, stored
 from convert.errors import CheckpointError
 
 NAME = "torch-zip"
@@ -29,6 +29,9 @@ DESCRIPTION = "PyTorch checkpoint (torch.save), such as nanoGPT's ckpt.pt"
 
 MAX_PICKLE = 256 << 20  # the names of a thousand-tensor checkpoint take under 1 MB
 _LOCAL_HEADER = 30  # bytes before the name in a zip's local file header
+
+# In this order: nanoGPT's `config` also holds the training's settings, so `model_args` goes first.
+_CONFIG_KEYS = ("model_args", "model_config", "config", "hparams", "hyper_parameters", "args")
 
 _STORAGES = {
     "DoubleStorage": "F64",
@@ -59,7 +62,18 @@ def read(path: Path) -> Checkpoint:
     if machine.unknown:
         listed = ", ".join(sorted(machine.unknown)[:8])
         notes.append(f"Objects of unknown classes were left unread: {listed}.")
-    return Checkpoint(path, NAME, state.tensors, state.facts, tuple(notes))
+    return Checkpoint(
+        path, NAME, state.tensors, state.facts, tuple(notes), config=_find_config(state.facts)
+    )
+
+
+def _find_config(facts: dict[str, Any]) -> dict[str, Any]:
+    """What was saved beside the weights to describe the model: nanoGPT's `model_args`, or other."""
+    for key in _CONFIG_KEYS:
+        value = facts.get(key)
+        if isinstance(value, dict) and value:
+            return value
+    return {}
 
 
 @dataclass(frozen=True)
@@ -205,7 +219,7 @@ class _Archive:
             )
 
         identity = (storage.key, start, shape, strides)
-        return Tensor("", shape, storage.dtype, open_view, identity)
+        return stored("", shape, storage.dtype, open_view, identity)
 
 
 def _as_sizes(value: Any) -> tuple[int, ...]:

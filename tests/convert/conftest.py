@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers
 import torch
-from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from convert.samples import PROSE, TOKENIZER_TEXTS
-
-SPECIAL = ["<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>"
-    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
-)
-N_TOKENS = 512
-
-
-def train_tokenizer(folder: Path) -> None:
-    tokenizer = tokenizers.Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=N_TOKENS,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([PROSE, *TOKENIZER_TEXTS], trainer)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    config = {
-        "bos_token": "<|endoftext|>",
-        "eos_token": "<|end|>",
-        "pad_token": {"content": "<|endoftext|>"},
-        "chat_template": CHAT_TEMPLATE,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+from tests.convert.tiny import N_TOKENS, write_tokenizer
 
 
 def make_state(args: dict[str, Any], *, masks: bool = False) -> dict[str, torch.Tensor]:
@@ -83,7 +52,7 @@ Maker = Callable[..., Path]
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
-    train_tokenizer(folder)
+    write_tokenizer(folder)
     return folder
 
 

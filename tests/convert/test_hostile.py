@@ -216,7 +216,7 @@ def test_mutated_checkpoints_convert_or_are_refused(make) -> None:
         try:
             plan = make_plan(path, None, None, None, None)
             for tensor in plan.model.tensors:
-                assert sum(rows.size for rows in tensor.rows()) == tensor.n_weights
+                assert sum(rows.size for rows in tensor.blocks()) == tensor.n_weights
             seen["read"] += 1
             if seen["read"] <= 25:
                 convert(path, force=True, parity=False)

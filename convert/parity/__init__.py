@@ -1,16 +1,14 @@
 """Proves a conversion by logits: the checkpoint in PyTorch against the file in llama.cpp.
 
-The only place that imports torch, and only when called. The reference reads the checkpoint's own
-tensor names, not the mapped ones, so that a wrong mapping cannot agree with itself. Identical
+The references are the only modules that import torch, and only when a proof runs. Identical
 weights still give logits about 1e-3 apart (llama.cpp looks GELU up in a table): hence top-1
 agreement and KL divergence, and no tolerance on single numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from math import exp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +17,12 @@ from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ProofError
 from convert.libllama import ModelFile
+from convert.parity.references import Unavailable, load_reference
 from convert.progress import Progress
-
-if TYPE_CHECKING:
-    import torch
 
 MAX_TOKENS = 1024
 MAX_LOSS = 700.0  # nats; e^700 is the largest that JSON, having no infinity, can carry
 MAX_MEAN_KL = 0.1  # nats; Q8_0 measures below 0.01, a wrong head count or transpose above 1
-
-Tensors = Mapping[str, "torch.Tensor"]
-Reference = Callable[[Tensors, Model, "torch.Tensor"], "torch.Tensor"]
 
 
 def run(
@@ -40,26 +33,19 @@ def run(
     Keys: tokens, top1 (0 to 1), nmse, kl_mean and kl_max (nats), perplexity_source and
     perplexity_file. Raises `ProofError` when the file is another model.
     """
-    try:
-        import torch
-    except ImportError:
-        return {"status": "not run", "reason": "PyTorch is not installed"}
     ids = file.tokenize(text, add_special=False, parse_special=False)[:MAX_TOKENS]
     if len(ids) < 2:
         return {"status": "not run", "reason": "the text is shorter than two tokens"}
-    reference = _REFERENCES[model.layout]
-    weights = {
-        name: torch.from_numpy(tensor.float32())
-        for name, tensor in checkpoint.tensors.items()
-        if name not in dict(model.ignored)
-    }
-    window = min(int(model.hparams["context_length"]), 512)
+    try:
+        reference = load_reference(checkpoint, model)
+    except Unavailable as reason:
+        return {"status": "not run", "reason": str(reason)}
+    window = min(file.n_ctx_train, 512)
     totals = _Totals()
     for start in range(0, len(ids), window):
         part = ids[start : start + window]
-        with torch.inference_mode():
-            expected = reference(weights, model, torch.tensor(part))[:, : file.n_tokens]
-        totals.add(expected.numpy(), file.logits(part), part)
+        expected = reference.logits(part)[:, : file.n_tokens]
+        totals.add(expected, file.logits(part), part)
         progress("progress", step="parity", done=start + len(part), total=len(ids))
     report = totals.report()
     if not report["kl_mean"] <= MAX_MEAN_KL:
@@ -115,32 +101,3 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
-
-
-def _nanogpt(weights: Tensors, model: Model, ids: torch.Tensor) -> torch.Tensor:
-    """Logits [n, n_vocab] of nanoGPT (github.com/karpathy/nanoGPT, model.py) for `ids` [n]."""
-    from torch.nn import functional as F  # noqa: N812
-
-    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
-        weight = weights[f"{name}.weight"]
-        epsilon = float(model.hparams["attention.layer_norm_epsilon"])
-        return F.layer_norm(x, weight.shape, weight, weights.get(f"{name}.bias"), epsilon)
-
-    def linear(x: torch.Tensor, name: str) -> torch.Tensor:
-        return F.linear(x, weights[f"{name}.weight"], weights.get(f"{name}.bias"))
-
-    n, n_head = len(ids), int(model.hparams["attention.head_count"])
-    x = weights["transformer.wte.weight"][ids] + weights["transformer.wpe.weight"][:n]
-    for layer in range(int(model.hparams["block_count"])):
-        block = f"transformer.h.{layer}"
-        qkv = linear(norm(x, f"{block}.ln_1"), f"{block}.attn.c_attn")
-        q, k, v = qkv.view(n, 3, n_head, -1).permute(1, 2, 0, 3)
-        mixed = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
-        x = x + linear(mixed.transpose(0, 1).reshape(n, -1), f"{block}.attn.c_proj")
-        hidden = F.gelu(linear(norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc"))
-        x = x + linear(hidden, f"{block}.mlp.c_proj")
-    head = weights.get("lm_head.weight", weights["transformer.wte.weight"])
-    return F.linear(norm(x, "transformer.ln_f"), head)
-
-
-_REFERENCES: dict[str, Reference] = {"nanogpt": _nanogpt}

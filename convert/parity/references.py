@@ -1,0 +1,49 @@
+"""Which PyTorch model a layout is compared with: the registry, loaded when a proof runs.
+
+To add one: a module here with `load(checkpoint, model)`, and a line in `REFERENCES`. A reference
+reads the checkpoint's own tensor names, never the mapped ones, so that a wrong mapping cannot agree
+with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.architectures.model import Model
+from convert.checkpoints.checkpoint import Checkpoint
+
+
+class Unavailable(Exception):  # noqa: N818  (not an error: the report says so)
+    """This machine cannot run the reference, and why."""
+
+
+class Reference(Protocol):
+    """A model in PyTorch."""
+
+    name: str
+    """What runs it, for the report: "nanoGPT in PyTorch 2.13", "transformers 5.2"."""
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Logits [len(ids), n_rows] after each of `ids`, from an empty context, in float32."""
+
+
+# `Model.layout` to the module's name under `convert.parity`.
+REFERENCES: dict[str, str] = {"nanogpt": "gpt2"}
+
+
+def load_reference(checkpoint: Checkpoint, model: Model) -> Reference:
+    """The reference for `model`. Raises `Unavailable`."""
+    try:
+        import torch  # noqa: F401  (is it there?)
+    except ImportError:
+        raise Unavailable("PyTorch is not installed") from None
+    name = REFERENCES.get(model.layout)
+    if name is None:
+        raise Unavailable(f"there is no reference for the layout {model.layout}")
+    reference: Reference = import_module(f"convert.parity.{name}").load(checkpoint, model)
+    return reference
