@@ -1,7 +1,8 @@
 """`python -m convert`: parses the arguments, and turns every ending into an exit code.
 
 0 converted, 1 failed, 2 wrong usage, 130 interrupted. Data (`--json`) goes to stdout, talk to
-stderr. Nothing heavy is imported before the arguments are understood.
+stderr. Nothing heavy is imported before the arguments are understood. A first argument that is one
+of `COMMANDS` runs that instead; a source of that name is given as `./inspect`.
 """
 
 from __future__ import annotations
@@ -9,54 +10,81 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from convert.errors import ConvertError
 from convert.ftype import FTYPES
+from convert.options import PARITY, Options, parse_setting, parse_size
 from convert.progress import Human, JsonLines, Progress, printable
 
 INTERRUPTED = 130
+# Each a module with `main(argv)`, imported when asked for.
+COMMANDS = {
+    "inspect": "convert.inspection",
+    "diff": "convert.comparison",
+    "quantize": "convert.requantize",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one conversion; the exit code."""
-    options = _parser().parse_args(argv)
-    told: Progress = JsonLines(sys.stdout) if options.json else Human(sys.stderr)
+    """Run one command; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in COMMANDS:
+        return int(import_module(COMMANDS[words[0]]).main(words[1:]))
+    arguments = _parser().parse_args(words)
+    return run(arguments.json, lambda progress: _convert(arguments, progress))
+
+
+def run(as_json: bool, work: Callable[[Progress], int | None]) -> int:
+    """Do `work` with progress on the right stream; the exit code, whatever happens."""
+    told: Progress = JsonLines(sys.stdout) if as_json else Human(sys.stderr)
     progress = _Interruptible(told)
     for number in (signal.SIGINT, signal.SIGTERM):  # a parent cancels with SIGTERM
         signal.signal(number, progress.interrupt)
     try:
-        _run(options, progress)
+        return work(progress) or 0
     except ConvertError as error:
-        _report(error, progress, options.json)
+        _report(error, progress, as_json)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted: nothing was written.\n")
         return INTERRUPTED
     except MemoryError:
-        _report(ConvertError("Not enough memory.", "Try --parity off."), progress, options.json)
+        _report(ConvertError("Not enough memory.", "Try --parity off."), progress, as_json)
         return ConvertError.exit_code
-    return 0
 
 
-def _run(options: argparse.Namespace, progress: Progress) -> None:
-    from convert.pipeline import convert  # numpy and gguf: 400 ms
-
-    convert(
-        options.source,
-        options.output,
-        ftype=options.quantize,
-        parity=options.parity == "auto",
-        parity_text=options.parity_text,
-        name=options.name,
-        license_id=options.license,
-        dry_run=options.dry_run,
-        force=options.force,
-        progress=progress,
+def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
+    settings = dict(parse_setting(text) for text in arguments.set)
+    if arguments.n_head is not None:
+        settings |= {"n_head": arguments.n_head, "num_attention_heads": arguments.n_head}
+    options = Options(
+        source=arguments.source,
+        output=arguments.output,
+        ftype=arguments.quantize,
+        tokenizer=arguments.tokenizer,
+        arch=arguments.arch,
+        settings=settings,
+        lora=arguments.lora,
+        chat_template=arguments.chat_template,
+        pre=arguments.pre,
+        imatrix=arguments.imatrix,
+        fit=None if arguments.fit is None else parse_size(arguments.fit),
+        max_kl=arguments.max_kl,
+        parity=arguments.parity,
+        parity_text=arguments.parity_text,
+        name=arguments.name,
+        license=arguments.license,
+        dry_run=arguments.dry_run,
+        force=arguments.force,
     )
+    from convert.pipeline import run_conversion  # numpy and gguf: 400 ms
+
+    run_conversion(options, progress)
 
 
 def _report(error: ConvertError, progress: Progress, as_json: bool) -> None:
@@ -91,30 +119,65 @@ class _Interruptible:
 
 
 def _parser() -> argparse.ArgumentParser:
-    types = ", ".join(FTYPES)
     parser = argparse.ArgumentParser(
         prog="convert",
         description="Convert a trained PyTorch checkpoint to a GGUF model file, and prove it.",
+        epilog="Also: inspect FILE, diff A B, quantize GGUF TYPE; each with --help.",
     )
     add = parser.add_argument
-    add("source", metavar="SRC", type=Path, help="checkpoint (ckpt.pt) or the folder holding it")
+    add("source", metavar="SRC", type=Path, help="a checkpoint (ckpt.pt) or the folder holding it")
     add("-o", "--output", metavar="OUT", type=Path, help="model file to write, or a folder for it")
-    add(
-        "-q",
-        "--quantize",
-        metavar="TYPE",
-        help=f"weight type: {types} (default: F16)",
-    )
-    add(
-        "--parity",
-        choices=("auto", "off"),
-        default="auto",
-        help="compare the file's logits with PyTorch's, where PyTorch is installed (default: auto)",
-    )
-    add("--parity-text", metavar="FILE", type=Path, help="text to compare on")
     add("--name", help="the model's name (default: from the file or folder)")
     add("--license", metavar="ID", help="the model's licence, an SPDX id such as MIT")
-    add("--dry-run", action="store_true", help="show the plan and write nothing")
-    add("--json", action="store_true", help="progress and result as JSON lines on stdout")
+    add("--dry-run", action="store_true", help="show the plan and every type's size, write nothing")
     add("--force", action="store_true", help="replace the output if it exists")
+    add("--json", action="store_true", help="progress and result as JSON lines on stdout")
+    _add_types(parser.add_argument_group("weight type"))
+    _add_understanding(parser.add_argument_group("what the checkpoint does not say"))
+    _add_proof(parser.add_argument_group("proof"))
     return parser
+
+
+def _add_types(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    types = ", ".join(FTYPES)
+    add("-q", "--quantize", metavar="TYPE", help=f"{types} (default: the source's precision)")
+    add("--fit", metavar="SIZE", help="the best type whose file is no larger, such as 500MB")
+    add("--max-kl", metavar="NATS", type=float, help="the smallest type within this mean KL")
+    add(
+        "--imatrix",
+        metavar="TEXT",
+        type=Path,
+        help="weigh weights by how much this text uses them; the smallest types need it",
+    )
+
+
+def _add_understanding(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--tokenizer",
+        metavar="DIR|FILE|gpt2|llama2",
+        help="where the tokenizer is, if not beside the checkpoint; two ship with us",
+    )
+    add("--chat-template", metavar="FILE", type=Path, help="Jinja template for chatting")
+    add("--pre", metavar="NAME", help="llama.cpp's pre-tokenizer; it is proved all the same")
+    add("--arch", metavar="FAMILY", help="the family, where it is not recognised")
+    add("--n-head", metavar="N", type=int, help="number of attention heads")
+    add(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a value for the model's configuration; may be repeated",
+    )
+    add("--lora", metavar="DIR", type=Path, help="PEFT LoRA folder to merge into SRC")
+
+
+def _add_proof(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--parity",
+        choices=PARITY,
+        default="auto",
+        help="compare the file's logits with PyTorch's: where it is quick, never, or at any size",
+    )
+    group.add_argument("--parity-text", metavar="FILE", type=Path, help="text to compare on")

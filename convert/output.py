@@ -25,7 +25,7 @@ from convert.progress import Progress
 from convert.quantize import quantize
 
 REPORT_KEY = "chatapp.convert.proof"
-REPORT_BYTES = 2048
+REPORT_BYTES = 4096
 _QUANTIZATION_VERSION = 2  # GGML_QNT_VERSION: the layout of the quantised blocks
 _METADATA_PER_TOKEN = 64  # bytes, a generous guess for the space check
 
@@ -47,6 +47,12 @@ def check_output(plan: Plan, force: bool) -> None:
         raise UsageError(f"{output} is not a place for a file.", "Give a file name with -o.")
     if not os.access(output.parent, os.W_OK):
         raise OutputError(f"No permission to write in {output.parent}.", "Choose another with -o.")
+    check_space(plan)
+
+
+def check_space(plan: Plan) -> None:
+    """Raise `OutputError` unless the file has room where it goes."""
+    output = plan.output
     needed = weight_bytes(plan.model, plan.ftype) + _METADATA_PER_TOKEN * len(plan.vocab.tokens)
     free = shutil.disk_usage(output.parent).free
     if needed > free:

@@ -6,26 +6,35 @@ block of rows, not the model (the proof in PyTorch, which is optional, needs the
 
 from __future__ import annotations
 
-import hashlib
 import time
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from math import isfinite
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from convert.architectures import read_model
 from convert.checkpoints import locate, open_checkpoint
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.errors import CheckpointError, UsageError
+from convert.errors import CheckpointError, OutputError, UsageError
 from convert.generation_config import read_temperature
-from convert.output import PartFile, check_output
-from convert.plan import Plan, choose_ftype, choose_name, choose_output, fallback_notes, fit_vocab
+from convert.options import Options
+from convert.output import PartFile, check_output, check_space
+from convert.plan import (
+    Plan,
+    choose_ftype,
+    choose_name,
+    choose_output,
+    fallback_notes,
+    fit_vocab,
+    source_ftype,
+)
 from convert.progress import Progress, silent
+from convert.provenance import describe_source, stamp
 from convert.samples import PROSE
 from convert.vocab import read_vocab
 
-_HASH_BLOCK = 4 << 20
+
+# Types whose own error is far below what a wrong mapping does to the logits.
+_NEARLY_EXACT = frozenset({"F32", "F16", "BF16", "Q8_0"})
 
 
 @dataclass(frozen=True)
@@ -40,39 +49,34 @@ class Result:
 
 
 def convert(
-    source: Path,
-    output: Path | None = None,
-    *,
-    ftype: str | None = None,
-    parity: bool = True,
-    parity_text: Path | None = None,
-    name: str | None = None,
-    license_id: str | None = None,
-    dry_run: bool = False,
-    force: bool = False,
-    progress: Progress = silent,
+    source: Path, output: Path | None = None, *, progress: Progress = silent, **options: Any
 ) -> Result:
-    """Convert `source`, a checkpoint or its folder, to a GGUF. Raises `ConvertError`."""
+    """Convert `source` with the fields of `Options` as keywords. Raises `ConvertError`."""
+    return run_conversion(Options(source, output, **options), progress)
+
+
+def run_conversion(options: Options, progress: Progress = silent) -> Result:
+    """Convert a checkpoint or its folder to a GGUF. Raises `ConvertError`."""
     started = time.monotonic()
-    plan = make_plan(source, output, ftype, name, license_id)
+    plan = make_plan(options)
     progress("plan", **plan.as_dict())
-    check_output(plan, force)
-    text = _read_text(parity_text)
-    if dry_run:
+    check_output(plan, options.force)
+    text = _read_text(options.parity_text)
+    if options.dry_run:
         return Result(plan.output, 0, plan.as_dict(), None, time.monotonic() - started)
-    before = _stamp(plan.checkpoint.path)
+    before = stamp(plan.checkpoint)
     with PartFile(plan.output) as part:
         progress("step", name="read")
         provenance = describe_source(plan.checkpoint, progress)
         progress("step", name="write")
         part.write(plan, provenance, progress)
-        if _stamp(plan.checkpoint.path) != before:
+        if stamp(plan.checkpoint) != before:
             raise CheckpointError(
                 f"{plan.checkpoint.path.name} changed while it was being read.",
                 "Is it still training? Copy the checkpoint and convert the copy.",
             )
         progress("step", name="prove")
-        proof = prove(part.path, plan, text if parity else None, progress)
+        proof = prove(part, plan, options.parity, text, progress)
         part.fill_report(proof)
         size = part.commit()
     seconds = time.monotonic() - started
@@ -80,20 +84,24 @@ def convert(
     return Result(plan.output, size, plan.as_dict(), proof, seconds)
 
 
-def make_plan(
-    source: Path, output: Path | None, ftype: str | None, name: str | None, license_id: str | None
-) -> Plan:
+def open_source(options: Options) -> Checkpoint:
+    """The checkpoint that is meant, with the user's settings laid over its own."""
+    checkpoint = open_checkpoint(locate(options.source))
+    return replace(checkpoint, config=checkpoint.config | options.settings)
+
+
+def make_plan(options: Options) -> Plan:
     """Read names and shapes, map them, and decide everything else. No weight is read."""
-    wanted, reason = choose_ftype(ftype)
-    checkpoint = open_checkpoint(locate(source))
-    model = read_model(checkpoint)
+    checkpoint = open_source(options)
+    model = read_model(checkpoint, options.arch)
+    wanted, reason = choose_ftype(options.ftype)
     vocab = read_vocab(checkpoint.folder, model.n_vocab)
     model, cut = fit_vocab(model, vocab)
     notes = (*checkpoint.notes, *model.notes, *vocab.notes, *cut, *fallback_notes(model, wanted))
     temperature, unusable = read_temperature(checkpoint.folder)
     if unusable:
         notes += (unusable,)
-    if vocab.chat_template is None:
+    if vocab.chat_template is None and not model.embeddings:
         notes += ("No chat template: a base model, which completes text.",)
     return Plan(
         checkpoint=checkpoint,
@@ -101,44 +109,63 @@ def make_plan(
         vocab=vocab,
         ftype=wanted,
         type_reason=reason,
-        output=choose_output(checkpoint.path, output, wanted),
-        name=choose_name(checkpoint.path, name),
-        license=license_id,
+        output=choose_output(checkpoint.path, options.output, wanted),
+        name=choose_name(checkpoint.path, options.name),
+        license=options.license,
         temperature=temperature,
         notes=notes,
     )
 
 
-def describe_source(checkpoint: Checkpoint, progress: Progress) -> dict[str, str | int | float]:
-    """Provenance for the metadata: who converted what, and how far it was trained."""
-    facts: dict[str, str | int | float] = {
-        "version": _own_version(),
-        "source.format": checkpoint.format,
-        "source.sha256": _hash_file(checkpoint.path, progress),
-    }
-    iteration = checkpoint.fact("iter_num")
-    if type(iteration) is int and 0 <= iteration < 1 << 32:
-        facts["source.iteration"] = iteration
-    loss = checkpoint.number("best_val_loss")
-    if loss is not None and isfinite(loss) and abs(loss) < 1e30:
-        facts["source.validation_loss"] = loss
-    return facts
-
-
-def prove(path: Path, plan: Plan, text: str | None, progress: Progress) -> dict[str, Any]:
-    """The proof's report: tokenizer by text, and logits on `text` unless it is None."""
-    from convert import parity  # 300 ms of llama.cpp, and for the proof only
-    from convert.libllama import ModelFile
+def prove(part: PartFile, plan: Plan, parity: str, text: str, progress: Progress) -> dict[str, Any]:
+    """The proof's report: tokenizer by text, and logits on `text` unless `parity` is "off"."""
+    from convert.libllama import ModelFile  # 300 ms of llama.cpp, and for the proof only
     from convert.vocab.proof import prove as prove_vocab
 
-    with ModelFile(path) as file:
+    with ModelFile(part.path) as file:
         tokenizer = prove_vocab(file, plan.vocab)
         logits: dict[str, Any] = {"status": "not run", "reason": "switched off"}
-        if text is not None:
-            logits = parity.run(plan.checkpoint, plan.model, file, text, progress)
+        if parity != "off":
+            logits = prove_logits(file, plan, parity, text, progress)
     report = {"tokenizer": tokenizer, "parity": logits}
     progress("proof", **report)
     return report
+
+
+def prove_logits(
+    file: Any, plan: Plan, parity: str, text: str, progress: Progress
+) -> dict[str, Any]:
+    """The report on `file`; under `at_source` the one on a file in the source's precision.
+
+    The latter separates the two questions a difference raises: was the model understood, and what
+    did the type cost. It is written beside the output and removed.
+    """
+    from convert.libllama import ModelFile
+    from convert.parity import AUTO, FULL, Proof, judge
+    from convert.parity.references import Unavailable
+
+    scope = FULL if parity == "full" else AUTO
+    try:
+        proof = Proof(plan.checkpoint, plan.model, scope, text, progress)
+    except Unavailable as reason:
+        return {"status": "not run", "reason": str(reason)}
+    report = proof.compare(file)
+    if plan.ftype.name in _NEARLY_EXACT:
+        judge(report)
+    precise = replace(plan, ftype=source_ftype(plan.model))
+    if precise.ftype == plan.ftype:
+        return report
+    try:
+        check_space(precise)
+    except OutputError as error:
+        return report | {"at_source": {"status": "not run", "reason": error.message}}
+    with PartFile(plan.output.with_name(plan.output.name + ".source")) as part:
+        part.write(precise, {}, silent)
+        with ModelFile(part.path) as source_file:
+            at_source = proof.compare(source_file)
+    judge(at_source)
+    at_source.pop("greedy", None)
+    return report | {"at_source": {"type": precise.ftype.name, **at_source}}
 
 
 def _read_text(path: Path | None) -> str:
@@ -149,25 +176,3 @@ def _read_text(path: Path | None) -> str:
             return file.read(1 << 20).decode("utf-8", "replace")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _hash_file(path: Path, progress: Progress) -> str:
-    digest, done, total = hashlib.sha256(), 0, path.stat().st_size
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-            done += len(block)
-            progress("progress", step="read", done=done, total=total)
-    return digest.hexdigest()
-
-
-def _own_version() -> str:
-    try:
-        return version("chatapp")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "source tree"

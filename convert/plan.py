@@ -15,7 +15,7 @@ from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import cut
 from convert.checkpoints.tensor import Tensor
 from convert.errors import UsageError, VocabError
-from convert.ftype import F16, FTYPES, FType
+from convert.ftype import F16, F32, FTYPES, FType
 from convert.quantize import choose_type
 from convert.vocab.vocabulary import Vocab
 
@@ -97,6 +97,11 @@ def choose_ftype(wanted: str | None) -> tuple[FType, str]:
     if ftype is None:
         raise UsageError(f"There is no type {wanted!r:.40}.", f"Types: {', '.join(FTYPES)}.")
     return ftype, "as asked"
+
+
+def source_ftype(model: Model) -> FType:  # noqa: ARG001  (stand-in until BF16 is there)
+    """The type that keeps the source's precision."""
+    return F32
 
 
 def choose_output(checkpoint: Path, output: Path | None, ftype: FType) -> Path:

@@ -33,7 +33,10 @@ class Reference(Protocol):
 
 
 # `Model.layout` to the module's name under `convert.parity`.
-REFERENCES: dict[str, str] = {"nanogpt": "gpt2"}
+REFERENCES: dict[str, str] = {
+    "nanogpt": "gpt2",
+    "hf": "hf",
+}
 
 
 def load_reference(checkpoint: Checkpoint, model: Model) -> Reference:

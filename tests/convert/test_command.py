@@ -158,7 +158,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_converting_imports_torch_in_parity_only_and_nothing_of_chatapp(make) -> None:
     program = (
         "import sys; from pathlib import Path; from convert.pipeline import convert\n"
-        "convert(Path(sys.argv[1]), parity=False)\nprint(sorted(sys.modules))"
+        "convert(Path(sys.argv[1]), parity='off')\nprint(sorted(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(make())], cwd=ROOT, capture_output=True, text=True

@@ -16,9 +16,11 @@ import torch
 from convert.checkpoints import open_checkpoint
 from convert.errors import ArchitectureError, ProofError, UsageError
 from convert.libllama import ModelFile, open_log
+from convert.options import Options
 from convert.output import REPORT_BYTES, REPORT_KEY, PartFile
-from convert.pipeline import convert, describe_source, make_plan, prove
+from convert.pipeline import convert, make_plan, prove
 from convert.progress import silent
+from convert.provenance import describe_source
 
 
 def fields(path: Path) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def test_logits_agree_with_pytorch(make, bias: bool, ftype: str, top1: float, kl
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
 def test_wrapper_prefixes_and_masks_are_left_out(make, prefix: str) -> None:
-    result = convert(make(prefix=prefix, masks=True), parity=True)
+    result = convert(make(prefix=prefix, masks=True), parity="auto")
     assert result.proof is not None
     assert result.proof["parity"]["top1"] >= 0.99
     assert len(result.plan["ignored"]) == 3  # two masks and the tied head
@@ -54,7 +56,7 @@ def test_wrapper_prefixes_and_masks_are_left_out(make, prefix: str) -> None:
 
 def test_metadata_names_the_model_its_source_and_every_special_id(make) -> None:
     folder = make()
-    result = convert(folder, name="Tiny", license_id="MIT", parity=False)
+    result = convert(folder, name="Tiny", license="MIT", parity="off")
     found = fields(result.output)
     assert found["general.name"] == "Tiny"
     assert found["general.license"] == "MIT"
@@ -72,7 +74,7 @@ def test_metadata_names_the_model_its_source_and_every_special_id(make) -> None:
 def test_how_it_is_sampled_is_carried_over(make) -> None:
     folder = make()
     (folder / "generation_config.json").write_text('{"temperature": 0.25}')
-    found = fields(convert(folder, parity=False).output)
+    found = fields(convert(folder, parity="off").output)
     assert found["general.sampling.temp"] == 0.25
 
 
@@ -80,7 +82,7 @@ def test_how_it_is_sampled_is_carried_over(make) -> None:
 def test_an_unusable_generation_config_is_a_note(make, text: str) -> None:
     folder = make()
     (folder / "generation_config.json").write_text(text)
-    result = convert(folder, parity=False)
+    result = convert(folder, parity="off")
     assert "general.sampling.temp" not in fields(result.output)
     assert any("generation_config.json is left out" in note for note in result.plan["notes"])
 
@@ -101,8 +103,8 @@ def test_bytes_are_those_of_llama_cpps_quantizer(make, ftype: str, n_embd: int) 
         saved["model"]["lm_head.weight"] = saved["model"]["lm_head.weight"] * 0.5
 
     folder = make(n_embd=n_embd, edit=untie)
-    full = convert(folder, ftype="F32", parity=False).output
-    ours = convert(folder, ftype=ftype, parity=False).output
+    full = convert(folder, ftype="F32", parity="off").output
+    ours = convert(folder, ftype=ftype, parity="off").output
     theirs = folder / "theirs.gguf"
     open_log()
     params = llama.llama_model_quantize_default_params()
@@ -155,7 +157,7 @@ def test_dry_run_gives_sizes_and_writes_nothing(make) -> None:
     sizes = convert(folder, dry_run=True).plan["sizes"]
     assert set(folder.iterdir()) == before
     for ftype in ("F32", "Q8_0"):
-        path = convert(folder, ftype=ftype, parity=False).output
+        path = convert(folder, ftype=ftype, parity="off").output
         data = path.stat().st_size - gguf.GGUFReader(path).data_offset
         assert sizes[ftype] == data
 
@@ -177,12 +179,12 @@ def test_what_is_no_gpt2_is_refused_with_the_reason(make, edit: Any, reason: str
     folder = make(edit=edit)
     before = set(folder.iterdir())
     with pytest.raises(ArchitectureError, match=reason):
-        convert(folder, parity=False)
+        convert(folder, parity="off")
     assert set(folder.iterdir()) == before
 
 
 def test_a_file_that_computes_something_else_is_refused(make) -> None:
-    plan = make_plan(make(), None, "F16", None, None)
+    plan = make_plan(Options(make(), ftype="F16"))
     with PartFile(plan.output) as part:
         part.write(plan, describe_source(plan.checkpoint, silent), silent)
         offset = gguf.GGUFReader(part.path).tensors[0].data_offset
@@ -190,7 +192,7 @@ def test_a_file_that_computes_something_else_is_refused(make) -> None:
         weights[:] = weights[::-1].copy()  # every token with another token's embedding
         weights.flush()
         with pytest.raises(ProofError, match="does not compute what the checkpoint does"):
-            prove(part.path, plan, "Some words to compare the logits on.", silent)
+            prove(part, plan, "auto", "Some words to compare the logits on.", silent)
     assert not part.path.exists()
 
 
@@ -207,9 +209,9 @@ def test_an_existing_output_needs_force(make) -> None:
     output = folder / "out.gguf"
     output.write_text("precious")
     with pytest.raises(UsageError, match="exists already"):
-        convert(folder, output, parity=False)
+        convert(folder, output, parity="off")
     assert output.read_text() == "precious"
-    convert(folder, output, parity=False, force=True)
+    convert(folder, output, parity="off", force=True)
     assert output.read_bytes().startswith(b"GGUF")
 
 

@@ -15,6 +15,7 @@ import torch
 
 from convert.checkpoints import open_checkpoint
 from convert.errors import CheckpointError, ConvertError, UsageError
+from convert.options import Options
 from convert.pipeline import convert, make_plan
 
 
@@ -214,12 +215,12 @@ def test_mutated_checkpoints_convert_or_are_refused(make) -> None:
             low = 0 if rng.random() < 0.5 else len(sound) - 3000
             path.write_bytes(mutate(sound, low, rng))
         try:
-            plan = make_plan(path, None, None, None, None)
+            plan = make_plan(Options(path))
             for tensor in plan.model.tensors:
                 assert sum(rows.size for rows in tensor.blocks()) == tensor.n_weights
             seen["read"] += 1
             if seen["read"] <= 25:
-                convert(path, force=True, parity=False)
+                convert(path, force=True, parity="off")
                 seen["converted"] += 1
         except ConvertError as error:
             assert len(error.message) < 2000  # noqa: PT017  (one of two rightful outcomes)

@@ -57,7 +57,7 @@ def test_what_llama_cpp_has_not_is_refused(make, edit: Any, part: str) -> None:
     edit_json(folder / "tokenizer.json", edit)
     before = set(folder.iterdir())
     with pytest.raises(VocabError, match=part):
-        convert(folder, parity=False)
+        convert(folder, parity="off")
     assert set(folder.iterdir()) == before
 
 
@@ -66,7 +66,7 @@ def test_a_tokenizer_that_splits_otherwise_is_caught_by_text(make) -> None:
     # takes the spaces around it away, which llama.cpp does for a few known models only
     edit_json(folder / "tokenizer.json", lambda d: d["added_tokens"][2].update(lstrip=True))
     with pytest.raises(ProofError, match=r"differs from tokenizer\.json on 1 of"):
-        convert(folder, parity=False)
+        convert(folder, parity="off")
     assert not list(folder.glob("*.gguf*"))
 
 
@@ -77,7 +77,7 @@ def test_unused_ids_become_placeholders(make) -> None:
 
     folder = make(vocab_size=520)
     edit_json(folder / "tokenizer.json", move)
-    output = convert(folder, parity=False).output
+    output = convert(folder, parity="off").output
     field = gguf.GGUFReader(output).fields["tokenizer.ggml.token_type"]
     assert field.contents()[511:] == [5, 5, 5, 5, 1]
     with ModelFile(output, vocab_only=True) as file:
@@ -87,14 +87,14 @@ def test_unused_ids_become_placeholders(make) -> None:
 def test_added_ends_are_carried(make) -> None:
     folder = make()
     edit_json(folder / "tokenizer_config.json", lambda d: d.update(add_bos_token=True))
-    with ModelFile(convert(folder, parity=False).output, vocab_only=True) as file:
+    with ModelFile(convert(folder, parity="off").output, vocab_only=True) as file:
         assert file.tokenize("hello", add_special=True, parse_special=False)[0] == 0
 
 
 def test_without_configuration_the_usual_names_are_taken(make) -> None:
     folder = make()
     (folder / "tokenizer_config.json").unlink()
-    result = convert(folder, parity=False)
+    result = convert(folder, parity="off")
     assert result.plan["special_ids"] == {"bos": 0, "eos": 0}
     assert any("usual names" in note for note in result.plan["notes"])
     assert any("base model" in note for note in result.plan["notes"])

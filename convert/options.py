@@ -1,0 +1,77 @@
+"""What the user asked of one conversion, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convert.errors import UsageError
+
+PARITY = ("auto", "off", "full")
+_UNITS = {"": 1, "B": 1, "K": 1e3, "KB": 1e3, "KIB": 1 << 10, "M": 1e6, "MB": 1e6, "MIB": 1 << 20}
+_UNITS |= {"G": 1e9, "GB": 1e9, "GIB": 1 << 30, "T": 1e12, "TB": 1e12, "TIB": 1 << 40}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything but `source` may be left out."""
+
+    source: Path
+    output: Path | None = None
+    ftype: str | None = None
+    """Name of a file type; None keeps the source's precision."""
+    tokenizer: str | None = None
+    """A folder, a file, or the name of one that ships with us."""
+    arch: str | None = None
+    """Name of a family, where recognition is wrong or impossible."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Laid over the checkpoint's own configuration."""
+    lora: Path | None = None
+    chat_template: Path | None = None
+    pre: str | None = None
+    """llama.cpp's name of a pre-tokenizer; it is proved all the same."""
+    imatrix: Path | None = None
+    """Text to measure the importance of weights on."""
+    fit: int | None = None
+    """Bytes the file may take; chooses the type."""
+    max_kl: float | None = None
+    """Mean KL divergence (nats) the file may have; chooses the type."""
+    parity: str = "auto"
+    parity_text: Path | None = None
+    name: str | None = None
+    license: str | None = None
+    dry_run: bool = False
+    force: bool = False
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`key=value` as (key, value): a number, true, false, or text. Raises `UsageError`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {text[:60]!r} is not key=value.", "For example: --set n_head=12.")
+    return key.strip(), _plain(value.strip())
+
+
+def _plain(value: str) -> Any:
+    if value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def parse_size(text: str) -> int:
+    """`500MB`, `1.5G` or `700MiB` in bytes. Raises `UsageError`."""
+    digits = text.strip().rstrip("kKmMgGtTiIbB ")
+    factor = _UNITS.get(text.strip()[len(digits) :].strip().upper())
+    try:
+        size = float(digits) * (factor or 0)
+    except ValueError:
+        size = 0
+    if not 0 < size < 1e16:
+        raise UsageError(f"{text[:40]!r} is no size.", "For example: --fit 500MB.")
+    return int(size)

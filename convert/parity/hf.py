@@ -1,0 +1,81 @@
+"""A Hugging Face folder's model, run by transformers.
+
+It promises that nothing is fetched and no code of the folder is run: the class is transformers' own
+for the configuration's `model_type`, and the weights are the ones that we read, under the names
+they have in the file. Attention is the eager one: others leave out soft capping.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convert.architectures.model import Model
+from convert.checkpoints.checkpoint import Checkpoint
+from convert.checkpoints.tensor import FLOATS
+from convert.parity.references import Unavailable
+
+
+def load(checkpoint: Checkpoint, model: Model) -> HuggingFace:  # noqa: ARG001  (the contract)
+    """The model that `checkpoint.config` describes. Raises `Unavailable`."""
+    return HuggingFace(checkpoint)
+
+
+class HuggingFace:
+    """A causal language model of transformers, in float32 on the CPU."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        network, version = build(checkpoint, "AutoModelForCausalLM")
+        self.name = f"transformers {version}"
+        self._network = network
+
+    @torch.inference_mode()
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Logits [len(ids), n_rows]."""
+        result: NDArray[np.float32] = self._network(torch.tensor([list(ids)])).logits[0].numpy()
+        return result
+
+
+def build(checkpoint: Checkpoint, auto: str) -> tuple[Any, str]:
+    """(model, version of transformers), by transformers' class `auto`. Raises `Unavailable`."""
+    try:
+        transformers: Any = import_module("transformers")
+    except ImportError:
+        raise Unavailable("transformers is not installed") from None
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    config = dict(checkpoint.config)
+    for unsafe in ("auto_map", "quantization_config", "dtype", "torch_dtype"):
+        config.pop(unsafe, None)
+    weights = {
+        name: torch.from_numpy(tensor.float32())
+        for name, tensor in checkpoint.tensors.items()
+        if tensor.dtype in FLOATS
+    }
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            described = transformers.AutoConfig.for_model(**config)
+            described._attn_implementation = "eager"
+            kind = getattr(transformers, auto)._model_mapping[type(described)]
+            network, report = kind.from_pretrained(
+                None,
+                config=described,
+                state_dict=weights,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except Exception as error:  # noqa: BLE001  (a foreign library on foreign data: any of them)
+        raise Unavailable(
+            f"transformers {transformers.__version__} cannot load it: {str(error)[:200]}"
+        ) from None
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise Unavailable(f"transformers misses weights that it would invent: {missing[0][:100]}")
+    return network.eval(), transformers.__version__

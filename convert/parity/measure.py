@@ -1,0 +1,62 @@
+"""How far two sets of logits are from one another, summed window by window.
+
+Identical weights still give logits about 1e-3 apart (llama.cpp looks GELU up in a table): hence
+top-1 agreement and KL divergence, and no tolerance on single numbers.
+"""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_LOSS = 700.0  # nats; e^700 is the largest that JSON, having no infinity, can carry
+
+
+class Agreement:
+    """Sums over positions, in float64."""
+
+    def __init__(self) -> None:
+        self._n = self._same = self._predicted = 0
+        self._kl = self._kl_max = self._error = self._power = 0.0
+        self._loss_source = self._loss_file = 0.0
+
+    def add(
+        self, expected: NDArray[np.float32], found: NDArray[np.float32], ids: list[int]
+    ) -> None:
+        """Count one window: logits [n, n_vocab] of both, and the tokens they were computed for."""
+        source, file = log_softmax(expected), log_softmax(found)
+        kl = (np.exp(source) * (source - file)).sum(axis=1)
+        self._n += len(ids)
+        self._same += int((source.argmax(axis=1) == file.argmax(axis=1)).sum())
+        self._kl += float(kl.sum())
+        self._kl_max = max(self._kl_max, float(kl.max()))
+        self._error += float(np.square(expected.astype(np.float64) - found).sum())
+        self._power += float(np.square(expected.astype(np.float64)).sum())
+        nexts = np.arange(len(ids) - 1), np.array(ids[1:], dtype=np.intp)
+        self._predicted += len(ids) - 1
+        self._loss_source -= float(source[nexts].sum())
+        self._loss_file -= float(file[nexts].sum())
+
+    def report(self) -> dict[str, Any]:
+        """Means: tokens, top1 (0 to 1), nmse, kl_mean and kl_max (nats), perplexity_source and
+        perplexity_file."""
+        predicted = max(1, self._predicted)
+        return {
+            "tokens": self._n,
+            "top1": self._same / self._n,
+            "nmse": self._error / self._power if self._power else 0.0,
+            "kl_mean": max(0.0, self._kl / self._n),
+            "kl_max": max(0.0, self._kl_max),
+            "perplexity_source": exp(min(MAX_LOSS, self._loss_source / predicted)),
+            "perplexity_file": exp(min(MAX_LOSS, self._loss_file / predicted)),
+        }
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-probabilities [n, n_vocab]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
