@@ -1,8 +1,8 @@
 """`python -m convert`: parses the arguments, and turns every ending into an exit code.
 
-0 converted, 1 failed, 2 wrong usage, 130 interrupted. Data (`--json`) goes to stdout, talk to
-stderr. Nothing heavy is imported before the arguments are understood. A first argument that is one
-of `COMMANDS` runs that instead; a source of that name is given as `./inspect`.
+0 converted, 1 failed, 2 wrong usage, 130 interrupted. Data (the file's path, or `--json`) goes to
+stdout, talk to stderr. Nothing heavy is imported before the arguments are understood. A first
+argument that is one of `COMMANDS` runs that instead; a source of that name is given as `./inspect`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 from convert.errors import ConvertError
 from convert.ftype import FTYPES
 from convert.options import PARITY, Options, parse_setting, parse_size
-from convert.progress import Human, JsonLines, Progress, printable
+from convert.progress import Human, JsonLines, Progress
+from convert.wording import printable
 
 INTERRUPTED = 130
 # Each a module with `main(argv)`, imported when asked for.
@@ -84,7 +85,9 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
     )
     from convert.pipeline import run_conversion  # numpy and gguf: 400 ms
 
-    run_conversion(options, progress)
+    result = run_conversion(options, progress)
+    if not (arguments.json or options.dry_run):
+        sys.stdout.write(f"{result.output}\n")
 
 
 def _report(error: ConvertError, progress: Progress, as_json: bool) -> None:
@@ -120,7 +123,7 @@ class _Interruptible:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="convert",
+        prog="chatapp convert",
         description="Convert a trained PyTorch checkpoint to a GGUF model file, and prove it.",
         epilog="Also: inspect FILE, diff A B, quantize GGUF TYPE; each with --help.",
     )
@@ -129,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--output", metavar="OUT", type=Path, help="model file to write, or a folder for it")
     add("--name", help="the model's name (default: from the file or folder)")
     add("--license", metavar="ID", help="the model's licence, an SPDX id such as MIT")
+    # read by `chatapp convert`, which starts the chat when this process has written the file
+    add("--chat", action="store_true", help="chat with the model when it is written")
     add("--dry-run", action="store_true", help="show the plan and every type's size, write nothing")
     add("--force", action="store_true", help="replace the output if it exists")
     add("--json", action="store_true", help="progress and result as JSON lines on stdout")

@@ -32,7 +32,6 @@ from convert.provenance import describe_source, stamp
 from convert.samples import PROSE
 from convert.vocab import read_vocab
 
-
 # Types whose own error is far below what a wrong mapping does to the logits.
 _NEARLY_EXACT = frozenset({"F32", "F16", "BF16", "Q8_0"})
 
@@ -149,7 +148,7 @@ def prove_logits(
         proof = Proof(plan.checkpoint, plan.model, scope, text, progress)
     except Unavailable as reason:
         return {"status": "not run", "reason": str(reason)}
-    report = proof.compare(file)
+    report = proof.compare(file) | {"type": plan.ftype.name}
     if plan.ftype.name in _NEARLY_EXACT:
         judge(report)
     precise = replace(plan, ftype=source_ftype(plan.model))

@@ -10,6 +10,8 @@ import json
 import os
 from typing import Any, Protocol, TextIO
 
+from convert.wording import describe_plan, describe_proof, megabytes, printable
+
 
 class Progress(Protocol):
     """Receives the events of one conversion, in order."""
@@ -75,53 +77,8 @@ def _sentences(event: str, fields: dict[str, Any]) -> list[str]:
     if event == "note":
         return [printable(fields["text"])]
     if event == "proof":
-        return [f"Tokenizer: {_tokenizer(fields['tokenizer'])}", f"Parity: {_parity(fields)}"]
+        return describe_proof(fields)
     if event == "done":
         output = printable(fields["output"])
         return [f"Wrote {output} ({megabytes(fields['bytes'])}, {fields['seconds']} s)."]
     return []
-
-
-def describe_plan(plan: dict[str, Any]) -> list[str]:
-    """The plan as lines of text."""
-    lines = [f"Source:  {plan['source']} ({plan['format']})"]
-    lines += [f"         {line}" for line in plan["evidence"]]
-    lines.append(
-        f"Model:   {plan['arch']}, {plan['n_weights'] / 1e6:.1f} M weights, "
-        f"{plan['n_tokens']} tokens"
-    )
-    sizes = ", ".join(f"{name} {megabytes(size)}" for name, size in plan["sizes"].items())
-    lines.append(f"Output:  {plan['output']} as {plan['type']} ({plan['type_reason']})")
-    lines.append(f"Weights: {sizes}")
-    lines += [f"Left out: {name}: {reason}" for name, reason in plan["ignored"][:8]]
-    if len(plan["ignored"]) > 8:
-        lines.append(f"Left out: {len(plan['ignored']) - 8} more")
-    lines += [f"Note:    {note}" for note in plan["notes"]]
-    return [printable(line) for line in lines]
-
-
-def megabytes(size: int) -> str:
-    """`size` in bytes, for people."""
-    return f"{size / 1e6:.1f} MB"
-
-
-def printable(text: str) -> str:
-    """`text` without control characters: names in a checkpoint may hold terminal escapes."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
-
-
-def _tokenizer(report: dict[str, Any]) -> str:
-    return f"{report['texts']} texts, no difference ({report['compared_with']})"
-
-
-def _parity(fields: dict[str, Any]) -> str:
-    report = fields["parity"]
-    if report["status"] != "measured":
-        return f"not run: {report['reason']}"
-    return (
-        f"top-1 {report['top1']:.2%}, KL mean {report['kl_mean']:.2g} max {report['kl_max']:.2g}, "
-        f"NMSE {report['nmse']:.2g}, perplexity {report['perplexity_source']:.5g} -> "
-        f"{report['perplexity_file']:.5g} on {report['tokens']} tokens"
-    )

@@ -1,14 +1,17 @@
 """`chatapp convert`: hands over to `python -m convert`, which shares no code with the chat.
 
 This process becomes the converter: the same terminal, Ctrl+C and exit code, and no parent that
-could die before its child.
+could die before its child. Only `--chat` waits for it, and then becomes the chat.
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import click
+
+CHAT = "--chat"
 
 
 @click.command(
@@ -18,16 +21,39 @@ import click
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def convert(arguments: tuple[str, ...]) -> None:
     """Make a GGUF of a PyTorch checkpoint."""
-    hand_over("convert", list(arguments))
+    words = [word for word in arguments if word != CHAT]
+    if CHAT not in arguments or not {"--help", "-h", "--json", "--dry-run"}.isdisjoint(words):
+        hand_over("convert", words)
+    model = convert_and_wait(words)
+    hand_over("chatapp", ["--model", model])
+
+
+def convert_and_wait(words: list[str]) -> str:
+    """Convert in a child process; the file it wrote. Ends this process as the child ended."""
+    command, environment = _command("convert", words)
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    while True:
+        try:
+            output, _ = child.communicate()
+            break
+        except KeyboardInterrupt:  # the child has it too, and says what became of its work
+            continue
+    if child.returncode:
+        raise SystemExit(child.returncode if child.returncode > 0 else 1)
+    return os.fsdecode(output).rstrip("\n")
 
 
 def hand_over(module: str, arguments: list[str]) -> None:
-    """Become `python -m module arguments`. -P: a module in the current folder must not be taken
-    for ours."""
+    """Become `python -m module arguments`."""
+    command, environment = _command(module, arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, command, environment)  # noqa: S606
+
+
+def _command(module: str, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """-P: a module in the current folder must not be taken for ours."""
     root = str(Path(__file__).parents[2])
     inherited = os.environ.get("PYTHONPATH")
     path = f"{root}{os.pathsep}{inherited}" if inherited else root
-    sys.stdout.flush()
-    sys.stderr.flush()
-    command = [sys.executable, "-P", "-m", module, *arguments]
-    os.execve(sys.executable, command, os.environ | {"PYTHONPATH": path})  # noqa: S606
+    return [sys.executable, "-P", "-m", module, *arguments], os.environ | {"PYTHONPATH": path}

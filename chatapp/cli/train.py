@@ -14,6 +14,8 @@ _PATH = click.Path(path_type=Path)
 _EPILOG = """\b
 Examples:
   chatapp train notes.txt --out my-gpt
+  chatapp train shakespeare.txt --chars --out bard
+  chatapp convert bard -q Q8_0 --chat
   chatapp train recipe.toml --out my-gpt --resume
   chatapp convert my-gpt -o my-gpt.gguf && chatapp --model my-gpt.gguf
 """
@@ -24,11 +26,14 @@ Examples:
 @click.option(
     "-o", "--out", required=True, metavar="FOLDER", type=_PATH, help="Where checkpoints go."
 )
+@click.option("--chars", is_flag=True, help="Every character is a token, as in nanoGPT's example.")
 @click.option("--resume", is_flag=True, help="Go on with the run that FOLDER holds.")
 @click.option(
     "--steps", metavar="N", type=click.IntRange(min=1), help="Pretraining steps, as a recipe has."
 )
-def train(sources: tuple[Path, ...], out: Path, resume: bool, steps: int | None) -> None:
+def train(
+    sources: tuple[Path, ...], out: Path, chars: bool, resume: bool, steps: int | None
+) -> None:
     """Train a small GPT on a recipe (.toml) or on text files.
 
     Needs PyTorch: pip install '.[train]' (in the folder of chatapp's sources)
@@ -42,6 +47,6 @@ def train(sources: tuple[Path, ...], out: Path, resume: bool, steps: int | None)
             f"Training needs {error.name}, which is not installed.",
             "pip install '.[train]' (in the folder of chatapp's sources)",
         ) from None
-    checkpoint = run_training(sources, out, resume=resume, steps=steps)
+    checkpoint = run_training(sources, out, resume=resume, steps=steps, characters=chars)
     click.echo(checkpoint)
-    click.echo(f"Next: chatapp convert {out}", err=True)
+    click.echo(f"Next: chatapp convert {out} --chat", err=True)

@@ -39,14 +39,15 @@ class Sample:
 
 
 def pack(documents: Iterable[str], tokenizer: Tokenizer) -> Tensor:
-    """All documents as one int32 row, each closed by the end-of-text token."""
+    """All documents as one int32 row, each closed by the end-of-text token where there is one."""
     if tokenizer.get_vocab_size() > 65536:
         raise ChatAppError("Tokens are kept in 16 bits: the vocabulary may have at most 65536.")
-    end = token_id(tokenizer, END_OF_TEXT)
+    end = tokenizer.token_to_id(END_OF_TEXT)  # None in a vocabulary of characters
     packed = array("H")
     for document in documents:
         packed.extend(encode(tokenizer, document))
-        packed.append(end)
+        if end is not None:
+            packed.append(end)
     return (
         torch.frombuffer(packed, dtype=torch.uint16).to(torch.int32) if packed else torch.empty(0)
     )

@@ -1,8 +1,8 @@
 """Training from one call: a recipe (or text files) in, a folder with a checkpoint out.
 
-Promises that OUT holds `ckpt.pt`, `tokenizer.json` and `tokenizer_config.json` at the end, and that
-`resume` goes on exactly where an interrupted run stopped. With a fine-tuning stage the pretrained
-checkpoint stays in `OUT/pretrain/`.
+Promises that OUT holds `ckpt.pt` and its tokenizer at the end (`tokenizer.json` and
+`tokenizer_config.json`, or `meta.pkl` for characters), and that `resume` goes on exactly where an
+interrupted run stopped. With a fine-tuning stage the pretrained checkpoint is in `OUT/pretrain/`.
 """
 
 import json
@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
+from chatapp.train.characters import character_tokenizer, save_characters
 from chatapp.train.chat_format import clean
 from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from chatapp.train.corpus import read_conversations, read_documents
@@ -32,23 +33,28 @@ def train(
     *,
     resume: bool = False,
     steps: int | None = None,
+    characters: bool = False,
     reporter: Reporter | None = None,
 ) -> Path:
     """Train as `sources` say, one `.toml` recipe or text files; the final `ckpt.pt`.
 
-    `steps` replaces the number of pretraining steps. Raises `UsageError` or `ConfigError` for what
-    cannot be used, `ChatAppError` when OUT already holds a run and `resume` is false, and
-    `KeyboardInterrupt` after a Ctrl+C, when everything has been saved.
+    `steps` replaces the number of pretraining steps; `characters` makes every character a token.
+    Raises `UsageError` or `ConfigError` for what cannot be used, `ChatAppError` when OUT already
+    holds a run and `resume` is false, and `KeyboardInterrupt` after a Ctrl+C, when everything has
+    been saved.
     """
     reporter = reporter or StderrReporter()
-    recipe = _recipe(sources, steps)
+    recipe = _recipe(sources, steps, characters)
     first = out / "pretrain" if recipe.chat else out
     _refuse_overwriting(out, first, resume)
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
     tokenizer = _tokenizer(recipe, first, resume, reporter)
     size = tokenizer.get_vocab_size()
     recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
-    save_tokenizer(tokenizer, first, recipe.model.block_size, chat=False)
+    if recipe.characters:
+        save_characters(tokenizer, first)
+    else:
+        save_tokenizer(tokenizer, first, recipe.model.block_size, chat=False)
     checkpoint = None
     if not (recipe.chat and _exists(out) and resume):
         stage = pretrain_stage(recipe, tokenizer, first)
@@ -81,7 +87,7 @@ def _run(
     return checkpoint
 
 
-def _recipe(sources: tuple[Path, ...], steps: int | None) -> Recipe:
+def _recipe(sources: tuple[Path, ...], steps: int | None, characters: bool) -> Recipe:
     if not sources:
         raise UsageError("Say what to train on: a recipe (.toml) or text files.")
     for source in sources:
@@ -91,8 +97,9 @@ def _recipe(sources: tuple[Path, ...], steps: int | None) -> Recipe:
         if len(sources) > 1:
             raise UsageError("Give one recipe, or text files, not both.")
         recipe = read_recipe(sources[0])
+        recipe = replace(recipe, characters=recipe.characters or characters)
     else:
-        recipe = make_recipe(sources)
+        recipe = make_recipe(sources, characters)
     if steps is not None:
         recipe = replace(recipe, pretrain=replace(recipe.pretrain, steps=steps))
     return recipe
@@ -110,6 +117,10 @@ def _exists(folder: Path) -> bool:
 
 
 def _tokenizer(recipe: Recipe, folder: Path, resume: bool, reporter: Reporter) -> Tokenizer:
+    if recipe.characters:  # the same text gives the same tokens: nothing to load when resuming
+        return character_tokenizer(
+            text for source in recipe.text for text in read_documents(Source(source.path))
+        )
     if resume and (folder / TOKENIZER_FILE).is_file():
         return load_tokenizer(folder)
     reporter.say("tokenizer: learning words from the text")

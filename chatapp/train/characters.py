@@ -1,0 +1,37 @@
+"""Characters as tokens, as nanoGPT's first example has them: one id for each that occurs.
+
+Promises nanoGPT's `meta.pkl` (`vocab_size`, `itos`, `stoi`) beside the checkpoint, and a vocabulary
+that is a function of the text alone. There are no special tokens: such a model completes text and
+never ends by itself.
+"""
+
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from chatapp.errors import ChatAppError
+from chatapp.train.storage import write_atomically
+
+META_FILE = "meta.pkl"
+
+
+def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
+    """One token for every character in `texts`, in code point order."""
+    characters = sorted(set().union(*texts))
+    if not characters:
+        raise ChatAppError("There is no text to learn characters from.")
+    vocab = {character: index for index, character in enumerate(characters)}
+    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=characters[0]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?m)."), behavior="isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return tokenizer
+
+
+def save_characters(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write `meta.pkl` as nanoGPT's data/shakespeare_char/prepare.py does."""
+    stoi = tokenizer.get_vocab()
+    itos = {index: character for character, index in stoi.items()}
+    meta = {"vocab_size": len(stoi), "itos": itos, "stoi": stoi}
+    write_atomically(folder / META_FILE, pickle.dumps(meta, protocol=2))

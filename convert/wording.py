@@ -1,0 +1,81 @@
+"""The plan and the proof as sentences and small tables, for a person.
+
+It promises lines without control characters: names in a checkpoint may hold terminal escapes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def describe_plan(plan: dict[str, Any]) -> list[str]:
+    """The plan as lines of text."""
+    lines = [f"Source:  {plan['source']} ({plan['format']})"]
+    lines += [f"         {line}" for line in plan["evidence"]]
+    lines.append(
+        f"Model:   {plan['arch']}, {plan['n_weights'] / 1e6:.1f} M weights, "
+        f"{plan['n_tokens']} tokens"
+    )
+    lines.append(f"Output:  {plan['output']} as {plan['type']} ({plan['type_reason']})")
+    lines += _sizes(plan["sizes"])
+    lines += [f"Left out: {name}: {reason}" for name, reason in plan["ignored"][:8]]
+    if len(plan["ignored"]) > 8:
+        lines.append(f"Left out: {len(plan['ignored']) - 8} more")
+    lines += [f"Note:    {note}" for note in plan["notes"]]
+    return [printable(line) for line in lines]
+
+
+def _sizes(sizes: dict[str, int]) -> list[str]:
+    """Every type's size, four in a row."""
+    cells = [f"{name:<8}{megabytes(size):>11}" for name, size in sizes.items()]
+    rows = ["    ".join(cells[i : i + 4]) for i in range(0, len(cells), 4)]
+    return [("Sizes:   " if i == 0 else "         ") + row for i, row in enumerate(rows)]
+
+
+def describe_proof(proof: dict[str, Any]) -> list[str]:
+    """The proof as lines of text."""
+    tokenizer, parity = proof["tokenizer"], proof["parity"]
+    lines = [f"Tokenizer: {tokenizer['texts']} texts, no difference ({tokenizer['compared_with']})"]
+    if parity["status"] != "measured":
+        return [*lines, printable(f"Parity:    not run: {parity['reason']}")]
+    if parity.get("kind") == "embedding":
+        mean, lowest = parity["cosine_mean"], parity["cosine_min"]
+        texts = f"{parity['texts']} texts"
+        return [*lines, f"Parity:    cosine mean {mean:.6f}, lowest {lowest:.6f} on {texts}"]
+    lines.append(printable(f"Parity:    {parity['reference']}, {parity['tokens']} tokens"))
+    lines.append("             top-1    KL mean   KL max    NMSE      perplexity")
+    lines += [_parity_row(f"as {parity['type']}", parity)]
+    at_source = parity.get("at_source", {})
+    if at_source.get("status") == "measured":
+        lines.append(_parity_row(f"as {at_source['type']}", at_source))
+    elif at_source:
+        lines.append(printable(f"  at the source's precision not run: {at_source['reason']}"))
+    greedy = parity["greedy"]
+    lines.append(_quote("Greedy:    after    ", greedy["prompt"]))
+    lines.append(_quote("           PyTorch  ", greedy["source"]))
+    lines.append(_quote("           the file ", greedy["file"]))
+    return lines
+
+
+def _parity_row(name: str, report: dict[str, Any]) -> str:
+    return (
+        f"  {name:<9}{report['top1']:>8.2%}   {report['kl_mean']:<8.2g}  {report['kl_max']:<8.2g}  "
+        f"{report['nmse']:<8.2g}  {report['perplexity_source']:.5g} -> "
+        f"{report['perplexity_file']:.5g}"
+    )
+
+
+def _quote(label: str, text: str) -> str:
+    return printable(label + text.replace("\n", "\\n").replace("\t", "\\t")[:100])
+
+
+def megabytes(size: int) -> str:
+    """`size` in bytes, for people."""
+    return f"{size / 1e6:.1f} MB"
+
+
+def printable(text: str) -> str:
+    """`text` without control characters: names in a checkpoint may hold terminal escapes."""
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
