@@ -161,7 +161,7 @@ def make_recipe(files: tuple[Path, ...], characters: bool = False) -> Recipe:
     if characters:
         model = ModelArgs(n_layer=4, n_head=4, n_embd=128, block_size=128, vocab_size=256)
         settings = PretrainSettings(
-            steps=2000, batch_tokens=1536, window=64, learning_rate=2e-3, long_from=0.8
+            steps=1300, batch_tokens=1536, window=64, learning_rate=2e-3, long_from=0.8
         )
         return Recipe(model=model, pretrain=settings, text=text, characters=True)
     size = sum(file.stat().st_size for file in files if file.is_file())

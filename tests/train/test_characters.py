@@ -1,0 +1,61 @@
+"""Models of characters: nanoGPT's meta.pkl, and runs that learn and resume."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from chatapp.errors import ConfigError
+from chatapp.train.characters import character_tokenizer
+from chatapp.train.checkpoint import load_checkpoint
+from chatapp.train.run import train
+from chatapp.train.settings import read_recipe
+
+TEXT = "Ψυχή, 北京 and\n🙂 the\tquick brown fox; the lazy dog!\n" * 40
+
+
+class Silent:
+    def report(self, progress: object) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_every_character_is_one_token():
+    tokenizer = character_tokenizer([TEXT])
+    ids = tokenizer.encode(TEXT).ids
+    assert len(ids) == len(TEXT)
+    assert tokenizer.decode(ids) == TEXT
+    assert tokenizer.get_vocab_size() == len(set(TEXT))
+
+
+def test_a_run_leaves_nanogpts_meta_and_no_tokenizer(text: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    train((text,), out, steps=3, characters=True, reporter=Silent())
+    meta = pickle.loads((out / "meta.pkl").read_bytes())
+    assert meta["vocab_size"] == len(set(TEXT))
+    assert [meta["itos"][i] for i in range(meta["vocab_size"])] == sorted(set(TEXT))
+    assert all(meta["stoi"][char] == i for i, char in meta["itos"].items())
+    assert not (out / "tokenizer.json").exists()
+    checkpoint = load_checkpoint(out)
+    assert checkpoint.model["transformer.wte.weight"].shape[0] == meta["vocab_size"]
+    train((text,), out, steps=5, characters=True, resume=True, reporter=Silent())
+    assert load_checkpoint(out).iter_num == 5
+
+
+def test_a_model_of_characters_has_no_turns(text: Path, tmp_path: Path):
+    (tmp_path / "chat.jsonl").write_text('{"messages": []}\n')
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('characters = true\n[[text]]\npath = "text.txt"\n')
+    assert read_recipe(recipe).characters
+    recipe.write_text(recipe.read_text() + '[[chat]]\npath = "chat.jsonl"\n')
+    with pytest.raises(ConfigError, match="no turns"):
+        read_recipe(recipe)
