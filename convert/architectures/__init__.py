@@ -1,33 +1,51 @@
 """What the tensors mean: the registry of model families, one a file.
 
-To add one: a module with `NAME`, `DESCRIPTION`, `recognise(checkpoint)` and `read(checkpoint)`, a
-line in `FAMILIES`, and a reference for its layout in `convert/parity/references.py`.
+To add one: a module with a `FAMILY`, a line in `FAMILIES`, and a reference for its layout in
+`convert/parity/references.py`.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from convert.architectures import gpt2
+from convert.architectures import (
+    falcon,
+    gemma2,
+    gemma3,
+    gpt2,
+    gptneox,
+    llama,
+    mistral,
+    mixtral,
+    olmo2,
+    phi3,
+    qwen2,
+    qwen3,
+    qwen3moe,
+    smollm3,
+    starcoder2,
+)
+from convert.architectures.family import Family
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError, UsageError
 
-
-class Family(Protocol):
-    """What a family's module offers."""
-
-    NAME: str
-    DESCRIPTION: str
-
-    def recognise(self, checkpoint: Checkpoint) -> bool:
-        """Whether the tensor names belong to this family."""
-
-    def read(self, checkpoint: Checkpoint) -> Model:
-        """The model, or an `ArchitectureError` naming the first thing that does not fit."""
-
-
-FAMILIES: tuple[Family, ...] = (gpt2,)
+# The first that recognises a checkpoint reads it.
+FAMILIES: tuple[Family, ...] = (
+    llama.FAMILY,
+    mistral.FAMILY,
+    mixtral.FAMILY,
+    qwen2.FAMILY,
+    qwen3.FAMILY,
+    qwen3moe.FAMILY,
+    smollm3.FAMILY,
+    olmo2.FAMILY,
+    gemma2.FAMILY,
+    gemma3.FAMILY,
+    phi3.FAMILY,
+    gptneox.FAMILY,
+    starcoder2.FAMILY,
+    falcon.FAMILY,
+    gpt2.FAMILY,
+)
 
 
 def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
@@ -41,7 +59,7 @@ def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
         if family.recognise(checkpoint):
             return family.read(checkpoint)
     names = ", ".join(list(checkpoint.tensors)[:6])
-    known = "; ".join(family.DESCRIPTION for family in FAMILIES)
+    known = "; ".join(family.description for family in FAMILIES)
     raise ArchitectureError(
         f"The weights in {checkpoint.path.name} are of no family we know. The first tensors are: "
         f"{names[:400]}.",
@@ -51,7 +69,7 @@ def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
 
 def _named(arch: str) -> Family:
     for family in FAMILIES:
-        if arch.lower() == family.NAME:
+        if arch.lower() == family.name:
             return family
-    names = ", ".join(family.NAME for family in FAMILIES)
+    names = ", ".join(family.name for family in FAMILIES)
     raise UsageError(f"There is no family {arch!r:.40}.", f"Families: {names}.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from convert.architectures.family import Family
 from convert.architectures.model import Model
 from convert.architectures.settings import Settings
 from convert.architectures.taking import Taker
@@ -17,9 +18,6 @@ from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import zeros
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
-
-NAME = "gpt2"
-DESCRIPTION = "GPT-2 shape as nanoGPT writes it, bias on or off"
 
 _LAYER_NORM_EPSILON = 1e-5  # nanoGPT's LayerNorm gives no other
 _TOKENS = "transformer.wte.weight"
@@ -69,7 +67,7 @@ class _Reader:
             "causal mask: llama.cpp makes its own",
         )
         return Model(
-            arch=NAME,
+            arch="gpt2",
             layout="nanogpt",
             hparams={
                 "context_length": n_ctx,
@@ -119,3 +117,6 @@ class _Reader:
         yield from self._pair(f"{source}.ln_2", f"{name}.ffn_norm", (n_embd,))
         yield from self._pair(f"{source}.mlp.c_fc", f"{name}.ffn_up", (n_ff, n_embd))
         yield from self._pair(f"{source}.mlp.c_proj", f"{name}.ffn_down", (n_embd, n_ff))
+
+
+FAMILY = Family("gpt2", "GPT-2 shape as nanoGPT writes it, bias on or off", recognise, read)

@@ -59,6 +59,10 @@ class Taker:
             )
         return tensor
 
+    def again(self, name: str) -> Tensor:
+        """The tensor `name`, which may have been taken before."""
+        return self._all[name]
+
     def take_if_there(self, name: str, shape: tuple[int, ...]) -> Tensor | None:
         """Like `take`, or None where the checkpoint has no such tensor."""
         return self.take(name, shape) if name in self._left else None

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from convert.checkpoints import torch_zip
+from convert.checkpoints import folder, safetensors, torch_zip
 from convert.checkpoints.checkpoint import Checkpoint
+from convert.checkpoints.leftovers import refuse_quantised
 from convert.errors import CheckpointError, UsageError
 
 
@@ -27,9 +28,10 @@ class Format(Protocol):
         """The checkpoint in `path`, lazily."""
 
 
-FORMATS: tuple[Format, ...] = (torch_zip,)
+FORMATS: tuple[Format, ...] = (torch_zip, safetensors)
 
 _IN_A_FOLDER = ("ckpt.pt", "checkpoint.pt", "model.pt", "ckpt.pth", "model.pth")
+_LOOSE = ("*.pt", "*.pth", "*.ckpt", "*.safetensors", "*.bin")
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
 # What else may begin a file that somebody takes for a checkpoint: (beginning, what it is, hint).
 _STRANGERS: tuple[tuple[bytes, str, str], ...] = (
@@ -51,17 +53,21 @@ _STRANGERS: tuple[tuple[bytes, str, str], ...] = (
 
 
 def locate(source: Path) -> Path:
-    """The checkpoint file meant by `source`: itself, or the one inside the folder."""
+    """The checkpoint meant by `source`: itself, or the file inside the folder."""
     if source.is_dir():
+        if folder.recognise(source):
+            return source
         for name in _IN_A_FOLDER:
             if (source / name).is_file():
                 return source / name
-        loose = sorted([*source.glob("*.pt"), *source.glob("*.pth")])
+        loose = sorted(path for kind in _LOOSE for path in source.glob(kind))
         if len(loose) == 1:
             return loose[0]
-        seen = ", ".join(path.name for path in loose[:6]) or "no .pt or .pth file"
+        names = sorted(path.name for path in source.iterdir())
+        seen = ", ".join(path.name for path in loose[:6]) or ", ".join(names[:8]) or "nothing"
         raise UsageError(
-            f"No checkpoint found in {source}: looked for {', '.join(_IN_A_FOLDER)}; saw {seen}.",
+            f"No checkpoint found in {source}: looked for Hugging Face, litgpt and Meta files, "
+            f"{', '.join(_IN_A_FOLDER)}; saw {seen[:300]}.",
             "Name the file to convert.",
         )
     if not source.exists():
@@ -72,21 +78,24 @@ def locate(source: Path) -> Path:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Open the file `path` lazily, in whichever format it is. Raises `CheckpointError`."""
+    """Open `path` lazily, in whichever format it is. Raises `CheckpointError`."""
     try:
+        if path.is_dir():
+            return refuse_quantised(folder.read(path))
         with path.open("rb") as file:
             head = file.read(64)
         for known in FORMATS:
             if known.recognise(path, head):
-                return known.read(path)
+                return refuse_quantised(folder.add_config(known.read(path)))
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read: {error.strerror or error}.", "Check its permissions."
         ) from error
-    raise _diagnose(path, head)
+    raise diagnose(path, head)
 
 
-def _diagnose(path: Path, head: bytes) -> CheckpointError:
+def diagnose(path: Path, head: bytes) -> CheckpointError:
+    """Why the file `path`, beginning with `head`, is no checkpoint that we read."""
     if not head:
         return CheckpointError(f"{path.name} is empty.", "Copy it again from where it was trained.")
     for beginning, kind, hint in _STRANGERS:

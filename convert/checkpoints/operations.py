@@ -78,6 +78,17 @@ def _join(name: str, parts: Sequence[Tensor], shape: tuple[int, ...]) -> Tensor:
     return Tensor(name, shape, widest(parts), read, identity, origin)
 
 
+def concat_columns(name: str, parts: Sequence[Tensor]) -> Tensor:
+    """Matrices side by side: [n, m1], [n, m2] as [n, m1 + m2]."""
+    shape = (parts[0].shape[0], sum(part.shape[1] for part in parts))
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        return np.concatenate([part.read(start, stop) for part in parts], axis=1)
+
+    identity = ("side by side", shape, *(part.identity for part in parts))
+    return Tensor(name, shape, widest(parts), read, identity, parts[0].origin or parts[0].name)
+
+
 def gather(tensor: Tensor, index: Sequence[int] | Rows, *, key: object = None) -> Tensor:
     """Row `index[i]` of `tensor` as row i. `key` names the order, for telling tied weights."""
     order = np.asarray(index, np.intp)

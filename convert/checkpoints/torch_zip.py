@@ -218,7 +218,7 @@ class _Archive:
                 flat, shape, tuple(stride * itemsize for stride in strides), writeable=False
             )
 
-        identity = (storage.key, start, shape, strides)
+        identity = (str(path), storage.key, start, shape, strides)
         return stored("", shape, storage.dtype, open_view, identity)
 
 

@@ -1,0 +1,21 @@
+"""What a family's module offers: its name, and two functions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convert.architectures.model import Model
+from convert.checkpoints.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of models."""
+
+    name: str
+    """For `--arch`."""
+    description: str
+    """For the README and for errors."""
+    recognise: Callable[[Checkpoint], bool]
+    """Whether configuration or tensor names belong to this family."""
+    read: Callable[[Checkpoint], Model]
+    """The model, or an `ArchitectureError` naming the first thing that does not fit."""

@@ -1,0 +1,7 @@
+"""Qwen2 and 2.5: a Llama with biases on Q, K and V."""
+
+from convert.architectures.decoder import Decoder, decoder_family
+
+DECODER = Decoder(arch="qwen2", title="a Qwen2", model_types=("qwen2",), biases=("q", "k", "v"))
+
+FAMILY = decoder_family("qwen2", "Qwen2 and Qwen2.5", DECODER)
