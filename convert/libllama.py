@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -31,17 +32,30 @@ class _Log:
 
     def __init__(self) -> None:
         self.lines: deque[tuple[int, str]] = deque(maxlen=200)
+        self._heard: list[str] | None = None
         self.callback = C.llama_log_callback(self._receive)
         C.llama_log_set(self.callback, ctypes.c_void_p(0))
         C.llama_backend_init()
 
     def _receive(self, level: int, text: bytes, _: Any) -> None:
         line = text.decode("utf-8", "replace")
+        if self._heard is not None:
+            self._heard.append(line)
         if level == _CONTINUED and self.lines:
             before, begun = self.lines.pop()
             self.lines.append((before, (begun + line)[:2000]))
         else:
             self.lines.append((level, line[:2000]))
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """Collects everything that is said meanwhile, in the pieces it comes in."""
+        self.lines.clear()
+        self._heard = []
+        try:
+            yield self._heard
+        finally:
+            self._heard = None
 
     def reason(self) -> str:
         """What llama.cpp said last that explains a failure."""
@@ -59,8 +73,12 @@ def open_log() -> _Log:
 class ModelFile:
     """A GGUF loaded into llama.cpp on the CPU. Use as a context manager."""
 
-    def __init__(self, path: Path, *, vocab_only: bool = False) -> None:
-        """Load `path`. Raises `ProofError` with llama.cpp's own reason."""
+    def __init__(self, path: Path, *, vocab_only: bool = False, observer: Any = None) -> None:
+        """Load `path`. `observer` is llama.cpp's `cb_eval`, which must outlive this object.
+
+        Raises `ProofError` with llama.cpp's own reason.
+        """
+        self._observer = observer
         log = open_log()
         log.lines.clear()
         params = C.llama_model_default_params()
@@ -165,6 +183,8 @@ class ModelFile:
         params.type_k = params.type_v = C.GGML_TYPE_F32
         params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.offload_kqv = params.op_offload = False
+        if self._observer is not None:
+            params.cb_eval = self._observer
         self._context = C.llama_init_from_model(self._model, params)
         if not self._context:
             raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")

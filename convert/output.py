@@ -2,8 +2,7 @@
 
 It promises that the final name holds a whole file or what was there before: the data is synced
 before the rename, and leaving the context early removes the part. A part left by `kill -9` is
-overwritten by the next run. The parity report is measured on the written file, so its place in the
-metadata is reserved first, as JSON followed by blanks, and filled in afterwards.
+overwritten by the next run.
 """
 
 from __future__ import annotations
@@ -16,17 +15,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFWriter
 
-from convert.architectures.model import HParam
 from convert.errors import OutputError, UsageError
-from convert.plan import Plan, tensor_bytes, weight_bytes
+from convert.metadata import REPORT_BYTES, REPORT_KEY, add_metadata
+from convert.plan import Plan
 from convert.progress import Progress
-from convert.quantize import quantize
+from convert.typemap import tensor_bytes, weight_bytes
+from convert.writing import write_tensors
 
-REPORT_KEY = "chatapp.convert.proof"
-REPORT_BYTES = 4096
-_QUANTIZATION_VERSION = 2  # GGML_QNT_VERSION: the layout of the quantised blocks
 _METADATA_PER_TOKEN = 64  # bytes, a generous guess for the space check
 
 
@@ -53,7 +50,7 @@ def check_output(plan: Plan, force: bool) -> None:
 def check_space(plan: Plan) -> None:
     """Raise `OutputError` unless the file has room where it goes."""
     output = plan.output
-    needed = weight_bytes(plan.model, plan.ftype) + _METADATA_PER_TOKEN * len(plan.vocab.tokens)
+    needed = weight_bytes(plan.model, plan.types) + _METADATA_PER_TOKEN * len(plan.vocab.tokens)
     free = shutil.disk_usage(output.parent).free
     if needed > free:
         raise OutputError(
@@ -89,22 +86,22 @@ class PartFile:
 
     def write(self, plan: Plan, provenance: dict[str, Any], progress: Progress) -> None:
         """Write metadata and every tensor, block of rows by block of rows."""
-        types = plan.types()
+        tensors = [(tensor, plan.types[tensor.name]) for tensor in plan.model.tensors]
         writer = GGUFWriter(self.path, plan.model.arch)
         try:
-            _add_metadata(writer, plan, provenance)
-            for tensor, ftype in types:
+            add_metadata(writer, plan, provenance)
+            for tensor, kind in tensors:
                 writer.add_tensor_info(
                     tensor.name,
                     tensor.shape,
                     np.dtype(np.float32),  # only read when raw_dtype is not given
-                    tensor_bytes(tensor.shape, ftype),
-                    raw_dtype=GGMLQuantizationType(ftype.ggml_type),
+                    tensor_bytes(tensor.shape, kind),
+                    raw_dtype=GGMLQuantizationType(kind.number),
                 )
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
-            _write_tensors(writer, plan, progress)
+            write_tensors(writer, tensors, plan.importance, progress)
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror or error}.",
@@ -138,70 +135,3 @@ class PartFile:
 
 def _pad_report(report: dict[str, Any]) -> bytes:
     return json.dumps(report, allow_nan=False).encode().ljust(REPORT_BYTES)
-
-
-def _write_tensors(writer: GGUFWriter, plan: Plan, progress: Progress) -> None:
-    assert writer.fout is not None
-    file = writer.fout[0]
-    writer.write_padding(file, file.tell())
-    total, done = weight_bytes(plan.model, plan.ftype), 0
-    for tensor, ftype in plan.types():
-        written = 0
-        for rows in tensor.blocks():
-            data = quantize(rows, ftype, tensor.origin or tensor.name)
-            file.write(data.data)
-            written += data.nbytes
-            progress("progress", step="write", done=done + written, total=total)
-        if written != tensor_bytes(tensor.shape, ftype):
-            raise OutputError(f"{tensor.name} came out as {written} bytes.")
-        writer.write_padding(file, written)
-        done += written
-    writer.flush()
-
-
-def _add_metadata(writer: GGUFWriter, plan: Plan, provenance: dict[str, Any]) -> None:
-    # first, so that the place is near the beginning whatever the vocabulary's size
-    writer.add_string(REPORT_KEY, " " * REPORT_BYTES)
-    writer.add_type("model")
-    writer.add_name(plan.name)
-    writer.add_description(f"Converted from {plan.checkpoint.path.name} by chatapp.")
-    if plan.license:
-        writer.add_license(plan.license)
-    if plan.temperature is not None:
-        writer.add_sampling_temp(plan.temperature)
-    writer.add_file_type(plan.ftype.file_type)
-    writer.add_quantization_version(_QUANTIZATION_VERSION)
-    for key, value in provenance.items():
-        _add_value(writer, f"chatapp.convert.{key}", value)
-    for key, value in plan.model.hparams.items():
-        _add_value(writer, f"{plan.model.arch}.{key}", value)
-    _add_vocab(writer, plan)
-
-
-def _add_value(writer: GGUFWriter, key: str, value: HParam) -> None:
-    if isinstance(value, str):
-        writer.add_string(key, value)
-    elif isinstance(value, list):
-        writer.add_array(key, value)
-    elif isinstance(value, bool):
-        writer.add_bool(key, value)
-    elif isinstance(value, int):
-        writer.add_uint32(key, value)
-    else:
-        writer.add_float32(key, value)
-
-
-def _add_vocab(writer: GGUFWriter, plan: Plan) -> None:
-    vocab = plan.vocab
-    writer.add_tokenizer_model(vocab.model)
-    writer.add_tokenizer_pre(vocab.pre)
-    writer.add_token_list(vocab.tokens)
-    writer.add_token_types([int(kind) for kind in vocab.kinds])
-    writer.add_token_merges(vocab.merges)
-    for role, index in vocab.special_ids.items():
-        key = "unknown" if role == "unk" else "padding" if role == "pad" else role
-        writer.add_key_value(f"tokenizer.ggml.{key}_token_id", index, GGUFValueType.UINT32)
-    writer.add_add_bos_token(vocab.add_bos)
-    writer.add_add_eos_token(vocab.add_eos)
-    if vocab.chat_template:
-        writer.add_chat_template(vocab.chat_template)

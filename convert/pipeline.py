@@ -19,6 +19,7 @@ from convert.generation_config import read_temperature
 from convert.options import Options
 from convert.output import PartFile, check_output, check_space
 from convert.plan import (
+    Importance,
     Plan,
     choose_ftype,
     choose_name,
@@ -30,6 +31,8 @@ from convert.plan import (
 from convert.progress import Progress, silent
 from convert.provenance import describe_source, stamp
 from convert.samples import PROSE
+from convert.sizing import choose_by_size
+from convert.typemap import type_map, weight_bytes
 from convert.vocab import read_vocab
 
 # Types whose own error is far below what a wrong mapping does to the logits.
@@ -61,9 +64,13 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
     progress("plan", **plan.as_dict())
     check_output(plan, options.force)
     text = _read_text(options.parity_text)
+    matrix_text = None if options.imatrix is None else _read_text(options.imatrix)
     if options.dry_run:
         return Result(plan.output, 0, plan.as_dict(), None, time.monotonic() - started)
     before = stamp(plan.checkpoint)
+    if matrix_text is not None:
+        progress("step", name="imatrix")
+        plan = replace(plan, importance=measure_importance(plan, matrix_text, progress))
     with PartFile(plan.output) as part:
         progress("step", name="read")
         provenance = describe_source(plan.checkpoint, progress)
@@ -93,27 +100,54 @@ def make_plan(options: Options) -> Plan:
     """Read names and shapes, map them, and decide everything else. No weight is read."""
     checkpoint = open_source(options)
     model = read_model(checkpoint, options.arch)
-    wanted, reason = choose_ftype(options.ftype)
     vocab = read_vocab(checkpoint.folder, model.n_vocab)
     model, cut = fit_vocab(model, vocab)
-    notes = (*checkpoint.notes, *model.notes, *vocab.notes, *cut, *fallback_notes(model, wanted))
     temperature, unusable = read_temperature(checkpoint.folder)
-    if unusable:
-        notes += (unusable,)
+    with type_map(model) as mixture:
+        imatrix = options.imatrix is not None
+        if options.fit is not None:
+            ftype, reason = choose_by_size(mixture, options.fit, imatrix=imatrix)
+        else:
+            ftype, reason = choose_ftype(options.ftype, model)
+        if ftype.needs_imatrix and not (imatrix or options.dry_run):
+            raise UsageError(
+                f"{ftype.name} needs an importance matrix.",
+                "Give text that the model is meant for: --imatrix FILE.",
+            )
+        types = mixture.types(ftype, imatrix=imatrix or ftype.needs_imatrix)
+        every = options.dry_run
+        sizes = (
+            mixture.sizes(imatrix=imatrix) if every else {ftype.name: weight_bytes(model, types)}
+        )
+    notes = [*checkpoint.notes, *model.notes, *vocab.notes, *cut]
+    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else [])]
     if vocab.chat_template is None and not model.embeddings:
-        notes += ("No chat template: a base model, which completes text.",)
+        notes.append("No chat template: a base model, which completes text.")
     return Plan(
         checkpoint=checkpoint,
         model=model,
         vocab=vocab,
-        ftype=wanted,
+        ftype=ftype,
         type_reason=reason,
-        output=choose_output(checkpoint.path, options.output, wanted),
+        types=types,
+        output=choose_output(checkpoint.path, options.output, ftype),
         name=choose_name(checkpoint.path, options.name),
         license=options.license,
         temperature=temperature,
-        notes=notes,
+        notes=tuple(notes),
+        sizes=sizes,
     )
+
+
+def measure_importance(plan: Plan, text: str, progress: Progress) -> Importance:
+    """The importance matrix, from a file in the source's precision that is removed again."""
+    from convert.imatrix import collect
+
+    precise = at_source_precision(plan)
+    check_space(precise)
+    with PartFile(precise.output) as part:
+        part.write(precise, {}, progress)
+        return collect(part.path, text, progress)
 
 
 def prove(part: PartFile, plan: Plan, parity: str, text: str, progress: Progress) -> dict[str, Any]:
@@ -151,20 +185,29 @@ def prove_logits(
     report = proof.compare(file) | {"type": plan.ftype.name}
     if plan.ftype.name in _NEARLY_EXACT:
         judge(report)
-    precise = replace(plan, ftype=source_ftype(plan.model))
+    precise = at_source_precision(plan)
     if precise.ftype == plan.ftype:
         return report
     try:
         check_space(precise)
     except OutputError as error:
         return report | {"at_source": {"status": "not run", "reason": error.message}}
-    with PartFile(plan.output.with_name(plan.output.name + ".source")) as part:
+    with PartFile(precise.output) as part:
         part.write(precise, {}, silent)
         with ModelFile(part.path) as source_file:
             at_source = proof.compare(source_file)
     judge(at_source)
     at_source.pop("greedy", None)
     return report | {"at_source": {"type": precise.ftype.name, **at_source}}
+
+
+def at_source_precision(plan: Plan) -> Plan:
+    """The same conversion in the type that keeps the source's precision, beside the output."""
+    ftype = source_ftype(plan.model)
+    with type_map(plan.model) as mixture:
+        types = mixture.types(ftype)
+    output = plan.output.with_name(plan.output.name + ".source")
+    return replace(plan, ftype=ftype, types=types, output=output, importance={})
 
 
 def _read_text(path: Path | None) -> str:

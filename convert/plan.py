@@ -6,20 +6,25 @@ reading, so `--dry-run` stops here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convert.architectures.model import OUTPUT, TOKEN_EMBEDDING, Model
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.checkpoints.operations import cut
-from convert.checkpoints.tensor import Tensor
+from convert.checkpoints.operations import cut, widest
 from convert.errors import UsageError, VocabError
-from convert.ftype import F16, F32, FTYPES, FType
-from convert.quantize import choose_type
+from convert.ftype import ALIASES, F32, FTYPES, FileType
+from convert.typemap import Types
 from convert.vocab.vocabulary import Vocab
 
-ALIGNMENT = 32  # bytes; GGUF's default, to which every tensor is padded
+Importance = dict[str, NDArray[np.float32]]
 # File names that say nothing about the model; its folder's name does.
 _DULL_NAMES = frozenset({"ckpt", "checkpoint", "model", "latest", "best", "last", "final"})
 
@@ -31,18 +36,20 @@ class Plan:
     checkpoint: Checkpoint
     model: Model
     vocab: Vocab
-    ftype: FType
+    ftype: FileType
     type_reason: str
+    types: Types
+    """Every tensor's type, by its name."""
     output: Path
     name: str
     license: str | None
     temperature: float | None
     """What its maker samples it with; None: not said."""
     notes: tuple[str, ...]
-
-    def types(self) -> list[tuple[Tensor, FType]]:
-        """Each tensor with the type it is written in, in file order."""
-        return [(t, choose_type(t.name, t.shape, self.ftype)) for t in self.model.tensors]
+    sizes: dict[str, int]
+    """Bytes of the tensors by file type: of the chosen one, or of all for a dry run."""
+    importance: Importance = field(default_factory=dict)
+    """Importance of every column, by tensor; empty without --imatrix."""
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain values, for the report."""
@@ -59,7 +66,8 @@ class Plan:
             "chat_template": self.vocab.chat_template is not None,
             "type": self.ftype.name,
             "type_reason": self.type_reason,
-            "sizes": {name: weight_bytes(self.model, ftype) for name, ftype in FTYPES.items()},
+            "types": count_types(self.types),
+            "sizes": self.sizes,
             "output": str(self.output),
             "name": self.name,
             "temperature": self.temperature,
@@ -68,43 +76,33 @@ class Plan:
         }
 
 
-def weight_bytes(model: Model, ftype: FType) -> int:
-    """Bytes the tensors take in a file of type `ftype`, padding included."""
-    return sum(
-        padded(tensor_bytes(tensor.shape, choose_type(tensor.name, tensor.shape, ftype)))
-        for tensor in model.tensors
-    )
+def count_types(types: Types) -> dict[str, int]:
+    """How many tensors have each type."""
+    return dict(Counter(kind.name for kind in types.values()).most_common())
 
 
-def tensor_bytes(shape: tuple[int, ...], ftype: FType) -> int:
-    """Bytes of one tensor."""
-    n_rows = 1
-    for n in shape[:-1]:
-        n_rows *= n
-    return n_rows * ftype.row_bytes(shape[-1])
-
-
-def padded(size: int) -> int:
-    """`size` rounded up to the alignment."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def choose_ftype(wanted: str | None) -> tuple[FType, str]:
+def choose_ftype(wanted: str | None, model: Model) -> tuple[FileType, str]:
     """The file's type and why. `wanted` is a name in `FTYPES`, in any case."""
     if wanted is None:
-        return F16, "the default: half of F32, and the logits stay the same to about 0.001"
-    ftype = FTYPES.get(wanted.upper())
+        return source_ftype(model), "the source's precision, as no type was asked for"
+    name = wanted.upper()
+    ftype = FTYPES.get(ALIASES.get(name, name))
     if ftype is None:
-        raise UsageError(f"There is no type {wanted!r:.40}.", f"Types: {', '.join(FTYPES)}.")
+        near = ", ".join(get_close_matches(name, FTYPES, n=3, cutoff=0.3))
+        raise UsageError(
+            f"There is no type {wanted!r:.40}.",
+            f"Did you mean {near}?" if near else f"Types: {', '.join(FTYPES)}.",
+        )
     return ftype, "as asked"
 
 
-def source_ftype(model: Model) -> FType:  # noqa: ARG001  (stand-in until BF16 is there)
-    """The type that keeps the source's precision."""
-    return F32
+def source_ftype(model: Model) -> FileType:
+    """The type that keeps the precision of the source's matrices."""
+    matrices = [tensor for tensor in model.tensors if len(tensor.shape) > 1]
+    return FTYPES.get(widest(matrices or model.tensors), FTYPES["F32"])
 
 
-def choose_output(checkpoint: Path, output: Path | None, ftype: FType) -> Path:
+def choose_output(checkpoint: Path, output: Path | None, ftype: FileType) -> Path:
     """Where the file goes: as asked, else beside the checkpoint, named after it and its type."""
     if output is None:
         return checkpoint.with_name(f"{checkpoint.stem}-{ftype.name}.gguf")
@@ -112,12 +110,15 @@ def choose_output(checkpoint: Path, output: Path | None, ftype: FType) -> Path:
 
 
 def choose_name(checkpoint: Path, name: str | None) -> str:
-    """The model's name: as asked, else the file's, else its folder's."""
-    if name:
-        return name
+    """The model's name: as asked, else the file's, else its folder's.
+
+    llama.cpp looks up certain tokens in every model whose name holds "phi3" or "phi-3", and gives
+    up where they are missing: such a name is written with a space.
+    """
     path = checkpoint.resolve()
     chosen = path.parent.name if path.stem.lower() in _DULL_NAMES else path.stem
-    return (chosen or path.stem).encode("utf-8", "replace").decode()
+    chosen = (name or chosen or path.stem).encode("utf-8", "replace").decode()
+    return re.sub(r"(phi)-?(3)", r"\1 \2", chosen, flags=re.IGNORECASE)
 
 
 def fit_vocab(model: Model, vocab: Vocab) -> tuple[Model, tuple[str, ...]]:
@@ -149,13 +150,16 @@ def cut_vocab(model: Model, n_tokens: int) -> Model:
     return replace(model, tensors=tensors)
 
 
-def fallback_notes(model: Model, ftype: FType) -> tuple[str, ...]:
-    """Says which matrices cannot be written in `ftype`, because their rows do not divide."""
-    odd = [t for t in model.tensors if len(t.shape) > 1 and t.shape[-1] % ftype.block]
+def fallback_notes(model: Model, ftype: FileType, types: Types) -> tuple[str, ...]:
+    """Says which matrices another type is used for, because their rows do not divide."""
+    block = ftype.main_type.block
+    odd = [t for t in model.tensors if len(t.shape) > 1 and t.shape[-1] % block]
+    odd = [t for t in odd if types[t.name].block < block and types[t.name] is not F32]
     if not odd:
         return ()
+    instead = ", ".join(count_types({t.name: types[t.name] for t in odd}))
     note = (
-        f"{len(odd)} matrices are written as F16: their rows are no multiple of {ftype.block}, as "
-        f"{ftype.name} asks ({odd[0].name} has {odd[0].shape[-1]})."
+        f"{len(odd)} matrices are written as {instead}: their rows are no multiple of {block}, as "
+        f"{ftype.main_type.name} asks ({odd[0].name} has {odd[0].shape[-1]})."
     )
     return (note,)

@@ -64,6 +64,8 @@ class Proof:
         if len(ids) < 2:
             return {"status": "not run", "reason": "the text is shorter than two tokens"}
         window = min(file.n_ctx_train, _WINDOW)
+        if len(ids) > window:  # whole windows: LongRoPE depends on how long the text is
+            ids = ids[: len(ids) // window * window]
         sums = Agreement()
         for index, start in enumerate(range(0, len(ids), window)):
             part = ids[start : start + window]

@@ -60,7 +60,7 @@ def test_metadata_names_the_model_its_source_and_every_special_id(make) -> None:
     found = fields(result.output)
     assert found["general.name"] == "Tiny"
     assert found["general.license"] == "MIT"
-    assert found["general.file_type"] == 1
+    assert found["general.file_type"] == 0
     assert found["chatapp.convert.source.iteration"] == 1234
     assert found["chatapp.convert.source.validation_loss"] == 3.25
     assert len(found["chatapp.convert.source.sha256"]) == 64
@@ -179,7 +179,7 @@ def test_what_is_no_gpt2_is_refused_with_the_reason(make, edit: Any, reason: str
     folder = make(edit=edit)
     before = set(folder.iterdir())
     with pytest.raises(ArchitectureError, match=reason):
-        convert(folder, parity="off")
+        convert(folder, ftype="F16", parity="off")
     assert set(folder.iterdir()) == before
 
 

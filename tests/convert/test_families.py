@@ -11,7 +11,6 @@ import pytest
 import torch
 import transformers as hf
 
-from convert.errors import ConvertError
 from convert.pipeline import convert
 from tests.convert.tiny import N_TOKENS, write_hf
 
@@ -105,8 +104,13 @@ MODELS: dict[str, Callable[[], Any]] = {
     "smollm3": gated("SmolLM3", num_hidden_layers=4),
     "olmo2": gated("Olmo2"),
     "gemma2": gated("Gemma2", head_dim=32, query_pre_attn_scalar=20, sliding_window=32),
-    "gemma3": gated(
-        "Gemma3", head_dim=32, query_pre_attn_scalar=20, sliding_window=32, num_hidden_layers=6
+    "gemma3": lambda: hf.Gemma3ForCausalLM(
+        hf.Gemma3TextConfig(
+            **GATED | {"num_hidden_layers": 6},
+            head_dim=32,
+            query_pre_attn_scalar=20,
+            sliding_window=32,
+        )
     ),
     "phi3": gated("Phi3"),
     "phi3-longrope": gated("Phi3", rope_parameters=LONG, original_max_position_embeddings=128),
@@ -116,8 +120,6 @@ MODELS: dict[str, Callable[[], Any]] = {
     "falcon-7b": plain("Falcon", **FALCON),
     "falcon-40b": plain("Falcon", new_decoder_architecture=True, num_kv_heads=2, **FALCON),
 }
-for _name in ("gemma3",):
-    _make = MODELS[_name]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -133,5 +135,5 @@ def test_logits_agree_with_transformers(name: str, tmp_path: Path) -> None:
     )
     assert parity["status"] == "measured", parity
     assert parity["at_source"]["top1"] >= 0.995
-    assert parity["top1"] >= 0.99
+    assert parity["top1"] >= 0.995
     assert parity["kl_mean"] < 1e-3

@@ -45,7 +45,7 @@ def write_tokenizer(
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def write_hf(folder: Path, model: Any, *, scale: float = 4.0, seed: int = 1) -> Path:
+def write_hf(folder: Path, model: Any, *, scale: float = 3.0, seed: int = 1) -> Path:
     """Save a transformers model with random weights, large enough that logits differ, and a
     tokenizer. `model` is on the CPU; its matrices become normal with std scale / sqrt(n_cols)."""
     import torch
@@ -60,7 +60,12 @@ def write_hf(folder: Path, model: Any, *, scale: float = 4.0, seed: int = 1) -> 
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
             else:
                 std = scale / weight.shape[-1] ** 0.5 / 2
+                if name.endswith("gate.weight"):
+                    std *= 8  # a router that decides: near ties would be broken by rounding
                 weight.copy_(torch.randn(weight.shape, generator=generator) * std)
+            if name.startswith(("lm_head", "embed_out", "model.embed_tokens", "transformer.w")):
+                # as in a trained model some tokens stand out, and the likeliest is clear
+                weight.mul_(torch.exp(0.7 * torch.randn(len(weight), 1, generator=generator)))
     model.save_pretrained(folder)
     write_tokenizer(folder)
     return folder
