@@ -46,6 +46,10 @@ class Taker:
             raise ArchitectureError(f"{name} has shape {tensor.shape}, not {n_dims} dimensions.")
         return tensor.shape
 
+    def raw_shape(self, name: str) -> tuple[int, ...]:
+        """Shape of `name` in any number of dimensions."""
+        return self._all[name].shape
+
     def take(self, name: str, shape: tuple[int, ...], because: str = "the model's width") -> Tensor:
         """The tensor `name`, checked. Raises `ArchitectureError`."""
         tensor = self._left.pop(name, None)

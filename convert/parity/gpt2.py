@@ -30,6 +30,8 @@ class NanoGPT:
             if name not in ignored
         }
         self._hparams = model.hparams
+        said = checkpoint.fact("config", "activation") or checkpoint.config.get("activation")
+        self._gelu = "none" if said in (None, "gelu") else "tanh"
 
     def _int(self, key: str) -> int:
         value = self._hparams[key]
@@ -55,7 +57,8 @@ class NanoGPT:
             q, k, v = qkv.view(n, 3, n_head, -1).permute(1, 2, 0, 3)
             mixed = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
             x = x + self._linear(mixed.transpose(0, 1).reshape(n, -1), f"{block}.attn.c_proj")
-            hidden = F.gelu(self._linear(self._norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc"))
+            hidden = self._linear(self._norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc")
+            hidden = F.gelu(hidden, approximate=self._gelu)
             x = x + self._linear(hidden, f"{block}.mlp.c_proj")
         head = self._weights.get("lm_head.weight", embedding)
         result: NDArray[np.float32] = F.linear(self._norm(x, "transformer.ln_f"), head).numpy()

@@ -35,6 +35,15 @@ class Reference(Protocol):
 # `Model.layout` to the module's name under `convert.parity`.
 REFERENCES: dict[str, str] = {
     "nanogpt": "gpt2",
+    "mingpt": "hand_written",
+    "lecture": "hand_written",
+    "raschka": "hand_written",
+    "pytorch-encoder": "hand_written",
+    "hand-written": "hand_written",
+    "llama2.c": "llama",
+    "meta": "llama",
+    "torchtune": "llama",
+    "litgpt": "llama",
     "hf": "hf",
 }
 

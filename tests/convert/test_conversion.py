@@ -168,7 +168,7 @@ def test_dry_run_gives_sizes_and_writes_nothing(make) -> None:
         (lambda s: s.pop("model_args") and s.pop("config"), "what n_head is"),
         (lambda s: s["model_args"].update(n_head=5), "does not divide"),
         (lambda s: s["model_args"].update(n_embd=128), "n_embd is 128"),
-        (lambda s: s["model"].pop("transformer.h.1.ln_2.weight"), "h.1.ln_2.weight"),
+        (lambda s: s["model"].pop("transformer.h.1.ln_2.weight"), "two norms in transformer.h.1"),
         (lambda s: s["model"].update({"transformer.h.0.gate": torch.ones(2)}), "h.0.gate"),
         (lambda s: s["model"]["transformer.wte.weight"].fill_(float("nan")), "not finite"),
         (lambda s: s["model"]["transformer.wte.weight"].fill_(1e5), "F16 ends at 65504"),
