@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.architectures import read_model
-from convert.checkpoints import locate, open_checkpoint
+from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError, OutputError, UsageError
 from convert.generation_config import read_temperature
@@ -92,7 +92,12 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
 
 def open_source(options: Options) -> Checkpoint:
     """The checkpoint that is meant, with the user's settings laid over its own."""
-    checkpoint = open_checkpoint(locate(options.source))
+    source, adapter = options.source, options.lora
+    if adapter is None and peft_adapter.recognise(source):
+        source, adapter = peft_adapter.find_base(source), source
+    checkpoint = open_checkpoint(locate(source))
+    if adapter is not None:
+        checkpoint = peft_adapter.merge(checkpoint, adapter)
     return replace(checkpoint, config=checkpoint.config | options.settings)
 
 

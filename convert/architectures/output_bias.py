@@ -52,7 +52,8 @@ def add_constants(model: Model, constants: Callable[[int, int], NDArray[np.float
     def read(start: int, stop: int) -> NDArray[np.float32]:
         w = rows.read(start, stop).astype(np.float64)
         a = (constants(start, stop) - shift * (w @ u)) / (u @ moved)
-        return (w + a[:, None] * u).astype(np.float32)
+        rows_with: NDArray[np.float32] = (w + a[:, None] * u).astype(np.float32)
+        return rows_with
 
     output = replace(
         rows.rename(OUTPUT), dtype="F32", read=read, identity=(*rows.identity, "with constants")

@@ -26,6 +26,10 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def _tanh_gelu(x: torch.Tensor) -> torch.Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
 def load(checkpoint: Checkpoint, model: Model) -> HandWrittenGPT:
     """The reference for `checkpoint`."""
     return HandWrittenGPT(checkpoint, model)
@@ -48,7 +52,7 @@ class HandWrittenGPT:
         names = ("activation_function", "activation", "hidden_act", "act", "nonlinearity")
         said = next((config[name] for name in names if config.get(name)), None)
         name = str(said or find_spelling(checkpoint).activation)
-        self._activate = _ACTIVATIONS.get(name, lambda x: F.gelu(x, approximate="tanh"))
+        self._activate = _ACTIVATIONS.get(name, _tanh_gelu)
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:

@@ -124,12 +124,12 @@ class Llama:
         if f"{stem}.qkv.weight" in self._w:
             qkv = F.linear(x, self._w[f"{stem}.qkv.weight"])
             size = qkv.shape[-1] // rows
-            parts = qkv.split([self._n_head * size, self._n_kv * size, self._n_kv * size], dim=-1)
+            parts = torch.split(qkv, [n * size for n in (self._n_head, self._n_kv, self._n_kv)], dim=-1)
             return (*parts, out)
         qkv = F.linear(x, self._w[f"{stem}.attn.weight"])
         each = self._n_head // self._n_kv
         grouped = qkv.view(len(x), self._n_kv, each + 2, -1)
-        q, k, v = grouped.split([each, 1, 1], dim=2)
+        q, k, v = torch.split(grouped, [each, 1, 1], dim=2)
         return q.reshape(len(x), -1), k.reshape(len(x), -1), v.reshape(len(x), -1), out
 
     def _rotate(self, x: torch.Tensor) -> torch.Tensor:
