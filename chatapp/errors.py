@@ -54,3 +54,7 @@ class EngineDiedError(EngineError):
 
 class StoreError(ChatAppError):
     """The history database cannot be opened, read or written."""
+
+
+class ConversionError(ChatAppError):
+    """The converter refused a checkpoint, or failed at it. It left nothing behind."""

@@ -25,7 +25,6 @@ from convert.plan import (
     choose_name,
     choose_output,
     fallback_notes,
-    fit_vocab,
     source_ftype,
 )
 from convert.progress import Progress, silent
@@ -34,6 +33,8 @@ from convert.samples import PROSE
 from convert.sizing import choose_by_size
 from convert.typemap import type_map, weight_bytes
 from convert.vocab import read_vocab
+from convert.vocab.chat import template_notes
+from convert.vocab.fit import fit_vocab
 
 # Types whose own error is far below what a wrong mapping does to the logits.
 _NEARLY_EXACT = frozenset({"F32", "F16", "BF16", "Q8_0"})
@@ -105,8 +106,14 @@ def make_plan(options: Options) -> Plan:
     """Read names and shapes, map them, and decide everything else. No weight is read."""
     checkpoint = open_source(options)
     model = read_model(checkpoint, options.arch)
-    vocab = read_vocab(checkpoint.folder, model.n_vocab)
-    model, cut = fit_vocab(model, vocab)
+    vocab = read_vocab(
+        checkpoint,
+        model.n_vocab,
+        tokenizer=options.tokenizer,
+        chat_template=options.chat_template,
+        pre=options.pre,
+    )
+    model, vocab, cut = fit_vocab(model, vocab)
     temperature, unusable = read_temperature(checkpoint.folder)
     with type_map(model) as mixture:
         imatrix = options.imatrix is not None
@@ -124,7 +131,7 @@ def make_plan(options: Options) -> Plan:
         sizes = (
             mixture.sizes(imatrix=imatrix) if every else {ftype.name: weight_bytes(model, types)}
         )
-    notes = [*checkpoint.notes, *model.notes, *vocab.notes, *cut]
+    notes = [*checkpoint.notes, *model.notes, *vocab.notes, *cut, *template_notes(vocab)]
     notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else [])]
     if vocab.chat_template is None and not model.embeddings:
         notes.append("No chat template: a base model, which completes text.")

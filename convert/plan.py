@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.architectures.model import OUTPUT, TOKEN_EMBEDDING, Model
+from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.checkpoints.operations import cut, widest
-from convert.errors import UsageError, VocabError
+from convert.checkpoints.operations import widest
+from convert.errors import UsageError
 from convert.ftype import ALIASES, F32, FTYPES, FileType
 from convert.typemap import Types
 from convert.vocab.vocabulary import Vocab
@@ -68,6 +68,7 @@ class Plan:
             "type_reason": self.type_reason,
             "types": count_types(self.types),
             "sizes": self.sizes,
+            "need_imatrix": [name for name in self.sizes if FTYPES[name].needs_imatrix],
             "output": str(self.output),
             "name": self.name,
             "temperature": self.temperature,
@@ -119,35 +120,6 @@ def choose_name(checkpoint: Path, name: str | None) -> str:
     chosen = path.parent.name if path.stem.lower() in _DULL_NAMES else path.stem
     chosen = (name or chosen or path.stem).encode("utf-8", "replace").decode()
     return re.sub(r"(phi)-?(3)", r"\1 \2", chosen, flags=re.IGNORECASE)
-
-
-def fit_vocab(model: Model, vocab: Vocab) -> tuple[Model, tuple[str, ...]]:
-    """`model` with as many vocabulary rows as there are tokens, and what was done about it."""
-    n_tokens, n_rows = len(vocab.tokens), model.n_vocab
-    if n_tokens > n_rows:
-        raise VocabError(
-            f"The tokenizer has {n_tokens} tokens and the model {n_rows} rows.",
-            "This tokenizer does not belong to this checkpoint.",
-        )
-    if n_tokens == n_rows:
-        return model, ()
-    note = (
-        f"The model has {n_rows} vocabulary rows and the tokenizer {n_tokens} tokens: "
-        f"{n_rows - n_tokens} padding rows are cut."
-    )
-    return cut_vocab(model, n_tokens), (note,)
-
-
-def cut_vocab(model: Model, n_tokens: int) -> Model:
-    """`model` with the first `n_tokens` rows of its vocabulary.
-
-    Exact for the tokens that stay: a padding row only ever took probability away from them.
-    """
-    tensors = tuple(
-        cut(tensor, 0, n_tokens) if tensor.name in (TOKEN_EMBEDDING, OUTPUT) else tensor
-        for tensor in model.tensors
-    )
-    return replace(model, tensors=tensors)
 
 
 def fallback_notes(model: Model, ftype: FileType, types: Types) -> tuple[str, ...]:

@@ -54,8 +54,8 @@ class Human:
         if event == "progress":
             self._count(fields["step"], fields["done"], fields["total"])
             return
+        self._end_count()
         for line in _sentences(event, fields):
-            self._end_count()
             self._stream.write(line + "\n")
         self._stream.flush()
 

@@ -29,6 +29,9 @@ _COMMANDS = {
     "history": Entry("chatapp.cli.history", "history", "List, search, export past conversations."),
     "doctor": Entry("chatapp.cli.doctor", "doctor", "Check the installation and say what to mend."),
     "convert": Entry("chatapp.cli.convert", "convert", "Make a GGUF of a PyTorch checkpoint."),
+    "quantize": Entry("chatapp.cli.convert", "quantize", "Make a smaller GGUF of a GGUF."),
+    "inspect": Entry("chatapp.cli.convert", "inspect", "Show what a checkpoint or GGUF is."),
+    "diff": Entry("chatapp.cli.convert", "diff", "Compare two models, tensor by tensor."),
     "train": Entry("chatapp.cli.train", "train", "Train a small GPT of your own."),
 }
 

@@ -1,4 +1,4 @@
-"""`chatapp convert`: hands over to `python -m convert`, which shares no code with the chat.
+"""`chatapp convert` and its kin hand over to `python -m convert`, which is apart from the chat.
 
 This process becomes the converter: the same terminal, Ctrl+C and exit code, and no parent that
 could die before its child. Only `--chat` waits for it, and then becomes the chat.
@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 
 CHAT = "--chat"
+_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 @click.command(
     add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings=_PASSED_ON,
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def convert(arguments: tuple[str, ...]) -> None:
@@ -26,6 +27,22 @@ def convert(arguments: tuple[str, ...]) -> None:
         hand_over("convert", words)
     model = convert_and_wait(words)
     hand_over("chatapp", ["--model", model])
+
+
+def _passed_on(name: str, summary: str) -> click.Command:
+    """A command of which everything is the converter's, its help too."""
+
+    @click.command(name, add_help_option=False, context_settings=_PASSED_ON, help=summary)
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def become(arguments: tuple[str, ...]) -> None:
+        hand_over("convert", [name, *arguments])
+
+    return become
+
+
+inspect = _passed_on("inspect", "Show what a checkpoint or a model file is.")
+diff = _passed_on("diff", "Compare two models, tensor by tensor.")
+quantize = _passed_on("quantize", "Make a smaller GGUF of a GGUF.")
 
 
 def convert_and_wait(words: list[str]) -> str:

@@ -107,11 +107,15 @@ class ChatApp(App[None]):
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     async def on_unmount(self) -> None:
-        """However the app ends, the engine process ends with it."""
+        """However the app ends, its child processes end with it."""
         await self.setup.client.stop()
+        await self.setup.converter.stop()
 
     async def action_quit(self) -> None:
-        """Stop the answer, end the engine, leave."""
+        """Stop the answer, end the engine, leave; a conversion is not ended unasked."""
+        if self._converting and not self._asked_lately():
+            self.notify("A conversion is running. Ctrl+Q again cancels it and quits.")
+            return
         self._leave()
 
     def _leave(self, *, hang_up: bool = False) -> None:
@@ -128,7 +132,7 @@ class ChatApp(App[None]):
         flow.answering.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
-        await self.setup.client.stop()
+        await asyncio.gather(self.setup.client.stop(), self.setup.converter.stop())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
         if hang_up:
@@ -143,6 +147,8 @@ class ChatApp(App[None]):
         chat = self.chat
         if chat.flow.answering.busy:
             chat.flow.answering.stop()
+        elif self._converting:
+            await self.screen.run_action("close")
         elif len(self.screen_stack) > 1:
             self.pop_screen()
         elif chat.pane.editing is not None:
@@ -152,13 +158,24 @@ class ChatApp(App[None]):
         else:
             self._quit_at_second()
 
+    @property
+    def _converting(self) -> bool:
+        from chatapp.ui.screens.convert import ConvertScreen
+
+        return isinstance(self.screen, ConvertScreen) and self.screen.busy
+
     def _quit_at_second(self) -> None:
-        now = time.monotonic()
-        if now - self._interrupted_at < QUIT_WINDOW_S:
+        if self._asked_lately():
             self._leave()
-            return
+        else:
+            self.notify("Press Ctrl+C again to quit.", timeout=QUIT_WINDOW_S)
+
+    def _asked_lately(self) -> bool:
+        """Whether this was called a moment ago, too."""
+        now = time.monotonic()
+        lately = now - self._interrupted_at < QUIT_WINDOW_S
         self._interrupted_at = now
-        self.notify("Press Ctrl+C again to quit.", timeout=QUIT_WINDOW_S)
+        return lately
 
     def _copy_selection(self) -> bool:
         text = self.screen.get_selected_text()

@@ -159,6 +159,15 @@ KEYS: tuple[Key, ...] = (
         priority=True,
     ),
     Key(
+        "convert",
+        "f3",
+        "convert",
+        "Convert model",
+        "Make a model file of a trained checkpoint, and chat with it.",
+        "chat",
+        priority=True,
+    ),
+    Key(
         "delete",
         "delete",
         "delete",

@@ -1,9 +1,10 @@
 """What the app is made of: built once by the command line, never changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chatapp.config import Config
+from chatapp.converter import Converter
 from chatapp.engine.client import EngineClient
 from chatapp.paths import Paths
 from chatapp.store import Store
@@ -21,3 +22,4 @@ class ChatSetup:
     conversation_id: int | None = None
     temporary: bool = False
     offline: bool = False
+    converter: Converter = field(default_factory=Converter)

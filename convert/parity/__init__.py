@@ -71,7 +71,9 @@ class Proof:
             part = ids[start : start + window]
             if index == len(self._expected):
                 self._expected.append(self._reference.logits(part))
-            sums.add(self._expected[index][:, : file.n_tokens], file.logits(part), part)
+            expected, found = self._expected[index], file.logits(part)
+            n = min(expected.shape[1], found.shape[1])  # padding cut, or an end token added
+            sums.add(expected[:, :n], found[:, :n], part)
             self._progress("progress", step="parity", done=start + len(part), total=len(ids))
         report = {"status": "measured", "reference": self._reference.name, **sums.report()}
         return report | {"greedy": self._continue(file, ids[: min(16, window // 2)])}

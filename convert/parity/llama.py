@@ -124,7 +124,9 @@ class Llama:
         if f"{stem}.qkv.weight" in self._w:
             qkv = F.linear(x, self._w[f"{stem}.qkv.weight"])
             size = qkv.shape[-1] // rows
-            parts = torch.split(qkv, [n * size for n in (self._n_head, self._n_kv, self._n_kv)], dim=-1)
+            parts = torch.split(
+                qkv, [n * size for n in (self._n_head, self._n_kv, self._n_kv)], dim=-1
+            )
             return (*parts, out)
         qkv = F.linear(x, self._w[f"{stem}.attn.weight"])
         each = self._n_head // self._n_kv

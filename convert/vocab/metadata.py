@@ -1,8 +1,19 @@
-"""The vocabulary's part of a model file's metadata: every id is written, none left to defaults."""
+"""The vocabulary's part of a model file's metadata.
+
+It promises that every id is written and nothing is left to llama.cpp's defaults.
+"""
+
+from __future__ import annotations
 
 from gguf import GGUFValueType, GGUFWriter
 
 from convert.vocab.vocabulary import Vocab
+
+# gguf's spelling of the roles, "seperator" included.
+_ROLE_KEYS = {"unk": "unknown", "pad": "padding", "sep": "seperator"}
+# An empty list of merges is left out by gguf, and llama.cpp loads no byte-level BPE without one.
+# This one never applies: text has no symbol of that name before any merge.
+_INERT_MERGE = "<|inert|> <|inert|>"
 
 
 def add_vocab(writer: GGUFWriter, vocab: Vocab) -> None:
@@ -10,12 +21,28 @@ def add_vocab(writer: GGUFWriter, vocab: Vocab) -> None:
     writer.add_tokenizer_model(vocab.model)
     writer.add_tokenizer_pre(vocab.pre)
     writer.add_token_list(vocab.tokens)
+    if vocab.scores:
+        writer.add_token_scores(vocab.scores)
     writer.add_token_types([int(kind) for kind in vocab.kinds])
-    writer.add_token_merges(vocab.merges)
+    if vocab.model == "gpt2":
+        writer.add_token_merges(vocab.merges or (_INERT_MERGE,))
     for role, index in vocab.special_ids.items():
-        key = "unknown" if role == "unk" else "padding" if role == "pad" else role
-        writer.add_key_value(f"tokenizer.ggml.{key}_token_id", index, GGUFValueType.UINT32)
+        key = f"tokenizer.ggml.{_ROLE_KEYS.get(role, role)}_token_id"
+        writer.add_key_value(key, index, GGUFValueType.UINT32)
     writer.add_add_bos_token(vocab.add_bos)
     writer.add_add_eos_token(vocab.add_eos)
+    for name, value in vocab.options.items():
+        _add_option(writer, f"tokenizer.ggml.{name}", value)
     if vocab.chat_template:
-        writer.add_chat_template(vocab.chat_template)
+        named = [{"name": key, "template": text} for key, text in vocab.templates.items()]
+        default = {"name": "default", "template": vocab.chat_template}
+        writer.add_chat_template([default, *named] if named else vocab.chat_template)
+
+
+def _add_option(writer: GGUFWriter, key: str, value: bool | int | bytes | list[int]) -> None:
+    if isinstance(value, bool):
+        writer.add_bool(key, value)
+    elif isinstance(value, int):
+        writer.add_uint32(key, value)
+    else:
+        writer.add_array(key, value)

@@ -1,61 +1,69 @@
-"""Special ids and the chat template from `tokenizer_config.json`.
+"""Special ids, from every file that may name them: which token ends a text, a turn, a message.
 
 It promises that bos and eos are real tokens of the vocabulary, or an error: llama.cpp's own
-defaults would name an ordinary one.
+defaults would name an ordinary one. Names come from `tokenizer_config.json` and
+`special_tokens_map.json`, ids from `generation_config.json` and the model's configuration.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from convert.errors import VocabError
+from convert.vocab.files import load_json_if_there
 
-_ROLES = ("bos", "eos", "eot", "pad", "unk")
+_ROLES = ("bos", "eos", "eot", "eom", "pad", "unk", "sep", "cls", "mask")
+# Without these a model cannot be run; any other that is missing is left out with a note.
+_NEEDED = frozenset({"bos", "eos"})
 # Names that mean "the text ends here" wherever they occur, most common first.
 _USUAL_ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|end|>", "<|im_end|>")
-_MAX_JSON = 256 << 20  # the largest tokenizer.json in use has 40 MB
+# Names that end a turn when a template writes them.
+_TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>", "<|eot|>", "<turn|>")
 
 
-def load_json(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`. Raises `VocabError`."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What lies beside a tokenizer and says how it is used."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """`tokenizer_config.json` over `special_tokens_map.json`."""
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    """`generation_config.json` over the model's own configuration."""
+
+
+def read_surroundings(folder: Path, model: Mapping[str, Any]) -> Surroundings:
+    """The files in `folder`; `model` is the checkpoint's configuration. Raises `VocabError`."""
+    config = load_json_if_there(folder / "special_tokens_map.json")
+    config = config | load_json_if_there(folder / "tokenizer_config.json")
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    ids = {key: model[key] for key in names if model.get(key) is not None}
+    said = _usable(folder / "generation_config.json")
+    return Surroundings(config, ids | {k: said[k] for k in names if said.get(k) is not None})
+
+
+def _usable(path: Path) -> dict[str, Any]:
+    """The object in `path`; {} where it is damaged, which the plan notes elsewhere."""
     try:
-        if path.stat().st_size > _MAX_JSON:
-            raise VocabError(f"{path.name} has more than {_MAX_JSON >> 20} MB.")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VocabError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise VocabError(
-            f"{path.name} is not valid JSON: {str(error)[:120]}.", "Save the tokenizer again."
-        ) from None
-    if not isinstance(value, dict):
-        raise VocabError(f"{path.name} holds no JSON object.", "Save the tokenizer again.")
-    return value
+        return load_json_if_there(path)
+    except VocabError:
+        return {}
 
 
 def find_special_ids(
-    config: Mapping[str, Any], special: Mapping[str, int], has_template: bool
-) -> dict[str, int]:
-    """Ids by role. `special` maps the text of every special token to its id.
+    around: Surroundings, special: Mapping[str, int], n_tokens: int, template: str | None
+) -> tuple[dict[str, int], list[str]]:
+    """Ids by role, and notes. `special` maps the text of every special token to its id.
 
     A missing eos is looked for under its usual names; a missing bos is eos, as in GPT-2; eot, where
-    a turn ends, is eos when there is a chat template.
+    a turn ends, is the end the chat template writes, else eos.
     """
-    ids: dict[str, int] = {}
-    for role in _ROLES:
-        text = _text_of(config.get(f"{role}_token"))
-        if text is None:
-            continue
-        if text not in special:
-            raise VocabError(
-                f"tokenizer_config.json names {text!r:.60} as {role}_token, but it is no special "
-                "token of tokenizer.json.",
-                "Add it to the tokenizer as a special token.",
-            )
-        ids[role] = special[text]
+    ids, notes = _named(around.config, special)
+    ends = _listed(around.generation.get("eos_token_id"), n_tokens)
+    if "eos" not in ids and ends:
+        ids["eos"] = ends[0]
     if "eos" not in ids:
         usual = next((text for text in _USUAL_ENDS if text in special), None)
         if usual is None:
@@ -64,30 +72,81 @@ def find_special_ids(
                 'Write {"eos_token": "..."} into tokenizer_config.json beside it.',
             )
         ids["eos"] = special[usual]
-    ids.setdefault("bos", ids["eos"])
-    if has_template:
-        ids.setdefault("eot", ids["eos"])
-    return {role: ids[role] for role in _ROLES if role in ids}
+    starts = _listed(around.generation.get("bos_token_id"), n_tokens)
+    ids.setdefault("bos", starts[0] if starts else ids["eos"])
+    if template is not None:
+        notes += _find_turn_ends(ids, ends, special, template)
+    elif len(ends) > 1:
+        notes += _place([i for i in ends if i != ids["eos"]], ids)
+    return {role: ids[role] for role in _ROLES if role in ids}, notes
 
 
-def find_chat_template(config: Mapping[str, Any], folder: Path) -> str | None:
-    """The chat template: from the configuration, else from `chat_template.jinja` beside it."""
-    template = config.get("chat_template")
-    if isinstance(template, list):  # several named templates: the default one
-        named = {item.get("name"): item.get("template") for item in template if _is_named(item)}
-        template = named.get("default")
-    if template is None and (folder / "chat_template.jinja").is_file():
-        template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    if template is not None and not isinstance(template, str):
-        raise VocabError("The chat_template in tokenizer_config.json is no text.")
-    return template or None
+def _named(
+    config: Mapping[str, Any], special: Mapping[str, int]
+) -> tuple[dict[str, int], list[str]]:
+    ids: dict[str, int] = {}
+    notes = []
+    for role in _ROLES:
+        text = token_text(config.get(f"{role}_token"))
+        if text is None:
+            continue
+        if text in special:
+            ids[role] = special[text]
+        elif role in _NEEDED:
+            raise VocabError(
+                f"The tokenizer's configuration names {text!r:.60} as {role}_token, but it is no "
+                "special token of the tokenizer.",
+                "Add it to the tokenizer as a special token.",
+            )
+        else:
+            notes.append(f"{role}_token is {text!r:.60}, which is no special token: left out.")
+    return ids, notes
 
 
-def _is_named(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("name"), str)
+def _listed(value: Any, n_tokens: int) -> list[int]:
+    """Ids in `value`, one or a list of them, that are tokens."""
+    values = value if isinstance(value, list) else [value]
+    return list(dict.fromkeys(i for i in values[:64] if type(i) is int and 0 <= i < n_tokens))
 
 
-def _text_of(value: Any) -> str | None:
+def _find_turn_ends(
+    ids: dict[str, int], ends: list[int], special: Mapping[str, int], template: str
+) -> list[str]:
+    """Fill eot and eom: ends that the template writes come first."""
+    texts = {index: text for text, index in special.items()}
+    written = [i for i in ends if texts.get(i, "\0") in template]
+    usual = [special[text] for text in _TURN_ENDS if text in special and text in template]
+    eos_written = texts.get(ids["eos"], "\0") in template or "eos_token" in template
+    if "eot" not in ids:
+        others = [i for i in written if i != ids["eos"]]
+        ids["eot"] = (others or ([] if eos_written else usual) or [ids["eos"]])[0]
+    return _place([i for i in ends if i not in (ids["eos"], ids["eot"])], ids)
+
+
+def _place(more: list[int], ids: dict[str, int]) -> list[str]:
+    """Put further ends where llama.cpp has a place: eot, then eom."""
+    for role in ("eot", "eom"):
+        if more and role not in ids:
+            ids[role] = more.pop(0)
+    return [f"Further end tokens llama.cpp has no place for: {more[:8]}."] if more else []
+
+
+def token_text(value: Any) -> str | None:
+    """The text of a token given as text or as an object with `content`."""
     if isinstance(value, dict):
         value = value.get("content")
     return value if isinstance(value, str) else None
+
+
+def find_ends(
+    config: Mapping[str, Any], template: list[int | None], ids: Mapping[str, int]
+) -> tuple[bool, bool]:
+    """(add_bos, add_eos). `template` is what a post-processor puts around a text, None for it.
+
+    The post-processor is what runs; the configuration's words count where there is none.
+    """
+    add_bos = template[:1] == [ids["bos"]]
+    add_eos = template[-1:] == [ids["eos"]] and len(template) > int(add_bos)
+    add_bos = bool(config.get("add_bos_token", add_bos))
+    add_eos = bool(config.get("add_eos_token", add_eos))
+    return add_bos, add_eos

@@ -272,6 +272,9 @@ def randomise(model: nn.Module) -> nn.Module:
                 weight.copy_(0.5 * noise)
             else:
                 weight.copy_(1.5 * noise / weight.shape[-1] ** 0.5)
+            if len(weight) == N_TOKENS and weight.ndim == 2:
+                # as in a trained model some tokens stand out, and the likeliest is clear
+                weight.mul_(torch.exp(0.7 * torch.randn(N_TOKENS, 1, generator=generator)))
     return model.eval()
 
 

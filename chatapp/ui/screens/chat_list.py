@@ -172,14 +172,26 @@ class ChatListScreen(Screen[None]):
         """Choose a model file."""
         from chatapp.ui.screens.models import ModelsScreen
 
-        def switch(path: Path | None) -> None:
-            if path is not None:
-                self.run_worker(self._switch_model(path), group="model", exclusive=True)
-
         current = self.setup.client.model
         self.app.push_screen(
-            ModelsScreen(self.setup.paths, current.path if current else ""), switch
+            ModelsScreen(
+                self.setup.paths,
+                current.path if current else "",
+                keymap=self.setup.config.keys,
+                convert=self.action_convert,
+            ),
+            self._switch_to,
         )
+
+    def action_convert(self) -> None:
+        """Make a model file of a checkpoint."""
+        from chatapp.ui.screens.convert import ConvertScreen
+
+        self.app.push_screen(ConvertScreen(self.setup.paths, self.setup.converter), self._switch_to)
+
+    def _switch_to(self, path: Path | None) -> None:
+        if path is not None:
+            self.run_worker(self._switch_model(path), group="model", exclusive=True)
 
     async def _switch_model(self, path: Path) -> None:
         if not await self.load_model(path) or self.setup.temporary:

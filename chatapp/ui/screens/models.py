@@ -4,6 +4,7 @@ Names and sizes show at once; the headers are read after that, in a thread, one 
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,18 +21,33 @@ from chatapp.errors import ChatAppError
 from chatapp.library.header import ModelInfo, read_header
 from chatapp.library.local import ModelFile, find_models
 from chatapp.paths import Paths
+from chatapp.ui.keymap import find_key, shown_keys
 from chatapp.ui.wording import clean_line, grouped, size
+
+_CONVERT = find_key("convert")
 
 
 class ModelsScreen(ModalScreen[Path | None]):
     """Dismissed with the chosen file, or None."""
 
     CSS_PATH = "dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,ctrl+o", "dismiss(None)", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,ctrl+o", "dismiss(None)", "Close"),
+        Binding(_CONVERT.keys, "convert", _CONVERT.label, tooltip=_CONVERT.tooltip, id=_CONVERT.id),
+    ]
     AUTO_FOCUS = "#model-list"
 
-    def __init__(self, paths: Paths, current: str) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        current: str,
+        *,
+        keymap: Mapping[str, str],
+        convert: Callable[[], None],
+    ) -> None:
         super().__init__()
+        self._keymap = keymap
+        self._convert = convert
         self._paths = paths
         self._current = current
         self._files: list[ModelFile] = []
@@ -44,7 +60,7 @@ class ModelsScreen(ModalScreen[Path | None]):
             yield OptionList(id="model-list", markup=False)
             yield Static(
                 f"More models: put .gguf files into {self._paths.models}, or give a path with "
-                "--model.",
+                f"--model. {shown_keys(_CONVERT, self._keymap)} makes one of a trained checkpoint.",
                 id="dialog-note",
                 markup=False,
             )
@@ -52,6 +68,11 @@ class ModelsScreen(ModalScreen[Path | None]):
     def on_mount(self) -> None:
         """Start looking."""
         self._look()
+
+    def action_convert(self) -> None:
+        """Close, and open the screen that makes a model file."""
+        self.dismiss(None)
+        self.app.call_later(self._convert)
 
     @work(exclusive=True)
     async def _look(self) -> None:

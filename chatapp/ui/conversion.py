@@ -1,0 +1,124 @@
+"""A conversion's plan, proof and end as the screen shows them.
+
+Everything comes from a child process that has read somebody else's file: it is cleaned and cut.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from textual.content import Content
+
+from chatapp.errors import ChatAppError
+from chatapp.ui.wording import clean_line, explain, grouped
+
+AS_SOURCE = ""
+"""The type that keeps the source's precision."""
+
+_LONGEST = 400
+_SHOWN = 4  # names of what is left out
+
+
+def plan_text(plan: Mapping[str, Any], *, compares_logits: bool) -> Content:
+    """What was seen, what it will be, how it is proved, sizes, notes."""
+    words = [str(plan["arch"]), f"{plan['n_weights'] / 1e6:,.1f} M weights"]
+    words.append(f"{grouped(plan['n_tokens'])} tokens")
+    words.append("chat template" if plan["chat_template"] else "completes text only")
+    lines = [Content.styled(_clean(" · ".join(words)), "bold")]
+    lines += [Content.styled(_clean(line), "dim") for line in plan["evidence"]]
+    lines += [Content(_clean(note)) for note in plan["notes"]]
+    lines += _left_out(plan["ignored"])
+    lines.append(Content(_proof_to_come(compares_logits)))
+    return Content("\n").join([*lines, Content(""), *_sizes(plan["sizes"])])
+
+
+def _proof_to_come(compares_logits: bool) -> str:
+    if compares_logits:
+        return "The tokenizer is proved on texts, the logits against PyTorch."
+    return "The tokenizer is proved on texts. PyTorch is not installed: no logits are compared."
+
+
+def _left_out(ignored: list[list[str]]) -> list[Content]:
+    lines = [f"Left out: {name}: {reason}" for name, reason in ignored[:_SHOWN]]
+    if len(ignored) > _SHOWN:
+        lines.append(f"Left out: {len(ignored) - _SHOWN} more.")
+    return [Content.styled(_clean(line), "dim") for line in lines]
+
+
+def _sizes(sizes: Mapping[str, int]) -> list[Content]:
+    cells = [f"{_clean(name):<8}{megabytes(size):>10}" for name, size in sizes.items()]
+    return [Content("   ".join(cells[i : i + 3])) for i in range(0, len(cells), 3)]
+
+
+def types_of(plan: Mapping[str, Any], *, imatrix: bool) -> list[tuple[str, str]]:
+    """(label, type) to choose from; `imatrix`: importance is measured, so every type will do."""
+    sizes: dict[str, int] = plan["sizes"]
+    held_back = set() if imatrix else set(plan.get("need_imatrix", ()))
+    kept = f"as the source: {_clean(plan['type'])}"
+    if plan["type"] in sizes:
+        kept += f", {megabytes(sizes[plan['type']])}"
+    return [
+        (kept, AS_SOURCE),
+        *(
+            (f"{_clean(name):<8}{megabytes(size):>10}", name)
+            for name, size in sizes.items()
+            if name not in held_back
+        ),
+    ]
+
+
+def default_output(folder: Path, plan: Mapping[str, Any], chosen: str) -> Path:
+    """A file in `folder` that is not there yet, named for the model and its type."""
+    name = re.sub(r"[^\w.+-]+", "-", clean_line(str(plan["name"])))[:100].strip("-.") or "model"
+    stem = f"{name}-{chosen or plan['type']}"
+    numbered = (f"{stem}-{number}.gguf" for number in range(2, 1000))
+    names: Iterable[str] = (f"{stem}.gguf", *numbered)
+    return next((folder / n for n in names if not (folder / n).exists()), folder / f"{stem}.gguf")
+
+
+def done_text(done: Mapping[str, Any], proof: Mapping[str, Any]) -> Content:
+    """The file that was written and what was proved of it."""
+    written = f"Wrote {_clean(done['output'])} · {megabytes(done['bytes'])} · {done['seconds']} s"
+    lines = [Content.styled(written, "bold $text-success")]
+    tokenizer, parity = proof.get("tokenizer", {}), proof.get("parity", {})
+    if tokenizer:
+        against = _clean(tokenizer.get("compared_with", "itself"))
+        texts = tokenizer.get("texts", 0)
+        lines.append(Content(f"Tokenizer: {texts} texts, no difference ({against})."))
+    if parity.get("status") == "measured":
+        lines += _logits(parity)
+    elif parity:
+        lines.append(Content(f"Logits: not compared: {_clean(parity.get('reason', ''))}."))
+    return Content("\n").join(lines)
+
+
+def _logits(parity: Mapping[str, Any]) -> list[Content]:
+    if "top1" not in parity:  # an embedding model
+        return [Content(f"Embeddings: mean cosine {parity.get('cosine_mean', 0):.6f}.")]
+    agreed = f"the same likeliest token {parity['top1']:.2%} of {parity['tokens']} times"
+    reference = _clean(parity.get("reference", "PyTorch"))
+    lines = [f"Logits: {agreed}, mean KL {parity['kl_mean']:.2g} ({reference})."]
+    greedy = parity.get("greedy")
+    if greedy:
+        lines += [
+            f"After     {_clean(greedy['prompt'])[:56]}",
+            f"PyTorch   {_clean(greedy['source'])[:56]}",
+            f"the file  {_clean(greedy['file'])[:56]}",
+        ]
+    return [Content(line) for line in lines]
+
+
+def error_text(error: ChatAppError) -> Content:
+    """The sentence, and what to do about it."""
+    message, _, hint = explain(error).partition("\n")
+    return Content.assemble((message, "$text-error"), f"\n{hint}" if hint else "")
+
+
+def megabytes(size: int) -> str:
+    """`0.2 MB`, `4.4 GB`."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def _clean(text: object) -> str:
+    return clean_line(str(text))[:_LONGEST]

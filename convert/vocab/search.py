@@ -1,0 +1,177 @@
+"""Where a model's tokenizer is: beside its weights, in the folders around, or with us.
+
+It promises to say what was looked for and where when nothing is found, and what was assumed when
+the model's size alone decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from convert.checkpoints.checkpoint import Checkpoint
+from convert.errors import UsageError, VocabError
+from convert.vocab import (
+    characters,
+    sentencepiece,
+    shipped,
+    tiktoken,
+    tokenizer_json,
+    vocab_merges,
+    wordpiece,
+)
+from convert.vocab.assembly import add_notes
+from convert.vocab.chat import find_templates
+from convert.vocab.pretokenizers import NAMES
+from convert.vocab.vocabulary import Vocab, check_vocab
+from convert.vocab.wanted import Wanted
+
+
+class Source(Protocol):
+    """What a vocabulary source's module offers."""
+
+    FILES: tuple[str, ...]
+    """Names its files have; the first that is there is read."""
+    DESCRIPTION: str
+
+    def read(self, path: Path, wanted: Wanted) -> Vocab:
+        """The vocabulary in `path`. Raises `VocabError`."""
+
+
+# In order of preference. SentencePiece's own file says more than a tokenizer.json made of it, so
+# it goes before; all others were made for the checkpoint they lie beside.
+SOURCES: tuple[Source, ...] = (
+    sentencepiece,
+    tokenizer_json,
+    vocab_merges,
+    tiktoken,
+    wordpiece,
+    characters,
+)
+_BY_SUFFIX: dict[str, Source] = {
+    ".json": tokenizer_json,
+    ".model": sentencepiece,
+    ".tiktoken": tiktoken,
+    ".txt": wordpiece,
+}
+_HINT = f"Give --tokenizer with a folder or a file, or {' or '.join(shipped.NAMES)}."
+
+
+def read_vocab(
+    checkpoint: Checkpoint,
+    n_rows: int,
+    *,
+    tokenizer: str | None = None,
+    chat_template: Path | None = None,
+    pre: str | None = None,
+) -> Vocab:
+    """The vocabulary of `checkpoint`, whose token embedding has `n_rows` rows.
+
+    `tokenizer` is a folder, a file, or gpt2 or llama2; else it is looked for around the checkpoint.
+    Raises `VocabError`, saying where that was.
+    """
+    if pre is not None and pre not in NAMES:
+        raise UsageError(f"llama.cpp has no pre-tokenizer {pre!r:.40}.", "For example: qwen2.")
+    wanted = Wanted(n_rows, checkpoint.config, chat_template, pre)
+    vocab = _named(tokenizer, wanted) if tokenizer else _around(checkpoint, wanted)
+    if chat_template is not None and vocab.chat_template is None:
+        vocab = replace(vocab, chat_template=find_templates(Path(), {}, chat_template)[0])
+    return check_vocab(vocab)
+
+
+def _named(tokenizer: str, wanted: Wanted) -> Vocab:
+    """What the user names: one that ships, a folder, or a file."""
+    path = Path(tokenizer)
+    if tokenizer in shipped.NAMES and not path.exists():
+        return shipped.read(tokenizer, wanted)
+    if path.is_dir():
+        found = next(_files([path, path / "tokenizer"]), None)
+        if found is None:
+            raise _not_found([path])
+        return _read(*found, wanted)
+    if not path.is_file():
+        raise UsageError(f"There is no tokenizer {tokenizer[:200]}.", _HINT)
+    return _read(_recognise(path), path, wanted)
+
+
+def _recognise(path: Path) -> Source:
+    """The source that reads a file under any name."""
+    for source in SOURCES:
+        if path.name in source.FILES:
+            return source if source is not sentencepiece else _by_head(path)
+    if path.suffix == ".pkl":
+        return characters if path.name.startswith("meta") else tiktoken
+    found = _BY_SUFFIX.get(path.suffix)
+    if found is None:
+        raise UsageError(f"{path.name} is no tokenizer that we know.", _HINT)
+    return found if found is not sentencepiece else _by_head(path)
+
+
+def _by_head(path: Path) -> Source:
+    """Of a `tokenizer.model`: SentencePiece's, or tiktoken's ranks, which Llama 3 calls so too."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    return tiktoken if tiktoken.recognise_lines(head) else sentencepiece
+
+
+def _around(checkpoint: Checkpoint, wanted: Wanted) -> Vocab:
+    """What lies near the checkpoint, was saved in it, or follows from its size."""
+    folders = _folders(checkpoint)
+    beside = next(_files(folders[:2]), None)
+    if beside is not None:
+        return _read(*beside, wanted)
+    ids = characters.find_ids(checkpoint.facts) or characters.find_ids(checkpoint.config)
+    if ids is not None:
+        return characters.build(checkpoint.path, ids, wanted)
+    found = next(_files(folders[2:]), None)
+    if found is not None:
+        source, path = found
+        return add_notes(_read(source, path, wanted), f"The tokenizer was found in {path.parent}.")
+    if wanted.n_rows in shipped.GPT2_ROWS:
+        note = f"No tokenizer was found, and {wanted.n_rows} rows are GPT-2's: its own is taken."
+        return add_notes(shipped.read("gpt2", wanted), note)
+    raise _not_found(folders)
+
+
+def _files(folders: Iterable[Path]) -> Iterator[tuple[Source, Path]]:
+    """Every tokenizer in `folders`, the best of a folder first."""
+    for folder in folders:
+        for source in SOURCES:
+            for name in source.FILES:
+                path = folder / name
+                if path.is_file():
+                    yield (_by_head(path) if source is sentencepiece else source), path
+
+
+def _read(source: Source, path: Path, wanted: Wanted) -> Vocab:
+    try:
+        return check_vocab(source.read(path, wanted))
+    except (AttributeError, TypeError, ValueError, KeyError, IndexError, RecursionError) as error:
+        raise VocabError(
+            f"{path.name} is not in the form it should be: {str(error)[:120]}.",
+            "Save the tokenizer again.",
+        ) from error
+
+
+def _folders(checkpoint: Checkpoint) -> list[Path]:
+    """Beside the checkpoint first (two entries), then around it and where nanoGPT keeps data."""
+    folder = checkpoint.folder.resolve()
+    beside = [folder, folder / "tokenizer"]
+    around = [place for base in folder.parents[:2] for place in (base, base / "tokenizer")]
+    names = [checkpoint.fact("config", "dataset"), checkpoint.config.get("dataset")]
+    # a name that somebody else wrote: it may not leave the data folder
+    sets = [name for name in names if isinstance(name, str) and Path(name).name == name != ".."]
+    data = [base / "data" / name for base in (folder, *folder.parents[:3]) for name in sets[:1]]
+    return [*beside, *data, *around]
+
+
+def _not_found(folders: Iterable[Path]) -> VocabError:
+    names = ", ".join(name for source in SOURCES for name in source.FILES)
+    places = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
+    return VocabError(
+        f"No tokenizer beside the checkpoint: looked for {names}, and for stoi, itos or chars "
+        f"inside it, in {places[:600]}.",
+        _HINT,
+    )
