@@ -173,12 +173,36 @@ class ModelFile:
         finally:
             C.llama_batch_free(batch)
 
-    def _open_context(self, n: int) -> None:
+    def embeddings(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Last hidden states [len(ids), n_embd] of an embedding model."""
+        n = len(ids)
+        if not 0 < n <= self.n_ctx_train:
+            raise ProofError(f"{n} positions asked for, {self.n_ctx_train} trained.")
+        if self._context is None or self._n_ctx < n:
+            self._open_context(n, embeddings=True)
+        batch = C.llama_batch_init(n, 0, 1)
+        try:
+            batch.n_tokens = n
+            for i, token in enumerate(ids):
+                batch.token[i], batch.pos[i] = token, i
+                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+            if C.llama_encode(self._context, batch) != 0:
+                raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")
+            n_embd = int(C.llama_model_n_embd(self._model))
+            rows = C.llama_get_embeddings(self._context)
+            return np.ctypeslib.as_array(rows, (n * n_embd,)).reshape(n, -1).copy()
+        finally:
+            C.llama_batch_free(batch)
+
+    def _open_context(self, n: int, *, embeddings: bool = False) -> None:
         if self._context is not None:
             C.llama_free(self._context)
         params = C.llama_context_default_params()
         params.n_ctx = params.n_batch = params.n_ubatch = self._n_ctx = n
         params.n_seq_max = 1
+        params.embeddings = embeddings
+        if embeddings:
+            params.pooling_type = C.LLAMA_POOLING_TYPE_NONE
         params.n_threads = params.n_threads_batch = os.cpu_count() or 1
         params.type_k = params.type_v = C.GGML_TYPE_F32
         params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED

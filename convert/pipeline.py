@@ -189,6 +189,8 @@ def prove_logits(
     from convert.parity import AUTO, FULL, Proof, judge
     from convert.parity.references import Unavailable
 
+    if plan.model.embeddings:
+        return prove_embeddings(file, plan, progress)
     scope = FULL if parity == "full" else AUTO
     try:
         proof = Proof(plan.checkpoint, plan.model, scope, text, progress)
@@ -211,6 +213,20 @@ def prove_logits(
     judge(at_source)
     at_source.pop("greedy", None)
     return report | {"at_source": {"type": precise.ftype.name, **at_source}}
+
+
+def prove_embeddings(file: Any, plan: Plan, progress: Progress) -> dict[str, Any]:
+    """The report on an embedding model."""
+    from convert.parity.references import Unavailable, require_torch
+
+    try:
+        require_torch()
+        from convert.parity.embedding import run_embedding
+
+        report = run_embedding(plan.checkpoint, file, PROSE.split("\n\n"), progress)
+    except Unavailable as reason:
+        return {"status": "not run", "reason": str(reason)}
+    return report | {"type": plan.ftype.name}
 
 
 def at_source_precision(plan: Plan) -> Plan:

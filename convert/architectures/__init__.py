@@ -7,11 +7,13 @@ To add one: a module with a `FAMILY`, a line in `FAMILIES`, and a reference for 
 from __future__ import annotations
 
 from convert.architectures import (
+    bert,
     falcon,
     gemma2,
     gemma3,
     gpt2,
     gptneox,
+    granite,
     llama,
     mistral,
     mixtral,
@@ -38,12 +40,14 @@ FAMILIES: tuple[Family, ...] = (
     qwen3moe.FAMILY,
     smollm3.FAMILY,
     olmo2.FAMILY,
+    granite.FAMILY,
     gemma2.FAMILY,
     gemma3.FAMILY,
     phi3.FAMILY,
     gptneox.FAMILY,
     starcoder2.FAMILY,
     falcon.FAMILY,
+    bert.FAMILY,
     gpt2.FAMILY,
 )
 

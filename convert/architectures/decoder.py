@@ -7,71 +7,21 @@ or refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from convert.architectures.decoder_form import Decoder, Extra, Shape
+from convert.architectures.decoder_layers import LayerReader, count_experts
 from convert.architectures.family import Family
 from convert.architectures.model import HParam, Model
-from convert.architectures.rope import Rope, interleave, read_rope
+from convert.architectures.rope import Rope, read_rope
 from convert.architectures.settings import Settings
+from convert.architectures.switches import refuse_switches
 from convert.architectures.taking import Taker
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.checkpoints.operations import affine, stack
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
 
-_LLAMA_NORMS = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The numbers every decoder has."""
-
-    n_vocab: int
-    n_ctx: int
-    n_layer: int
-    n_embd: int
-    n_ff: int
-    n_head: int
-    n_head_kv: int
-    head_dim: int
-
-
-Extra = Callable[[Settings, Shape], dict[str, HParam]]
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """How a family differs from Llama."""
-
-    arch: str
-    """llama.cpp's name."""
-    title: str
-    """For errors: "a Llama"."""
-    model_types: tuple[str, ...]
-    """Of config.json."""
-    pairs: bool = False
-    """llama.cpp rotates neighbouring pairs: rows of Q and K are reordered."""
-    norms: dict[str, str] = field(default_factory=lambda: dict(_LLAMA_NORMS))
-    """Norms of a layer: Hugging Face's name to llama.cpp's."""
-    norm_shift: float = 0.0
-    """Added to every norm: Gemma keeps its norms less one."""
-    qk_norm: str = ""
-    """"head": a norm over each head; "width": over all of them; "": none."""
-    activations: tuple[str, ...] = ("silu", "swish")
-    fused: bool = False
-    """qkv_proj and gate_up_proj, as Phi-3 has them."""
-    experts: str = ""
-    """Where a layer's experts are: "block_sparse_moe" (Mixtral) or "mlp" (Qwen3)."""
-    biases: tuple[str, ...] = ()
-    """Projections that may have one: q k v o gate up down."""
-    output_required: bool = False
-    """llama.cpp wants output.weight even where it is tied."""
-    own_keys: Extra | None = None
-    """Keys that only this family has; raises what it cannot express."""
-    q_scale: Callable[[Settings, Shape], float] | None = None
-    """What Q is multiplied with, where llama.cpp's own scale is another."""
-    rope: Callable[[Settings, Shape, Rope], Rope] | None = None
+__all__ = ["Decoder", "Extra", "Shape", "decoder_family", "is_decoder", "read_decoder"]
 
 
 def decoder_family(name: str, description: str, decoder: Decoder) -> Family:
@@ -85,8 +35,19 @@ def decoder_family(name: str, description: str, decoder: Decoder) -> Family:
 
 
 def is_decoder(checkpoint: Checkpoint, decoder: Decoder) -> bool:
-    """Whether the configuration names this family."""
-    return checkpoint.config.get("model_type") in decoder.model_types
+    """Whether the configuration names this family, by `model_type` or else by its class."""
+    kind = checkpoint.config.get("model_type")
+    if kind is None:
+        classes = checkpoint.config.get("architectures")
+        name = classes[0] if isinstance(classes, list) and classes else None
+        return any(name == _class_of(model_type) for model_type in decoder.model_types)
+    return kind in decoder.model_types
+
+
+def _class_of(model_type: str) -> str:
+    """transformers' class: smollm3 is SmolLM3ForCausalLM, qwen3_moe is Qwen3MoeForCausalLM."""
+    camel = {"smollm3": "SmolLM3"}.get(model_type) or model_type.title().replace("_", "")
+    return f"{camel}ForCausalLM"
 
 
 def read_decoder(checkpoint: Checkpoint, decoder: Decoder) -> Model:
@@ -110,6 +71,7 @@ class _Reader:
         self._decoder = decoder
         self._settings = Settings(checkpoint)
         self._taker = Taker(checkpoint, decoder.title)
+        self._notes: list[str] = []
         self._shape = self._read_shape()
 
     def _read_shape(self) -> Shape:
@@ -118,10 +80,6 @@ class _Reader:
         n_head = settings.integer("num_attention_heads", "n_head")
         n_head_kv = settings.integer("num_key_value_heads", default=n_head)
         head_dim = settings.integer("head_dim", default=max(1, n_embd // n_head))
-        if n_head % n_head_kv or head_dim % 2:
-            raise ArchitectureError(
-                f"{n_head} heads over {n_head_kv} key-value heads of {head_dim} do not divide."
-            )
         n_ff_name = "moe_intermediate_size" if self._decoder.experts == "mlp" else ""
         shape = Shape(
             n_vocab=n_vocab,
@@ -139,21 +97,42 @@ class _Reader:
                 f"num_hidden_layers is {said!r:.20}, but the tensors have {shape.n_layer} layers.",
                 "The checkpoint is incomplete, or its configuration belongs to another.",
             )
+        self._check_heads(shape)
         return shape
 
+    def _check_heads(self, s: Shape) -> None:
+        """Before anything is computed for heads that the tensors do not have."""
+        if s.n_head % s.n_head_kv or s.head_dim % 2:
+            raise ArchitectureError(
+                f"{s.n_head} heads over {s.n_head_kv} key-value heads of {s.head_dim} do not "
+                "divide, or are odd, which rope cannot be."
+            )
+        fused = self._decoder.fused
+        name = f"model.layers.0.self_attn.{'qkv' if fused else 'q'}_proj.weight"
+        rows = (s.n_head + 2 * s.n_head_kv * fused) * s.head_dim
+        if self._taker.shape(name)[0] != rows:
+            raise ArchitectureError(
+                f"{name} has {self._taker.shape(name)[0]} rows, but {s.n_head} heads of "
+                f"{s.head_dim} over {s.n_head_kv} ask for {rows}.",
+                "The checkpoint and its configuration do not belong together; "
+                "--set num_attention_heads=N and --set head_dim=N say otherwise.",
+            )
+        if self._decoder.qk_norm == "width" and rows != s.n_embd:
+            raise ArchitectureError(
+                f"Heads are {rows} wide together and the model {s.n_embd}: "
+                f"{self._decoder.title} in llama.cpp has both alike."
+            )
+
     def model(self) -> Model:
+        """The model."""
         decoder, shape, taker, settings = self._decoder, self._shape, self._taker, self._settings
-        for name in ("hidden_act", "hidden_activation"):
-            because = f"{decoder.title} in llama.cpp has {decoder.activations[0]}"
-            settings.require(name, decoder.activations, because)
-        if not decoder.fused:
-            settings.require("partial_rotary_factor", (1, 1.0), "only Phi-3 has it")
-        n_rot = self._n_rot()
-        rope = read_rope(settings, n_rot, shape.n_ctx)
+        self._check_settings()
+        rope = read_rope(settings, self._n_rot(), shape.n_ctx, decoder.default_theta)
         rope = decoder.rope(settings, shape, rope) if decoder.rope else rope
         if rope.scaling.get("rope_type") == "longrope" and not rope.tensors:
             raise ArchitectureError(f"Rope scaling of type 'longrope' is not in {decoder.title}.")
         hparams = self._hparams(rope)
+        layers = LayerReader(taker, settings, decoder, shape)
         tensors = [
             taker.take("model.embed_tokens.weight", (shape.n_vocab, shape.n_embd)).rename(
                 "token_embd.weight"
@@ -161,11 +140,11 @@ class _Reader:
             *rope.tensors,
         ]
         for layer in range(shape.n_layer):
-            tensors += self._layer(layer)
-        tensors.append(self._norm("model.norm", "output_norm", shape.n_embd))
+            tensors += layers.layer(layer)
+        tensors.append(layers.norm("model.norm", "output_norm", shape.n_embd))
         tensors += self._head()
         taker.ignore(r".*rotary_emb\.inv_freq", "computed from rope_theta")
-        window = self._window(hparams)
+        window = self._limit_to_window(hparams)
         return Model(
             arch=decoder.arch,
             layout="hf",
@@ -173,13 +152,30 @@ class _Reader:
             tensors=tuple(tensors),
             ignored=taker.finish(),
             evidence=self._evidence(),
-            notes=(*rope.notes, *window),
+            notes=(*rope.notes, *window, *self._notes),
         )
+
+    def _check_settings(self) -> None:
+        decoder, settings = self._decoder, self._settings
+        for name in ("hidden_act", "hidden_activation"):
+            because = f"{decoder.title} in llama.cpp has {decoder.activations[0]}"
+            settings.require(name, decoder.activations, because)
+        if not decoder.fused:
+            settings.require("partial_rotary_factor", (1, 1.0), "only Phi-3 has it")
+        for name, key in (("attention_bias", "o"), ("mlp_bias", "gate")):
+            if key not in decoder.biases:
+                settings.require(name, (False,), f"{decoder.title} in llama.cpp has no such bias")
+        refuse_switches(settings, decoder.switches, decoder.title)
+        if settings.has("auto_map"):
+            self._notes.append(
+                "config.json names code of its own (auto_map). It was not run: the model is taken "
+                "for what its model_type says."
+            )
 
     def _n_rot(self) -> int:
         factor = self._settings.raw("partial_rotary_factor")
         if factor is None:
-            parameters = self._settings.raw("rope_parameters")
+            parameters = self._settings.raw("rope_scaling", "rope_parameters")
             factor = parameters.get("partial_rotary_factor") if isinstance(parameters, dict) else 1
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 1:
             factor = 1
@@ -209,21 +205,37 @@ class _Reader:
             **rope.hparams,
         }
         if self._decoder.experts:
-            hparams["expert_count"] = self._n_expert()
+            hparams["expert_count"] = count_experts(self._settings)
             hparams["expert_used_count"] = self._settings.integer("num_experts_per_tok")
         if self._decoder.own_keys is not None:
             hparams |= self._decoder.own_keys(self._settings, s)
         return hparams
 
-    def _window(self, hparams: dict[str, HParam]) -> tuple[str, ...]:
+    def _window(self) -> int | None:
+        """Positions that attention slides over in some layer; None where it does not."""
+        settings, decoder = self._settings, self._decoder
+        window = settings.raw("sliding_window")
+        if not settings.said("sliding_window"):
+            window = decoder.default_window
+        if isinstance(window, bool) or not isinstance(window, int) or window <= 0:
+            return None
+        if settings.raw("use_sliding_window") is False:
+            return None
+        if decoder.window_switch:
+            kinds, first = settings.raw("layer_types"), settings.raw("max_window_layers")
+            if not settings.raw("use_sliding_window"):
+                return None
+            if isinstance(kinds, list):
+                return window if "sliding_attention" in kinds else None
+            if isinstance(first, int) and first >= self._shape.n_layer:
+                return None
+        return window
+
+    def _limit_to_window(self, hparams: dict[str, HParam]) -> tuple[str, ...]:
         """Positions beyond a sliding window that llama.cpp does not have: the file ends there."""
-        window = self._settings.raw("sliding_window")
-        used = self._settings.raw("use_sliding_window")
-        n_ctx = hparams["context_length"]
+        window, n_ctx = self._window(), hparams["context_length"]
         assert isinstance(n_ctx, int)
-        if "attention.sliding_window" in hparams or used is False or not isinstance(window, int):
-            return ()
-        if not 0 < window < n_ctx:
+        if "attention.sliding_window" in hparams or window is None or window >= n_ctx:
             return ()
         hparams["context_length"] = window
         note = (
@@ -232,106 +244,21 @@ class _Reader:
         )
         return (note,)
 
-    def _norm(self, source: str, name: str, width: int) -> Tensor:
-        tensor = self._taker.take(f"{source}.weight", (width,))
-        if self._decoder.norm_shift:
-            tensor = affine(tensor, shift=self._decoder.norm_shift)
-        return tensor.rename(f"{name}.weight")
-
-    def _linear(self, source: str, name: str, key: str, shape: tuple[int, int]) -> list[Tensor]:
-        found = [self._taker.take(f"{source}.weight", shape).rename(f"{name}.weight")]
-        if key in self._decoder.biases:
-            bias = self._taker.take_if_there(f"{source}.bias", shape[:1])
-            found += [bias.rename(f"{name}.bias")] if bias else []
-        return found
-
-    def _layer(self, layer: int) -> list[Tensor]:
-        source, name, decoder = f"model.layers.{layer}", f"blk.{layer}", self._decoder
-        n_embd = self._shape.n_embd
-        found = [
-            self._norm(f"{source}.{theirs}", f"{name}.{ours}", n_embd)
-            for theirs, ours in decoder.norms.items()
-        ]
-        found += self._attention(f"{source}.self_attn", name)
-        if decoder.experts:
-            return found + self._experts(f"{source}.{decoder.experts}", name)
-        return found + self._mlp(f"{source}.mlp", name)
-
-    def _attention(self, source: str, name: str) -> list[Tensor]:
-        s, decoder = self._shape, self._decoder
-        q_rows, kv_rows = s.n_head * s.head_dim, s.n_head_kv * s.head_dim
-        output = self._linear(f"{source}.o_proj", f"{name}.attn_output", "o", (s.n_embd, q_rows))
-        if decoder.fused:
-            rows = q_rows + 2 * kv_rows
-            return (
-                self._linear(f"{source}.qkv_proj", f"{name}.attn_qkv", "q", (rows, s.n_embd))
-                + output
-            )
-        q = self._linear(f"{source}.q_proj", f"{name}.attn_q", "q", (q_rows, s.n_embd))
-        k = self._linear(f"{source}.k_proj", f"{name}.attn_k", "k", (kv_rows, s.n_embd))
-        v = self._linear(f"{source}.v_proj", f"{name}.attn_v", "v", (kv_rows, s.n_embd))
-        if decoder.pairs:
-            q = [interleave(tensor, s.n_head) for tensor in q]
-            k = [interleave(tensor, s.n_head_kv) for tensor in k]
-        norms: list[Tensor] = []
-        if decoder.qk_norm:
-            wide = decoder.qk_norm == "width"
-            widths = (q_rows, kv_rows) if wide else (s.head_dim, s.head_dim)
-            for letter, width in zip("qk", widths, strict=True):
-                norms.append(
-                    self._norm(f"{source}.{letter}_norm", f"{name}.attn_{letter}_norm", width)
-                )
-        scale = decoder.q_scale(self._settings, s) if decoder.q_scale else 1.0
-        if scale != 1.0:
-            if norms:
-                norms[0] = affine(norms[0], scale=scale)
-            else:
-                q = [affine(tensor, scale=scale) for tensor in q]
-        return [*q, *k, *v, *norms, *output]
-
-    def _mlp(self, source: str, name: str) -> list[Tensor]:
-        s = self._shape
-        if self._decoder.fused:
-            found = self._linear(
-                f"{source}.gate_up_proj", f"{name}.ffn_up", "up", (2 * s.n_ff, s.n_embd)
-            )
-        else:
-            up = (s.n_ff, s.n_embd)
-            found = self._linear(f"{source}.gate_proj", f"{name}.ffn_gate", "gate", up)
-            found += self._linear(f"{source}.up_proj", f"{name}.ffn_up", "up", up)
-        down = self._linear(f"{source}.down_proj", f"{name}.ffn_down", "down", (s.n_embd, s.n_ff))
-        return found + down
-
-    def _n_expert(self) -> int:
-        return self._settings.integer("num_local_experts", "num_experts")
-
-    def _experts(self, source: str, name: str) -> list[Tensor]:
-        s, n = self._shape, self._n_expert()
-        if n > 4096:
-            raise ArchitectureError(f"{n} experts are more than llama.cpp has.")
-        mixtral = self._decoder.experts == "block_sparse_moe"
-        words = ("w1", "w3", "w2") if mixtral else ("gate_proj", "up_proj", "down_proj")
-        up, down = (s.n_ff, s.n_embd), (s.n_embd, s.n_ff)
-        gate = self._taker.take(f"{source}.gate.weight", (n, s.n_embd))
-        found = [gate.rename(f"{name}.ffn_gate_inp.weight")]
-        for word, ours, shape in zip(words, ("gate", "up", "down"), (up, up, down), strict=True):
-            parts = [
-                self._taker.take(f"{source}.experts.{i}.{word}.weight", shape) for i in range(n)
-            ]
-            found.append(stack(f"{name}.ffn_{ours}_exps.weight", parts))
-        return found
-
     def _head(self) -> list[Tensor]:
-        taker, s = self._taker, self._shape
-        embedding = "model.embed_tokens.weight"
-        if not taker.ignore_tied("lm_head.weight", embedding) and "lm_head.weight" in taker:
-            head = taker.take("lm_head.weight", (s.n_vocab, s.n_embd))
-            return [head.rename("output.weight")]
-        if self._settings.raw("tie_word_embeddings") is False and not taker.ignored:
+        taker, s, tied = self._taker, self._shape, self._settings.raw("tie_word_embeddings")
+        embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+        if taker.ignore_tied(head, embedding):
+            return [taker.again(embedding).rename("output.weight")] * self._decoder.output_required
+        if head in taker:
+            if tied is True:
+                self._notes.append(
+                    "The configuration says that lm_head.weight is tied to the embedding, but both "
+                    "are there and differ: both are kept."
+                )
+            return [taker.take(head, (s.n_vocab, s.n_embd)).rename("output.weight")]
+        if tied is False:
             raise ArchitectureError(
                 "The configuration says that lm_head.weight is not tied, but it is not there.",
                 "The checkpoint is incomplete; --set tie_word_embeddings=true if it is tied.",
             )
-        if self._decoder.output_required:
-            return [taker.again(embedding).rename("output.weight")]
-        return []
+        return [taker.again(embedding).rename("output.weight")] * self._decoder.output_required

@@ -47,6 +47,7 @@ DECODER = Decoder(
     activations=("gelu_pytorch_tanh", "gelu_new"),
     own_keys=_own_keys,
     q_scale=scale_queries,
+    switches=("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"),
 )
 
 FAMILY = decoder_family("gemma2", "Gemma 2", DECODER)

@@ -51,6 +51,7 @@ DECODER = Decoder(
     activations=("gelu_pytorch_tanh", "gelu_new"),
     own_keys=_own_keys,
     q_scale=scale_queries,
+    switches=("final_logit_softcapping", "query_pre_attn_scalar"),
     rope=_rope,
 )
 

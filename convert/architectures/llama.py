@@ -18,6 +18,7 @@ DECODER = Decoder(
     model_types=("llama",),
     pairs=True,
     biases=("q", "k", "v", "o", "gate", "up", "down"),
+    default_theta=10000.0,
 )
 
 
@@ -32,7 +33,7 @@ def read(checkpoint: Checkpoint) -> Model:
     if spelling is None:
         return read_decoder(checkpoint, DECODER)
     renamed = llama_names.rename(checkpoint, spelling)
-    model = read_decoder(renamed, replace(DECODER, pairs=not spelling.pairs))
+    model = read_decoder(renamed, replace(DECODER, pairs=not spelling.pairs, default_theta=None))
     evidence = (spelling.evidence, *model.evidence[1:])
     notes = (*model.notes, *spelling.notes)
     return replace(model, layout=spelling.layout, evidence=evidence, notes=notes)

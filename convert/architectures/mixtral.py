@@ -15,6 +15,7 @@ DECODER = Decoder(
     model_types=("mixtral",),
     pairs=True,
     experts="block_sparse_moe",
+    default_theta=1000000.0,
     own_keys=_own_keys,
 )
 

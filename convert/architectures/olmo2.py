@@ -12,6 +12,7 @@ DECODER = Decoder(
     },
     qk_norm="width",
     output_required=True,
+    default_theta=10000.0,
 )
 
 FAMILY = decoder_family("olmo2", "OLMo 2", DECODER)

@@ -2,6 +2,13 @@
 
 from convert.architectures.decoder import Decoder, decoder_family
 
-DECODER = Decoder(arch="qwen2", title="a Qwen2", model_types=("qwen2",), biases=("q", "k", "v"))
+DECODER = Decoder(
+    arch="qwen2",
+    title="a Qwen2",
+    model_types=("qwen2",),
+    biases=("q", "k", "v"),
+    default_theta=10000.0,
+    window_switch=True,
+)
 
 FAMILY = decoder_family("qwen2", "Qwen2 and Qwen2.5", DECODER)

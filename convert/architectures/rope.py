@@ -8,7 +8,7 @@ differently is refused by name.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,9 +42,10 @@ def interleave(tensor: Tensor, n_head: int) -> Tensor:
 def rope_parameters(settings: Settings, layer_type: str | None = None) -> dict[str, Any]:
     """Base and scaling under their present names (`rope_parameters`) or the former ones.
 
-    `layer_type` picks one where a model has several, as Gemma 3 does.
+    `layer_type` picks one where a model has several, as Gemma 3 does. Where both names are there,
+    transformers takes the former one.
     """
-    found = settings.raw("rope_parameters", "rope_scaling")
+    found = settings.raw("rope_scaling") or settings.raw("rope_parameters")
     values = dict(found) if isinstance(found, dict) else {}
     if layer_type is not None and isinstance(values.get(layer_type), dict):
         values = dict(values[layer_type])
@@ -56,10 +57,19 @@ def rope_parameters(settings: Settings, layer_type: str | None = None) -> dict[s
     return values
 
 
-def read_rope(settings: Settings, n_rot: int, n_ctx: int) -> Rope:
-    """What the configuration says of rope. Raises `ArchitectureError`."""
+def read_rope(
+    settings: Settings, n_rot: int, n_ctx: int, default_base: float | None = None
+) -> Rope:
+    """What the configuration says of rope. Raises `ArchitectureError`.
+
+    `default_base` is what the format itself means where it names no base; None: it is asked for.
+    """
     values = rope_parameters(settings)
+    notes: tuple[str, ...] = ()
     base = _number(values, "rope_theta")
+    if base is None and default_base is not None and values.get("rope_theta") is None:
+        base = default_base
+        notes = (f"The configuration names no rope_theta: {base:g}, as transformers has it.",)
     if base is None:
         raise ArchitectureError(
             "The configuration does not say what rope_theta is, and shapes cannot tell.",
@@ -67,28 +77,40 @@ def read_rope(settings: Settings, n_rot: int, n_ctx: int) -> Rope:
         )
     hparams: dict[str, HParam] = {"rope.dimension_count": n_rot, "rope.freq_base": base}
     kind = str(values.get("rope_type", "default"))
-    original = values.get("original_max_position_embeddings")
+    if kind in {"llama3", "yarn"}:
+        said = settings.raw("original_max_position_embeddings")
+        original = said or values.get("original_max_position_embeddings") or n_ctx
+        values["original_max_position_embeddings"] = original
+    rope = Rope(hparams, notes=notes, scaling=values)
     if kind == "default":
-        return Rope(hparams, scaling=values)
+        return rope
     if kind == "linear":
         hparams |= {"rope.scaling.type": "linear", "rope.scaling.factor": _need(values, "factor")}
-        return Rope(hparams, scaling=values)
+        return rope
     if kind == "llama3":
         factors = llama3_factors(values, base, n_rot)
-        return Rope(hparams, (computed("rope_freqs.weight", factors, "rope_parameters"),))
+        return replace(rope, tensors=(computed("rope_freqs.weight", factors, "rope_parameters"),))
     if kind == "yarn":
         hparams |= _yarn(values, n_ctx)
-        return Rope(hparams, scaling=values)
+        return rope
     if kind == "dynamic":
-        known = int(original) if isinstance(original, int) else n_ctx
-        note = (
-            f"Dynamic rope scaling changes nothing up to {known} positions; llama.cpp has no more "
-            "of it, so the file is limited to these."
-        )
-        return Rope(hparams, n_ctx=known, notes=(note,), scaling=values)
+        return _dynamic(rope, n_ctx)
     if kind == "longrope":
-        return Rope(hparams, scaling=values | {"rope_type": kind})
+        return rope
     raise ArchitectureError(f"Rope scaling of type {kind!r:.40} is not in llama.cpp.")
+
+
+def _dynamic(rope: Rope, n_ctx: int) -> Rope:
+    """transformers scales the base only beyond the positions of the configuration."""
+    original = rope.scaling.get("original_max_position_embeddings")
+    known = n_ctx
+    if isinstance(original, int) and not isinstance(original, bool) and 0 < original < n_ctx:
+        known = original
+    note = (
+        f"Dynamic rope scaling changes nothing up to {known} positions; llama.cpp has no more "
+        "of it, so the file is limited to these."
+    )
+    return replace(rope, n_ctx=known, notes=(*rope.notes, note))
 
 
 def llama3_factors(values: dict[str, Any], base: float, n_rot: int) -> NDArray[np.float32]:
@@ -106,11 +128,15 @@ def longrope_tensors(rope: Rope, n_rot: int, n_ctx: int) -> Rope:
     """Phi-3's two sets of factors, one for short and one for long contexts."""
     values = rope.scaling
     original = int(_need(values, "original_max_position_embeddings"))
+    if original < 2:
+        raise ArchitectureError("original_max_position_embeddings is 1, which scales nothing.")
     tensors = []
     for name in ("long", "short"):
         factors = values.get(f"{name}_factor")
         if not isinstance(factors, list) or len(factors) != n_rot // 2:
             raise ArchitectureError(f"{name}_factor needs {n_rot // 2} numbers.")
+        if not all(isinstance(factor, int | float) for factor in factors):
+            raise ArchitectureError(f"{name}_factor holds what is no number.")
         array = np.array([float(factor) for factor in factors], np.float32)
         tensors.append(computed(f"rope_factors_{name}.weight", array, "rope_parameters"))
     scale = n_ctx / original
@@ -125,8 +151,8 @@ def longrope_tensors(rope: Rope, n_rot: int, n_ctx: int) -> Rope:
 
 
 def _yarn(values: dict[str, Any], n_ctx: int) -> dict[str, HParam]:
-    factor = _need(values, "factor")
-    original = values.get("original_max_position_embeddings") or n_ctx / factor
+    original = _need(values, "original_max_position_embeddings")
+    factor = n_ctx / original if values.get("factor") is None else _need(values, "factor")
     for name, allowed in (("beta_fast", 32), ("beta_slow", 1)):
         if values.get(name) not in (None, allowed):
             raise ArchitectureError(f"YaRN with {name}={values[name]!r:.20} is not carried over.")

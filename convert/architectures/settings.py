@@ -25,6 +25,10 @@ class Settings:
         """Whether any of `names` is there and not null."""
         return self._find(names)[1] is not None
 
+    def said(self, name: str) -> bool:
+        """Whether `name` is there, be it null."""
+        return name in self._config
+
     def raw(self, *names: str) -> Any:
         """The value under the first of `names` that is there, or None."""
         return self._find(names)[1]

@@ -43,8 +43,11 @@ class HuggingFace:
         return result
 
 
-def build(checkpoint: Checkpoint, auto: str) -> tuple[Any, str]:
-    """(model, version of transformers), by transformers' class `auto`. Raises `Unavailable`."""
+def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, str]:
+    """(model, version of transformers), by transformers' class `auto`. Raises `Unavailable`.
+
+    Weights whose names begin with `unused` may be missing: their output is not looked at.
+    """
     try:
         transformers: Any = import_module("transformers")
     except ImportError:
@@ -75,7 +78,7 @@ def build(checkpoint: Checkpoint, auto: str) -> tuple[Any, str]:
         raise Unavailable(
             f"transformers {transformers.__version__} cannot load it: {str(error)[:200]}"
         ) from None
-    missing = sorted(report["missing_keys"])
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith(unused))
     if missing:
         raise Unavailable(f"transformers misses weights that it would invent: {missing[0][:100]}")
     return network.eval(), transformers.__version__

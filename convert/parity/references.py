@@ -48,12 +48,17 @@ REFERENCES: dict[str, str] = {
 }
 
 
-def load_reference(checkpoint: Checkpoint, model: Model) -> Reference:
-    """The reference for `model`. Raises `Unavailable`."""
+def require_torch() -> None:
+    """Raise `Unavailable` unless PyTorch is installed."""
     try:
         import torch  # noqa: F401  (is it there?)
     except ImportError:
         raise Unavailable("PyTorch is not installed") from None
+
+
+def load_reference(checkpoint: Checkpoint, model: Model) -> Reference:
+    """The reference for `model`. Raises `Unavailable`."""
+    require_torch()
     name = REFERENCES.get(model.layout)
     if name is None:
         raise Unavailable(f"there is no reference for the layout {model.layout}")

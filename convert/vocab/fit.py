@@ -74,7 +74,7 @@ def _fit_padding(model: Model, vocab: Vocab, n_tokens: int) -> tuple[Model, Voca
 
 def _count_token_types(model: Model, vocab: Vocab) -> Vocab:
     rows = next((t.shape[0] for t in model.tensors if t.name == _TYPES), None)
-    if rows is None or "token_type_count" not in vocab.options:
+    if rows is None:
         return vocab
     return replace(vocab, options={**vocab.options, "token_type_count": rows})
 

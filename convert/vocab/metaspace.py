@@ -63,7 +63,7 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
         vocab,
         options={"add_space_prefix": scheme != "never"},
         reference=tokenizers_file(path),
-        markers=() if scheme == "first" else vocab.markers,
+        markers=vocab.markers if scheme == "never" or normal == "always" else (),
         lossless=complete,
     )
     if scheme == "first":

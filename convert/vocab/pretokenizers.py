@@ -200,18 +200,18 @@ def candidates(steps: Steps) -> tuple[str, ...]:
 
 
 def read_steps(pre_tokenizer: Any) -> tuple[Steps, bool, bool]:
-    """(steps, whether there is a ByteLevel step, whether it puts a space before the text)."""
+    """(steps, whether bytes become characters once, whether a space is put before the text)."""
     steps: list[str] = []
-    byte_level = prefix = False
+    byte_level, prefix = 0, False
     for item in flatten(pre_tokenizer, "pretokenizers"):
         kind = item.get("type")
         if kind == "ByteLevel":
-            byte_level = True
+            byte_level += 1
             prefix = prefix or bool(item.get("add_prefix_space", True))
             steps += [f"split {simplify(GPT2)}"] if item.get("use_regex", True) else []
         else:
             steps.append(_spell(item))
-    return tuple(steps), byte_level, prefix
+    return tuple(steps), byte_level == 1, prefix
 
 
 def _spell(item: dict[str, Any]) -> str:

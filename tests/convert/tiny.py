@@ -63,7 +63,9 @@ def write_hf(folder: Path, model: Any, *, scale: float = 3.0, seed: int = 1) -> 
                 if name.endswith("gate.weight"):
                     std *= 8  # a router that decides: near ties would be broken by rounding
                 weight.copy_(torch.randn(weight.shape, generator=generator) * std)
-            if name.startswith(("lm_head", "embed_out", "model.embed_tokens", "transformer.w")):
+            if weight.ndim > 1 and name.startswith(
+                ("lm_head", "embed_out", "model.embed_tokens", "transformer.w")
+            ):
                 # as in a trained model some tokens stand out, and the likeliest is clear
                 weight.mul_(torch.exp(0.7 * torch.randn(len(weight), 1, generator=generator)))
     model.save_pretrained(folder)

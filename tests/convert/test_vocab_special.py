@@ -1,0 +1,153 @@
+"""Which token ends what, and the chat template: from every file that may say so."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+
+from convert.errors import VocabError
+from convert.libllama import ModelFile
+from convert.vocab import read_vocab
+from convert.vocab.chat import render_sample, template_notes
+from convert.vocab.trial import write_vocab
+from convert.vocab.vocabulary import Vocab
+from tests.convert.tiny import CHAT_TEMPLATE, write_tokenizer
+from tests.convert.vocabularies import source
+
+SPECIAL = ["<|endoftext|>", "<|end|>", "<|im_end|>", "<|eom_id|>", "<|user|>", "<|assistant|>"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_tokenizer(tmp_path, 400, SPECIAL)
+    return tmp_path
+
+
+def write_json(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(values))
+
+
+def configure(folder: Path, **values: Any) -> Vocab:
+    write_json(folder / "tokenizer_config.json", eos_token="<|endoftext|>", **values)
+    return read_vocab(source(folder), 400)
+
+
+def test_ends_of_the_generation_config_go_where_llama_cpp_has_a_place(folder: Path) -> None:
+    write_json(folder / "generation_config.json", eos_token_id=[0, 3, 2, 5])
+    vocab = configure(folder, chat_template="{{ messages[0].content }}<|im_end|>")
+    assert {r: vocab.special_ids[r] for r in ("eos", "eot", "eom")} == {
+        "eos": 0,
+        "eot": 2,
+        "eom": 3,
+    }
+    assert any("no place for: [5]" in note for note in vocab.notes)
+    with ModelFile(write_vocab(folder / "v.gguf", vocab), vocab_only=True) as file:
+        assert (file.special_ids["eos"], file.special_ids["eot"]) == (0, 2)
+
+
+def test_the_models_configuration_may_name_the_end(folder: Path) -> None:
+    (folder / "tokenizer_config.json").unlink()
+    vocab = read_vocab(source(folder, config={"eos_token_id": 2, "bos_token_id": 1}), 400)
+    assert vocab.special_ids == {"bos": 1, "eos": 2}
+
+
+def test_the_end_of_a_turn_is_what_the_template_writes(folder: Path) -> None:
+    vocab = configure(folder, chat_template="{{ messages[0].content }}<|im_end|>")
+    assert (vocab.special_ids["eos"], vocab.special_ids["eot"]) == (0, 2)
+    vocab = configure(folder, chat_template="{{ messages[0].content }}{{ eos_token }}")
+    assert (vocab.special_ids["eos"], vocab.special_ids["eot"]) == (0, 0)
+
+
+def test_a_role_that_is_no_token_is_an_error_only_where_it_is_needed(folder: Path) -> None:
+    vocab = configure(folder, pad_token="<nowhere>", unk_token=None)
+    assert "pad" not in vocab.special_ids
+    assert any("pad_token is '<nowhere>'" in note for note in vocab.notes)
+    write_json(folder / "tokenizer_config.json", eos_token="<nowhere>")
+    with pytest.raises(VocabError, match="no special token"):
+        read_vocab(source(folder), 400)
+
+
+def test_added_tokens_beyond_the_rows_are_left_out(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    data = json.loads(path.read_text())
+    data["added_tokens"].append({"id": 400, "content": "[PAD]", "special": True})
+    path.write_text(json.dumps(data))
+    vocab = configure(folder, pad_token="[PAD]")
+    assert len(vocab.tokens) == 400
+    assert any("1 added tokens have no row" in note for note in vocab.notes)
+
+
+def test_templates_are_looked_for_as_transformers_does(folder: Path, tmp_path: Path) -> None:
+    named = [
+        {"name": "default", "template": "from config"},
+        {"name": "tool_use", "template": "tools"},
+    ]
+    vocab = configure(folder, chat_template=named)
+    assert (vocab.chat_template, vocab.templates) == ("from config", {"tool_use": "tools"})
+    write_json(folder / "chat_template.json", chat_template="from json")
+    assert configure(folder, chat_template=named).chat_template == "from json"
+    (folder / "chat_template.jinja").write_text("from jinja")
+    (folder / "additional_chat_templates").mkdir()
+    (folder / "additional_chat_templates" / "rag.jinja").write_text("rag")
+    vocab = configure(folder, chat_template=named)
+    assert vocab.chat_template == "from jinja"
+    assert vocab.templates == {"tool_use": "tools", "rag": "rag"}
+    mine = tmp_path / "mine.jinja"
+    mine.write_text("mine")
+    assert read_vocab(source(folder), 400, chat_template=mine).chat_template == "mine"
+    write_vocab(folder / "v.gguf", vocab)
+    fields = gguf.GGUFReader(folder / "v.gguf").fields
+    assert fields["tokenizer.chat_template"].contents() == "from jinja"
+    assert fields["tokenizer.chat_template.rag"].contents() == "rag"
+
+
+def test_a_template_can_be_given_to_a_tokenizer_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jinja"
+    path.write_text("{{ messages[0].content }}")
+    assert read_vocab(source(tmp_path), 50257, chat_template=path).chat_template is not None
+    with pytest.raises(VocabError, match="cannot be read"):
+        read_vocab(source(tmp_path), 50257, chat_template=tmp_path / "nowhere")
+
+
+def test_a_sample_is_rendered(folder: Path) -> None:
+    vocab = configure(folder, chat_template=CHAT_TEMPLATE, bos_token="<|endoftext|>")
+    assert render_sample(vocab) == (
+        "<|endoftext|><|user|>What is the capital of France?<|end|><|assistant|>Paris.<|end|>"
+        "<|user|>Thanks!<|end|><|assistant|>"
+    )
+    assert render_sample(replace(vocab, chat_template=None)) == ""
+    assert template_notes(vocab) == ()
+    assert "adds it too" in template_notes(replace(vocab, add_bos=True))[0]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ 'a' * 10 ** 9 }}",
+        "{% for i in range(100000000) %}{% endfor %}",
+        "{{ raise_exception('no system messages') }}",
+        "{% for a in",
+        "{{ messages.append(1) }}",
+    ],
+)
+def test_a_hostile_or_broken_template_is_a_note(folder: Path, template: str) -> None:
+    vocab = configure(folder, chat_template=template)
+    (note,) = template_notes(vocab)
+    assert note.startswith("The chat template fails")
+    assert len(note) < 400
+
+
+def test_a_template_that_never_ends_is_interrupted(folder: Path) -> None:
+    loop = "{% for i in range(99999) %}" * 3 + "{% set x = i %}" + "{% endfor %}" * 3
+    vocab = configure(folder, chat_template=loop)
+    started = time.monotonic()
+    (note,) = template_notes(vocab)
+    assert "more than 3 s" in note
+    assert time.monotonic() - started < 6
