@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from convert.checkpoints.objects import mend_text
 from convert.errors import CheckpointError
 
 _HOSTILE_MODULES = frozenset(
     {"os", "posix", "nt", "subprocess", "sys", "shutil", "socket", "runpy", "importlib", "ctypes"}
     | {"pty", "code", "pdb", "webbrowser", "multiprocessing", "asyncio", "threading", "signal"}
+    | {"_posixsubprocess", "commands", "popen2", "platform", "timeit", "cProfile", "profile", "bdb"}
+    | {"pip", "venv", "ensurepip", "urllib", "http", "requests", "ftplib", "smtplib", "pydoc"}
 )
 _HOSTILE_BUILTINS = frozenset(
     {"eval", "exec", "compile", "open", "input", "breakpoint", "__import__"}
@@ -28,7 +31,7 @@ class Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        return mend_text(f"{self.module}.{self.name}")
 
 
 @dataclass(eq=False)
@@ -53,12 +56,22 @@ def refuse_hostile(function: Global, where: str) -> None:
         )
 
 
-def as_key(key: Any, depth: int = 0) -> Any:
-    """`key` if hashing it is safe: a deeply nested tuple would overflow the C stack."""
-    if isinstance(key, tuple):
-        if depth > 3 or len(key) > 64:
+def as_key(key: Any) -> Any:
+    """`key` if hashing it is safe. Raises `TypeError`.
+
+    A deeply nested tuple would overflow the C stack, a wide one take long, and integers beyond 64
+    bits can all be given one hash.
+    """
+    parts, left = [key], 64
+    while parts:
+        left -= 1
+        part = parts.pop()
+        if isinstance(part, tuple) and len(part) + len(parts) <= left:
+            parts.extend(part)
+        elif isinstance(part, tuple):
             raise TypeError("a dictionary key that is nested too deeply")
-        return tuple(as_key(part, depth + 1) for part in key)
-    if isinstance(key, str | bytes | int | float | Global | Stub) or key is None:
-        return key
-    raise TypeError(f"a dictionary key of type {type(key).__name__}")
+        elif isinstance(part, int) and abs(part) >= 1 << 63:
+            raise TypeError("a dictionary key beyond 64 bits")
+        elif not (isinstance(part, str | bytes | int | float | Global | Stub) or part is None):
+            raise TypeError(f"a dictionary key of type {type(part).__name__}")
+    return key

@@ -9,14 +9,21 @@ allocate without bound (a memo index of 2^32) and to overflow the C stack (hashi
 from __future__ import annotations
 
 import pickletools
+import struct
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from convert.checkpoints.inert import Global, Stub, as_key, refuse_hostile
 from convert.errors import CheckpointError
 
-MAX_OPCODES = 20_000_000  # a 100k-word tokenizer takes 400k; this bounds the time to a minute
+MAX_PICKLE = 256 << 20  # bytes; the names of a thousand-tensor checkpoint take under 1 MB
+# Steps: a 200k-word vocabulary, both ways, takes 2 million. This bounds the time to some seconds
+# and the memory to 0.5 GB: a step makes no more than a memo's entry or an empty dictionary.
+MAX_OPCODES = 4_000_000
+# Bytes given to calls, 16 an entry: one long list can be given to a million of them.
+_MAX_GIVEN = 32 << 20
+_MAX_NAME = 1000  # characters of a class's name
 
 Rebuild = Callable[..., Any]
 
@@ -26,6 +33,37 @@ class _Mark:
 
 
 _MARK = _Mark()
+
+
+def _named(module: str, name: str) -> Global:
+    if len(module) + len(name) > _MAX_NAME:
+        raise ValueError("a class with an endless name")
+    return Global(module, name)
+
+
+class Stream:
+    """A file of several pickles, one after another, of which so many bytes may be read."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._left = most
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self._file.tell()
+
+    def read(self, count: int) -> bytes:
+        """The next bytes."""
+        if not 0 <= count <= self._left:
+            raise ValueError("it is longer than any checkpoint needs")
+        self._left -= count
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        """The next bytes up to a line feed."""
+        line = self._file.readline(min(self._left, 1 << 20))
+        self._left -= len(line)
+        return line
 
 
 class Machine:
@@ -40,19 +78,23 @@ class Machine:
         self._where = where
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._given = 0
         self.unknown: set[str] = set()
 
-    def load(self, data: bytes) -> Any:
-        """The object the pickle describes, in dicts, lists, tuples, scalars and stubs."""
+    def load(self, data: bytes | Stream) -> Any:
+        """The object the pickle describes, in dicts, lists, tuples, scalars and stubs.
+
+        A stream is left behind the pickle's end. Raises `CheckpointError`.
+        """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of odd escapes in damaged text
                 return self._run(data)
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        except (ValueError, LookupError, TypeError, OverflowError, struct.error) as error:
             raise self._broken(str(error) or type(error).__name__) from None
 
-    def _run(self, data: bytes) -> Any:
-        for count, (opcode, arg, _) in enumerate(pickletools.genops(data)):
+    def _run(self, data: bytes | Stream) -> Any:
+        for count, (opcode, arg, _) in enumerate(pickletools.genops(cast(Any, data))):
             if count > MAX_OPCODES:
                 raise self._broken(f"more than {MAX_OPCODES:,} steps")
             if opcode.name == "STOP":
@@ -157,13 +199,13 @@ class Machine:
 
     def _global(self, arg: str) -> None:
         module, _, name = arg.partition(" ")
-        self._stack.append(Global(module, name))
+        self._stack.append(_named(module, name))
 
     def _stack_global(self, _: Any) -> None:
         module, name = self._take(2)
         if not (isinstance(module, str) and isinstance(name, str)):
             raise TypeError("a global whose name is no text")
-        self._stack.append(Global(module, name))
+        self._stack.append(_named(module, name))
 
     def _persistent(self, _: Any) -> None:
         self._stack.append(self._storage(self._pop()))
@@ -181,7 +223,7 @@ class Machine:
 
     def _instance(self, arg: str) -> None:
         module, _, name = arg.partition(" ")
-        self._stack.append(self.call(Global(module, name), tuple(self._group())))
+        self._stack.append(self.call(_named(module, name), tuple(self._group())))
 
     def _object(self, _: Any) -> None:
         group = self._group()
@@ -198,6 +240,13 @@ class Machine:
             raise TypeError("a call without arguments")
         if not isinstance(function, Global):
             return Stub("a call of what is no function", args)
+        for arg in args[:8]:
+            if isinstance(arg, str | bytes | bytearray):
+                self._given += len(arg)
+            elif isinstance(arg, list | tuple | dict):
+                self._given += 16 * len(arg)
+        if self._given > _MAX_GIVEN:
+            raise ValueError("it calls with more than any checkpoint needs")
         name = str(function)
         refuse_hostile(function, self._where)
         if name in self._rebuild:
