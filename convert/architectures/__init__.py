@@ -27,6 +27,7 @@ from convert.architectures import (
 )
 from convert.architectures.family import Family
 from convert.architectures.model import Model
+from convert.architectures.unsupported import refuse_unsupported
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError, UsageError
 
@@ -59,6 +60,7 @@ def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
     """
     if arch is not None:
         return _named(arch).read(checkpoint)
+    refuse_unsupported(checkpoint)
     for family in FAMILIES:
         if family.recognise(checkpoint):
             return family.read(checkpoint)

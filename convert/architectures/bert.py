@@ -34,7 +34,8 @@ _LINEARS = (
 
 def recognise(checkpoint: Checkpoint) -> bool:
     """Whether config.json names this family."""
-    return checkpoint.config.get("model_type") in _TYPES
+    kind = checkpoint.config.get("model_type")
+    return isinstance(kind, str) and kind in _TYPES
 
 
 def read(checkpoint: Checkpoint) -> Model:

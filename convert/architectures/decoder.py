@@ -23,6 +23,8 @@ from convert.errors import ArchitectureError
 
 __all__ = ["Decoder", "Extra", "Shape", "decoder_family", "is_decoder", "read_decoder"]
 
+_ROPE_TABLES = r"(.*\.)?(rotary_emb\.inv_freq|freqs_cos|freqs_sin|freqs_cis|rope\.freqs)"
+
 
 def decoder_family(name: str, description: str, decoder: Decoder) -> Family:
     """The family of everything that `decoder` describes."""
@@ -77,7 +79,7 @@ class _Reader:
     def _read_shape(self) -> Shape:
         settings, taker = self._settings, self._taker
         n_vocab, n_embd = taker.shape("model.embed_tokens.weight")
-        n_head = settings.integer("num_attention_heads", "n_head")
+        n_head = settings.integer("num_attention_heads", "n_heads", "n_head")
         n_head_kv = settings.integer("num_key_value_heads", default=n_head)
         head_dim = settings.integer("head_dim", default=max(1, n_embd // n_head))
         n_ff_name = "moe_intermediate_size" if self._decoder.experts == "mlp" else ""
@@ -143,7 +145,8 @@ class _Reader:
             tensors += layers.layer(layer)
         tensors.append(layers.norm("model.norm", "output_norm", shape.n_embd))
         tensors += self._head()
-        taker.ignore(r".*rotary_emb\.inv_freq", "computed from rope_theta")
+        taker.ignore(_ROPE_TABLES, "computed from rope_theta")
+        taker.ignore(r".*\.attention\.mask", "a causal mask, which llama.cpp makes itself")
         window = self._limit_to_window(hparams)
         return Model(
             arch=decoder.arch,
@@ -199,7 +202,7 @@ class _Reader:
             "feed_forward_length": s.n_ff,
             "attention.head_count": s.n_head,
             "attention.head_count_kv": s.n_head_kv,
-            "attention.layer_norm_rms_epsilon": self._settings.number("rms_norm_eps"),
+            "attention.layer_norm_rms_epsilon": self._epsilon(),
             "attention.key_length": s.head_dim,
             "attention.value_length": s.head_dim,
             **rope.hparams,
@@ -210,6 +213,12 @@ class _Reader:
         if self._decoder.own_keys is not None:
             hparams |= self._decoder.own_keys(self._settings, s)
         return hparams
+
+    def _epsilon(self) -> float:
+        epsilon = self._settings.number("rms_norm_eps")
+        if not 0 <= epsilon < 1:
+            raise ArchitectureError(f"rms_norm_eps is {epsilon!r:.40}, not between 0 and 1.")
+        return epsilon
 
     def _window(self) -> int | None:
         """Positions that attention slides over in some layer; None where it does not."""

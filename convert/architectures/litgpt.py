@@ -66,6 +66,8 @@ def as_llama(checkpoint: Checkpoint) -> Checkpoint:
     settings = Settings(checkpoint)
     settings.require("norm_class_name", ("RMSNorm",), "a Llama has RMSNorm")
     settings.require("mlp_class_name", ("LLaMAMLP",), "a Llama's MLP is gated by SiLU")
+    settings.require("parallel_residual", (False,), "a Llama's MLP follows its attention")
+    settings.require("rotary_percentage", (1, 1.0), "a Llama rotates whole heads")
     _refuse_variants(settings)
     tensors: dict[str, Tensor] = {}
     for name, tensor in checkpoint.tensors.items():
@@ -185,6 +187,17 @@ def _rope(settings: Settings) -> dict[str, Any]:
 def _refuse_variants(settings: Settings) -> None:
     for name in ("norm_qk", "scale_embeddings", "post_attention_norm", "post_mlp_norm"):
         settings.require(name, (False,), "the family named by its MLP has no such thing")
+    for name in (
+        "attention_logit_softcapping",
+        "final_logit_softcapping",
+        "latent_attention",
+        "rope_local_base_freq",
+    ):
+        settings.require(name, (), "the family named by its MLP has no such thing")
+    for name in ("norm_1", "norm_2"):
+        settings.require(name, (True,), "llama.cpp wants two norms a layer")
+    size = settings.raw("head_size")
+    settings.require("attention_scores_scalar", (size,), "llama.cpp scales by the head's size")
     settings.require("shared_attention_norm", (False,), "llama.cpp wants two norms a layer")
     settings.require("rope_interleave", (False,), "only half-split rotation is read from litgpt")
     settings.require("lm_head_bias", (False,), "llama.cpp has no bias on the output")

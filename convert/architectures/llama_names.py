@@ -14,9 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from convert.architectures import litgpt
+from convert.architectures.llama_facts import (
+    from_hand_written,
+    from_llama2_c,
+    from_meta,
+    from_torchtune,
+)
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import Tensor
-from convert.errors import ArchitectureError
 
 _META = {
     "tok_embeddings.weight": "model.embed_tokens.weight",
@@ -76,11 +81,21 @@ def find(checkpoint: Checkpoint) -> Spelling | None:
         return _LITGPT
     for spelling in (_META_SPELLING, _TORCHTUNE):
         if spelling.sign in names and "tok_embeddings.weight" in names:
-            llama2_c = spelling is _META_SPELLING and "dim" in checkpoint.config
-            if llama2_c and checkpoint.format != "meta":
-                return _LLAMA2_C
-            return spelling
+            meta = spelling is _META_SPELLING
+            return _LLAMA2_C if meta and _is_llama2_c(checkpoint) else spelling
+    described = checkpoint.config.get("model_type") or checkpoint.config.get("architectures")
+    if not described and any(sign in names for sign in _HF_SIGNS):
+        return _HF_LIKE_PAIRS if checkpoint.config.get("rope_interleave") is True else _HF_LIKE
     return None
+
+
+def _is_llama2_c(checkpoint: Checkpoint) -> bool:
+    """Its model_args are Meta's, with dropout and without norm_eps; it saves iter_num too."""
+    config = checkpoint.config
+    if checkpoint.format == "meta" or "dim" not in config:
+        return False
+    trained = "dropout" in config or "iter_num" in checkpoint.facts
+    return trained or ("max_seq_len" in config and "norm_eps" not in config)
 
 
 def rename(checkpoint: Checkpoint, spelling: Spelling) -> Checkpoint:
@@ -89,8 +104,6 @@ def rename(checkpoint: Checkpoint, spelling: Spelling) -> Checkpoint:
         return litgpt.as_llama(checkpoint)
     tensors: dict[str, Tensor] = {}
     for name, tensor in checkpoint.tensors.items():
-        if name in _COMPUTED:
-            continue
         found = re.fullmatch(r"layers\.(\d{1,8})\.(.+)", name)
         ours = spelling.names.get(name)
         if found:
@@ -101,60 +114,8 @@ def rename(checkpoint: Checkpoint, spelling: Spelling) -> Checkpoint:
             )
             ours = f"model.layers.{found[1]}.{whole}" if whole else None
         tensors[ours or name] = tensor
-    config = {"model_type": "llama", **spelling.config(checkpoint)}
+    config = {**spelling.config(checkpoint), "model_type": "llama"}
     return replace(checkpoint, tensors=tensors, config=config)
-
-
-# Tables of rotations, computed again by llama.cpp.
-_COMPUTED = frozenset({"freqs_cos", "freqs_sin", "rope.freqs"})
-
-
-def _from_meta(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Meta's params.json (or llama2.c's model_args) under Hugging Face's names."""
-    said = checkpoint.config
-    gate = checkpoint.tensors.get("layers.0.feed_forward.w1.weight")
-    config: dict[str, Any] = {
-        "num_attention_heads": said.get("n_heads"),
-        "num_key_value_heads": said.get("n_kv_heads"),
-        "num_hidden_layers": said.get("n_layers"),
-        "rms_norm_eps": said.get("norm_eps"),
-        "rope_theta": said.get("rope_theta"),
-        "max_position_embeddings": said.get("max_seq_len"),
-        "intermediate_size": gate.shape[0] if gate and gate.shape else None,
-    }
-    if said.get("use_scaled_rope"):
-        config["rope_parameters"] = _LLAMA3_SCALING | {"rope_theta": said.get("rope_theta")}
-        config["max_position_embeddings"] = said.get("max_seq_len") or 131072
-    return config | {key: value for key, value in said.items() if value is not None}
-
-
-# Llama 3.1's, which its params.json only switches on (meta-llama/llama-models, apply_scaling).
-_LLAMA3_SCALING = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-
-
-def _from_llama2_c(checkpoint: Checkpoint) -> dict[str, Any]:
-    """llama2.c fixes base and epsilon in its model.py and does not save them."""
-    config = _from_meta(checkpoint)
-    if config.get("rope_theta") is None:
-        config["rope_theta"] = 10000.0
-    if config.get("rms_norm_eps") is None:
-        config["rms_norm_eps"] = 1e-5
-    return config
-
-
-def _from_torchtune(checkpoint: Checkpoint) -> dict[str, Any]:
-    """torchtune saves no configuration; config.json or params.json beside it may be there."""
-    gate = checkpoint.tensors.get("layers.0.mlp.w1.weight")
-    config = _from_meta(checkpoint)
-    if gate is None:
-        raise ArchitectureError("There is no layers.0.mlp.w1.weight: not one of torchtune's Llama.")
-    return config | {"intermediate_size": gate.shape[0]}
 
 
 _META_SPELLING = Spelling(
@@ -164,13 +125,13 @@ _META_SPELLING = Spelling(
     names=_META,
     layer_names=_META_LAYER,
     pairs=True,
-    config=_from_meta,
+    config=from_meta,
 )
 _LLAMA2_C = replace(
     _META_SPELLING,
     layout="llama2.c",
     evidence="Tensor names and model_args are llama2.c's: a Llama with rows in pairs.",
-    config=_from_llama2_c,
+    config=from_llama2_c,
 )
 _TORCHTUNE = Spelling(
     layout="torchtune",
@@ -179,7 +140,33 @@ _TORCHTUNE = Spelling(
     names=_TUNE,
     layer_names=_TUNE_LAYER,
     pairs=True,
-    config=_from_torchtune,
+    config=from_torchtune,
+    notes=(
+        "Taken for a Llama or a Mistral: torchtune gives its Qwen, Phi and Gemma the same names.",
+    ),
+)
+_HF_SIGNS = ("layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.q_proj.weight")
+_BY_HALVES = (
+    "Positions are taken to rotate as in transformers, by halves; if the model rotates "
+    "neighbouring pairs: --set rope_interleave=true."
+)
+_HF_LIKE = Spelling(
+    layout="llama-names",
+    evidence="Tensor names are those of transformers' Llama, without a config.json: rows of Q and "
+    "K in halves, as there.",
+    sign="",
+    names={},
+    layer_names={},
+    pairs=False,
+    config=from_hand_written,
+    notes=(_BY_HALVES,),
+)
+_HF_LIKE_PAIRS = replace(
+    _HF_LIKE,
+    evidence="Tensor names are those of transformers' Llama; rope_interleave says that rows of Q "
+    "and K are in pairs.",
+    pairs=True,
+    notes=(),
 )
 _LITGPT = Spelling(
     layout="litgpt",
@@ -190,4 +177,3 @@ _LITGPT = Spelling(
     pairs=False,
     config=lambda checkpoint: checkpoint.config,
 )
-LAYOUTS = ("llama2.c", "meta", "torchtune", "litgpt")

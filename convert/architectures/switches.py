@@ -44,7 +44,7 @@ SWITCHES: dict[str, tuple[tuple[Any, ...], str]] = {
     "swiglu_limit": (_OFF, "the MLP is clipped, as in gpt-oss"),
     "rotary_pct": (_ONE, "a part of each head is rotated, as in GPT-NeoX"),
 }
-_LAYER_TYPES = frozenset({"full_attention", "sliding_attention"})
+_LAYER_TYPES = ("full_attention", "sliding_attention")  # a tuple: kinds may be unhashable
 
 
 def refuse_switches(settings: Settings, understood: tuple[str, ...], title: str) -> None:
@@ -53,10 +53,9 @@ def refuse_switches(settings: Settings, understood: tuple[str, ...], title: str)
         value = settings.raw(name)
         if value is None or name in understood or value in neutral:
             continue
-        nothing = f"If nothing in the model reads it: --set {name}={neutral[-1]:g}."
         raise ArchitectureError(
             f"{name} is {value!r:.40}: {meaning}; {title} in llama.cpp has nothing of the kind.",
-            nothing if neutral else "",
+            f"If nothing in the model reads it: --set {name}={neutral[-1]:g}." if neutral else "",
         )
     kinds = settings.raw("layer_types")
     odd = [kind for kind in kinds if kind not in _LAYER_TYPES] if isinstance(kinds, list) else []

@@ -1,0 +1,97 @@
+"""Models that we know by name and do not convert: what does not fit, and which family is nearest.
+
+Recognised by `model_type` before any family looks at the tensors, so that nothing is taken for a
+relative because some of its names agree.
+"""
+
+from __future__ import annotations
+
+from convert.checkpoints.checkpoint import Checkpoint
+from convert.errors import ArchitectureError
+
+_OWN = "llama.cpp runs it; its own convert_hf_to_gguf.py makes the file."
+_NOT = "llama.cpp does not run it."
+_SSM = "it has a state instead of attention"
+_LINEAR = "most of its layers have a state instead of attention"
+_VISION = "it sees pictures, and its positions have three axes"
+_MLA = "its keys and values are compressed (multi-head latent attention)"
+_SHARED = "its experts are shared and routed otherwise"
+
+# model_type: (the first thing that does not fit, the nearest family, who runs it).
+UNSUPPORTED: dict[str, tuple[str, str, str]] = {
+    "gemma": ("it lacks the norms after attention and MLP", "Gemma 2", _OWN),
+    "gemma3n": ("it has embeddings in every layer and alternating updates", "Gemma 3", _OWN),
+    "recurrent_gemma": (_LINEAR, "Gemma 2", _NOT),
+    "llama4": ("its attention sees chunks, and some layers have no positions", "Llama", _OWN),
+    "llama4_text": ("its attention sees chunks, and some layers have no positions", "Llama", _OWN),
+    "mllama": ("it attends to pictures in layers of its own", "Llama", _NOT),
+    "diffllama": ("its attention is a difference of two", "Llama", _NOT),
+    "helium": ("its positions rotate neighbouring pairs", "Llama", _NOT),
+    "arcee": ("its MLP has no gate and squares ReLU", "Llama", _OWN),
+    "apertus": ("its activation is xIELU", "Llama", _OWN),
+    "nemotron": ("it has LayerNorm plus one, and squares ReLU", "Llama", _OWN),
+    "ministral": ("attention slides in some layers only", "Mistral", _NOT),
+    "ministral3": ("its attention is scaled by position", "Mistral", _OWN),
+    "mistral3": ("it sees pictures", "Mistral", _OWN),
+    "minicpm": ("it scales embeddings and layers", "Granite", _OWN),
+    "granitemoe": ("it has experts", "Granite", _OWN),
+    "baichuan": ("Q, K and V are one tensor (W_pack)", "Llama", _OWN),
+    "internlm2": ("Q, K and V are one tensor (wqkv)", "Llama", _OWN),
+    "seed_oss": ("its output of attention has a bias of its own switch", "Qwen2", _OWN),
+    "qwen": ("Q, K and V are one tensor, and its rope grows with the text", "Qwen2", _OWN),
+    "qwen2_moe": ("one of its experts is always on", "Qwen3-MoE", _OWN),
+    "qwen3_next": (_LINEAR, "Qwen3-MoE", _OWN),
+    "qwen2_vl": (_VISION, "Qwen2", _OWN),
+    "qwen2_5_vl": (_VISION, "Qwen2", _OWN),
+    "qwen3_vl": (_VISION, "Qwen3", _OWN),
+    "olmo": ("its LayerNorm has no weights, and Q, K and V may be clipped", "OLMo 2", _OWN),
+    "olmo3": ("attention slides in three layers of four", "OLMo 2", _OWN),
+    "olmoe": ("it has experts", "OLMo 2", _OWN),
+    "phi": ("attention and MLP run side by side, with LayerNorm", "GPT-NeoX", _OWN),
+    "phimoe": ("it has experts and LayerNorm", "Phi-3", _OWN),
+    "stablelm": ("it has LayerNorm, and rotates a part of each head", "StarCoder2", _OWN),
+    "cohere": ("attention and MLP run side by side, and logits are scaled", "Llama", _OWN),
+    "cohere2": ("attention and MLP run side by side, and logits are scaled", "Llama", _OWN),
+    "glm": ("rope rotates pairs in a part of each head", "Llama", _OWN),
+    "glm4": ("rope rotates pairs in a part of each head", "Llama", _OWN),
+    "exaone4": ("attention slides in some layers, without positions in others", "OLMo 2", _OWN),
+    "deepseek_v2": (_MLA, "Mixtral", _OWN),
+    "deepseek_v3": (_MLA, "Mixtral", _OWN),
+    "dots1": (_SHARED, "Qwen3-MoE", _OWN),
+    "gpt_oss": ("attention has sinks, and its experts are clipped", "Mixtral", _OWN),
+    "hunyuan_v1_dense": ("Q and K have norms after rope", "Qwen3", _OWN),
+    "ernie4_5": ("its positions rotate neighbouring pairs", "Llama", _OWN),
+    "nanochat": ("Q and K have norms after rope, and its MLP squares ReLU", "Llama", _NOT),
+    "bitnet": ("its weights are ternary, with norms inside each block", "Llama", _OWN),
+    "gpt_bigcode": ("all heads share one key and value", "StarCoder2", _OWN),
+    "gpt_neo": ("every second layer sees a window, and scores are not scaled", "GPT-2", _NOT),
+    "gptj": ("attention and MLP run side by side on one norm", "GPT-NeoX", _NOT),
+    "codegen": ("attention and MLP run side by side on one norm", "GPT-NeoX", _NOT),
+    "opt": ("its activation is ReLU", "GPT-2", _NOT),
+    "bloom": ("positions are slopes (ALiBi)", "GPT-2", _OWN),
+    "mpt": ("positions are slopes (ALiBi)", "GPT-2", _OWN),
+    "persimmon": ("it squares ReLU", "GPT-NeoX", _NOT),
+    "mamba": (_SSM, "GPT-2", _OWN),
+    "mamba2": (_SSM, "GPT-2", _OWN),
+    "rwkv": (_SSM, "GPT-2", _NOT),
+    "jamba": (_LINEAR, "Mixtral", _OWN),
+    "falcon_h1": ("every layer has a state beside its attention", "Llama", _OWN),
+    "lfm2": ("most of its layers are convolutions", "Llama", _OWN),
+    "t5": ("it is an encoder and a decoder", "Llama", _OWN),
+    "bart": ("it is an encoder and a decoder", "GPT-2", _NOT),
+    "whisper": ("it hears speech", "GPT-2", "whisper.cpp has a converter of its own."),
+    "llava": ("it sees pictures", "Llama", _OWN),
+}
+
+
+def refuse_unsupported(checkpoint: Checkpoint) -> None:
+    """Raise `ArchitectureError` where the configuration names a model that we do not convert."""
+    kind = checkpoint.config.get("model_type")
+    found = UNSUPPORTED.get(kind) if isinstance(kind, str) else None
+    if found is not None:
+        difference, nearest, runs = found
+        raise ArchitectureError(
+            f"{checkpoint.path.name} is a {kind}, which we do not convert: {difference}. The "
+            f"nearest family is {nearest}.",
+            runs,
+        )
