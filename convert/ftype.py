@@ -58,6 +58,7 @@ TENSOR_TYPES: dict[str, TensorType] = {
         TensorType("IQ1_M", 29, 256, 56),
         TensorType("TQ1_0", 34, 256, 54),
         TensorType("TQ2_0", 35, 256, 66),
+        TensorType("MXFP4", 39, 32, 17),
     )
 }
 
@@ -98,6 +99,7 @@ FTYPES: dict[str, FileType] = {
         FileType("Q4_K_S", 14, "q4_k"),
         FileType("IQ4_NL", 25, "iq4_nl"),
         FileType("Q4_0", 2, "q4_0"),
+        FileType("MXFP4_MOE", 38, "mxfp4"),  # of the experts; all else is Q8_0
         FileType("IQ4_XS", 30, "iq4_xs"),
         FileType("Q3_K_L", 13, "q3_k"),
         FileType("Q3_K_M", 12, "q3_k"),

@@ -108,6 +108,8 @@ class Header:
     n_bytes: int
     values: dict[str, Value]
     tensors: tuple[TensorEntry, ...]
+    spans: dict[str, tuple[int, int]]
+    """Where each key's bytes begin and end, its name and type included."""
 
     @cached_property
     def arch(self) -> str:
@@ -184,13 +186,17 @@ class _Cursor:
         if n_tensors > MAX_TENSORS or n_keys > MAX_KEYS:
             raise ValueError(f"it has {n_tensors:,} tensors and {n_keys:,} keys, which is absurd")
         values: dict[str, Value] = {}
+        spans = {}
         for _ in range(n_keys):
+            start = self._at
             key = self._text(MAX_NAME)
             if key in values:
                 raise ValueError(f"it has the key {key[:60]!r} twice")
             values[key] = self._value(self._u32())
+            spans[key] = (start, self._at)
         table = [self._entry() for _ in range(n_tensors)]
-        return Header(self._path, version, self._size, values, self._place(table, values))
+        placed = self._place(table, values)
+        return Header(self._path, version, self._size, values, placed, spans)
 
     def _u32(self) -> int:
         (value,) = _U32.unpack_from(self._data, self._at)

@@ -18,7 +18,7 @@ import numpy as np
 from llama_cpp._ggml import libggml
 from numpy.typing import NDArray
 
-from convert.errors import OutputError, UsageError
+from convert.errors import OutputError, ProofError, UsageError
 from convert.libllama import ModelFile
 from convert.progress import Progress
 
@@ -59,7 +59,7 @@ class _Sums:
     def observe(self, address: int, ask: bool, _: Any) -> bool:
         """llama.cpp's callback: whether a result is wanted, then the result."""
         tensor = _Tensor.from_address(address)
-        kind = _op_name()(address)
+        kind = _ggml().ggml_op_desc(address)
         if ask:
             return self._is_wanted(tensor, kind)
         try:
@@ -78,12 +78,16 @@ class _Sums:
         return bool(tensor.src[1].contents.type == _F32) and name.startswith((b"blk.", b"output."))
 
     def _add(self, tensor: _Tensor) -> None:
-        weights, rows = tensor.src[0].contents, _rows(tensor.src[1].contents)
-        name, n_cols = weights.name.decode(), weights.ne[0]
-        rows = rows.reshape(-1, n_cols)
-        sums = self.squares.setdefault(name, np.zeros(n_cols))
-        sums += np.einsum("ij,ij->j", rows, rows, dtype=np.float64)
-        self.counts[name] = self.counts.get(name, np.zeros(1, np.int64)) + len(rows)
+        weights, inputs = tensor.src[0].contents, _rows(tensor.src[1].contents)
+        name, n_cols, n_matrices = weights.name.decode(), weights.ne[0], weights.ne[2]
+        rows = inputs.reshape(-1, n_matrices, inputs.shape[-2], n_cols)
+        sums = self.squares.setdefault(name, np.zeros(n_matrices * n_cols))
+        for index in range(n_matrices):
+            part = rows[:, index].reshape(-1, n_cols)
+            part_sums = sums[index * n_cols : (index + 1) * n_cols]
+            part_sums += np.einsum("ij,ij->j", part, part, dtype=np.float64)
+        counts = self.counts.setdefault(name, np.zeros(1, np.int64))
+        counts += rows.shape[0] * rows.shape[2]
 
     def _add_experts(self, tensor: _Tensor) -> None:
         weights, inputs = tensor.src[0].contents, _rows(tensor.src[1].contents)
@@ -101,24 +105,41 @@ class _Sums:
 def collect(path: Path, text: str, progress: Progress) -> dict[str, NDArray[np.float32]]:
     """Mean square of each column's input [n_cols], or of each expert's, end to end, by tensor.
 
-    `path` is a GGUF in the source's precision. Raises `UsageError` when the text is too short.
+    `path` is a GGUF in the source's precision. Raises `UsageError` when the text is too short, and
+    `ProofError` when the model makes numbers that are not finite of it.
     """
     sums = _Sums()
     observer = C.ggml_backend_sched_eval_callback(sums.observe)
     with ModelFile(path, observer=observer) as model:
-        ids = model.tokenize(text, add_special=False, parse_special=False)[:_MAX_TOKENS]
-        if len(ids) < _MIN_TOKENS:
-            raise UsageError(
-                f"The text for the importance matrix has {len(ids)} tokens.",
-                "Give some pages of text that the model is meant for.",
-            )
-        window = min(_WINDOW, model.n_ctx_train)
-        for start in range(0, len(ids), window):
-            model.logits(ids[start : start + window])
-            progress("progress", step="imatrix", done=start + window, total=len(ids))
-    if sums.problem:
-        raise OutputError(f"The importance matrix cannot be measured: {sums.problem}.")
-    return {name: _mean(squares, sums.counts[name]) for name, squares in sums.squares.items()}
+        windows = _windows(model, text)
+        run = model.logits if model.is_causal else model.embeddings
+        for done, ids in enumerate(windows, 1):
+            run(ids)
+            progress("progress", step="imatrix", done=done, total=len(windows))
+            if sums.problem:
+                raise OutputError(f"The importance matrix cannot be measured: {sums.problem}.")
+    found = {name: _mean(squares, sums.counts[name]) for name, squares in sums.squares.items()}
+    for name, values in found.items():
+        if not np.isfinite(values).all():
+            raise ProofError(f"The inputs of {name} are not finite on this text (NaN or infinity).")
+    return found
+
+
+def _windows(model: ModelFile, text: str) -> list[list[int]]:
+    """As llama-imatrix cuts it: whole windows, each beginning as the model's texts do."""
+    ids = model.tokenize(text, add_special=True, parse_special=False)[:_MAX_TOKENS]
+    if len(ids) < _MIN_TOKENS:
+        raise UsageError(
+            f"The text for the importance matrix has {len(ids)} tokens.",
+            "Give some pages of text that the model is meant for.",
+        )
+    size = min(_WINDOW, model.n_ctx_train)
+    windows = [ids[at : at + size] for at in range(0, len(ids), size)]
+    if len(windows) > 1 and len(windows[-1]) < size:
+        windows.pop()
+    if model.adds_bos:
+        windows = [[ids[0], *window[1:]] for window in windows]
+    return windows
 
 
 def _mean(squares: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -138,36 +159,24 @@ def _ints(tensor: _Tensor) -> NDArray[np.int32]:
 
 
 def _view(tensor: _Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
-    _check_layout(ctypes.addressof(tensor), bytes(tensor.name))
+    address = ctypes.addressof(tensor)
     n_bytes = sum((n - 1) * step for n, step in zip(tensor.ne, tensor.nb, strict=True))
     raw = np.empty(n_bytes + dtype.itemsize, np.uint8)
-    _get()(ctypes.addressof(tensor), raw.ctypes.data, 0, raw.nbytes)
+    ggml = _ggml()
+    if ggml.ggml_get_name(address) != tensor.name or ggml.ggml_nbytes(address) != raw.nbytes:
+        raise ValueError("this build of llama.cpp lays tensors out in another way")
+    ggml.ggml_backend_tensor_get(address, raw.ctypes.data, 0, raw.nbytes)
     shape, strides = tuple(tensor.ne)[::-1], tuple(tensor.nb)[::-1]
     return np.lib.stride_tricks.as_strided(raw.view(dtype), shape, strides)
 
 
-def _check_layout(address: int, name: bytes) -> None:
-    if _get_name()(address) != name:
-        raise ValueError("this build of llama.cpp lays tensors out in another way")
-
-
 @cache
-def _op_name() -> Any:
-    function = libggml.ggml_op_desc
-    function.restype, function.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
-    return function
-
-
-@cache
-def _get_name() -> Any:
-    function = libggml.ggml_get_name
-    function.restype, function.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
-    return function
-
-
-@cache
-def _get() -> Any:
-    function = libggml.ggml_backend_tensor_get
-    function.restype = None
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
-    return function
+def _ggml() -> Any:
+    """libggml, its functions declared."""
+    address, size = ctypes.c_void_p, ctypes.c_size_t
+    libggml.ggml_op_desc.restype = libggml.ggml_get_name.restype = ctypes.c_char_p
+    libggml.ggml_nbytes.restype, libggml.ggml_backend_tensor_get.restype = size, None
+    for function in (libggml.ggml_op_desc, libggml.ggml_get_name, libggml.ggml_nbytes):
+        function.argtypes = [address]
+    libggml.ggml_backend_tensor_get.argtypes = [address, address, size, size]
+    return libggml

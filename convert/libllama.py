@@ -113,6 +113,20 @@ class ModelFile:
         return int(C.llama_model_n_ctx_train(self._model))
 
     @property
+    def is_causal(self) -> bool:
+        """Whether it predicts the next token; else it makes embeddings."""
+        buffer = ctypes.create_string_buffer(64)
+        C.llama_model_meta_val_str(self._model, b"general.architecture", buffer, len(buffer))
+        key = buffer.value + b".attention.causal"
+        n = C.llama_model_meta_val_str(self._model, key, buffer, len(buffer))
+        return n < 0 or buffer.value != b"false"
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether its texts begin with a token of their own."""
+        return bool(C.llama_vocab_get_add_bos(self._vocab))
+
+    @property
     def n_tokens(self) -> int:
         """Size of the vocabulary."""
         return int(C.llama_vocab_n_tokens(self._vocab))

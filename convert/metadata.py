@@ -15,7 +15,7 @@ from convert.vocab.metadata import add_vocab
 
 REPORT_KEY = "chatapp.convert.proof"
 REPORT_BYTES = 4096
-_QUANTIZATION_VERSION = 2  # GGML_QNT_VERSION: the layout of the quantised blocks
+QUANTIZATION_VERSION = 2  # GGML_QNT_VERSION: the layout of the quantised blocks
 
 
 def add_metadata(writer: GGUFWriter, plan: Plan, provenance: dict[str, HParam]) -> None:
@@ -30,7 +30,7 @@ def add_metadata(writer: GGUFWriter, plan: Plan, provenance: dict[str, HParam]) 
     if plan.temperature is not None:
         writer.add_sampling_temp(plan.temperature)
     writer.add_file_type(plan.ftype.number)
-    writer.add_quantization_version(_QUANTIZATION_VERSION)
+    writer.add_quantization_version(QUANTIZATION_VERSION)
     for key, value in provenance.items():
         add_value(writer, f"chatapp.convert.{key}", value)
     for key, value in plan.model.hparams.items():

@@ -101,7 +101,8 @@ class PartFile:
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
-            write_tensors(writer, tensors, plan.importance, progress)
+            assert writer.fout is not None
+            write_tensors(writer.fout[0], tensors, plan.importance, progress)
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror or error}.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
     if matrix_text is not None:
         progress("step", name="imatrix")
         plan = replace(plan, importance=measure_importance(plan, matrix_text, progress))
+    if options.max_kl is not None:
+        plan = measure_types(plan, options, text, progress)
     with PartFile(plan.output) as part:
         progress("step", name="read")
         provenance = describe_source(plan.checkpoint, progress)
@@ -104,6 +107,7 @@ def open_source(options: Options) -> Checkpoint:
 
 def make_plan(options: Options) -> Plan:
     """Read names and shapes, map them, and decide everything else. No weight is read."""
+    check_choice(options)
     checkpoint = open_source(options)
     model = read_model(checkpoint, options.arch)
     vocab = read_vocab(
@@ -118,7 +122,7 @@ def make_plan(options: Options) -> Plan:
     with type_map(model) as mixture:
         imatrix = options.imatrix is not None
         if options.fit is not None:
-            ftype, reason = choose_by_size(mixture, options.fit, imatrix=imatrix)
+            ftype, reason = choose_by_size(mixture, model, vocab, options.fit, imatrix=imatrix)
         else:
             ftype, reason = choose_ftype(options.ftype, model)
         if ftype.needs_imatrix and not (imatrix or options.dry_run):
@@ -149,6 +153,32 @@ def make_plan(options: Options) -> Plan:
         notes=tuple(notes),
         sizes=sizes,
     )
+
+
+def check_choice(options: Options) -> None:
+    """Raise `UsageError` when the type is chosen in two ways, or in one that cannot be."""
+    given = {"-q": options.ftype, "--fit": options.fit, "--max-kl": options.max_kl}
+    ways = [name for name, value in given.items() if value is not None]
+    if len(ways) > 1:
+        raise UsageError(f"{ways[0]} and {ways[1]} both choose the type.", "Give one of them.")
+    if options.max_kl is not None and not 0 < options.max_kl < inf:
+        raise UsageError(f"{options.max_kl} is no distance.", "For example: --max-kl 0.01.")
+    if options.max_kl is not None and options.dry_run:
+        raise UsageError("--max-kl writes files and measures them: not in a dry run.", "Use --fit.")
+
+
+def measure_types(plan: Plan, options: Options, text: str, progress: Progress) -> Plan:
+    """The plan in the type that `--max-kl` comes to."""
+    from convert.distance import choose_by_kl
+
+    assert options.max_kl is not None
+    progress("step", name="choose")
+    plan, _ = choose_by_kl(plan, options.max_kl, text, progress)
+    output = choose_output(plan.checkpoint.path, options.output, plan.ftype)
+    plan = replace(plan, output=output)
+    check_output(plan, options.force)
+    progress("note", text=f"Chosen: {plan.ftype.name}, {plan.type_reason}.")
+    return plan
 
 
 def measure_importance(plan: Plan, text: str, progress: Progress) -> Importance:

@@ -22,6 +22,7 @@ from convert.checkpoints.operations import widest
 from convert.errors import UsageError
 from convert.ftype import ALIASES, F32, FTYPES, FileType
 from convert.typemap import Types
+from convert.vocab.chat import sample_or_nothing
 from convert.vocab.vocabulary import Vocab
 
 Importance = dict[str, NDArray[np.float32]]
@@ -64,6 +65,7 @@ class Plan:
             "n_tokens": len(self.vocab.tokens),
             "special_ids": self.vocab.special_ids,
             "chat_template": self.vocab.chat_template is not None,
+            "chat_sample": sample_or_nothing(self.vocab),
             "type": self.ftype.name,
             "type_reason": self.type_reason,
             "types": count_types(self.types),

@@ -2,7 +2,8 @@
 
 It promises the bytes that llama.cpp's quantizer would write, tensor type by tensor type, and to
 refuse what a type cannot hold: a weight that is not finite, or one beyond F16's range, which the
-kernel would turn into infinity without a word.
+kernel would turn into infinity without a word. A kernel that misses its importances would end the
+process, and one given too few would read beyond them: both are errors here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ArchitectureError
-from convert.ftype import F16, F32, TensorType
+from convert.ftype import BF16, F16, F32, TensorType
 
 _F16_MAX = 65504.0
+# llama.cpp writes them for no tensor without importances (IQ2_S and IQ3_XXS it could).
+_NEED_IMPORTANCE = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS"})
 
 
 @cache
@@ -42,8 +45,10 @@ def quantize(
 ) -> NDArray[np.uint8]:
     """Bytes of `rows` [n, n_cols] in `kind`; `name` is for errors. Releases the GIL.
 
-    `importance` [n_cols] weighs each column's error. Source: ggml_quantize_chunk.
+    `importance` [n_cols] weighs each column's error. Raises `ArchitectureError`. Source:
+    ggml_quantize_chunk.
     """
+    _check_importance(importance, rows.shape[1], kind, name)
     low, high = float(rows.min(initial=0.0)), float(rows.max(initial=0.0))
     peak = max(high, -low)
     if not np.isfinite(peak):
@@ -68,9 +73,25 @@ def quantize(
     return out
 
 
+def _check_importance(
+    importance: NDArray[np.float32] | None, n_cols: int, kind: TensorType, name: str
+) -> None:
+    if importance is None and kind.name in _NEED_IMPORTANCE:
+        raise ArchitectureError(
+            f"No importance was measured for {name[:100]}, and {kind.name} is not written without.",
+            "Choose a larger type with -q.",
+        )
+    if importance is not None and importance.shape != (n_cols,):
+        raise ArchitectureError(
+            f"{importance.size} importances were measured for {name[:100]}, whose rows have "
+            f"{n_cols} weights."
+        )
+
+
 def _overflow(name: str, peak: float, kind: TensorType) -> ArchitectureError:
+    limit = "" if kind is BF16 else f" (F16, in which it keeps its scales, ends at {_F16_MAX:g})"
+    limit = f" (which ends at {_F16_MAX:g})" if kind is F16 else limit
     return ArchitectureError(
-        f"{name[:100]} holds a weight of {peak:g}, too large for {kind.name} (F16 ends at "
-        f"{_F16_MAX:g}).",
-        "Use -q BF16 or -q F32.",
+        f"{name[:100]} holds a weight of {peak:g}, too large for {kind.name}{limit}.",
+        "Use -q F32." if kind is BF16 else "Use -q BF16 or -q F32.",
     )

@@ -13,23 +13,24 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from struct import Struct
 
-import numpy as np
-from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter
-from gguf.gguf_reader import ReaderField
-
+from convert.checkpoints.gguf_file import read_tensors
+from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError, OutputError, UsageError
-from convert.ftype import ALIASES, EXACT, FTYPES, FileType
+from convert.ftype import ALIASES, EXACT, FTYPES, FileType, TensorType
 from convert.header import Header, read_header
+from convert.metadata import QUANTIZATION_VERSION, REPORT_KEY
 from convert.output import PartFile
 from convert.progress import Progress
-from convert.side import open_side
-from convert.typemap import Types, dry_run, padded, tensor_bytes
-from convert.writing import write_tensors
+from convert.typemap import ALIGNMENT, Types, dry_run, padded, tensor_bytes
+from convert.writing import Importance, write_tensors
 
-_FILE_TYPE, _VERSION = "general.file_type", "general.quantization_version"
-_OWN = "chatapp.convert.proof"  # a proof of the source is none of the copy
+_U32, _U64 = Struct("<I"), Struct("<Q")
+_UINT32, _STRING = 4, 8  # of `enum gguf_type`
+_VERSION, _MATRIX = "general.quantization_version", "quantize.imatrix."
+# A proof of the source is none of the copy.
+_REPLACED = frozenset({"general.file_type", _VERSION, REPORT_KEY})
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,29 +69,27 @@ def requantize(
     started = time.monotonic()
     ftype = _find_type(wanted)
     header = read_header(source)
-    kinds = {entry.kind for entry in header.tensors if len(entry.shape) > 1}
-    if not kinds <= EXACT and not allow_requantize:
-        raise UsageError(
-            f"{source.name} is quantised already ({', '.join(sorted(kinds - EXACT))}).",
-            "Start from the F16, BF16 or F32 file; --allow-requantize does it all the same, and "
-            "the errors add up.",
-        )
+    _check_precision(header, allow_requantize, progress)
     if ftype.needs_imatrix and imatrix is None:
         raise UsageError(f"{ftype.name} needs an importance matrix.", "Give --imatrix TEXT.")
+    tensors = read_tensors(header)
     target = output or source.with_name(f"{source.stem}-{ftype.name}.gguf")
     target = target / f"{source.stem}-{ftype.name}.gguf" if target.is_dir() else target
     _check_output(source, target, force)
-    importance = {}
-    if imatrix is not None:
+    text = None if imatrix is None else _read_text(imatrix)
+    types = dry_run(source, ftype, imatrix=text is not None)
+    _check_space(header, types, target)
+    importance: Importance = {}
+    if text is not None:
         from convert.imatrix import collect
 
         progress("step", name="imatrix")
-        importance = collect(source, _read_text(imatrix), progress)
-    types = dry_run(source, ftype, imatrix=bool(importance))
-    _check_space(header, types, target)
+        importance = collect(source, text, progress)
     progress("step", name="write")
+    metadata = _metadata(header, ftype, None if imatrix is None else imatrix.name, len(importance))
+    pairs = [(tensors[entry.name], types[entry.name]) for entry in header.tensors]
     with PartFile(target) as part:
-        _write(part.path, source, ftype, types, importance, progress)
+        _write(part.path, header, metadata, pairs, importance, progress)
         size = part.commit()
     seconds = round(time.monotonic() - started, 2)
     progress("done", output=str(target), bytes=size, seconds=seconds)
@@ -103,6 +102,20 @@ def _find_type(wanted: str) -> FileType:
     if ftype is None:
         raise UsageError(f"There is no type {wanted!r:.40}.", f"Types: {', '.join(FTYPES)}.")
     return ftype
+
+
+def _check_precision(header: Header, allow_requantize: bool, progress: Progress) -> None:
+    kinds = {entry.kind for entry in header.tensors if len(entry.shape) > 1} - EXACT
+    if not kinds:
+        return
+    said = f"{header.path.name} is quantised already ({', '.join(sorted(kinds))})"
+    if not allow_requantize:
+        raise UsageError(
+            f"{said}.",
+            "Start from the F16, BF16 or F32 file; --allow-requantize does it all the same, and "
+            "the errors add up.",
+        )
+    progress("note", text=f"{said}: the errors of both types add up.")
 
 
 def _check_output(source: Path, target: Path, force: bool) -> None:
@@ -124,50 +137,57 @@ def _check_space(header: Header, types: Types, target: Path) -> None:
         )
 
 
+def _metadata(header: Header, ftype: FileType, dataset: str | None, n_entries: int) -> list[bytes]:
+    """Every key as it is packed: the source's own bytes, but for what changes."""
+    keys = []
+    with header.path.open("rb") as file:
+        for name, (start, stop) in header.spans.items():
+            if name in _REPLACED or name.startswith(_MATRIX):
+                continue
+            file.seek(start)
+            keys.append(file.read(stop - start))
+    keys += [_number("general.file_type", ftype.number), _number(_VERSION, QUANTIZATION_VERSION)]
+    if dataset is not None:  # as llama-quantize notes it
+        value = dataset.encode("utf-8", "replace")
+        keys.append(_text(f"{_MATRIX}dataset") + _U32.pack(_STRING) + _U64.pack(len(value)) + value)
+        keys.append(_number(f"{_MATRIX}entries_count", n_entries))
+    return keys
+
+
+def _text(value: str) -> bytes:
+    return _U64.pack(len(value)) + value.encode()
+
+
+def _number(key: str, value: int) -> bytes:
+    return _text(key) + _U32.pack(_UINT32) + _U32.pack(value)
+
+
 def _write(
     path: Path,
-    source: Path,
-    ftype: FileType,
-    types: Types,
-    importance: dict[str, Any],
+    header: Header,
+    metadata: list[bytes],
+    tensors: list[tuple[Tensor, TensorType]],
+    importance: Importance,
     progress: Progress,
 ) -> None:
-    side, reader = open_side(source), GGUFReader(source)
-    writer = GGUFWriter(path, side.arch)
-    tensors = [(side.tensors[t.name], types[t.name]) for t in reader.tensors]
+    alignment = header.integer("general.alignment") or ALIGNMENT
     try:
-        for name, found in reader.fields.items():
-            if not name.startswith("GGUF.") and name not in (
-                "general.architecture", _FILE_TYPE, _VERSION, _OWN,
-            ):  # fmt: skip
-                _copy(writer, name, found)
-        writer.add_file_type(ftype.number)
-        writer.add_quantization_version(2)
-        for tensor, kind in tensors:
-            writer.add_tensor_info(
-                tensor.name,
-                tensor.shape,
-                np.dtype(np.float32),
-                tensor_bytes(tensor.shape, kind),
-                raw_dtype=GGMLQuantizationType(kind.number),
-            )
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_ti_data_to_file()
-        write_tensors(writer, tensors, importance, progress)
+        with path.open("xb") as file:
+            file.write(b"GGUF" + _U32.pack(3) + _U64.pack(len(tensors)) + _U64.pack(len(metadata)))
+            file.writelines(metadata)
+            offset = 0
+            for tensor, kind in tensors:
+                name, shape = tensor.name.encode(), tensor.shape[::-1]
+                file.write(_U64.pack(len(name)) + name + _U32.pack(len(shape)))
+                file.writelines(map(_U64.pack, shape))
+                file.write(_U32.pack(kind.number) + _U64.pack(offset))
+                offset += padded(tensor_bytes(tensor.shape, kind), alignment)
+            write_tensors(file, tensors, importance, progress, alignment)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}.",
             "Free some space or choose another folder with -o.",
         ) from error
-    finally:
-        writer.close()
-
-
-def _copy(writer: GGUFWriter, name: str, found: ReaderField) -> None:
-    kind = found.types[0]
-    inner = found.types[-1] if kind == GGUFValueType.ARRAY else None
-    writer.add_key_value(name, found.contents(), kind, sub_type=inner)
 
 
 def _read_text(path: Path) -> str:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType, GGUFWriter
 
 from convert.architectures.model import TOKEN_EMBEDDING, HParam, Model
 from convert.errors import ArchitectureError
 from convert.ftype import FTYPES, TENSOR_TYPES, FileType, TensorType
+from convert.header import read_header
 
 ALIGNMENT = 32  # bytes; GGUF's default, to which every tensor is padded
 
@@ -85,9 +86,9 @@ def tensor_bytes(shape: tuple[int, ...], kind: TensorType) -> int:
     return n_rows * kind.row_bytes(shape[-1])
 
 
-def padded(size: int) -> int:
-    """`size` rounded up to the alignment."""
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def padded(size: int, alignment: int = ALIGNMENT) -> int:
+    """`size` rounded up to `alignment`."""
+    return -(-size // alignment) * alignment
 
 
 def dry_run(path: Path, ftype: FileType, *, imatrix: bool) -> Types:
@@ -108,23 +109,29 @@ def dry_run(path: Path, ftype: FileType, *, imatrix: bool) -> Types:
         )
     if failed:
         raise ArchitectureError(f"llama.cpp cannot quantise this model: {log.reason()}.")
-    found = dict(_LINE.findall("".join(heard)))
-    return {name: TENSOR_TYPES[kind.lower()] for name, kind in _resolved(path, found)}
+    return dict(_resolved(path, dict(_LINE.findall("".join(heard)))))
 
 
-def _resolved(path: Path, found: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _resolved(path: Path, found: dict[str, str]) -> Iterator[tuple[str, TensorType]]:
     """Tensors and types; those llama.cpp leaves alone keep the type they have in the file."""
-    present: dict[str, str] | None = None
+    entries = {entry.name: entry for entry in read_header(path).tensors}
+    if found.keys() != entries.keys():
+        name = next(iter(entries.keys() ^ found.keys()))
+        raise ArchitectureError(f"llama.cpp does not say how it would write {name[:100]!r}.")
     for name, kind in found.items():
-        if not kind and present is None:
-            present = _present_types(path)
-        yield name, kind or (present or {})[name]
+        yield name, tensor_type(kind or entries[name].kind)
 
 
-def _present_types(path: Path) -> dict[str, str]:
-    from gguf import GGUFReader
-
-    return {tensor.name: tensor.tensor_type.name for tensor in GGUFReader(path).tensors}
+def tensor_type(name: str) -> TensorType:
+    """The type of that name, in any case; of those nobody converts to as well, such as I32."""
+    if name.lower() in TENSOR_TYPES:
+        return TENSOR_TYPES[name.lower()]
+    try:
+        kind = GGMLQuantizationType[name.upper()]
+    except KeyError:
+        raise ArchitectureError(f"There is a tensor of {name[:40]}, which is not known.") from None
+    block, block_bytes = GGML_QUANT_SIZES[kind]
+    return TensorType(kind.name, kind.value, block, block_bytes)
 
 
 def _no_matrix(C: Any) -> Any:  # noqa: N803  (a C library)

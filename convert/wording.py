@@ -21,6 +21,8 @@ def describe_plan(plan: dict[str, Any]) -> list[str]:
     lines += [f"Left out: {name}: {reason}" for name, reason in plan["ignored"][:8]]
     if len(plan["ignored"]) > 8:
         lines.append(f"Left out: {len(plan['ignored']) - 8} more")
+    if plan["chat_sample"]:
+        lines.append("Chat:    " + repr(plan["chat_sample"][:200]))
     lines += [f"Note:    {note}" for note in plan["notes"]]
     return [printable(line) for line in lines]
 

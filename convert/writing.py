@@ -2,7 +2,7 @@
 
 It promises that memory follows a few blocks of rows, whatever the model's size, and that a
 cancelled write ends within one block. Threads are enough: numpy and llama.cpp's kernels release the
-GIL.
+GIL. What a GGUF holds in the wanted type already is copied as it is.
 """
 
 from __future__ import annotations
@@ -11,44 +11,46 @@ import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from gguf import GGUFWriter
 from numpy.typing import NDArray
 
+from convert.checkpoints.gguf_file import PackedTensor
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import OutputError
 from convert.ftype import TensorType
 from convert.progress import Progress
 from convert.quantize import quantize
-from convert.typemap import tensor_bytes
+from convert.typemap import ALIGNMENT, padded, tensor_bytes
 
 Importance = Mapping[str, NDArray[np.float32]]
 Task = tuple[Tensor, TensorType, int, int]
 
 
 def write_tensors(
-    writer: GGUFWriter,
+    file: BinaryIO,
     tensors: list[tuple[Tensor, TensorType]],
     importance: Importance,
     progress: Progress,
+    alignment: int = ALIGNMENT,
 ) -> None:
     """Write all `tensors` after the header, padded. Raises `ConvertError` or `OSError`."""
-    assert writer.fout is not None
-    file = writer.fout[0]
-    writer.write_padding(file, file.tell())
+    _pad(file, file.tell(), alignment)
     total, done = sum(tensor_bytes(t.shape, kind) for t, kind in tensors), 0
     for tensor, kind, data, last in _quantised(tensors, importance):
         file.write(data.data)
         done += data.nbytes
         progress("progress", step="write", done=done, total=total)
         if last:
-            size = tensor_bytes(tensor.shape, kind)
-            writer.write_padding(file, size)
+            _pad(file, tensor_bytes(tensor.shape, kind), alignment)
     if done != total:
         raise OutputError(f"The tensors came out as {done} bytes, not {total}.")
-    writer.flush()
+    file.flush()
+
+
+def _pad(file: BinaryIO, size: int, alignment: int) -> None:
+    file.write(bytes(padded(size, alignment) - size))
 
 
 def _quantised(
@@ -87,6 +89,8 @@ def _tasks(tensors: list[tuple[Tensor, TensorType]]) -> Iterator[Task]:
 
 def _work(task: Task, importance: Importance) -> NDArray[np.uint8]:
     tensor, kind, start, stop = task
+    if isinstance(tensor, PackedTensor) and tensor.dtype == kind.name:
+        return tensor.packed(start, stop)
     rows = tensor.read(start, stop)
     if len(tensor.shape) < 2:
         rows = rows.reshape(1, -1)

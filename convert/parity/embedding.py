@@ -48,9 +48,10 @@ def run_embedding(
         "cosine_pooled": min(pooled),
         "texts": len(texts),
     }
-    if not report["cosine_mean"] > MIN_COSINE:
+    mean = float(np.mean(cosines))
+    if not mean > MIN_COSINE:
         raise ProofError(
-            f"The file does not compute what the checkpoint does: cosine {np.mean(cosines):.4f}.",
+            f"The file does not compute what the checkpoint does: cosine {mean:.4f}.",
             "Nothing was kept.",
         )
     return report

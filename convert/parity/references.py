@@ -44,6 +44,7 @@ REFERENCES: dict[str, str] = {
     "meta": "llama",
     "torchtune": "llama",
     "litgpt": "llama",
+    "llama-names": "llama",
     "hf": "hf",
 }
 

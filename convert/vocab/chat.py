@@ -97,6 +97,14 @@ def render_sample(vocab: Vocab) -> str:
     return text[:_SHOWN]
 
 
+def sample_or_nothing(vocab: Vocab) -> str:
+    """The rendered sample; empty where it fails, which `template_notes` says."""
+    try:
+        return render_sample(vocab)
+    except VocabError:
+        return ""
+
+
 def template_notes(vocab: Vocab) -> tuple[str, ...]:
     """What rendering shows that the user should know. A failure is a note: weights are no worse."""
     try:

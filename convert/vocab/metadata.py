@@ -5,9 +5,12 @@ It promises that every id is written and nothing is left to llama.cpp's defaults
 
 from __future__ import annotations
 
-from gguf import GGUFValueType, GGUFWriter
+from typing import TYPE_CHECKING
 
 from convert.vocab.vocabulary import Vocab
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
 
 # gguf's spelling of the roles, "seperator" included.
 _ROLE_KEYS = {"unk": "unknown", "pad": "padding", "sep": "seperator"}
@@ -18,6 +21,8 @@ _INERT_MERGE = "<|inert|> <|inert|>"
 
 def add_vocab(writer: GGUFWriter, vocab: Vocab) -> None:
     """Add everything under `tokenizer.` that `vocab` says."""
+    from gguf import GGUFValueType  # 100 ms that reading a checkpoint does not need
+
     writer.add_tokenizer_model(vocab.model)
     writer.add_tokenizer_pre(vocab.pre)
     writer.add_token_list(vocab.tokens)

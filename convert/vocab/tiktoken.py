@@ -31,6 +31,7 @@ FILES: tuple[str, ...] = ("tokenizer.pkl", "tokenizer.tiktoken", "qwen.tiktoken"
 DESCRIPTION = "tiktoken: a pickled Encoding, or ranks in base64"
 
 _MAX_TOKENS = 1_000_000
+_MAX_WORK = 1 << 28  # squared bytes: finding the merges of 200,000 real tokens takes 10 million
 _LLAMA3_RANKS = 128_000
 
 
@@ -142,6 +143,7 @@ def _check(path: Path, ranks: Any, special: Any) -> None:
         and all(
             isinstance(k, bytes) and 0 < len(k) < 1024 and type(v) is int for k, v in ranks.items()
         )
+        and sum(len(k) ** 2 for k in ranks) < _MAX_WORK
         and isinstance(special, dict)
         and all(isinstance(k, str) and type(v) is int for k, v in special.items())
     )

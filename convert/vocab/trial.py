@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gguf import GGUFWriter
-
 from convert.errors import ProofError, VocabError
 from convert.vocab.metadata import add_vocab
 from convert.vocab.vocabulary import Encode, Vocab, check_vocab
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
 
 def write_vocab(path: Path, vocab: Vocab) -> Path:
     """A GGUF with the vocabulary and no weights."""
+    from gguf import GGUFWriter  # 100 ms that reading a checkpoint does not need
+
     writer = GGUFWriter(path, "llama")
     try:
         add_vocab(writer, check_vocab(vocab))

@@ -103,6 +103,13 @@ MODELS: dict[str, Callable[[], Any]] = {
     ),
     "smollm3": gated("SmolLM3", num_hidden_layers=4),
     "olmo2": gated("Olmo2"),
+    "granite": gated(
+        "Granite",
+        embedding_multiplier=6.0,
+        attention_multiplier=0.1,
+        residual_multiplier=0.4,
+        logits_scaling=2.0,
+    ),
     "gemma2": gated("Gemma2", head_dim=32, query_pre_attn_scalar=20, sliding_window=32),
     "gemma3": lambda: hf.Gemma3ForCausalLM(
         hf.Gemma3TextConfig(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gguf
 import llama_cpp.llama_cpp as llama
+import numpy as np
 import pytest
 
-from convert.errors import UsageError
-from convert.ftype import FTYPES, TENSOR_TYPES
+from convert import writing
+from convert.ftype import FTYPES, TENSOR_TYPES, FileType
 from convert.imatrix import collect
 from convert.libllama import open_log
 from convert.options import Options
@@ -20,13 +22,34 @@ from convert.pipeline import convert, make_plan
 from convert.progress import silent
 from convert.samples import PROSE
 from convert.typemap import type_map
+from tests.convert.llamas import write_llama
 
-WIDE = {"n_embd": 256, "n_head": 4, "n_layer": 2}  # K-quants pack rows in blocks of 256
+# Rows of 256 take K-quants, rows of 96 only blocks of 32, rows of 80 no blocks at all.
+SHAPES = {"mixtral-256": (256, 2, 256), "llama-96": (96, 0, 96), "llama-80": (80, 0, 96)}
 
 
-@pytest.fixture
-def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
+@dataclass(frozen=True)
+class Source:
+    folder: Path
+    full: Path
+    """The same in F32, as a GGUF."""
+    importance: Mapping[str, Any]
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
+    folder = tmp_path_factory.mktemp("types")
+    found = {}
+    for name, (width, n_expert, n_ff) in SHAPES.items():
+        model = write_llama(folder / name, width, n_expert, n_ff)
+        full = convert(model, folder / f"{name}.gguf", parity="off").output
+        found[name] = Source(model, full, collect(full, PROSE, silent))
+    return found
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
     path.write_text(PROSE)
     return path
 
@@ -42,7 +65,7 @@ def quantize_with_llama(
     """`source` in another type, by llama_model_quantize."""
     open_log()
     params = llama.llama_model_quantize_default_params()
-    params.ftype, params.nthread = number, 2
+    params.ftype, params.nthread, params.allow_requantize = number, 2, True
     if importance is not None:
         entries = (llama.llama_model_imatrix_data * (len(importance) + 1))()
         for entry, (name, values) in zip(entries, importance.items(), strict=False):
@@ -53,118 +76,49 @@ def quantize_with_llama(
     assert llama.llama_model_quantize(bytes(source), bytes(output), ctypes.byref(params)) == 0
 
 
-@pytest.mark.parametrize("width", [256, 96])
+def check_bytes(source: Source, folder: Path, ftype: FileType, imatrix: Path | None) -> None:
+    ours = convert(
+        source.folder,
+        folder / "ours.gguf",
+        ftype=ftype.name.lower(),
+        imatrix=imatrix,
+        parity="off",
+    ).output
+    theirs = folder / "theirs.gguf"
+    quantize_with_llama(source.full, theirs, ftype.number, source.importance if imatrix else None)
+    assert tensors(ours) == tensors(theirs)
+    assert gguf.GGUFReader(ours).fields["general.file_type"].contents() == ftype.number
+    assert not list(folder.glob("*.part"))
+
+
 @pytest.mark.parametrize("name", FTYPES)
 def test_every_type_is_bit_for_bit_llama_cpps(
-    make, text: Path, tmp_path: Path, name: str, width: int
+    sources: dict[str, Source], text: Path, tmp_path: Path, name: str
 ) -> None:
     ftype = FTYPES[name]
-    folder = make(n_embd=width, n_head=4, n_layer=1)
-    full = convert(folder, tmp_path / "full.gguf", ftype="F32", parity="off").output
-    imatrix = text if ftype.needs_imatrix else None
-    ours = convert(
-        folder, tmp_path / "ours.gguf", ftype=name.lower(), imatrix=imatrix, parity="off"
-    ).output
-    importance = collect(full, PROSE, silent) if imatrix else None
-    quantize_with_llama(full, tmp_path / "theirs.gguf", ftype.number, importance)
-    assert tensors(ours) == tensors(tmp_path / "theirs.gguf")
-    found = gguf.GGUFReader(ours).fields["general.file_type"].contents()
-    assert found == ftype.number
+    for source in sources.values():
+        check_bytes(source, tmp_path, ftype, text if ftype.needs_imatrix else None)
+        (tmp_path / "ours.gguf").unlink()
 
 
-def test_a_matrix_helps_the_types_that_do_not_need_it_too(make, text: Path, tmp_path: Path) -> None:
-    folder = make(**WIDE)
-    full = convert(folder, tmp_path / "full.gguf", ftype="F32", parity="off").output
-    ours = convert(folder, tmp_path / "ours.gguf", ftype="Q4_K_M", imatrix=text, parity="off")
-    importance = collect(full, PROSE, silent)
-    quantize_with_llama(full, tmp_path / "theirs.gguf", FTYPES["Q4_K_M"].number, importance)
-    assert tensors(ours.output) == tensors(tmp_path / "theirs.gguf")
-    plain = convert(folder, tmp_path / "plain.gguf", ftype="Q4_K_M", parity="off")
-    assert tensors(plain.output) != tensors(ours.output)
-    assert not list(tmp_path.glob("*.part"))
+@pytest.mark.parametrize("name", ["Q4_K_M", "Q5_0", "IQ4_XS", "IQ3_S", "Q2_K", "F16"])
+def test_a_matrix_helps_the_types_that_do_not_need_it_too(
+    sources: dict[str, Source], text: Path, tmp_path: Path, name: str
+) -> None:
+    source = sources["mixtral-256"]
+    check_bytes(source, tmp_path, FTYPES[name], text)
+    plain = convert(source.folder, tmp_path / "plain.gguf", ftype=name, parity="off").output
+    assert (tensors(plain) == tensors(tmp_path / "ours.gguf")) == (name == "F16")
 
 
-def test_the_matrix_is_the_mean_square_of_each_columns_input(make, tmp_path: Path) -> None:
-    import torch
-
-    from convert.parity.gpt2 import NanoGPT
-
-    folder = make(n_layer=1, block_size=64)
-    plan = make_plan(Options(folder, ftype="F32"))
-    full = convert(folder, tmp_path / "full.gguf", ftype="F32", parity="off").output
-    ids = list(range(40, 80))
-    reference = NanoGPT(plan.checkpoint, plan.model)
-    found = matrix_of(full, ids)
-    weights = reference._weights
-    x = weights["transformer.wte.weight"][ids] + weights["transformer.wpe.weight"][: len(ids)]
-    expected = reference._norm(x, "transformer.h.0.ln_1").square().mean(dim=0)
-    got = torch.from_numpy(found["blk.0.attn_qkv.weight"])
-    assert torch.allclose(got, expected, rtol=1e-3)
+def test_experts_are_quantised_one_by_one_whatever_the_blocks(
+    sources: dict[str, Source], text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "BLOCK_WEIGHTS", 3 * 256)
+    check_bytes(sources["mixtral-256"], tmp_path, FTYPES["Q4_K_M"], text)
 
 
-def matrix_of(path: Path, ids: list[int]) -> Any:
-    """The matrix of exactly these tokens."""
-    from convert import imatrix
-    from convert.libllama import ModelFile
-
-    sums = imatrix._Sums()
-    observer = llama.ggml_backend_sched_eval_callback(sums.observe)
-    with ModelFile(path, observer=observer) as model:
-        model.logits(ids)
-    return {n: imatrix._mean(s, sums.counts[n]) for n, s in sums.squares.items()}
-
-
-def test_the_size_table_is_exact(make, tmp_path: Path) -> None:
-    folder = make(**WIDE)
-    sizes = make_plan(Options(folder, dry_run=True)).sizes
-    assert list(sizes) == list(FTYPES)
-    for name in ("F32", "BF16", "Q8_0", "Q6_K", "Q4_K_M", "Q2_K"):
-        output = convert(folder, tmp_path / f"{name}.gguf", ftype=name, parity="off").output
-        reader = gguf.GGUFReader(output)
-        assert output.stat().st_size - reader.data_offset == sizes[name]
-
-
-def test_the_sources_precision_is_kept_when_no_type_is_given(make) -> None:
-    import torch
-
-    for dtype, name in ((torch.bfloat16, "BF16"), (torch.float16, "F16"), (torch.float32, "F32")):
-
-        def cast(saved: dict[str, Any], dtype: torch.dtype = dtype) -> None:
-            saved["model"] = {key: value.to(dtype) for key, value in saved["model"].items()}
-
-        assert make_plan(Options(make(edit=cast))).ftype.name == name
-
-
-def test_the_largest_type_that_fits_is_taken(make) -> None:
-    folder = make(**WIDE)
-    sizes = make_plan(Options(folder, dry_run=True)).sizes
-    limit = sizes["Q5_K_M"] + 10_000
-    chosen = make_plan(Options(folder, fit=limit)).ftype.name
-    assert sizes[chosen] <= limit
-    assert sizes[chosen] == max(
-        size
-        for name, size in sizes.items()
-        if size + 4096 <= limit and not FTYPES[name].needs_imatrix
-    )
-    with pytest.raises(UsageError, match="Nothing fits"):
-        make_plan(Options(folder, fit=1000))
-
-
-def test_a_type_that_needs_a_matrix_says_so(make) -> None:
-    folder = make(**WIDE)
-    with pytest.raises(UsageError, match="needs an importance matrix"):
-        convert(folder, ftype="IQ2_XS")
-    with pytest.raises(UsageError, match="no type 'Q4_K_X'") as error:
-        convert(folder, ftype="Q4_K_X")
-    assert "Q4_K" in error.value.hint
-
-
-def test_rows_that_do_not_divide_are_named(make) -> None:
-    plan = make_plan(Options(make(n_embd=96), ftype="Q4_K_M"))
-    assert any("no multiple of 256" in note and "Q5_0" in note for note in plan.notes)
-
-
-def test_types_agree_with_ggml(make) -> None:
+def test_types_agree_with_ggml() -> None:
     for kind in TENSOR_TYPES.values():
         number = gguf.GGMLQuantizationType[kind.name]
         assert number == kind.number
@@ -174,8 +128,22 @@ def test_types_agree_with_ggml(make) -> None:
         assert gguf.LlamaFileType[member] == ftype.number
 
 
-def test_the_header_for_the_mixture_takes_no_room(make) -> None:
-    plan = make_plan(Options(make(**WIDE)))
+def test_llama_cpp_refuses_without_a_matrix_what_we_refuse(
+    sources: dict[str, Source], tmp_path: Path
+) -> None:
+    open_log()
+    refused = set()
+    for ftype in FTYPES.values():
+        params = llama.llama_model_quantize_default_params()
+        params.ftype, params.nthread = ftype.number, 2
+        source, output = bytes(sources["mixtral-256"].full), bytes(tmp_path / "x.gguf")
+        if ftype.needs_imatrix and llama.llama_model_quantize(source, output, ctypes.byref(params)):
+            refused.add(ftype.name)
+    assert refused == {ftype.name for ftype in FTYPES.values() if ftype.needs_imatrix}
+
+
+def test_the_header_for_the_mixture_takes_no_room(sources: dict[str, Source]) -> None:
+    plan = make_plan(Options(sources["mixtral-256"].folder))
     with type_map(plan.model) as mixture:
         path = mixture._path
         mixture.types(FTYPES["Q4_K_M"])
@@ -183,3 +151,26 @@ def test_the_header_for_the_mixture_takes_no_room(make) -> None:
         assert status.st_size > 4 * plan.model.n_weights
         assert status.st_blocks * 512 < 200_000
     assert not path.exists()
+
+
+def test_the_size_table_is_exact(sources: dict[str, Source], tmp_path: Path) -> None:
+    for source in sources.values():
+        sizes = make_plan(Options(source.folder, dry_run=True)).sizes
+        assert list(sizes) == list(FTYPES)
+        for name in ("F32", "BF16", "Q8_0", "Q6_K", "Q4_K_M", "Q2_K"):
+            output = tmp_path / "x.gguf"
+            convert(source.folder, output, ftype=name, parity="off", force=True)
+            reader = gguf.GGUFReader(output)
+            assert output.stat().st_size - reader.data_offset == sizes[name]
+
+
+def test_no_kernel_reads_beyond_its_row() -> None:
+    """Every type's bytes are those of its rows one by one: blocks may be cut anywhere."""
+    from convert.quantize import quantize
+
+    rows = np.random.default_rng(1).standard_normal((4, 256), np.float32)
+    weights = np.ones(256, np.float32)
+    for kind in TENSOR_TYPES.values():
+        whole = quantize(rows, kind, "x", weights)
+        parts = [quantize(row[None], kind, "x", weights) for row in rows]
+        assert whole.tobytes() == b"".join(part.tobytes() for part in parts), kind.name

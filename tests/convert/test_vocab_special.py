@@ -14,7 +14,7 @@ import pytest
 from convert.errors import VocabError
 from convert.libllama import ModelFile
 from convert.vocab import read_vocab
-from convert.vocab.chat import render_sample, template_notes
+from convert.vocab.chat import render_sample, sample_or_nothing, template_notes
 from convert.vocab.trial import write_vocab
 from convert.vocab.vocabulary import Vocab
 from tests.convert.tiny import CHAT_TEMPLATE, write_tokenizer
@@ -123,6 +123,7 @@ def test_a_sample_is_rendered(folder: Path) -> None:
     )
     assert render_sample(replace(vocab, chat_template=None)) == ""
     assert template_notes(vocab) == ()
+    assert sample_or_nothing(replace(vocab, chat_template="{{ 1 / 0 }}")) == ""
     assert "adds it too" in template_notes(replace(vocab, add_bos=True))[0]
 
 
