@@ -19,8 +19,10 @@ from convert.architectures import FAMILIES
 from convert.checkpoints import FORMATS as CHECKPOINTS
 from convert.cli import _parser
 from convert.ftype import FTYPES
+from convert.vocab import SOURCES as VOCABS
 from tests.architecture.documents import DOCUMENTS, blocks, commands, make_files, read, split_line
 from tests.architecture.sources import PACKAGES, ROOT
+from tests.convert.table import rows
 
 SPOKEN = [
     pytest.param(document, words, id=f"{document}: {' '.join(words)}")
@@ -139,11 +141,24 @@ def _shape(value: object) -> object:
 
 def test_the_readme_names_every_format_of_the_registries() -> None:
     text = read("README.md")
-    families = [family.DESCRIPTION for family in FAMILIES]
-    checkpoints = [known.DESCRIPTION for known in CHECKPOINTS]
+    families = [family.description for family in FAMILIES]
+    described = [known.DESCRIPTION for known in (*CHECKPOINTS, *VOCABS)]
     exports = [name.replace("json", "JSON").replace("html", "HTML") for name in FORMATS]
-    names = [*families, *checkpoints, *FTYPES, *exports]
+    names = [*families, *described, *FTYPES, *exports]
     assert [name for name in names if name.lower() not in text.lower()] == []
+
+
+def test_the_readmes_table_is_what_is_measured() -> None:
+    lines = [line for line in read("README.md").splitlines() if line.count("|") == 8]
+    cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines]
+    assert cells[2:] == [list(row[:3]) for row in rows()]
+
+
+def test_every_family_has_a_row_in_the_table() -> None:
+    proved = {row[1].split(",")[0].split(" (")[0] for row in rows()}
+    for family in FAMILIES:
+        name = re.split(r" and | \(|:| 1 to| shape", family.description)[0]
+        assert any(row.startswith(name) for row in proved), name
 
 
 def test_the_architecture_page_knows_every_package() -> None:
