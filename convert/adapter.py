@@ -8,6 +8,7 @@ are small and the strength may be large.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from numpy.typing import NDArray
 
 from convert.adapter_map import MERGE, Factors, Pair, map_factors
+from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.peft_adapter import is_turned
 from convert.checkpoints.peft_base import BaseModel
@@ -24,6 +26,7 @@ from convert.checkpoints.peft_tensors import AdapterTensors, read_tensors
 from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError, OutputError, UsageError
 from convert.ftype import F32
+from convert.options import Options
 from convert.output import PartFile
 from convert.progress import Progress, silent
 from convert.typemap import tensor_bytes
@@ -42,6 +45,48 @@ class AdapterFile:
     alpha: float
     """As the file has it: the strength times the rank, or 0 where strengths are in B."""
     notes: tuple[str, ...]
+
+
+def run_adapter(options: Options, progress: Progress = silent) -> AdapterFile:
+    """Write the LoRA of `options`, or the one its source is, as an adapter. Raises `ConvertError`.
+
+    Without an output it goes beside the folder: NAME-lora.gguf.
+    """
+    started = time.monotonic()
+    _check_options(options)
+    folder, source = options.lora, options.source
+    if folder is None:
+        folder, source = source, peft_adapter.find_base(source)
+    base = open_checkpoint(locate(source))
+    base = replace(base, config=base.config | options.settings)
+    output = options.output or folder.resolve().with_name(f"{folder.resolve().name}-lora.gguf")
+    output = output / f"{folder.resolve().name}-lora.gguf" if output.is_dir() else output
+    progress("step", name="write")
+    written = write_adapter(
+        folder, base, output, arch=options.arch, force=options.force, progress=progress
+    )
+    for note in written.notes:
+        progress("note", text=note)
+    seconds = round(time.monotonic() - started, 2)
+    progress("done", output=str(written.output), bytes=written.bytes, seconds=seconds)
+    return written
+
+
+def _check_options(options: Options) -> None:
+    if options.lora is None and not peft_adapter.recognise(options.source):
+        raise UsageError(
+            f"{options.source} is no LoRA folder.", "Give the one of the adapter with --lora."
+        )
+    given = {
+        "-q": options.ftype,
+        "--fit": options.fit,
+        "--max-kl": options.max_kl,
+        "--imatrix": options.imatrix,
+        "--dry-run": options.dry_run or None,
+    }
+    unused = [flag for flag, value in given.items() if value is not None]
+    if unused:
+        raise UsageError(f"{unused[0]} says nothing about an adapter, which is small and F32.")
 
 
 def write_adapter(

@@ -83,11 +83,16 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
         dry_run=arguments.dry_run,
         force=arguments.force,
     )
-    from convert.pipeline import run_conversion  # numpy and gguf: 400 ms
+    if arguments.adapter:
+        from convert.adapter import run_adapter  # numpy and gguf: 400 ms
 
-    result = run_conversion(options, progress)
+        output = run_adapter(options, progress).output
+    else:
+        from convert.pipeline import run_conversion
+
+        output = run_conversion(options, progress).output
     if not (arguments.json or options.dry_run):
-        sys.stdout.write(f"{result.output}\n")
+        sys.stdout.write(f"{output}\n")
 
 
 def _report(error: ConvertError, progress: Progress, as_json: bool) -> None:
@@ -176,6 +181,11 @@ def _add_understanding(group: argparse._ArgumentGroup) -> None:
         help="a value for the model's configuration; may be repeated",
     )
     add("--lora", metavar="DIR", type=Path, help="PEFT LoRA folder to merge into SRC")
+    add(
+        "--adapter",
+        action="store_true",
+        help="write the LoRA alone, as a GGUF that llama.cpp adds to SRC's",
+    )
 
 
 def _add_proof(group: argparse._ArgumentGroup) -> None:

@@ -41,6 +41,7 @@ def describe_gguf(header: Header) -> dict[str, Any]:
         "path": str(header.path),
         "format": f"GGUF version {header.version}",
         "bytes": header.n_bytes,
+        "kind": header.text("general.type") or "model",
         "name": header.text("general.name"),
         "arch": header.arch,
         "evidence": [f"general.architecture is {header.arch or 'missing'}"],

@@ -73,7 +73,11 @@ def describe(report: dict[str, Any]) -> Iterator[str]:
     yield _row("Format", f"{report['format']}, {megabytes(report['bytes'])}")
     if report.get("name"):
         yield _row("Name", report["name"])
-    if report.get("arch"):
+    if report.get("kind") == "adapter":
+        yield _row(
+            "Adapter", f"a LoRA for {report['arch']}, added to its model when that is loaded"
+        )
+    elif report.get("arch"):
         yield _row("Model", f"{report['arch']}, {report['n_weights'] / 1e6:,.1f} M weights")
     else:
         yield _row("Weights", f"{report['n_weights'] / 1e6:,.1f} M")
@@ -85,7 +89,8 @@ def describe(report: dict[str, Any]) -> Iterator[str]:
     yield from _rows("Says", _facts(report.get("says", {})))
     yield from _rows("Settings", _pairs(report.get("hparams", {})))
     yield from _tensors(report["tensors"], report.get("type"))
-    yield from _tokenizer(report)
+    if report.get("kind") != "adapter":
+        yield from _tokenizer(report)
     yield from _source(report)
     yield from _conversion(report)
     yield from _rows("Note", report["notes"])

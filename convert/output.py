@@ -7,6 +7,7 @@ overwritten by the next run.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -65,10 +66,34 @@ class PartFile:
     def __init__(self, output: Path) -> None:
         self._output = output
         self.path = output.with_name(output.name + ".part")
+        self._lock = -1
 
     def __enter__(self) -> Self:
+        self._check_unused()
         self._remove()  # also a link that somebody put there: it is not followed
+        try:
+            self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} cannot be written: {error.strerror}.", "Choose another with -o."
+            ) from error
+        _take(self._lock)
         return self
+
+    def _check_unused(self) -> None:
+        """Raise while another conversion writes the part."""
+        try:
+            found = os.open(self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return  # nothing there, or no file: whether it can be removed is seen next
+        try:
+            if not _take(found):
+                raise OutputError(
+                    f"Another conversion is writing {self._output}.",
+                    "Wait for it, or choose another name with -o.",
+                )
+        finally:
+            os.close(found)
 
     def __exit__(
         self,
@@ -77,6 +102,7 @@ class PartFile:
         trace: TracebackType | None,
     ) -> None:
         self._remove()
+        os.close(self._lock)  # and with it the lock
 
     def _remove(self) -> None:
         try:
@@ -132,6 +158,17 @@ class PartFile:
         finally:
             os.close(folder)
         return size
+
+
+def _take(file: int) -> bool:
+    """Lock `file` unless another process has; where there are no locks it counts as taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _pad_report(report: dict[str, Any]) -> bytes:

@@ -64,7 +64,9 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
     started = time.monotonic()
     plan = make_plan(options)
     progress("plan", **plan.as_dict())
-    check_output(plan, options.force)
+    # --max-kl names the file after the type it comes to, and checks again then
+    unnamed = options.output is None or options.output.is_dir()
+    check_output(plan, options.force or (options.max_kl is not None and unnamed))
     text = _read_text(options.parity_text)
     matrix_text = None if options.imatrix is None else _read_text(options.imatrix)
     if options.dry_run:

@@ -172,7 +172,7 @@ def _write(
 ) -> None:
     alignment = header.integer("general.alignment") or ALIGNMENT
     try:
-        with path.open("xb") as file:
+        with path.open("wb") as file:
             file.write(b"GGUF" + _U32.pack(3) + _U64.pack(len(tensors)) + _U64.pack(len(metadata)))
             file.writelines(metadata)
             offset = 0

@@ -22,7 +22,7 @@ from chatapp.errors import ChatAppError
 from chatapp.train.checkpoint import Checkpoint, save_checkpoint
 from chatapp.train.data import Batch
 from chatapp.train.device import autocast, pick_device
-from chatapp.train.model import GPT
+from chatapp.train.model import ACTIVATION, GPT
 from chatapp.train.progress import Progress, Reporter
 from chatapp.train.schedule import learning_rate
 from chatapp.train.settings import PretrainSettings
@@ -170,7 +170,7 @@ def _snapshot(
         model_args=model.args.as_dict(),
         iter_num=step,
         best_val_loss=best,
-        config={**stage.config, "stage": stage.name},
+        config={**stage.config, "stage": stage.name, "activation": ACTIVATION},
         rng=_save_rng(),
     )
 

@@ -18,6 +18,8 @@ from chatapp.errors import UsageError
 
 IGNORED = -100
 """Targets with this value carry no loss."""
+ACTIVATION = "gelu_new"
+"""The tanh form of GELU, by Hugging Face's name; stored in the checkpoint's `config`."""
 
 
 @dataclass(frozen=True, slots=True)

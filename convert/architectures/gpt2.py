@@ -46,6 +46,7 @@ def read(checkpoint: Checkpoint) -> Model:
 class _Reader:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._settings = Settings(checkpoint)
+        self._trained_with = checkpoint.fact("config", "activation")  # as our own trainer says it
         self._taker = Taker(checkpoint, "a GPT-2")
         self._roles: Roles = find_roles(checkpoint)
         self._spelling: Spelling = find_spelling(checkpoint)
@@ -143,7 +144,8 @@ class _Reader:
 
     def _check_activation(self) -> bool:
         """Whether it is ReLU; raises when llama.cpp has no such activation, or nobody says."""
-        said = self._settings.raw(*_ACTIVATIONS)
+        said = self._settings.raw(*_ACTIVATIONS) or self._trained_with
+        said = said if said is None else str(said)
         name = self._spelling.activation if said is None else said
         if name is None:
             raise ArchitectureError(

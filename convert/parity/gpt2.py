@@ -30,7 +30,7 @@ class NanoGPT:
             if name not in ignored
         }
         self._hparams = model.hparams
-        said = checkpoint.fact("config", "activation") or checkpoint.config.get("activation")
+        said = checkpoint.config.get("activation") or checkpoint.fact("config", "activation")
         self._gelu = "none" if said in (None, "gelu") else "tanh"
 
     def _int(self, key: str) -> int:

@@ -13,6 +13,7 @@ import torch
 from convert.adapter import write_adapter
 from convert.adapter_file import AdaptedFile
 from convert.checkpoints import locate, open_checkpoint
+from convert.cli import main
 from convert.errors import CheckpointError, ProofError, UsageError
 from convert.libllama import ModelFile
 from convert.parity.measure import Agreement
@@ -132,6 +133,27 @@ def test_projections_that_the_file_has_as_one_share_a_pair(tmp_path: Path) -> No
             sums.add(expected, each.logits(ids)[:, : expected.shape[1]], ids)
             assert sums.report()["top1"] >= 0.99
             assert sums.report()["kl_mean"] < 1e-5
+
+
+def test_the_command_writes_an_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base, adapter, _ = make(tmp_path, llama(), target_modules=["q_proj"])
+    assert main([str(base), "--lora", str(adapter), "--adapter"]) == 0
+    out, err = capsys.readouterr()
+    path = Path(out.strip())
+    assert path == adapter.with_name(f"{adapter.name}-lora.gguf")
+    assert "2 tensors adapted: LoRA" in err
+    with ModelFile(convert(base, tmp_path / "base.gguf", parity="off").output) as file:
+        n_tokens = file.n_tokens
+    with AdaptedFile(tmp_path / "base.gguf", path) as file:
+        assert file.logits([1, 2]).shape == (2, n_tokens)
+    assert main([str(base), "--lora", str(adapter), "--adapter"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main([str(base), "--adapter"]) == 2
+    assert "is no LoRA folder" in capsys.readouterr().err
+    assert main([str(base), "--lora", str(adapter), "--adapter", "-q", "Q8_0"]) == 2
+    assert "-q says nothing about an adapter" in capsys.readouterr().err
+    assert main(["inspect", str(path)]) == 0
+    assert "a LoRA for llama" in capsys.readouterr().out
 
 
 REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
