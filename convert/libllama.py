@@ -73,8 +73,16 @@ def open_log() -> _Log:
 class ModelFile:
     """A GGUF loaded into llama.cpp on the CPU. Use as a context manager."""
 
-    def __init__(self, path: Path, *, vocab_only: bool = False, observer: Any = None) -> None:
-        """Load `path`. `observer` is llama.cpp's `cb_eval`, which must outlive this object.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        vocab_only: bool = False,
+        weights: bool = True,
+        observer: Any = None,
+    ) -> None:
+        """Load `path`. Without `weights` every tensor is looked up and none is read: enough for its
+        vocabulary. `observer` is llama.cpp's `cb_eval`, which must outlive this object.
 
         Raises `ProofError` with llama.cpp's own reason.
         """
@@ -84,6 +92,9 @@ class ModelFile:
         params = C.llama_model_default_params()
         params.n_gpu_layers = 0
         params.vocab_only = vocab_only
+        self._has_weights = weights and not vocab_only
+        if not weights:
+            params.no_alloc, params.load_mode = True, C.LLAMA_LOAD_MODE_NONE
         # Weights as they lie in the file, not repacked for AMX: GCC 12's _tile_loadconfig declares
         # 8 of its 64 bytes as input, so a llama.cpp built by it crashes on batches with Q8_0.
         params.use_extra_bufts = False
@@ -209,6 +220,7 @@ class ModelFile:
             C.llama_batch_free(batch)
 
     def _open_context(self, n: int, *, embeddings: bool = False) -> None:
+        assert self._has_weights  # llama.cpp would end the process
         if self._context is not None:
             C.llama_free(self._context)
         params = C.llama_context_default_params()

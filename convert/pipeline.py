@@ -199,20 +199,21 @@ def prove(part: PartFile, plan: Plan, parity: str, text: str, progress: Progress
     from convert.libllama import ModelFile  # 300 ms of llama.cpp, and for the proof only
     from convert.vocab.proof import prove as prove_vocab
 
-    with ModelFile(part.path) as file:
+    weights = plan.vocab.appended is not None  # a token that must not be chosen
+    with ModelFile(part.path, weights=weights) as file:
         tokenizer = prove_vocab(file, plan.vocab)
-        logits: dict[str, Any] = {"status": "not run", "reason": "switched off"}
-        if parity != "off":
-            logits = prove_logits(file, plan, parity, text, progress)
+    logits: dict[str, Any] = {"status": "not run", "reason": "switched off"}
+    if parity != "off":
+        logits = prove_logits(part.path, plan, parity, text, progress)
     report = {"tokenizer": tokenizer, "parity": logits}
     progress("proof", **report)
     return report
 
 
 def prove_logits(
-    file: Any, plan: Plan, parity: str, text: str, progress: Progress
+    path: Path, plan: Plan, parity: str, text: str, progress: Progress
 ) -> dict[str, Any]:
-    """The report on `file`; under `at_source` the one on a file in the source's precision.
+    """The report on `path`; under `at_source` the one on a file in the source's precision.
 
     The latter separates the two questions a difference raises: was the model understood, and what
     did the type cost. It is written beside the output and removed.
@@ -222,13 +223,14 @@ def prove_logits(
     from convert.parity.references import Unavailable
 
     if plan.model.embeddings:
-        return prove_embeddings(file, plan, progress)
+        return prove_embeddings(path, plan, progress)
     scope = FULL if parity == "full" else AUTO
     try:
         proof = Proof(plan.checkpoint, plan.model, scope, text, progress)
     except Unavailable as reason:
         return {"status": "not run", "reason": str(reason)}
-    report = proof.compare(file) | {"type": plan.ftype.name}
+    with ModelFile(path) as file:
+        report = proof.compare(file) | {"type": plan.ftype.name}
     if plan.ftype.name in _NEARLY_EXACT:
         judge(report)
     precise = at_source_precision(plan)
@@ -247,15 +249,17 @@ def prove_logits(
     return report | {"at_source": {"type": precise.ftype.name, **at_source}}
 
 
-def prove_embeddings(file: Any, plan: Plan, progress: Progress) -> dict[str, Any]:
+def prove_embeddings(path: Path, plan: Plan, progress: Progress) -> dict[str, Any]:
     """The report on an embedding model."""
+    from convert.libllama import ModelFile
     from convert.parity.references import Unavailable, require_torch
 
     try:
         require_torch()
         from convert.parity.embedding import run_embedding
 
-        report = run_embedding(plan.checkpoint, file, PROSE.split("\n\n"), progress)
+        with ModelFile(path) as file:
+            report = run_embedding(plan.checkpoint, file, PROSE.split("\n\n"), progress)
     except Unavailable as reason:
         return {"status": "not run", "reason": str(reason)}
     return report | {"type": plan.ftype.name}

@@ -48,7 +48,7 @@ NUMPY_TYPES: dict[str, str] = {
 # Known by size only: a buffer of them (rotary tables are complex) does no harm until it is read.
 UNREAD = frozenset({"C64", "C128"} | {name for name in NUMPY_TYPES if name.startswith("F8_")})
 
-BLOCK_WEIGHTS = 1 << 20  # 4 MiB of float32 at a time: larger blocks are not faster
+BLOCK_WEIGHTS = 1 << 17  # 512 KiB of float32: it stays in a core's cache
 
 Read = Callable[[int, int], NDArray[np.float32]]
 
@@ -196,7 +196,9 @@ def as_float32(array: NDArray[Any], dtype: str) -> NDArray[np.float32]:
             "Save them as bfloat16, float16 or float32 first.",
         )
     if dtype == "BF16":
-        return (np.ascontiguousarray(array).astype(np.uint32) << 16).view(np.float32)
+        wide = array.astype(np.uint32, order="C")
+        wide <<= 16
+        return wide.view(np.float32)
     with np.errstate(over="ignore"):  # an F64 beyond float32 becomes inf and is refused as such
         return np.array(array, dtype=np.float32, order="C")
 
