@@ -42,6 +42,7 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.markdown
 	$(BIN)/python -m bench.screen
 	$(BIN)/python -m bench.stop
+	$(BIN)/python -m bench.convert
 
 model: $(VENV)/.test ## train and convert the built-in model anew
 	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final

@@ -66,7 +66,12 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
     progress("plan", **plan.as_dict())
     # --max-kl names the file after the type it comes to, and checks again then
     unnamed = options.output is None or options.output.is_dir()
-    check_output(plan, options.force or (options.max_kl is not None and unnamed))
+    try:
+        check_output(plan, options.force or (options.max_kl is not None and unnamed))
+    except (UsageError, OutputError) as error:
+        if not options.dry_run:
+            raise
+        progress("note", text=error.message)
     text = _read_text(options.parity_text)
     matrix_text = None if options.imatrix is None else _read_text(options.imatrix)
     if options.dry_run:
@@ -104,7 +109,13 @@ def open_source(options: Options) -> Checkpoint:
     checkpoint = open_checkpoint(locate(source))
     if adapter is not None:
         checkpoint = peft_adapter.merge(checkpoint, adapter)
-    return replace(checkpoint, config=checkpoint.config | options.settings)
+    said, given = checkpoint.config, options.settings
+    notes = tuple(
+        f"{key} is {given[key]}, as you say; the checkpoint says {said[key]!r:.40}."
+        for key in given
+        if key in said and said[key] != given[key]
+    )
+    return replace(checkpoint, config=said | given, notes=checkpoint.notes + notes)
 
 
 def make_plan(options: Options) -> Plan:

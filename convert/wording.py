@@ -28,9 +28,9 @@ def describe_plan(plan: dict[str, Any]) -> list[str]:
 
 
 def _sizes(sizes: dict[str, int]) -> list[str]:
-    """Every type's size, four in a row."""
-    cells = [f"{name:<8}{megabytes(size):>11}" for name, size in sizes.items()]
-    rows = ["    ".join(cells[i : i + 4]) for i in range(0, len(cells), 4)]
+    """Every type's size, three in a row."""
+    cells = [f"{name:<9}{megabytes(size):>11}" for name, size in sizes.items()]
+    rows = ["    ".join(cells[i : i + 3]) for i in range(0, len(cells), 3)]
     return [("Sizes:   " if i == 0 else "         ") + row for i, row in enumerate(rows)]
 
 
@@ -73,7 +73,7 @@ def _quote(label: str, text: str) -> str:
 
 def megabytes(size: int) -> str:
     """`size` in bytes, for people."""
-    return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,8 @@ To add one: a module with a `FAMILY`, a line in `FAMILIES`, and a reference for 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from convert.architectures import (
     bert,
     falcon,
@@ -27,7 +29,7 @@ from convert.architectures import (
 )
 from convert.architectures.family import Family
 from convert.architectures.model import Model
-from convert.architectures.unsupported import refuse_unsupported
+from convert.architectures.unsupported import refuse_by_names, refuse_unsupported
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError, UsageError
 
@@ -64,12 +66,27 @@ def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
     for family in FAMILIES:
         if family.recognise(checkpoint):
             return family.read(checkpoint)
+    refuse_by_names(checkpoint)
+    raise _unknown(checkpoint)
+
+
+def _unknown(checkpoint: Checkpoint) -> ArchitectureError:
+    """The refusal of a model without a family: what it calls itself, and what it resembles."""
+    where, kind = checkpoint.path.name, checkpoint.config.get("model_type")
+    known = f"We convert: {'; '.join(family.description for family in FAMILIES)}."
+    if isinstance(kind, str):
+        unnamed = {key: value for key, value in checkpoint.config.items() if key != "model_type"}
+        plain = replace(checkpoint, config=unnamed)
+        near = next((family for family in FAMILIES if family.recognise(plain)), None)
+        message = f"{where} says its model_type is {kind!r:.40}, which we do not know."
+        if near is not None:
+            hint = f"Its tensors are named as in {near.name}: --arch {near.name} takes it for one."
+            return ArchitectureError(message, hint)
+        return ArchitectureError(message, known)
     names = ", ".join(list(checkpoint.tensors)[:6])
-    known = "; ".join(family.description for family in FAMILIES)
-    raise ArchitectureError(
-        f"The weights in {checkpoint.path.name} are of no family we know. The first tensors are: "
-        f"{names[:400]}.",
-        f"We convert: {known}.",
+    return ArchitectureError(
+        f"The weights in {where} are of no family we know. The first tensors are: {names[:400]}.",
+        known,
     )
 
 

@@ -61,7 +61,11 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
     "gpt_oss": ("attention has sinks, and its experts are clipped", "Mixtral", _OWN),
     "hunyuan_v1_dense": ("Q and K have norms after rope", "Qwen3", _OWN),
     "ernie4_5": ("its positions rotate neighbouring pairs", "Llama", _OWN),
-    "nanochat": ("Q and K have norms after rope, and its MLP squares ReLU", "Llama", _NOT),
+    "nanochat": (
+        "Q and K have norms after rope, embeddings return in later layers, its MLP squares ReLU",
+        "Llama",
+        _NOT,
+    ),
     "bitnet": ("its weights are ternary, with norms inside each block", "Llama", _OWN),
     "gpt_bigcode": ("all heads share one key and value", "StarCoder2", _OWN),
     "gpt_neo": ("every second layer sees a window, and scores are not scaled", "GPT-2", _NOT),
@@ -84,14 +88,40 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
 }
 
 
+# What a tensor of theirs is called, for weights that come without a configuration.
+_SIGNS = {
+    "x0_lambdas": "nanochat",
+    "resid_lambdas": "nanochat",
+    "value_embeds.": "nanochat",
+    ".A_log": "mamba",
+    ".time_decay": "rwkv",
+    ".relative_attention_bias.": "t5",
+    ".kv_a_proj_with_mqa.": "deepseek_v3",
+    ".self_attn.sinks": "gpt_oss",
+    ".W_pack.": "baichuan",
+    ".attention.wqkv.": "internlm2",
+}
+
+
+def refuse_by_names(checkpoint: Checkpoint) -> None:
+    """Raise `ArchitectureError` where tensors are named as in a model that we do not convert."""
+    for name in checkpoint.tensors:
+        for sign, kind in _SIGNS.items():
+            if sign in name:
+                raise _refusal(checkpoint, kind, f" by its {name[:80]}")
+
+
 def refuse_unsupported(checkpoint: Checkpoint) -> None:
     """Raise `ArchitectureError` where the configuration names a model that we do not convert."""
     kind = checkpoint.config.get("model_type")
-    found = UNSUPPORTED.get(kind) if isinstance(kind, str) else None
-    if found is not None:
-        difference, nearest, runs = found
-        raise ArchitectureError(
-            f"{checkpoint.path.name} is a {kind}, which we do not convert: {difference}. The "
-            f"nearest family is {nearest}.",
-            runs,
-        )
+    if isinstance(kind, str) and kind in UNSUPPORTED:
+        raise _refusal(checkpoint, kind, "")
+
+
+def _refusal(checkpoint: Checkpoint, kind: str, evidence: str) -> ArchitectureError:
+    difference, nearest, runs = UNSUPPORTED[kind]
+    return ArchitectureError(
+        f"{checkpoint.path.name} is a {kind}{evidence}, which we do not convert: {difference}. The "
+        f"nearest family is {nearest}.",
+        runs,
+    )

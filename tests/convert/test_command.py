@@ -50,7 +50,7 @@ def test_a_person_reads_the_plan_on_stderr(make) -> None:
     code, out, err = run(make(), "--dry-run")
     assert code == 0
     assert out == ""
-    assert re.search(r"F32 +0\.5 MB +BF16 +0\.3 MB +F16 +0\.3 MB +Q8_0 +0\.2 MB", err)
+    assert re.search(r"F32 +\d+\.\d kB +BF16 +\d+\.\d kB +F16 +\d+\.\d kB\n +Q8_0 +\d+\.\d kB", err)
 
 
 def test_errors_end_with_their_exit_code(make, tmp_path: Path) -> None:

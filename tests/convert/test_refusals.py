@@ -1,0 +1,75 @@
+"""Models of no family are named, with what does not fit and what is nearest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from convert.architectures import FAMILIES
+from convert.architectures.unsupported import UNSUPPORTED
+from convert.errors import ArchitectureError
+from convert.pipeline import convert
+from tests.convert.test_families import MODELS
+from tests.convert.test_hf_llama_like import edit_config
+from tests.convert.tiny import write_hf
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_hf(tmp_path / "llama", MODELS["llama"]())
+
+
+def test_nothing_is_unsupported_and_a_family() -> None:
+    names = {family.name for family in FAMILIES}
+    nearest = {near for _, near, _ in UNSUPPORTED.values()}
+    described = " ".join(family.description for family in FAMILIES)
+    assert not names & UNSUPPORTED.keys()
+    assert [name for name in nearest if name not in described] == []
+
+
+@pytest.mark.parametrize("kind", ["t5", "qwen3_next", "nanochat"])
+def test_a_known_stranger_is_named_with_its_nearest_family(kind: str, folder: Path) -> None:
+    edit_config(folder, lambda config: config.update(model_type=kind))
+    with pytest.raises(ArchitectureError, match="nearest family is") as error:
+        convert(folder, parity="off")
+    assert UNSUPPORTED[kind][0] in error.value.message
+
+
+def test_an_unknown_type_may_be_a_family_by_its_names(folder: Path) -> None:
+    edit_config(folder, lambda config: config.update(model_type="frobnicate"))
+    with pytest.raises(ArchitectureError, match="model_type is 'frobnicate'") as error:
+        convert(folder, parity="off")
+    assert "--arch llama" in error.value.hint
+    assert convert(folder, arch="llama", parity="off").plan["arch"] == "llama"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("x0_lambdas", "nanochat"), ("backbone.layers.0.mixer.A_log", "mamba")],
+)
+def test_weights_alone_are_named_by_what_only_they_have(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    torch.save({name: torch.ones(4), "w": torch.ones(4, 4)}, tmp_path / "model.pt")
+    with pytest.raises(ArchitectureError, match=f"is a {kind} by its {name}"):
+        convert(tmp_path / "model.pt")
+
+
+def test_what_the_user_says_against_the_checkpoint_is_noted(make: Any) -> None:
+    result = convert(make(), parity="off", dry_run=True, settings={"n_head": 8, "n_layer": 2})
+    assert "n_head is 8, as you say; the checkpoint says 4." in result.plan["notes"]
+    assert not any("n_layer" in note for note in result.plan["notes"])
+
+
+def test_a_dry_run_does_not_mind_what_is_there(make: Any) -> None:
+    folder = make()
+    output = convert(folder, parity="off").output
+    notes: list[Any] = []
+    result = convert(
+        folder, dry_run=True, progress=lambda event, **fields: notes.append(fields.get("text"))
+    )
+    assert result.output == output
+    assert f"{output} exists already." in notes
