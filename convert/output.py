@@ -72,7 +72,9 @@ class PartFile:
         self._check_unused()
         self._remove()  # also a link that somebody put there: it is not followed
         try:
-            self._lock = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC)
+            self._lock = os.open(
+                self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666
+            )
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}.", "Choose another with -o."
