@@ -120,6 +120,7 @@ def test_two_conversions_to_one_file(folder: Path, tmp_path: Path) -> None:
         assert part.exists()
     result = convert(folder, tmp_path / "out.gguf", parity="off")  # a part left by `kill -9`
     assert list(tmp_path.iterdir()) == [result.output]
+    assert result.output.stat().st_mode & 0o111 == 0
 
 
 def test_every_size_of_the_dry_run_is_what_is_written(
