@@ -104,10 +104,11 @@ def write_model(folder: Path, n_layer: int) -> float:
 
 def measure(command: list[str], scratch: Path) -> Figure:
     """Run `command` to its end. Raises `RuntimeError` with its last words when it fails."""
-    peak, done = [0.0], threading.Event()
+    peak, memory, done = [0.0], [0.0], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.05):
+            memory[0] = _peak_memory(child.pid) or memory[0]
             sizes = (path.stat().st_size for path in scratch.iterdir() if path.exists())
             peak[0] = max(peak[0], sum(sizes) / 1e6)
 
@@ -124,7 +125,16 @@ def measure(command: list[str], scratch: Path) -> Figure:
         if status:
             said.seek(0)
             raise RuntimeError(said.read()[-2000:].decode(errors="replace"))
-    return Figure(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1e3, peak[0])
+    return Figure(usage.ru_utime + usage.ru_stime, wall, memory[0], peak[0])
+
+
+def _peak_memory(pid: int) -> float:
+    """Peak resident megabytes of a running process; getrusage's is inherited from its parent."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+    except (OSError, IndexError):  # it has ended
+        return 0.0
 
 
 def main() -> None:

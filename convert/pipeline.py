@@ -138,6 +138,7 @@ def make_plan(options: Options) -> Plan:
             ftype, reason = choose_by_size(mixture, model, vocab, options.fit, imatrix=imatrix)
         else:
             ftype, reason = choose_ftype(options.ftype, model)
+            reason = reason if options.max_kl is None else "until --max-kl has chosen a type"
         if ftype.needs_imatrix and not (imatrix or options.dry_run):
             raise UsageError(
                 f"{ftype.name} needs an importance matrix.",

@@ -296,17 +296,18 @@ def test_shards_that_do_not_fit_one_another(tmp_path: Path) -> None:
 
 
 HUGE = """
-import resource
 from pathlib import Path
 from convert.checkpoints import open_checkpoint
 from convert.errors import ConvertError
 try:
     open_checkpoint(Path({path!r}))
 except ConvertError as error:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    status = Path("/proc/self/status").read_text()
+    print(status.split("VmHWM:")[1].split()[0])
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak in /proc")
 @pytest.mark.parametrize("kind", ["memo", "lists", "header"])
 def test_a_small_file_does_not_fill_the_memory(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.safetensors"
@@ -322,4 +323,5 @@ def test_a_small_file_does_not_fill_the_memory(tmp_path: Path, kind: str) -> Non
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
-    assert int(result.stdout) < 700_000 * (1024 if sys.platform == "darwin" else 1)  # kB
+    # getrusage's peak is no use here: a child inherits its parent's
+    assert int(result.stdout) < 700_000  # kB
