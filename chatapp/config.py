@@ -47,6 +47,14 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LibraryConfig:
+    """`[library]`: where model files are looked for."""
+
+    folders: tuple[str, ...] = ()
+    """Folders beside the models folder and those of other programs."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatConfig:
     """`[chat]`: how conversations begin."""
 
@@ -69,6 +77,7 @@ class Config:
     """Every setting."""
 
     engine: EngineConfig = EngineConfig()
+    library: LibraryConfig = LibraryConfig()
     sampling: SamplingParams = field(default_factory=SamplingParams)
     chat: ChatConfig = ChatConfig()
     ui: UiConfig = UiConfig()
@@ -76,7 +85,12 @@ class Config:
     """`[keys]`: a binding's id to the keys that replace its own, separated by commas."""
 
 
-_SECTIONS: Mapping[str, type] = {"engine": EngineConfig, "chat": ChatConfig, "ui": UiConfig}
+_SECTIONS: Mapping[str, type] = {
+    "engine": EngineConfig,
+    "library": LibraryConfig,
+    "chat": ChatConfig,
+    "ui": UiConfig,
+}
 
 
 def load_config(paths: Paths) -> Config:
@@ -139,7 +153,9 @@ def _read_section(path: Path, section: str, cls: type, values: dict[str, Any]) -
         _check_kind(path, where, kinds[key], value)
         if minimums[key] is not None and value < minimums[key]:
             raise ConfigError(f"{path}: {where} is {value}, it must be at least {minimums[key]}.")
-    return cls(**values)
+    return cls(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    )
 
 
 def _check_kind(path: Path, where: str, kind: Any, value: Any) -> None:
@@ -147,6 +163,10 @@ def _check_kind(path: Path, where: str, kind: Any, value: Any) -> None:
         if value not in get_args(kind):
             choices = " or ".join(json.dumps(choice) for choice in get_args(kind))
             raise ConfigError(f"{path}: {where} must be {choices}, not {value!r}.")
+        return
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f'{path}: {where} must be a list of texts, as in ["a", "b"].')
         return
     wanted = {bool: "true or false", int: "a whole number", str: "text in quotes"}[kind]
     if type(value) is not kind:  # a bool is an int to isinstance

@@ -40,6 +40,11 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def headers(self) -> Path:
+        """What model files say of themselves, remembered."""
+        return self.state / "headers.json"
+
+    @property
     def engine_log(self) -> Path:
         """What llama.cpp printed, newest run last."""
         return self.state / "engine.log"

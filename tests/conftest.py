@@ -13,6 +13,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("CHATAPP_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # models of other programs on this machine are none of a test's business
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.delenv("CHATAPP_BACKEND", raising=False)
     return folder
 

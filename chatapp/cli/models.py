@@ -1,4 +1,4 @@
-"""`chatapp models`: which model files there are, and what one says of itself.
+"""`chatapp models`: which model files there are, what one says of itself, what is kept.
 
 Reads headers only, never loads a model, never starts the engine.
 """
@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from chatapp.library.header import ModelInfo
+    from chatapp.library.headers import Headers
     from chatapp.library.local import ModelFile
 
 
@@ -22,27 +23,31 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_models(as_json: bool) -> None:
-    """List the built-in model, the models folder and the GGUF files here."""
+    """List every model file: ours, those lying here, and those other programs have."""
     from chatapp.cli.output import dump_json
     from chatapp.cli.table import print_table
     from chatapp.config import load_config
     from chatapp.errors import ModelError
+    from chatapp.library.headers import Headers
     from chatapp.library.local import find_models, resolve_model
     from chatapp.paths import find_paths
 
     paths = find_paths()
-    files = find_models(paths)
+    config = load_config(paths)
+    files = find_models(paths, config.library.folders)
     try:
-        default = resolve_model(None, load_config(paths), paths)
+        default = resolve_model(None, config, paths)
     except ModelError:  # the list is how one finds out which model to set
         default = None
-    rows = [_describe(file, default) for file in files]
+    headers = Headers(paths.headers)
+    rows = [_describe(file, default, headers) for file in files]
+    headers.save()
     if as_json:
         click.echo(dump_json(rows))
         return
     if rows:
-        headers = ("", "NAME", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "WHERE")
-        print_table(headers, [_format_row(row) for row in rows])
+        titles = ("", "NAME", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "WHERE")
+        print_table(titles, [_format_row(row) for row in rows])
         click.echo("\n* is used when --model is not given.")
     else:
         click.echo("There is no model file.")
@@ -68,21 +73,83 @@ def show_model(file: str, as_json: bool) -> None:
         _print_info(info)
 
 
-def _describe(file: "ModelFile", default: Path | None) -> dict[str, Any]:
+@models.command("default")
+@click.argument("name", metavar="[MODEL]", required=False)
+def set_default(name: str | None) -> None:
+    """Show the model that is used without --model, or make MODEL that one."""
+    from chatapp.config import load_config, save_setting
+    from chatapp.library.local import REMOTE, find_model, resolve_model
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    config = load_config(paths)
+    if name is None:
+        click.echo(str(resolve_model(None, config, paths)))
+        return
+    if not name.startswith(REMOTE):
+        file = find_model(name, config, paths)
+        name = file.name if file.source == "built-in" else str(file.path)
+    save_setting(paths, "engine", "model", name)
+    click.echo(f"From now on: {name}", err=True)
+
+
+@models.command("rm")
+@click.argument("name", metavar="MODEL")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> None:
+    """Remove a model from the models folder, all its shards with it."""
+    from chatapp.cli.table import format_size
+    from chatapp.config import load_config
+    from chatapp.library.keeping import check_removable, remove_model
+    from chatapp.library.local import find_model
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    file = find_model(name, load_config(paths), paths)
+    going = check_removable(file, paths)
+    for path in going:
+        click.echo(str(path), err=True)
+    if not yes:
+        click.confirm(f"Remove {format_size(file.size_bytes)}?", abort=True, err=True)
+    freed = remove_model(going, paths)
+    click.echo(f"{format_size(freed)} are free again.", err=True)
+
+
+@models.command("import")
+@click.argument("source", metavar="FILE", type=click.Path(exists=True, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace a file of that name.")
+def import_file(source: Path, force: bool) -> None:
+    """Put a model file into the models folder: a link on the same disk, else a copy.
+
+    Files of other programs need no import: they are listed and run where they are.
+    """
+    from chatapp.cli.progress import Progress
+    from chatapp.library.keeping import import_model
+    from chatapp.paths import find_paths
+
+    progress = Progress()
+    try:
+        path = import_model(source, find_paths(), force=force, report=progress.show_copy)
+    finally:
+        progress.clear()
+    click.echo(str(path))
+
+
+def _describe(file: "ModelFile", default: Path | None, headers: "Headers") -> dict[str, Any]:
     from chatapp.errors import ModelError
-    from chatapp.library.header import read_header
 
     row: dict[str, Any] = {
         "name": file.name,
         "path": str(file.path),
         "size_bytes": file.size_bytes,
         "source": file.source,
+        "projector": None if file.projector is None else str(file.projector),
         "default": default is not None and file.path.resolve() == default.resolve(),
         "info": None,
         "error": None,
     }
     try:
-        row["info"] = _as_values(read_header(file.path))
+        row["info"] = _as_values(headers.read(file.path))
     except ModelError as error:
         row["error"] = error.message
     return row

@@ -26,6 +26,10 @@ class Progress:
         """The model thinks aloud; that is no part of the answer."""
         self._show("thinking")
 
+    def show_copy(self, done: int, total: int) -> None:
+        """Bytes that are copied, of all."""
+        self._show(f"copying {done / max(total, 1):.0%}")
+
     def notice(self, sentences: list[str]) -> None:
         """Lines that stay, in a log too: what must be known of the model."""
         self.clear()

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from chatapp.errors import ModelError
 from chatapp.library.ggml_types import FILE_TYPES, tensor_type_name
-from chatapp.library.reader import Malformed, Reader
+from chatapp.library.reader import KnownTexts, Malformed, Reader
 from chatapp.library.sections import Metadata, TensorTable, read_start
 
 
@@ -50,13 +50,16 @@ class ModelInfo:
     shards: int = 1
 
 
-def read_header(path: Path) -> ModelInfo:
-    """Read a model file's header; `ModelError` when it is missing, damaged or no GGUF."""
+def read_header(path: Path, known: KnownTexts | None = None) -> ModelInfo:
+    """Read a model file's header; `ModelError` when it is missing, damaged or no GGUF.
+
+    `known` makes the next header with the same vocabulary cheap.
+    """
     try:
         status = path.stat()
         _refuse_irregular(status.st_mode)
         with path.open("rb") as file:
-            return _read(path, file, status.st_size)
+            return _read(path, file, status.st_size, known)
     except FileNotFoundError:
         raise ModelError(f"There is no model file {path}.", "Check the path.") from None
     except OSError as error:
@@ -75,8 +78,8 @@ def _refuse_irregular(mode: int) -> None:
         raise Malformed("it is not a regular file")
 
 
-def _read(path: Path, file: BinaryIO, size: int) -> ModelInfo:
-    reader = Reader(file, size)
+def _read(path: Path, file: BinaryIO, size: int, known: KnownTexts | None = None) -> ModelInfo:
+    reader = Reader(file, size, known)
     version, n_tensors, n_keys = read_start(reader)
     metadata = Metadata(reader, n_keys)
     tensors = TensorTable(reader, n_tensors)

@@ -1,23 +1,29 @@
-"""Model files on this machine: the built-in one, the models folder, the current folder.
+"""Model files on this machine: ours, the ones lying here, and those that other programs fetched.
 
 Promises: files are listed by name and size without being opened, so that a folder of terabytes
-lists at once; a name that a user types is resolved to one file or refused with the names that look
-like it. Of a model split into shards only the first is listed: llama.cpp finds the others.
+lists at once, and are run where they lie; a name that a user types is resolved to one file or
+refused with the names that look like it. Of a model split into shards only the first is listed:
+llama.cpp finds the others. A vision projector is no model; it is named beside the one it is for.
 """
 
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from chatapp.config import Config
 from chatapp.errors import ModelError
+from chatapp.library.places import Place, list_blobs, list_places
 from chatapp.paths import BUILTIN_MODEL, Paths
 
 BUILTIN_NAMES = ("builtin", "built-in")
-_SHARD = re.compile(r"-(\d{5})-of-\d{5}\.gguf$", re.IGNORECASE)
+REMOTE = "remote:"
+"""What the name of a model on another machine begins with."""
+_PROJECTOR = re.compile(r"(^|[-_.])mmproj([-_.]|$)", re.IGNORECASE)
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+_MAX_SHARDS = 1000
 _MAX_DEPTH = 4
 """Folders below the models folder that are looked into."""
 
@@ -28,14 +34,16 @@ class ModelFile:
 
     path: Path
     name: str
-    """What `--model` takes: `builtin`, or the file's name."""
+    """What `--model` takes: `builtin`, the file's name, or the name another program gave it."""
     size_bytes: int
     """Of all shards together."""
     source: str
-    """`built-in`, `models folder`, `here`, or the folder that was asked for."""
+    """`built-in`, `models folder`, `here`, another program's name, or a configured folder."""
+    projector: Path | None = None
+    """The vision projector beside it."""
 
 
-def find_models(paths: Paths, extra: list[Path] | None = None) -> list[ModelFile]:
+def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFile]:
     """Every model file in the usual places and in the folders `extra`, each file once."""
     found: dict[Path, ModelFile] = {}
     if BUILTIN_MODEL.is_file():
@@ -44,17 +52,58 @@ def find_models(paths: Paths, extra: list[Path] | None = None) -> list[ModelFile
         )
     here = Path.cwd()
     places = [
-        (paths.models, "models folder", _MAX_DEPTH),
-        (here, "here", 0),
-        (here / "models", "here", 1),
-        *((folder, str(folder), _MAX_DEPTH) for folder in extra or []),
+        Place(paths.models, "models folder", _MAX_DEPTH),
+        Place(here, "here", 0),
+        Place(here / "models", "here", 1),
+        *(Place(Path(folder).expanduser(), str(folder), _MAX_DEPTH) for folder in extra),
+        *list_places(),
     ]
-    for folder, source, depth in places:
-        for path in sorted(_walk(folder, depth)):
-            size = _size_on_disk(path)
-            if size is not None:
-                found.setdefault(path.resolve(), ModelFile(path, path.name, size, source))
+    for place in places:
+        for file in _look_into(place):
+            found.setdefault(file.path.resolve(), file)
+    for blob in list_blobs():
+        size = _size_on_disk(blob.path)
+        if size is not None:
+            file = ModelFile(blob.path, blob.name, size, blob.source, blob.projector)
+            found.setdefault(blob.path.resolve(), file)
     return list(found.values())
+
+
+def _look_into(place: Place) -> Iterator[ModelFile]:
+    paths = sorted(_walk(place.folder, place.depth))
+    projectors = {path.parent: path for path in paths if _is_projector(path)}
+    for path in paths:
+        size = None if _is_projector(path) else _size_on_disk(path)
+        if size is not None:
+            yield ModelFile(path, path.name, size, place.source, projectors.get(path.parent))
+
+
+def _is_projector(path: Path) -> bool:
+    return _PROJECTOR.search(path.stem) is not None
+
+
+def stamp_folder(paths: Paths) -> frozenset[tuple[str, int, int]]:
+    """Path, size and modification time of every file in the models folder: new when one changes."""
+    found = set()
+    for path in _walk(paths.models, _MAX_DEPTH):
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        found.add((str(path), status.st_size, status.st_mtime_ns))
+    return frozenset(found)
+
+
+def find_model(name: str, config: Config, paths: Paths) -> ModelFile:
+    """The listed file that a name, a path or `builtin` means. `ModelError` as `resolve_model`."""
+    path = resolve_model(name, config, paths)
+    for file in find_models(paths, config.library.folders):
+        if file.path.absolute() == path.absolute():
+            return file
+    size = _size_on_disk(path)
+    if size is None:
+        raise ModelError(f"{path} is gone.")
+    return ModelFile(path, path.name, size, str(path.parent))
 
 
 def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path:
@@ -64,6 +113,8 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     looked for and the names that come near.
     """
     wanted = str(name or config.engine.model or BUILTIN_NAMES[0])
+    if wanted.startswith(REMOTE):
+        return Path(wanted)
     path = Path(wanted).expanduser()
     if path.is_file():
         return path.absolute()
@@ -73,7 +124,7 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
         inside = sorted(item.name for item in _walk(path, 0))
         hint = f"It holds: {', '.join(inside[:5])}." if inside else "It holds no .gguf file."
         raise ModelError(f"{path} is a folder; a model is one file.", hint)
-    files = find_models(paths)
+    files = find_models(paths, config.library.folders)
     for file in files:
         if wanted.lower() in (file.name.lower(), file.path.stem.lower()):
             return file.path
@@ -119,18 +170,19 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-def _size_on_disk(path: Path) -> int | None:
-    """Bytes of a file and its other shards; None when it vanished meanwhile."""
+def list_shards(path: Path) -> list[Path]:
+    """Every shard of the model that `path` is the first of, there or not; else `path` alone."""
     shard = _SHARD.search(path.name)
-    files = [path]
-    if shard:
-        stem = path.name[: shard.start()]
-        files = [
-            item
-            for item in path.parent.iterdir()
-            if _SHARD.search(item.name) and item.name.startswith(stem)
-        ]
+    if shard is None or not 0 < int(shard.group(2)) <= _MAX_SHARDS:
+        return [path]
+    stem, count = path.name[: shard.start()], int(shard.group(2))
+    end = path.name[shard.end() - len(".gguf") :]
+    return [path.with_name(f"{stem}-{n:05}-of-{count:05}{end}") for n in range(1, count + 1)]
+
+
+def _size_on_disk(path: Path) -> int | None:
+    """Bytes of a file and its other shards that are there; None when it vanished meanwhile."""
     try:
-        return sum(file.stat().st_size for file in files)
+        return sum(file.stat().st_size for file in list_shards(path) if file.exists())
     except OSError:
         return None

@@ -40,6 +40,23 @@ async def test_the_picker_describes_files_and_switches(run, paths, tiny_model, m
         assert ui.said() == ["hello", "hello"]
 
 
+async def test_a_file_that_is_dropped_in_appears(run, paths, tiny_model, monkeypatch):
+    monkeypatch.setattr("chatapp.ui.screens.models.WATCH_S", 0.05)
+    monkeypatch.chdir(paths.data)
+    paths.models.mkdir()
+    async with run() as ui:
+        await ui.press("ctrl+o")
+        await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
+        options = ui.app.screen.query_one(OptionList)
+        await ui.wait(lambda: len(options.options) == 1)
+        (paths.models / "half.gguf").write_bytes(tiny_model.read_bytes()[:100_000])
+        await ui.wait(lambda: any("half.gguf" in t and "broken" in t for t in texts(options)))
+        shutil.copy(tiny_model, paths.models / "half.gguf")
+        await ui.wait(lambda: any("half.gguf" in t and "context" in t for t in texts(options)))
+        (paths.models / "half.gguf").unlink()
+        await ui.wait(lambda: len(options.options) == 1)
+
+
 async def test_switching_stops_the_answer_and_keeps_it(run):
     async with run() as ui:
         await ui.write("/words 500\n/delay 10")

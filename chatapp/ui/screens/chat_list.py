@@ -177,6 +177,7 @@ class ChatListScreen(Screen[None]):
             ModelsScreen(
                 self.setup.paths,
                 current.path if current else "",
+                folders=self.setup.config.library.folders,
                 keymap=self.setup.config.keys,
                 convert=self.action_convert,
             ),

@@ -1,10 +1,11 @@
 """The model picker: every model file near at hand, what is in it, and whether it is whole.
 
-Names and sizes show at once; the headers are read after that, in a thread, one file at a time.
+Names and sizes show at once; the headers are read after that, in a thread, one file at a time, and
+remembered. The models folder is watched: a file dropped into it appears.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,13 +19,17 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatapp.errors import ChatAppError
-from chatapp.library.header import ModelInfo, read_header
-from chatapp.library.local import ModelFile, find_models
+from chatapp.library.header import ModelInfo
+from chatapp.library.headers import Headers
+from chatapp.library.local import ModelFile, find_models, stamp_folder
 from chatapp.paths import Paths
 from chatapp.ui.keymap import find_key, shown_keys
 from chatapp.ui.wording import clean_line, grouped, size
 
 _CONVERT = find_key("convert")
+
+WATCH_S = 1.5
+"""How often the models folder is looked at while the screen is open."""
 
 
 class ModelsScreen(ModalScreen[Path | None]):
@@ -42,6 +47,7 @@ class ModelsScreen(ModalScreen[Path | None]):
         paths: Paths,
         current: str,
         *,
+        folders: Sequence[str] = (),
         keymap: Mapping[str, str],
         convert: Callable[[], None],
     ) -> None:
@@ -49,6 +55,9 @@ class ModelsScreen(ModalScreen[Path | None]):
         self._keymap = keymap
         self._convert = convert
         self._paths = paths
+        self._folders = folders
+        self._headers = Headers(paths.headers)
+        self._stamp: object = None
         self._current = current
         self._files: list[ModelFile] = []
 
@@ -66,8 +75,15 @@ class ModelsScreen(ModalScreen[Path | None]):
             )
 
     def on_mount(self) -> None:
-        """Start looking."""
+        """Start looking, and go on."""
         self._look()
+        self.set_interval(WATCH_S, self._watch)
+
+    @work(exclusive=True, group="watch")
+    async def _watch(self) -> None:
+        stamp = await asyncio.to_thread(stamp_folder, self._paths)
+        if self._stamp is not None and stamp != self._stamp:
+            self._look()
 
     def action_convert(self) -> None:
         """Close, and open the screen that makes a model file."""
@@ -76,22 +92,31 @@ class ModelsScreen(ModalScreen[Path | None]):
 
     @work(exclusive=True)
     async def _look(self) -> None:
-        self._files = await asyncio.to_thread(find_models, self._paths)
         options = self.query_one("#model-list", OptionList)
+        chosen = self._chosen(options)
+        self._stamp = await asyncio.to_thread(stamp_folder, self._paths)
+        self._files = await asyncio.to_thread(find_models, self._paths, self._folders)
+        options.clear_options()
         if not self._files:
             options.add_option(Option("No model file was found.", disabled=True))
         for index, file in enumerate(self._files):
             options.add_option(Option(self._entry(file, Content("…")), id=str(index)))
-            if str(file.path) == self._current:
+            if str(file.path) == (chosen or self._current):
                 options.highlighted = index
         if options.highlighted is None:
             options.highlighted = 0
         for index, file in enumerate(self._files):
             try:
-                facts = describe(await asyncio.to_thread(read_header, file.path))
+                facts = describe(await asyncio.to_thread(self._headers.read, file.path))
             except ChatAppError as error:
                 facts = Content.styled(f"broken: {clean_line(error.message)}", "$text-error")
             options.replace_option_prompt(str(index), self._entry(file, facts))
+        await asyncio.to_thread(self._headers.save)
+
+    def _chosen(self, options: OptionList) -> str:
+        """The highlighted file of the list before this one."""
+        index = options.highlighted
+        return str(self._files[index].path) if index is not None and self._files else ""
 
     def _entry(self, file: ModelFile, facts: Content) -> Content:
         mark = "● " if str(file.path) == self._current else "  "

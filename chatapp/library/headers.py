@@ -1,0 +1,122 @@
+"""Many model files' headers, read once each and remembered.
+
+Promises: what is remembered is used only while path, size and modification time are the same, and
+only by the version of chatapp that wrote it; a memory that is damaged, from elsewhere or read-only
+costs time, never an answer. Headers of one tokenizer are recognised by their bytes, so the hundred
+thousand texts of a vocabulary are walked over once, not in every quantisation of the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatapp.errors import ModelError
+from chatapp.library.header import ModelInfo, read_header
+from chatapp.library.reader import KnownTexts
+
+_THREADS = 4
+"""The disk is waited for in parallel; the reading itself holds the interpreter."""
+_MAX_ROWS = 20_000
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A file as it was when its header was read."""
+
+    size: int
+    mtime_ns: int
+    info: dict[str, Any] = {}
+    error: str = ""
+    hint: str = ""
+
+
+class _Memory(msgspec.Struct, frozen=True):
+    fields: list[str]
+    rows: dict[str, _Row]
+
+
+_FIELDS = [entry.name for entry in fields(ModelInfo)]
+
+
+class Headers:
+    """Reads headers; `save` remembers them for the next time."""
+
+    def __init__(self, path: Path | None) -> None:
+        """`path` is the file to remember them in; None: nothing is kept."""
+        self._path = path
+        self._rows: dict[str, _Row] | None = None
+        self._known = KnownTexts()
+        self._changed = False
+
+    def read(self, path: Path) -> ModelInfo:
+        """The header of one file; `ModelError` as `read_header` has it, remembered too."""
+        rows = self._load()
+        key = str(path.absolute())
+        try:
+            status = path.stat()
+        except OSError:
+            return read_header(path)  # which says what is the matter
+        row = rows.get(key)
+        if row is None or (row.size, row.mtime_ns) != (status.st_size, status.st_mtime_ns):
+            row = self._read(path, status.st_size, status.st_mtime_ns)
+            rows[key] = row
+            self._changed = True
+        if row.error:
+            raise ModelError(row.error, row.hint)
+        return ModelInfo(**row.info | {"path": path})
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, ModelInfo | ModelError]]:
+        """Every header in the order of `paths`, or what is wrong with that file."""
+
+        def read(path: Path) -> tuple[Path, ModelInfo | ModelError]:
+            try:
+                return path, self.read(path)
+            except ModelError as error:
+                return path, error
+
+        self._load()
+        with ThreadPoolExecutor(_THREADS) as pool:
+            yield from pool.map(read, paths)
+
+    def save(self) -> None:
+        """Remember what was read; where that cannot be written, it is read again."""
+        if self._path is None or self._rows is None or not self._changed:
+            return
+        kept = dict(list(self._rows.items())[-_MAX_ROWS:])
+        data = msgspec.json.encode(_Memory(_FIELDS, kept))
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".headers-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                Path(name).replace(self._path)
+            finally:
+                Path(name).unlink(missing_ok=True)
+        self._changed = False
+
+    def _load(self) -> dict[str, _Row]:
+        if self._rows is None:
+            self._rows = {}
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                if self._path is not None:
+                    memory = msgspec.json.decode(self._path.read_bytes(), type=_Memory)
+                    if memory.fields == _FIELDS:
+                        self._rows = memory.rows
+        return self._rows
+
+    def _read(self, path: Path, size: int, mtime_ns: int) -> _Row:
+        try:
+            info = read_header(path, self._known)
+        except ModelError as error:
+            return _Row(size, mtime_ns, error=error.message, hint=error.hint)
+        values = {name: getattr(info, name) for name in _FIELDS if name != "path"}
+        return _Row(size, mtime_ns, info=values)
