@@ -123,7 +123,7 @@ class Generation:
             sampler.accept_prompt(self._prompt.tokens)
             sampler.accept_answer(self._prefix)
             assembler = Assembler(
-                stop=params.stop,
+                stop=params.stop + (self._model.stop if request.prompt is None else ()),
                 splits_reasoning=request.prompt is None,
                 starts_reasoning=self._prompt.opens_reasoning,
             )

@@ -16,6 +16,7 @@ import llama_cpp.llama_cpp as lib
 
 from chatapp.engine.llama import devices, native
 from chatapp.engine.llama.template import ChatTemplate
+from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import ModelError, TemplateError
@@ -48,6 +49,7 @@ class LoadedModel:
                 if layers == attempts[-1]:
                     raise
         self.template = self._find_template()
+        self.stop = self._find_stop()
         self.description = self._describe(path, size, time.perf_counter() - started)
 
     def _open(
@@ -158,6 +160,16 @@ class LoadedModel:
             self.notices.append(f"{error.message} It completes text instead of answering.")
             return None
         return template
+
+    def _find_stop(self) -> tuple[str, ...]:
+        """Texts that end an answer; the vocabulary learns of tokens that do."""
+        if self.template is None:
+            return ()
+        end = find_turn_end(self.template, self.vocab)
+        self.vocab.extra_end = end.token
+        if end.notice:
+            self.notices.append(end.notice)
+        return (end.text,) if end.text else ()
 
     def _find_temperature(self) -> float:
         """The file's own recommendation; anything but a sane number is as good as none."""

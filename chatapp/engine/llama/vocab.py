@@ -22,6 +22,8 @@ class Vocab:
         self.n_tokens: int = lib.llama_vocab_n_tokens(self.handle)
         self.is_spm = lib.llama_vocab_type(self.handle) == _SPM
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self.handle))
+        self.extra_end: int | None = None
+        """A token that the chat template ends answers with, though the file does not say so."""
         self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
 
     def tokenize(self, text: str, *, special: bool, add_special: bool = False) -> list[int]:
@@ -59,7 +61,11 @@ class Vocab:
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""
-        return bool(lib.llama_vocab_is_eog(self.handle, token))
+        return token == self.extra_end or bool(lib.llama_vocab_is_eog(self.handle, token))
+
+    def is_control(self, token: int) -> bool:
+        """Whether it stands for no text but steers the model."""
+        return bool(lib.llama_vocab_is_control(self.handle, token))
 
     @property
     def bos_text(self) -> str:
