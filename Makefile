@@ -43,6 +43,7 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.screen
 	$(BIN)/python -m bench.stop
 	$(BIN)/python -m bench.convert
+	$(BIN)/python -m bench.headers
 
 model: $(VENV)/.test ## train and convert the built-in model anew
 	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final

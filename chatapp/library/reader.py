@@ -32,19 +32,20 @@ class KnownTexts:
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, dict[int, bytes]] = {}
+        self._known: dict[int, dict[int, set[bytes]]] = {}
 
     def find(self, file: BinaryIO, start: int, left: int, count: int) -> int | None:
         """Bytes of the list of `count` texts at `start`, if it is a known one."""
-        for length, digest in list(self._known.get(count, {}).items())[-_MOST_LENGTHS:]:
-            if length <= left and _hash(file, start, length) == digest:
+        for length, digests in list(self._known.get(count, {}).items())[-_MOST_LENGTHS:]:
+            if length <= left and _hash(file, start, length) in digests:
                 return length
         return None
 
     def add(self, file: BinaryIO, start: int, length: int, count: int) -> None:
         """Remember the list from `start` on."""
         if count >= _FEWEST_KNOWN:
-            self._known.setdefault(count, {})[length] = _hash(file, start, length)
+            lengths = self._known.setdefault(count, {})
+            lengths.setdefault(length, set()).add(_hash(file, start, length))
 
 
 def _hash(file: BinaryIO, start: int, length: int) -> bytes:
