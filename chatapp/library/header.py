@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from chatapp.errors import ModelError
 from chatapp.library.ggml_types import FILE_TYPES, tensor_type_name
+from chatapp.library.hparams import read_kv_width, read_n_ff, read_state_width
 from chatapp.library.reader import KnownTexts, Malformed, Reader
 from chatapp.library.sections import Metadata, TensorTable, read_start
 
@@ -44,6 +45,16 @@ class ModelInfo:
     n_tensors: int
     tensor_types: dict[str, int] = field(default_factory=dict)
     """Type name to number of tensors."""
+    layer_bytes: list[int] = field(default_factory=list)
+    """Weights of each layer."""
+    other_bytes: dict[str, int] = field(default_factory=dict)
+    """Weights beside the layers: `token_embd`, `output`, ..."""
+    kv_width: list[int] = field(default_factory=list)
+    """Numbers in keys and values of one token, for each layer."""
+    state_width: int = 0
+    """Numbers in the recurrent state of one sequence, all layers together."""
+    n_ff: int = 0
+    """Width of the MLP; of a mixture of experts, of all experts that are used at once."""
     tokenizer: str = ""
     chat_template: bool = False
     license: str = ""
@@ -116,6 +127,11 @@ def _describe(
         n_vocab=vocab or metadata.number(f"{arch}.vocab_size"),
         n_tensors=tensors.count,
         tensor_types=types,
+        layer_bytes=[tensors.layers[layer] for layer in range(max(tensors.layers, default=-1) + 1)],
+        other_bytes=dict(tensors.others),
+        kv_width=read_kv_width(metadata, arch),
+        state_width=read_state_width(metadata, arch),
+        n_ff=read_n_ff(metadata, arch),
         tokenizer=metadata.text("tokenizer.ggml.model"),
         chat_template=bool(metadata.text("tokenizer.chat_template")),
         license=metadata.text("general.license"),

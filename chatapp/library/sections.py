@@ -4,6 +4,7 @@ Format: docs/gguf.md of ggml. Raises `Malformed` only.
 """
 
 import math
+import re
 from collections import Counter
 from struct import Struct
 
@@ -23,12 +24,16 @@ _SCALARS = {
     11: Struct("<q"),
     12: Struct("<d"),
 }
+_WHOLE = frozenset({0, 1, 2, 3, 4, 5, 7, 10, 11})
 _STRING, _ARRAY = 8, 9
+_MAX_LIST = 4096  # numbers in a list that is kept: one for each layer
 _MAX_KEYS = 65_536
 _MAX_KEY = 1024  # bytes; real ones stay below 100
 _MAX_TENSORS = 1_000_000
 _MAX_TEXTS = 10_000_000
 """Strings in all arrays together: about 40 times the largest vocabulary, a second's work."""
+_LAYER = re.compile(r"blk\.(\d{1,4})\.")
+_MAX_OTHERS = 1000  # names kept of tensors that belong to no layer
 _MAX_DIMS = 4  # GGML_MAX_DIMS
 
 
@@ -65,13 +70,17 @@ def _guess_format(magic: bytes) -> str:
 
 
 class Metadata:
-    """The key-value section: scalars and texts by key, arrays only by their length."""
+    """The key-value section: scalars and texts by key, arrays by their length.
+
+    Short lists of whole numbers, as layers have them, are kept too.
+    """
 
     def __init__(self, reader: Reader, n_keys: int) -> None:
         self._reader = reader
         self._texts_left = _MAX_TEXTS
         self.values: dict[str, Scalar] = {}
         self.lengths: dict[str, int] = {}
+        self.lists: dict[str, list[int]] = {}
         for _ in range(n_keys):
             key = reader.take_text("a key", _MAX_KEY)
             if key in self.values or key in self.lengths:
@@ -92,6 +101,12 @@ class Metadata:
         value = self.values.get(key, 0)
         return value if isinstance(value, int) else 0
 
+    def per_layer(self, key: str, n_layers: int) -> list[int]:
+        """A number for each layer: a list, or one number for all; empty if it is missing."""
+        if key in self.lists:
+            return (self.lists[key] + [0] * n_layers)[:n_layers]
+        return [self.number(key)] * n_layers if key in self.values else []
+
     def _take_value(self, key: str, kind: int) -> Scalar:
         if kind == _STRING:
             # A template only has to be there; keeping 100 kB of it for a table would be waste.
@@ -109,6 +124,10 @@ class Metadata:
             if self._texts_left < 0 or count * 8 > self._reader.left:
                 raise Malformed(f"the list {key[:80]!r} has {count:,} texts, which is absurd")
             self._reader.skip_texts(count)
+        elif kind in _WHOLE and count <= _MAX_LIST:
+            layout = _SCALARS[kind]
+            data = self._reader.take(count * layout.size)
+            self.lists[key] = [int(value) for (value,) in layout.iter_unpack(data)]
         elif kind in _SCALARS:
             self._reader.skip(count * _SCALARS[kind].size)
         else:
@@ -126,6 +145,10 @@ class TensorTable:
         self.end = 0
         """Bytes from the start of the data to the end of the last tensor."""
         self.types: Counter[int] = Counter()
+        self.layers: Counter[int] = Counter()
+        """Bytes of the tensors of each layer (`blk.N.*`)."""
+        self.others: Counter[str] = Counter()
+        """Bytes of the tensors beside them, by the first part of the name."""
         for _ in range(count):
             name = reader.take_text("a tensor's name")[:100]
             n_dims = reader.take_u32()
@@ -135,6 +158,12 @@ class TensorTable:
             if n_elements >= 1 << 63:
                 raise Malformed(f"the tensor {name!r} is absurdly large")
             kind, offset = reader.take_u32(), reader.take_u64()
+            n_bytes = tensor_bytes(kind, n_elements)
+            layer = _LAYER.match(name)
+            if layer:
+                self.layers[int(layer.group(1))] += n_bytes
+            elif len(self.others) < _MAX_OTHERS:
+                self.others[name.partition(".")[0]] += n_bytes
             self.types[kind] += 1
             self.n_params += n_elements
-            self.end = max(self.end, offset + tensor_bytes(kind, n_elements))
+            self.end = max(self.end, offset + n_bytes)

@@ -1,0 +1,234 @@
+"""Whether a model fits this machine, and how, before anything is loaded.
+
+Promises numbers from the header alone: weights, keys and values exactly, the graph's buffers within
+a few MiB (measured against llama.cpp's own figures). llama.cpp puts the last layers on the
+GPU first, then the output; the token embedding stays in main memory. A sliding window saves nothing
+here: the engine keeps every key, so that a later turn can reuse any beginning of the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chatapp.library.header import ModelInfo
+
+Verdict = Literal["GPU", "part", "CPU", "too large"]
+KvType = Literal["f16", "q8_0"]
+
+DEFAULT_N_CTX = 8192
+SHORTEST_N_CTX = 4096
+"""A context is shortened to this, not further, to make a model fit."""
+N_UBATCH = 512
+"""Tokens the engine computes at once."""
+_KV_BYTES: dict[KvType, float] = {"f16": 2, "q8_0": 34 / 32}
+_STATE_BYTES = 4
+_SEQUENCES = 4  # alternatives the engine keeps room for
+_OVERHEAD = 90 << 20  # Python, numpy, llama.cpp and its buffers, without any model
+_HOST_MARGIN = 512 << 20
+_GPU_MARGIN = 512 << 20
+_PADDING = 256  # llama.cpp rounds the context up to this
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One device that layers can be put on."""
+
+    name: str
+    free_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Memory that models can be put into."""
+
+    free_bytes: int
+    """Main memory that programs may still take."""
+    total_bytes: int
+    gpus: tuple[Gpu, ...] = ()
+    """Empty as well when llama.cpp was built without them."""
+
+    @property
+    def gpu_bytes(self) -> int:
+        """Free on all GPUs, the margins left out."""
+        return sum(max(0, gpu.free_bytes - _margin(gpu)) for gpu in self.gpus)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Bytes of a model at one context length and KV type."""
+
+    weights: int
+    kv: int
+    compute: int
+    overhead: int = _OVERHEAD
+
+    @property
+    def total(self) -> int:
+        """All of it in main memory."""
+        return self.weights + self.kv + self.compute + self.overhead
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a model is best held on a machine."""
+
+    verdict: Verdict
+    gpu_layers: int
+    n_layers: int
+    """The output counted as one, as llama.cpp does."""
+    n_ctx: int
+    kv_type: KvType
+    needs: Needs
+    reason: str = ""
+    """Why it is not more; empty when all is well."""
+
+    @property
+    def mark(self) -> str:
+        """The verdict in a few words."""
+        return {
+            "GPU": "fits on the GPU",
+            "part": f"{self.gpu_layers} of {self.n_layers} layers on the GPU",
+            "CPU": "fits, CPU only",
+            "too large": "too large",
+        }[self.verdict]
+
+
+def read_machine(facts: Mapping[str, Any]) -> Machine:
+    """The machine as the engine describes it (`chatapp.engine.probe`)."""
+    gpus = tuple(
+        Gpu(device["description"], device["free_bytes"], device["total_bytes"])
+        for device in facts.get("devices", [])
+        if facts.get("gpu_offload") and device["type"] in ("gpu", "integrated gpu")
+    )
+    free, total = facts.get("memory_available_bytes", 0), facts.get("memory_total_bytes", 0)
+    return Machine(free, total, gpus)
+
+
+def count_needs(info: ModelInfo, n_ctx: int, kv_type: KvType = "f16") -> Needs:
+    """What `info` takes with a context of `n_ctx` tokens."""
+    weights = sum(info.layer_bytes) + sum(info.other_bytes.values())
+    return Needs(weights, _kv_bytes(info, n_ctx, kv_type), _compute_bytes(info, n_ctx))
+
+
+def plan(
+    info: ModelInfo,
+    machine: Machine,
+    *,
+    n_ctx: int = 0,
+    kv_type: KvType | None = None,
+    gpu_layers: int = -1,
+) -> Fit:
+    """The best way to hold `info` on `machine`.
+
+    What is given is kept. Of what is not, the context is shortened first (down to 4096), then the
+    cache is halved (q8_0), then layers stay off the GPU.
+    """
+    contexts = [n_ctx] if n_ctx else _contexts(info)
+    types: Sequence[KvType] = [kv_type] if kv_type else ["f16", "q8_0"]
+    ways = [(context, kind) for kind in types for context in contexts]
+    fits = [_place(info, machine, context, kind, gpu_layers) for context, kind in ways]
+    for verdict in ("GPU", "part", "CPU", "too large"):
+        found = [fit for fit in fits if fit.verdict == verdict]
+        if found:  # the first gives up least; more layers are worth a shorter context
+            return max(found, key=lambda fit: fit.gpu_layers)
+    return fits[0]
+
+
+def largest_context(
+    info: ModelInfo, machine: Machine, *, kv_type: KvType = "f16", gpu_layers: int = -1
+) -> int:
+    """The longest context, a multiple of 256 and not beyond training, that fits as well as a short
+    one; 0 when not even 256 tokens do."""
+    most = max(_PADDING, info.n_ctx_train or DEFAULT_N_CTX)
+    wanted = _place(info, machine, _PADDING, kv_type, gpu_layers)
+    if wanted.verdict == "too large":
+        return 0
+    low, high = 1, most // _PADDING
+    while low < high:
+        middle = (low + high + 1) // 2
+        found = _place(info, machine, middle * _PADDING, kv_type, gpu_layers)
+        good = (found.verdict, found.gpu_layers) == (wanted.verdict, wanted.gpu_layers)
+        low, high = (middle, high) if good else (low, middle - 1)
+    return low * _PADDING
+
+
+def _contexts(info: ModelInfo) -> list[int]:
+    n_ctx = min(info.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
+    found = [n_ctx]
+    while n_ctx > SHORTEST_N_CTX:
+        n_ctx = max(n_ctx // 2, SHORTEST_N_CTX)
+        found.append(n_ctx)
+    return found
+
+
+def _place(info: ModelInfo, machine: Machine, n_ctx: int, kv_type: KvType, wanted: int) -> Fit:
+    needs = count_needs(info, n_ctx, kv_type)
+    n_layers = len(info.layer_bytes) + 1
+    most = n_layers if wanted < 0 else min(wanted, n_layers)
+    on_gpu = most
+    while on_gpu and not _fits_gpus(info, machine, needs, on_gpu):
+        on_gpu -= 1
+    rest = needs.total - _gpu_bytes(info, needs, on_gpu)
+    verdict: Verdict = "CPU"
+    if on_gpu:
+        verdict = "GPU" if on_gpu == n_layers else "part"
+    reason = ""
+    if machine.total_bytes and rest > machine.total_bytes - _HOST_MARGIN:
+        verdict, on_gpu = "too large", 0
+        reason = (
+            f"It needs {_gb(rest)} of main memory; this machine has {_gb(machine.total_bytes)}."
+        )
+    elif machine.free_bytes and rest > machine.free_bytes:
+        reason = f"It needs {_gb(rest)} of main memory and {_gb(machine.free_bytes)} are free now."
+    elif machine.gpus and on_gpu < most:
+        reason = (
+            f"{_gb(machine.gpu_bytes)} are free on the GPU, and all of it needs {_gb(needs.total)}."
+        )
+    return Fit(verdict, on_gpu, n_layers, n_ctx, kv_type, needs, reason)
+
+
+def _fits_gpus(info: ModelInfo, machine: Machine, needs: Needs, n: int) -> bool:
+    if not machine.gpus:
+        return False
+    # every GPU that is used has buffers of its own
+    extra = needs.compute * (len(machine.gpus) - 1)
+    return _gpu_bytes(info, needs, n) + extra <= machine.gpu_bytes
+
+
+def _gpu_bytes(info: ModelInfo, needs: Needs, n: int) -> int:
+    """Bytes on the GPU with `n` layers there, the last ones first, the output the first of all."""
+    if not n:
+        return 0
+    output = sum(info.other_bytes.get(name, 0) for name in ("output", "output_norm"))
+    if "output" not in info.other_bytes:  # tied: the embedding is there twice
+        output += info.other_bytes.get("token_embd", 0)
+    layers = n - 1
+    share = layers / max(1, len(info.layer_bytes))
+    weights = sum(info.layer_bytes[len(info.layer_bytes) - layers :]) if layers else 0
+    return output + weights + int(needs.kv * share) + needs.compute
+
+
+def _kv_bytes(info: ModelInfo, n_ctx: int, kv_type: KvType) -> int:
+    cells = -(-n_ctx // _PADDING) * _PADDING
+    state = info.state_width * _STATE_BYTES * _SEQUENCES
+    return int(sum(info.kv_width) * cells * _KV_BYTES[kv_type]) + state
+
+
+def _compute_bytes(info: ModelInfo, n_ctx: int) -> int:
+    """The graph's buffers with flash attention: MLP, a few rows as wide as the model, the mask."""
+    n_tokens = min(N_UBATCH, n_ctx)
+    rows = 4 * n_tokens * (3 * info.n_ff + 4 * info.n_embd)
+    mask = 2 * n_tokens * -(-n_ctx // _PADDING) * _PADDING
+    logits = 4 * _SEQUENCES * info.n_vocab
+    return rows + mask + logits
+
+
+def _margin(gpu: Gpu) -> int:
+    return max(_GPU_MARGIN, gpu.total_bytes // 20)
+
+
+def _gb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.1f} GB"
