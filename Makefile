@@ -44,6 +44,7 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.stop
 	$(BIN)/python -m bench.convert
 	$(BIN)/python -m bench.headers
+	$(BIN)/python -m bench.fit --quick
 
 model: $(VENV)/.test ## train and convert the built-in model anew
 	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final

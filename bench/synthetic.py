@@ -41,6 +41,7 @@ class Shape:
     """`Q4_K_M` or `F32`."""
     template: str | None = TEMPLATE
     arch: str = "llama"
+    """`llama`, or `gemma3`, whose layers look at a sliding window."""
 
 
 TINY = Shape(
@@ -81,6 +82,10 @@ def _add_hparams(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(shape.n_embd // shape.n_head)
     writer.add_vocab_size(shape.n_vocab)
+    if shape.arch == "gemma3":
+        writer.add_sliding_window(1024)
+        writer.add_key_length(shape.n_embd // shape.n_head)
+        writer.add_value_length(shape.n_embd // shape.n_head)
 
 
 def _add_vocab(writer: gguf.GGUFWriter, shape: Shape) -> None:
@@ -127,6 +132,11 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, int, int, str]]:
         yield block + "attn_v.weight", kv, d, mixed
         yield block + "attn_output.weight", d, d, small
         yield block + "ffn_norm.weight", 1, d, "F32"
+        if shape.arch == "gemma3":
+            for name in ("attn_q_norm", "attn_k_norm"):
+                yield f"{block}{name}.weight", 1, d // shape.n_head, "F32"
+            for name in ("post_attention_norm", "post_ffw_norm"):
+                yield f"{block}{name}.weight", 1, d, "F32"
         yield block + "ffn_gate.weight", shape.n_ff, d, small
         yield block + "ffn_up.weight", shape.n_ff, d, small
         yield block + "ffn_down.weight", d, shape.n_ff, mixed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from chatapp.library.fit import Machine
     from chatapp.library.header import ModelInfo
     from chatapp.library.headers import Headers
     from chatapp.library.local import ModelFile
@@ -39,14 +40,14 @@ def list_models(as_json: bool) -> None:
         default = resolve_model(None, config, paths)
     except ModelError:  # the list is how one finds out which model to set
         default = None
-    headers = Headers(paths.headers)
-    rows = [_describe(file, default, headers) for file in files]
+    headers, machine = Headers(paths.headers), _look_at_machine()
+    rows = [_describe(file, default, headers, machine) for file in files]
     headers.save()
     if as_json:
         click.echo(dump_json(rows))
         return
     if rows:
-        titles = ("", "NAME", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "WHERE")
+        titles = ("", "NAME", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "FIT", "WHERE")
         print_table(titles, [_format_row(row) for row in rows])
         click.echo("\n* is used when --model is not given.")
     else:
@@ -61,16 +62,19 @@ def show_model(file: str, as_json: bool) -> None:
     """Show what a model file says of itself. FILE is a path or a name from the list."""
     from chatapp.cli.output import dump_json
     from chatapp.config import load_config
-    from chatapp.library.header import read_header
+    from chatapp.library.headers import Headers
     from chatapp.library.local import resolve_model
     from chatapp.paths import find_paths
 
     paths = find_paths()
-    info = read_header(resolve_model(file, load_config(paths), paths))
+    info = Headers(None).read_model(resolve_model(file, load_config(paths), paths))
+    machine = _look_at_machine()
     if as_json:
-        click.echo(dump_json(_as_values(info)))
-    else:
-        _print_info(info)
+        click.echo(dump_json(_as_values(info) | {"fit": _fit_values(info, machine)}))
+        return
+    _print_info(info)
+    for label, value in _fit_rows(info, machine).items():
+        click.echo(f"{label:<16} {value}")
 
 
 @models.command("default")
@@ -135,8 +139,23 @@ def import_file(source: Path, force: bool) -> None:
     click.echo(str(path))
 
 
-def _describe(file: "ModelFile", default: Path | None, headers: "Headers") -> dict[str, Any]:
+def _look_at_machine() -> "Machine | None":
+    """Memory and GPUs as llama.cpp sees them; None when it does not start."""
+    from chatapp.engine.probe import probe
+    from chatapp.errors import EngineError
+    from chatapp.library.fit import read_machine
+
+    try:
+        return read_machine(probe())
+    except EngineError:  # `chatapp doctor` says why; a list of files needs no engine
+        return None
+
+
+def _describe(
+    file: "ModelFile", default: Path | None, headers: "Headers", machine: "Machine | None"
+) -> dict[str, Any]:
     from chatapp.errors import ModelError
+    from chatapp.library.fit import plan
 
     row: dict[str, Any] = {
         "name": file.name,
@@ -146,13 +165,50 @@ def _describe(file: "ModelFile", default: Path | None, headers: "Headers") -> di
         "projector": None if file.projector is None else str(file.projector),
         "default": default is not None and file.path.resolve() == default.resolve(),
         "info": None,
+        "fit": None,
         "error": None,
     }
     try:
-        row["info"] = _as_values(headers.read(file.path))
+        info = headers.read_model(file.path)
+        row["info"] = _as_values(info)
+        row["fit"] = None if machine is None else plan(info, machine).mark
     except ModelError as error:
         row["error"] = error.message
     return row
+
+
+def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:
+    from chatapp.library.fit import largest_context, plan
+
+    if machine is None:
+        return None
+    fit = plan(info, machine)
+    return asdict(fit) | {
+        "mark": fit.mark,
+        "needs": asdict(fit.needs) | {"total": fit.needs.total},
+        "largest_n_ctx": largest_context(info, machine),
+        "largest_n_ctx_q8_0": largest_context(info, machine, kv_type="q8_0"),
+    }
+
+
+def _fit_rows(info: "ModelInfo", machine: "Machine | None") -> dict[str, str]:
+    """What it takes here, as `chatapp` would load it."""
+    from chatapp.cli.table import format_size
+
+    values = _fit_values(info, machine)
+    if values is None:
+        return {}
+    needs = values["needs"]
+    parts = ", ".join(
+        f"{name} {format_size(needs[key])}"
+        for name, key in (("weights", "weights"), ("keys and values", "kv"), ("buffers", "compute"))
+    )
+    longest = f"{values['largest_n_ctx']:,} tokens; {values['largest_n_ctx_q8_0']:,} with q8_0"
+    return {
+        "fit": f"{values['mark']}. {values['reason']}".rstrip(),
+        "memory": f"{format_size(needs['total'])} at {values['n_ctx']:,} tokens: {parts}",
+        "longest context": longest,
+    }
 
 
 def _as_values(info: "ModelInfo") -> dict[str, Any]:
@@ -163,7 +219,7 @@ def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
     from chatapp.cli.table import format_size
 
     info = row["info"]
-    facts = ("?", "?", "?") if info is None else _format_facts(info)
+    facts = ("?", "?", "?", "") if info is None else (*_format_facts(info), row["fit"] or "")
     where = row["source"] if row["error"] is None else f"{row['source']}: {row['error']}"
     mark = "*" if row["default"] else ""
     return (mark, row["name"], format_size(row["size_bytes"]), *facts, where)
@@ -196,6 +252,6 @@ def _print_info(info: "ModelInfo") -> None:
         "GGUF version": str(info.gguf_version),
     }
     if info.shards > 1:
-        rows["shards"] = f"{info.shards} (the figures are of this one)"
+        rows["shards"] = str(info.shards)
     for label, value in rows.items():
         click.echo(f"{label:<16} {clean_line(value)}")

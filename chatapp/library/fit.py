@@ -25,7 +25,8 @@ N_UBATCH = 512
 _KV_BYTES: dict[KvType, float] = {"f16": 2, "q8_0": 34 / 32}
 _STATE_BYTES = 4
 _SEQUENCES = 4  # alternatives the engine keeps room for
-_OVERHEAD = 90 << 20  # Python, numpy, llama.cpp and its buffers, without any model
+_OVERHEAD = 46 << 20  # Python and llama.cpp's libraries, without any model
+_TOKEN_BYTES = 170  # of a vocabulary in memory: text, score, type, and the way back
 _HOST_MARGIN = 512 << 20
 _GPU_MARGIN = 512 << 20
 _PADDING = 256  # llama.cpp rounds the context up to this
@@ -64,6 +65,7 @@ class Needs:
     kv: int
     compute: int
     overhead: int = _OVERHEAD
+    """The process itself, and the vocabulary."""
 
     @property
     def total(self) -> int:
@@ -110,7 +112,8 @@ def read_machine(facts: Mapping[str, Any]) -> Machine:
 def count_needs(info: ModelInfo, n_ctx: int, kv_type: KvType = "f16") -> Needs:
     """What `info` takes with a context of `n_ctx` tokens."""
     weights = sum(info.layer_bytes) + sum(info.other_bytes.values())
-    return Needs(weights, _kv_bytes(info, n_ctx, kv_type), _compute_bytes(info, n_ctx))
+    overhead = _OVERHEAD + _TOKEN_BYTES * info.n_vocab
+    return Needs(weights, _kv_bytes(info, n_ctx, kv_type), _compute_bytes(info, n_ctx), overhead)
 
 
 def plan(

@@ -32,6 +32,8 @@ class ModelInfo:
     """`general.name`, else the file's name."""
     size_label: str
     """As in `7B`; computed from `n_params` when the file does not say."""
+    says_size: bool = False
+    """`size_label` is the file's own word."""
     quantisation: str
     """As in `Q4_K_M`."""
     n_params: int
@@ -118,6 +120,7 @@ def _describe(
         arch=arch,
         name=metadata.text("general.name") or path.stem,
         size_label=metadata.text("general.size_label") or name_size(tensors.n_params),
+        says_size=bool(metadata.text("general.size_label")),
         quantisation=_name_quantisation(metadata, types),
         n_params=tensors.n_params,
         n_ctx_train=metadata.number(f"{arch}.context_length"),

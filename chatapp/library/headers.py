@@ -11,16 +11,18 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from chatapp.errors import ModelError
-from chatapp.library.header import ModelInfo, read_header
+from chatapp.library.header import ModelInfo, name_size, read_header
+from chatapp.library.local import list_shards
 from chatapp.library.reader import KnownTexts
 
 _THREADS = 4
@@ -72,6 +74,31 @@ class Headers:
         if row.error:
             raise ModelError(row.error, row.hint)
         return ModelInfo(**row.info | {"path": path})
+
+    def read_model(self, path: Path) -> ModelInfo:
+        """The header of a model, all its shards together. `ModelError` names a missing shard."""
+        shards = [self.read(shard) for shard in list_shards(path)]
+        first = shards[0]
+        if len(shards) == 1:
+            return first
+        layers: Counter[int] = Counter()
+        others: Counter[str] = Counter()
+        types: Counter[str] = Counter()
+        for info in shards:
+            layers.update(dict(enumerate(info.layer_bytes)))
+            others.update(info.other_bytes)
+            types.update(info.tensor_types)
+        n_params = sum(info.n_params for info in shards)
+        return replace(
+            first,
+            size_bytes=sum(info.size_bytes for info in shards),
+            n_params=n_params,
+            n_tensors=sum(info.n_tensors for info in shards),
+            size_label=first.size_label if first.says_size else name_size(n_params),
+            tensor_types=dict(types.most_common()),
+            layer_bytes=[layers[layer] for layer in sorted(layers)],
+            other_bytes=dict(others),
+        )
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, ModelInfo | ModelError]]:
         """Every header in the order of `paths`, or what is wrong with that file."""

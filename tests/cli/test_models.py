@@ -28,6 +28,7 @@ def test_list(chatapp: Run, models: Path) -> None:
     rows = {row["name"]: row for row in json.loads(chatapp("models", "list", "--json").stdout)}
     assert rows["tiny.gguf"]["info"]["chat_template"] is True
     assert rows["tiny.gguf"]["source"] == "models folder"
+    assert rows["tiny.gguf"]["fit"] in ("fits, CPU only", "fits on the GPU")
     assert "ends in the middle" in rows["broken.gguf"]["error"]
     text = chatapp("models", "list")
     assert "tiny.gguf" in text.stdout
@@ -47,6 +48,10 @@ def test_info(chatapp: Run, models: Path) -> None:
     text = chatapp("models", "info", str(models / "tiny.gguf")).stdout
     assert f"{by_name['n_params']:,}" in text
     assert by_name["arch"] in text
+    fit = by_name["fit"]
+    assert by_name["size_bytes"] > fit["needs"]["weights"] > by_name["size_bytes"] / 2
+    assert fit["largest_n_ctx"] == by_name["n_ctx_train"]
+    assert f"{fit['largest_n_ctx']:,} tokens" in text
     broken = chatapp("models", "info", "broken.gguf")
     assert broken.returncode == 1
     assert "not a usable model file" in broken.stderr

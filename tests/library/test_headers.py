@@ -6,6 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
 from chatapp.errors import ModelError
@@ -89,3 +91,36 @@ def test_a_vocabulary_met_before_is_leapt_over(folder: Path) -> None:
     data[tokens + word.start() + 1] ^= 1  # one letter differs: walked over
     (folder / "m1.gguf").write_bytes(data)
     assert read_header(folder / "m1.gguf", known).n_tensors == first.n_tensors
+
+
+def _write(path: Path, split: int) -> None:
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=split)
+    writer.add_block_count(3)
+    writer.add_tensor("token_embd.weight", np.ones((8, 4), np.float32))
+    for layer in range(3):
+        writer.add_tensor(f"blk.{layer}.attn_q.weight", np.ones((4, 4), np.float16))
+        writer.add_tensor(f"blk.{layer}.attn_v.weight", np.ones((2 + layer, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_the_shards_of_a_model_together_are_as_one_file(tmp_path: Path) -> None:
+    _write(tmp_path / "whole.gguf", 0)
+    _write(tmp_path / "parts.gguf", 2)
+    first = tmp_path / "parts-00001-of-00004.gguf"
+    headers = Headers(None)
+    whole, parts = headers.read_model(tmp_path / "whole.gguf"), headers.read_model(first)
+    assert (parts.shards, parts.path) == (4, first)
+    for name in ("layer_bytes", "other_bytes", "n_params", "n_tensors", "size_label"):
+        assert getattr(parts, name) == getattr(whole, name), name
+    assert parts.tensor_types == whole.tensor_types
+    assert parts.size_bytes == sum(file.stat().st_size for file in tmp_path.glob("parts-*"))
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    _write(tmp_path / "parts.gguf", 2)
+    (tmp_path / "parts-00003-of-00004.gguf").unlink()
+    with pytest.raises(ModelError, match="parts-00003-of-00004"):
+        Headers(None).read_model(tmp_path / "parts-00001-of-00004.gguf")

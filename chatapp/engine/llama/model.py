@@ -15,6 +15,7 @@ from typing import Any
 import llama_cpp.llama_cpp as lib
 
 from chatapp.engine.llama import devices, native
+from chatapp.engine.llama.mapping import release_pages
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
@@ -48,6 +49,7 @@ class LoadedModel:
             except ModelError:  # step down to fewer layers on the GPU
                 if layers == attempts[-1]:
                     raise
+        release_pages(path)
         self.template = self._find_template()
         self.stop = self._find_stop()
         self.description = self._describe(path, size, time.perf_counter() - started)
