@@ -52,6 +52,10 @@ class EngineDiedError(EngineError):
     """The engine process ended by itself. What it had said before is kept."""
 
 
+class HubError(ChatAppError):
+    """A model hub cannot be reached, refuses, or sent something wrong."""
+
+
 class StoreError(ChatAppError):
     """The history database cannot be opened, read or written."""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chatapp.cli.hub import look_at_machine, offers, pull, search
+
 if TYPE_CHECKING:
     from chatapp.library.fit import Machine
     from chatapp.library.header import ModelInfo
@@ -40,7 +42,7 @@ def list_models(as_json: bool) -> None:
         default = resolve_model(None, config, paths)
     except ModelError:  # the list is how one finds out which model to set
         default = None
-    headers, machine = Headers(paths.headers), _look_at_machine()
+    headers, machine = Headers(paths.headers), look_at_machine()
     rows = [_describe(file, default, headers, machine) for file in files]
     headers.save()
     if as_json:
@@ -68,7 +70,7 @@ def show_model(file: str, as_json: bool) -> None:
 
     paths = find_paths()
     info = Headers(None).read_model(resolve_model(file, load_config(paths), paths))
-    machine = _look_at_machine()
+    machine = look_at_machine()
     if as_json:
         click.echo(dump_json(_as_values(info) | {"fit": _fit_values(info, machine)}))
         return
@@ -139,16 +141,8 @@ def import_file(source: Path, force: bool) -> None:
     click.echo(str(path))
 
 
-def _look_at_machine() -> "Machine | None":
-    """Memory and GPUs as llama.cpp sees them; None when it does not start."""
-    from chatapp.engine.probe import probe
-    from chatapp.errors import EngineError
-    from chatapp.library.fit import read_machine
-
-    try:
-        return read_machine(probe())
-    except EngineError:  # `chatapp doctor` says why; a list of files needs no engine
-        return None
+for _command in (search, offers, pull):
+    models.add_command(_command)
 
 
 def _describe(

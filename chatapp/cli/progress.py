@@ -1,8 +1,13 @@
 """A line on stderr that says what takes time, drawn only when stderr is a terminal."""
 
 import sys
+from typing import TYPE_CHECKING
 
+from chatapp.cli.table import format_duration, format_size
 from chatapp.text import strip_controls
+
+if TYPE_CHECKING:
+    from chatapp.library.fetching import Progress as Fetch
 
 _CLEAR = "\r\x1b[K"
 
@@ -29,6 +34,19 @@ class Progress:
     def show_copy(self, done: int, total: int) -> None:
         """Bytes that are copied, of all."""
         self._show(f"copying {done / max(total, 1):.0%}")
+
+    def show_fetch(self, fetch: "Fetch") -> None:
+        """Bytes that have come, how fast, how long it will take; or what is waited for."""
+        share = f"{fetch.done / max(fetch.total, 1):.0%}"
+        if fetch.note:
+            self._show(f"fetching {share} · {strip_controls(fetch.note)} Trying again.")
+            return
+        parts = [f"fetching {share}", f"{format_size(fetch.done)} of {format_size(fetch.total)}"]
+        if fetch.rate:
+            parts.append(f"{format_size(int(fetch.rate))}/s")
+        if fetch.seconds_left is not None:
+            parts.append(f"{format_duration(fetch.seconds_left)} left")
+        self._show(" · ".join(parts))
 
     def notice(self, sentences: list[str]) -> None:
         """Lines that stay, in a log too: what must be known of the model."""

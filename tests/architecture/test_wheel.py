@@ -12,7 +12,7 @@ import pytest
 
 from tests.architecture.sources import PACKAGES, ROOT, python_files
 
-_HEAVY = {"torch", "tokenizers", "transformers", "huggingface-hub", "pytest"}
+_HEAVY = {"torch", "tokenizers", "transformers", "pytest"}
 """What chatting does without."""
 
 

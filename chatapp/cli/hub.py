@@ -1,0 +1,169 @@
+"""`chatapp models search` and `chatapp models pull`."""
+
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from chatapp.library.fit import Machine
+    from chatapp.library.hub import Found
+
+_Q4_BITS = 4.85  # a weight in Q4_K_M, for a size before any file is known
+
+
+@click.command("search")
+@click.argument("words", nargs=-1, required=True)
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def search(words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Search the hub for models in GGUF. Needs the network."""
+    from dataclasses import asdict
+
+    from chatapp.cli.output import dump_json
+    from chatapp.cli.table import print_table
+    from chatapp.cli.waiting import run_beside
+    from chatapp.library.hub import Hub
+
+    found = run_beside(lambda: Hub().search(" ".join(words), limit))
+    if as_json:
+        click.echo(dump_json([asdict(one) for one in found]))
+        return
+    if not found:
+        click.echo("Nothing was found. Fewer words find more.", err=True)
+        return
+    machine = look_at_machine()
+    titles = ("REPOSITORY", "PARAMETERS", "ABOUT", "FIT", "DOWNLOADS", "LICENCE")
+    print_table(titles, [_format_found(one, machine) for one in found])
+    click.echo("\nABOUT is the size in 4 bits. Fetch one with: chatapp models pull REPOSITORY")
+
+
+@click.command("pull")
+@click.argument("specs", metavar="REPOSITORY[:QUANT|/FILE]...", nargs=-1, required=True)
+def pull(specs: tuple[str, ...]) -> None:
+    """Fetch models from the hub into the models folder.
+
+    \b
+    chatapp models pull owner/name               the file recommended for this machine
+    chatapp models pull owner/name:Q4_K_M        this quantisation
+    chatapp models pull owner/name/file.gguf     this file
+
+    Ctrl+C, a cut or a crash loses nothing: the same command goes on from there.
+    """
+    for spec in specs:
+        _pull(spec)
+
+
+@click.command("offers")
+@click.argument("repository", metavar="REPOSITORY")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def offers(repository: str, as_json: bool) -> None:
+    """Show the quantisations that a repository has, and which is recommended here."""
+    from dataclasses import asdict
+
+    from chatapp.cli.output import dump_json
+    from chatapp.cli.table import format_size, print_table
+    from chatapp.cli.waiting import run_beside
+    from chatapp.library.hub import Hub
+    from chatapp.library.offers import Spec, choose, parse_spec
+
+    found = run_beside(lambda: Hub().look_into(parse_spec(repository).repo))
+    machine = look_at_machine()
+    best = choose(found, Spec(found.id), machine)
+    if as_json:
+        click.echo(dump_json(asdict(found) | {"recommended": best.name}))
+        return
+    rows = [
+        (
+            "*" if offer == best else "",
+            offer.name,
+            format_size(offer.size_bytes),
+            mark_size(offer.size_bytes, machine),
+        )
+        for offer in found.offers
+    ]
+    print_table(("", "NAME", "SIZE", "FIT"), rows)
+    click.echo(f"\nLicence: {found.licence or 'not said'}. * is recommended here.")
+
+
+def look_at_machine() -> "Machine | None":
+    """Memory and GPUs as llama.cpp sees them; None when it does not start."""
+    from chatapp.engine.probe import probe
+    from chatapp.errors import EngineError
+    from chatapp.library.fit import read_machine
+
+    try:
+        return read_machine(probe())
+    except EngineError:  # `chatapp doctor` says why; models can be listed and fetched without it
+        return None
+
+
+def mark_size(size_bytes: int, machine: "Machine | None") -> str:
+    """How a file of this size will probably fit, in a few words."""
+    from chatapp.library.fit import rough_fit
+
+    if machine is None or not size_bytes:
+        return ""
+    return {
+        "GPU": "fits on the GPU",
+        "part": "partly on the GPU",
+        "CPU": "fits, CPU only",
+        "too large": "too large",
+    }[rough_fit(size_bytes, machine)]
+
+
+def _pull(text: str) -> None:
+    from chatapp.cli.progress import Progress
+    from chatapp.cli.table import clean_line, format_size
+    from chatapp.cli.waiting import run_beside
+    from chatapp.library.fetching import Fetcher
+    from chatapp.library.hub import Hub
+    from chatapp.library.offers import choose, parse_spec
+    from chatapp.paths import find_paths
+
+    spec = parse_spec(text)
+    hub = Hub()
+    repository = run_beside(lambda: hub.look_into(spec.repo))
+    machine = look_at_machine()
+    offer = choose(repository, spec, machine)
+    facts = (
+        repository.id,
+        offer.name,
+        format_size(offer.size_bytes),
+        mark_size(offer.size_bytes, machine),
+        f"licence: {repository.licence or 'not said'}",
+    )
+    click.echo(clean_line(" · ".join(fact for fact in facts if fact)), err=True)
+    progress, cancel = Progress(), threading.Event()
+    fetcher = Fetcher(
+        hub.source(repository),
+        find_paths().models / repository.folder,
+        report=progress.show_fetch,
+        is_cancelled=cancel.is_set,
+    )
+    try:
+        path = run_beside(lambda: fetcher.fetch(offer.files), cancel)
+    except KeyboardInterrupt:
+        progress.clear()
+        click.echo("Stopped. The same command goes on from there.", err=True)
+        raise
+    finally:
+        progress.clear()
+    click.echo(path)
+    click.echo(f"Chat with it: chatapp --model {path.name}", err=True)
+
+
+def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:
+    from chatapp.cli.table import format_size
+    from chatapp.library.header import name_size
+
+    size = int(found.n_params * _Q4_BITS / 8)
+    licence = f"{found.licence or '?'}{', gated' if found.gated else ''}"
+    return (
+        found.id,
+        name_size(found.n_params) if found.n_params else "?",
+        format_size(size) if size else "?",
+        mark_size(size, machine),
+        f"{found.downloads:,}",
+        licence,
+    )
