@@ -52,6 +52,10 @@ class EngineDiedError(EngineError):
     """The engine process ended by itself. What it had said before is kept."""
 
 
+class ConnectionLostError(EngineError):
+    """A remote server cannot be reached, or left in the middle. What it had said is kept."""
+
+
 class HubError(ChatAppError):
     """A model hub cannot be reached, refuses, or sent something wrong."""
 

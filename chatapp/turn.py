@@ -24,7 +24,7 @@ from chatapp.engine.protocol import (
     ModelDescription,
     PrefillProgress,
 )
-from chatapp.errors import ChatAppError, EngineDiedError, StoreError
+from chatapp.errors import ChatAppError, ConnectionLostError, EngineDiedError, StoreError
 from chatapp.sampling import SamplingParams
 from chatapp.store.rows import FinalStatus, MessageRow, NewGeneration, Outcome
 
@@ -126,7 +126,8 @@ class Turn:
             cancelled = self.outcome and self.outcome.choices[0].finish_reason == "cancelled"
             status = "stopped" if cancelled else "complete"
         except ChatAppError as fault:
-            status = "interrupted" if isinstance(fault, EngineDiedError) else "failed"
+            lost = isinstance(fault, EngineDiedError | ConnectionLostError)
+            status = "interrupted" if lost else "failed"
             error = fault.message
             raise
         finally:

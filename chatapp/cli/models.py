@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chatapp.cli.hub import look_at_machine, offers, pull, search
+from chatapp.cli.remote import add_remote, remove_remote
 
 if TYPE_CHECKING:
     from chatapp.library.fit import Machine
     from chatapp.library.header import ModelInfo
     from chatapp.library.headers import Headers
     from chatapp.library.local import ModelFile
+    from chatapp.remotes import Remote
 
 
 @click.group(no_args_is_help=True)
@@ -34,6 +36,7 @@ def list_models(as_json: bool) -> None:
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_models, resolve_model
     from chatapp.paths import find_paths
+    from chatapp.remotes import read_remotes
 
     paths = find_paths()
     config = load_config(paths)
@@ -45,6 +48,7 @@ def list_models(as_json: bool) -> None:
     headers, machine = Headers(paths.headers), look_at_machine()
     rows = [_describe(file, default, headers, machine) for file in files]
     headers.save()
+    rows += [_describe_remote(remote, default) for remote in read_remotes(paths).values()]
     if as_json:
         click.echo(dump_json(rows))
         return
@@ -84,15 +88,18 @@ def show_model(file: str, as_json: bool) -> None:
 def set_default(name: str | None) -> None:
     """Show the model that is used without --model, or make MODEL that one."""
     from chatapp.config import load_config, save_setting
-    from chatapp.library.local import REMOTE, find_model, resolve_model
+    from chatapp.library.local import find_model, resolve_model
     from chatapp.paths import find_paths
+    from chatapp.remotes import PREFIX
 
     paths = find_paths()
     config = load_config(paths)
     if name is None:
         click.echo(str(resolve_model(None, config, paths)))
         return
-    if not name.startswith(REMOTE):
+    if name.startswith(PREFIX):
+        name = str(resolve_model(name, config, paths))
+    else:
         file = find_model(name, config, paths)
         name = file.name if file.source == "built-in" else str(file.path)
     save_setting(paths, "engine", "model", name)
@@ -103,14 +110,18 @@ def set_default(name: str | None) -> None:
 @click.argument("name", metavar="MODEL")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
-    """Remove a model from the models folder, all its shards with it."""
+    """Remove a model from the models folder, all its shards with it; or a remote."""
     from chatapp.cli.table import format_size
     from chatapp.config import load_config
     from chatapp.library.keeping import check_removable, remove_model
     from chatapp.library.local import find_model
     from chatapp.paths import find_paths
+    from chatapp.remotes import PREFIX
 
     paths = find_paths()
+    if name.startswith(PREFIX):
+        remove_remote(name, paths)
+        return
     file = find_model(name, load_config(paths), paths)
     going = check_removable(file, paths)
     for path in going:
@@ -141,7 +152,7 @@ def import_file(source: Path, force: bool) -> None:
     click.echo(str(path))
 
 
-for _command in (search, offers, pull):
+for _command in (search, offers, pull, add_remote):
     models.add_command(_command)
 
 
@@ -169,6 +180,23 @@ def _describe(
     except ModelError as error:
         row["error"] = error.message
     return row
+
+
+def _describe_remote(remote: "Remote", default: Path | None) -> dict[str, Any]:
+    from chatapp.remotes import PREFIX
+
+    name = f"{PREFIX}{remote.name}"
+    return {
+        "name": name,
+        "path": name,
+        "size_bytes": None,
+        "source": f"text goes to {remote.host}",
+        "projector": None,
+        "default": default is not None and str(default) == name,
+        "info": None,
+        "fit": None,
+        "error": None,
+    }
 
 
 def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:
@@ -213,6 +241,8 @@ def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
     from chatapp.cli.table import format_size
 
     info = row["info"]
+    if row["size_bytes"] is None:
+        return ("*" if row["default"] else "", row["name"], "", "", "", "", "", row["source"])
     facts = ("?", "?", "?", "") if info is None else (*_format_facts(info), row["fit"] or "")
     where = row["source"] if row["error"] is None else f"{row['source']}: {row['error']}"
     mark = "*" if row["default"] else ""

@@ -40,6 +40,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.errors import (
     ChatAppError,
+    ConnectionLostError,
     ContextOverflowError,
     EngineDiedError,
     EngineError,
@@ -55,6 +56,7 @@ _FAILURES: Mapping[str, type[ChatAppError]] = {
     "template": TemplateError,
     "overflow": ContextOverflowError,
     "usage": UsageError,
+    "lost": ConnectionLostError,
     "engine": EngineError,
 }
 _START_TIMEOUT_S = 60.0

@@ -74,6 +74,8 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str = ""
     """Hash of the file's size and parts of its bytes: tokens of one model are valid in another
     only if this is the same."""
+    host: str = ""
+    """The server that text goes to; empty: it stays on this machine."""
     load_s: float = 0.0
     notices: list[str] = []
     """Sentences the user should see: a clamped context, a broken template."""
@@ -215,7 +217,7 @@ class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
     request_id: str
 
 
-FailureKind = Literal["model", "template", "overflow", "usage", "engine"]
+FailureKind = Literal["model", "template", "overflow", "usage", "lost", "engine"]
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):

@@ -37,11 +37,13 @@ from chatapp.engine.protocol import (
 )
 from chatapp.errors import (
     ChatAppError,
+    ConnectionLostError,
     ContextOverflowError,
     ModelError,
     TemplateError,
     UsageError,
 )
+from chatapp.remotes import PREFIX
 
 
 class Worker:
@@ -49,6 +51,7 @@ class Worker:
 
     def __init__(self, backend: Backend, commands: BinaryIO, events_fd: int) -> None:
         self._backend = backend
+        self._local = backend.name
         self._commands = commands
         self._events_fd = events_fd
         self._encoder = msgspec.json.Encoder()
@@ -126,6 +129,10 @@ class Worker:
             )
 
     def _load(self, command: Load) -> None:
+        wanted = "remote" if command.options.path.startswith(PREFIX) else self._local
+        if self._backend.name != wanted:
+            self._backend.unload()
+            self._backend = make_backend(wanted)
         model = self._backend.load(
             command.options, lambda fraction: self._emit(LoadProgress(command.request_id, fraction))
         )
@@ -160,12 +167,18 @@ def _kind_of(error: ChatAppError) -> FailureKind:
             return "overflow"
         case UsageError():
             return "usage"
+        case ConnectionLostError():
+            return "lost"
         case _:
             return "engine"
 
 
 def make_backend(name: str) -> Backend:
-    """`llama` or `echo`."""
+    """`llama`, `remote` or `echo`."""
+    if name == "remote":
+        from chatapp.engine.remote import RemoteBackend
+
+        return RemoteBackend()
     if name == "echo":
         from chatapp.engine.echo import EchoBackend
 

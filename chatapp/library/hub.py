@@ -55,8 +55,7 @@ class Found:
 class Hub:
     """One hub. Calls block; run them beside the UI."""
 
-    def __init__(self, *, endpoint: str | None = None, offline: bool = False) -> None:
-        self._offline = offline
+    def __init__(self, *, endpoint: str | None = None) -> None:
         self._api = HfApi(endpoint, library_name="chatapp", library_version=__version__)
 
     @property
@@ -109,7 +108,7 @@ class Hub:
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
         """Requests inside are bounded in time, and their errors become sentences."""
-        if self._offline:
+        if os.environ.get("CHATAPP_OFFLINE"):
             raise _offline("chatapp was started with --offline.")
         try:
             get_session().timeout = _TIMEOUT

@@ -17,10 +17,9 @@ from chatapp.config import Config
 from chatapp.errors import ModelError
 from chatapp.library.places import Place, list_blobs, list_places
 from chatapp.paths import BUILTIN_MODEL, Paths
+from chatapp.remotes import PREFIX, find_remote
 
 BUILTIN_NAMES = ("builtin", "built-in")
-REMOTE = "remote:"
-"""What the name of a model on another machine begins with."""
 _PROJECTOR = re.compile(r"(^|[-_.])mmproj([-_.]|$)", re.IGNORECASE)
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 _MAX_SHARDS = 1000
@@ -113,8 +112,8 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     looked for and the names that come near.
     """
     wanted = str(name or config.engine.model or BUILTIN_NAMES[0])
-    if wanted.startswith(REMOTE):
-        return Path(wanted)
+    if wanted.startswith(PREFIX):
+        return Path(f"{PREFIX}{find_remote(wanted, paths).name}")
     path = Path(wanted).expanduser()
     if path.is_file():
         return path.absolute()

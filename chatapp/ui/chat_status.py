@@ -96,6 +96,7 @@ class ChatStatus:
             self.line,
             model=fact.name,
             loading=f"loading {fact.fraction:.0%}",
+            host="",
             completion=False,
             n_ctx=0,
             n_past=0,
@@ -111,6 +112,7 @@ class ChatStatus:
             loading="",
             layers=model.n_layers + 1,
             gpu_layers=model.gpu_layers,
+            host=model.host,
             completion=not model.chat_template,
             n_ctx=model.n_ctx,
         )

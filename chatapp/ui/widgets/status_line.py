@@ -30,6 +30,8 @@ class StatusFacts:
     layers: int = 0
     """Layers of the model, its output counted as one."""
     gpu_layers: int = 0
+    host: str = ""
+    """The server a remote model runs on."""
     completion: bool = False
     """The model has no chat template: it completes text."""
     n_past: int = 0
@@ -64,6 +66,8 @@ def parts_of(facts: StatusFacts) -> list[Part]:
     parts.append(Part(name or "no model", 1, "bold"))
     if facts.loading:
         parts.append(Part(facts.loading, 2, "$foreground 70%"))
+    elif facts.host:
+        parts.append(Part(f"text goes to {clean_line(facts.host)}", 2, "$text-warning"))
     elif facts.model and facts.gpu_layers:
         parts.append(Part(f"GPU {facts.gpu_layers}/{facts.layers}", 3, "$text-success"))
     elif facts.model:

@@ -1,0 +1,159 @@
+"""What OpenAI-compatible servers are sent and what they send: JSON bodies and server-sent events.
+
+Everything read is bounded in size and checked in shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+
+from chatapp.engine.protocol import Generate
+from chatapp.errors import EngineError
+from chatapp.sampling import SamplingParams
+
+_MAX_LINE = 4 << 20
+_MAX_BODY = 4 << 20
+_OPENAI = {"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop"}
+_NOT_SENT = {"max_tokens", "json_schema", "logit_bias", "no_repeat_ngram_size", "temperature"}
+
+
+class Part(msgspec.Struct):
+    """What a chunk adds to a message."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class ChunkChoice(msgspec.Struct):
+    """What a chunk says of one alternative."""
+
+    delta: Part | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Details(msgspec.Struct):
+    """Of the prompt."""
+
+    cached_tokens: int | None = None
+
+
+class Counts(msgspec.Struct):
+    """Token counts, as the server has them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: Details | None = None
+
+
+class Chunk(msgspec.Struct):
+    """One server-sent event."""
+
+    choices: list[ChunkChoice] = []
+    usage: Counts | None = None
+    error: Any = None
+
+
+class Served(msgspec.Struct):
+    """One model of a server."""
+
+    id: str
+    max_model_len: int | None = None
+    meta: dict[str, Any] | None = None
+
+
+class Models(msgspec.Struct):
+    """Every model of a server."""
+
+    data: list[Served] = []
+
+
+def make_body(
+    request: Generate, model: str, seed: int, *, plain: bool
+) -> tuple[str, dict[str, Any]]:
+    """Path and JSON body of a request; with `plain` only what OpenAI itself knows."""
+    params = request.params
+    body: dict[str, Any] = {"model": model, "stream": True, "seed": seed}
+    if not plain:
+        body["stream_options"] = {"include_usage": True}
+    if params.max_tokens >= 0:
+        body["max_tokens"] = params.max_tokens
+    if params.temperature >= 0:
+        body["temperature"] = params.temperature
+    if params.logit_bias:
+        body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias}
+    if params.json_schema:
+        schema = msgspec.json.decode(params.json_schema)
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": schema},
+        }
+    for entry in fields(SamplingParams):
+        value = getattr(params, entry.name)
+        known = entry.name in _OPENAI
+        wanted = known or not plain
+        if entry.name not in _NOT_SENT | body.keys() and wanted and _matters(entry.name, params):
+            body[entry.name] = list(value) if isinstance(value, tuple) else value
+    if request.prompt is not None:
+        return "/completions", body | {"prompt": request.prompt + request.prefix_text}
+    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    if request.prefix_text:
+        messages.append({"role": "assistant", "content": request.prefix_text})
+        if not plain:  # vLLM and SGLang; llama-server goes on by itself
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+    return "/chat/completions", body | {"messages": messages}
+
+
+def _matters(name: str, params: SamplingParams) -> bool:
+    """Truncations are always sent, because servers' defaults differ; the rest when it is set."""
+    if name in ("top_k", "top_p", "min_p", "repeat_penalty"):
+        return True
+    return bool(getattr(params, name) != getattr(_DEFAULTS, name))
+
+
+_DEFAULTS = SamplingParams()
+
+
+def split_events(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The data of server-sent events."""
+    rest = b""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > _MAX_LINE:
+            raise EngineError(f"The server sent a line of more than {_MAX_LINE >> 20} MB.")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+    if rest.startswith(b"data:"):
+        yield rest[5:].strip()
+
+
+def read_body(pieces: Iterable[bytes]) -> bytes:
+    """All of them."""
+    body = b""
+    for piece in pieces:
+        body += piece
+        if len(body) > _MAX_BODY:
+            raise EngineError(f"The server sent more than {_MAX_BODY >> 20} MB.")
+    return body
+
+
+def message_of(body: bytes) -> str:
+    """What an error's body says."""
+    try:
+        return message_in(msgspec.json.decode(body))
+    except msgspec.MsgspecError:
+        return body[:300].decode("utf-8", "replace")
+
+
+def message_in(value: Any) -> str:
+    """The sentence in an error object, however deep."""
+    for key in ("error", "message", "detail"):
+        if isinstance(value, dict) and key in value:
+            return message_in(value[key])
+    return str(value)

@@ -1,0 +1,134 @@
+"""Models on other machines: OpenAI-compatible servers that the user has named.
+
+A remote is a name, an address and a model there. Its key is never written here: it is read from an
+environment variable, or from the system's keyring, in the moment it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chatapp.errors import ConfigError, UsageError
+from chatapp.paths import Paths
+
+PREFIX = "remote:"
+"""What a model's name begins with when it is a remote."""
+SERVICE = "chatapp"
+"""The keyring's name for us."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One server and one of its models."""
+
+    name: str
+    url: str
+    """Its base address, `/v1` included where the server has it."""
+    model: str = ""
+    """The model there; empty: the only one it serves."""
+    key_env: str = ""
+    """The environment variable with the key; empty: `CHATAPP_KEY_<NAME>`, else the keyring."""
+
+    @property
+    def host(self) -> str:
+        """Where text goes, as in `example.org:8000`."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        return urlsplit(self.url).hostname in _LOOPBACK
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that is read for the key."""
+        return self.key_env or "CHATAPP_KEY_" + re.sub(r"\W", "_", self.name).upper()
+
+    def read_key(self) -> str:
+        """The key, empty when there is none."""
+        key = os.environ.get(self.variable, "")
+        if key or self.key_env:
+            return key
+        try:
+            import keyring
+        except ImportError:
+            return ""
+        try:
+            return keyring.get_password(SERVICE, self.name) or ""
+        except Exception:  # noqa: BLE001 -- every backend has errors of its own; no key is no key
+            return ""
+
+    def forget_key(self) -> None:
+        """Take the key out of the keyring, if it is there."""
+        with contextlib.suppress(Exception):
+            import keyring
+
+            keyring.delete_password(SERVICE, self.name)
+
+
+def make_remote(name: str, url: str, model: str = "", key_env: str = "") -> Remote:
+    """A remote from what a person typed. `UsageError` says what is wrong with it."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is no name.", "Use letters, digits, `.`, `-` and `_`.")
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        raise UsageError(f"{url} is no address.", "It looks like http://127.0.0.1:8000/v1.")
+    if parts.username or parts.password:
+        raise UsageError("An address must not hold a password.", "Put the key into --key-env.")
+    path = parts.path.rstrip("/") or "/v1"
+    return Remote(name, f"{parts.scheme}://{parts.netloc}{path}", model, key_env)
+
+
+def read_remotes(paths: Paths) -> dict[str, Remote]:
+    """Every remote by its name. `ConfigError` when the file is damaged."""
+    try:
+        data = _file(paths).read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"{_file(paths)} cannot be read: {error.strerror}.") from error
+    try:
+        remotes = msgspec.json.decode(data, type=list[Remote])
+    except msgspec.MsgspecError as error:
+        raise ConfigError(
+            f"{_file(paths)} is damaged: {error}.", "Mend or remove it, and add the servers again."
+        ) from error
+    return {remote.name: remote for remote in remotes}
+
+
+def find_remote(name: str, paths: Paths) -> Remote:
+    """The remote of that name, with or without `remote:`."""
+    remotes = read_remotes(paths)
+    plain = name.removeprefix(PREFIX)
+    if plain in remotes:
+        return remotes[plain]
+    known = ", ".join(remotes) or "none yet"
+    raise UsageError(
+        f"There is no remote {plain}. There are: {known}.", "chatapp models add-remote NAME URL"
+    )
+
+
+def save_remotes(remotes: dict[str, Remote], paths: Paths) -> None:
+    """Write them all, the file whole or not at all, for this user's eyes only."""
+    target = _file(paths)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(list(remotes.values()))) + b"\n")
+        Path(stream.name).replace(target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}.") from error
+
+
+def _file(paths: Paths) -> Path:
+    return paths.config / "remotes.json"

@@ -1,0 +1,50 @@
+"""`chatapp models add-remote` in a child process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+def test_added_listed_made_default_and_removed(chatapp: Run, home: Path) -> None:
+    done = chatapp("models", "add-remote", "lab", "lab.example:8000")
+    assert "goes to http://lab.example:8000/v1." in done.stderr
+    assert "unencrypted" in done.stderr
+    assert (home / "remotes.json").stat().st_mode & 0o777 == 0o600
+    rows = {row["name"]: row for row in json.loads(chatapp("models", "list", "--json").stdout)}
+    assert rows["remote:lab"]["source"] == "text goes to lab.example:8000"
+    assert chatapp("models", "default", "remote:lab").returncode == 0
+    assert chatapp("models", "default").stdout.strip() == "remote:lab"
+    assert "*  remote:lab" in chatapp("models", "list").stdout
+    assert chatapp("models", "rm", "remote:lab").returncode == 0
+    assert "remote:lab" not in chatapp("models", "list").stdout
+    gone = chatapp("ask", "--model", "remote:lab", "hi")
+    assert gone.returncode == 2
+    assert "There is no remote lab." in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["../x", "http://a"], "is no name"),
+        (["x", "ftp://a"], "is no address"),
+        (["x", "http://me:secret@a"], "must not hold a password"),
+        (["x", "http://"], "is no address"),
+    ],
+)
+def test_what_is_refused(chatapp: Run, home: Path, arguments: list[str], sentence: str) -> None:
+    done = chatapp("models", "add-remote", *arguments)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not (home / "remotes.json").exists()
+
+
+def test_a_damaged_file(chatapp: Run, home: Path) -> None:
+    home.mkdir(parents=True)
+    (home / "remotes.json").write_text("[{]")
+    done = chatapp("models", "list")
+    assert done.returncode == 2
+    assert "is damaged" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,87 @@
+"""The same conversation here and through llama.cpp's own server; a server that goes away."""
+
+from pathlib import Path
+
+import pytest
+
+from chatapp.engine.client import EngineClient
+from chatapp.engine.protocol import ChatMessage, Delta, Finished, Generate, LoadOptions
+from chatapp.errors import ConnectionLostError
+from chatapp.paths import BUILTIN_MODEL
+from chatapp.sampling import SamplingParams
+from tests.remote.conftest import Name, Server
+
+QUESTIONS = ["Hello, who are you?", "Tell me a story.", "What can I do with you?"]
+
+
+async def _ask(client: EngineClient, request: Generate) -> Finished:
+    events = [event async for event in client.generate(request)]
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+async def _converse(client: EngineClient, path: str, seed: int) -> list[str]:
+    await client.load(LoadOptions(path=path, n_ctx=1024))
+    params = SamplingParams(temperature=1.2, top_k=60, top_p=0.97, seed=seed, max_tokens=80)
+    messages: list[ChatMessage] = []
+    for number, question in enumerate(QUESTIONS):
+        messages.append(ChatMessage("user", question))
+        request = Generate(request_id=f"{path} {number}", messages=messages, params=params)
+        answer = (await _ask(client, request)).choices[0].text
+        messages.append(ChatMessage("assistant", answer))
+    return [message.content for message in messages if message.role == "assistant"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_the_same_text_here_and_there(
+    client: EngineClient, server: Server, name: Name, seed: int
+) -> None:
+    name("lab", server.url)
+    here = await _converse(client, str(BUILTIN_MODEL), seed)
+    there = await _converse(client, "remote:lab", seed)
+    assert there == here
+    assert all(here)
+    assert client.model is not None
+    assert client.model.host == f"127.0.0.1:{server.port}"
+
+
+async def test_alternatives_and_length(client: EngineClient, server: Server, name: Name) -> None:
+    name("lab", server.url)
+    await client.load(LoadOptions(path="remote:lab"))
+    params = SamplingParams(temperature=0, max_tokens=3, stop=("zzz",), seed=5)
+    request = Generate(request_id="a", messages=[ChatMessage("user", "Hello")], params=params, n=2)
+    done = await _ask(client, request)
+    assert [choice.finish_reason for choice in done.choices] == ["length", "length"]
+    assert [choice.seed for choice in done.choices] == [5, 6]
+    assert done.usage.completion_tokens == 6
+    assert done.choices[0].text == done.choices[1].text != ""
+
+
+async def test_killed_in_the_middle_and_there_again(
+    client: EngineClient, tiny_model: Path, name: Name
+) -> None:
+    server = Server(tiny_model, "--n_ctx", "8192")
+    try:
+        name("lab", server.url)
+        await client.load(LoadOptions(path="remote:lab"))
+        params = SamplingParams(max_tokens=6000, seed=1)
+        request = Generate(request_id="a", messages=[ChatMessage("user", "Hi")], params=params)
+        said = ""
+        with pytest.raises(ConnectionLostError, match=r"lost|middle"):
+            async for event in client.generate(request):
+                if isinstance(event, Delta):
+                    said += event.text
+                    if len(said) > 50:
+                        server.kill()
+        assert len(said) > 50
+        again = Generate(
+            request_id="b",
+            messages=[ChatMessage("user", "Hi")],
+            params=SamplingParams(max_tokens=8, seed=1),
+        )
+        with pytest.raises(ConnectionLostError, match="cannot be reached"):
+            await _ask(client, again)
+        server.start()
+        assert (await _ask(client, again)).usage.completion_tokens > 0
+    finally:
+        server.kill()
