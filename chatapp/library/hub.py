@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
 
 import httpx2
-from huggingface_hub import HfApi, get_session, hf_hub_url
+from huggingface_hub import HfApi, get_session
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -138,12 +139,8 @@ class RepositorySource:
     @contextmanager
     def open(self, file: HubFile, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
         """The bytes of `file` from `start`. `Interrupted` when trying again may help."""
-        url = hf_hub_url(
-            self._repository.id,
-            file.name,
-            revision=self._repository.commit,
-            endpoint=self._hub.address,
-        )
+        repo, commit = self._repository.id, quote(self._repository.commit, safe="")
+        url = f"{self._hub.address}/{repo}/resolve/{commit}/{quote(file.name)}"
         headers = _headers() | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"

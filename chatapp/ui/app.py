@@ -132,7 +132,11 @@ class ChatApp(App[None]):
         flow.answering.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
-        await asyncio.gather(self.setup.client.stop(), self.setup.converter.stop())
+        await asyncio.gather(
+            self.setup.client.stop(),
+            self.setup.converter.stop(),
+            asyncio.to_thread(self.chat.fetches.stop),
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
         if hang_up:

@@ -168,6 +168,15 @@ KEYS: tuple[Key, ...] = (
         priority=True,
     ),
     Key(
+        "fetch",
+        "f4",
+        "fetch",
+        "Fetch a model",
+        "Find a model on the hub and fetch it.",
+        "chat",
+        priority=True,
+    ),
+    Key(
         "delete",
         "delete",
         "delete",

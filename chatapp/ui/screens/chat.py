@@ -5,6 +5,7 @@ Nothing slow happens before the first paint: the model loads and the store is re
 """
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from textual import on
@@ -17,6 +18,7 @@ from textual.timer import Timer
 from chatapp.store.rows import MessageRow
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
+from chatapp.ui.fetches import FetchEnded, Fetches, FetchMoved
 from chatapp.ui.keymap import bindings
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -89,6 +91,7 @@ class ChatScreen(ChatListScreen):
             system=setup.config.chat.system,
             post=self.pane.post_message,
         )
+        self.fetches = Fetches(setup.paths.models, self.post_message)
         self.host = ModelHost(setup.client, setup.config.engine, self.post_message)
         wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
         self.query_one(Sidebar).display = wide and setup.config.ui.sidebar
@@ -249,6 +252,26 @@ class ChatScreen(ChatListScreen):
             timeout=12,
             markup=False,
         )
+
+    @on(FetchMoved)
+    def _show_fetch(self) -> None:
+        running = self.fetches.running
+        text = running[0].text if running else ""
+        more = f" (+{len(running) - 1})" if len(running) > 1 else ""
+        self.status.line = replace(self.status.line, fetching=f"{text}{more}")
+        if self._redraw is None:
+            self._redraw = self.set_timer(REDRAW_S, self._show_status)
+
+    @on(FetchEnded)
+    def _end_fetch(self, event: FetchEnded) -> None:
+        self._show_fetch()
+        if event.error is not None:
+            self.post_message(Problem(event.error))
+        elif event.path is not None and self.flow.answering.busy:
+            self.post_message(Notice(f"{event.path.name} is here. Ctrl+O chooses it."))
+        elif event.path is not None:
+            self.post_message(Notice(f"{event.path.name} is here."))
+            self._switch_to(event.path)
 
     @on(Notice)
     def _notify(self, event: Notice) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Input
 from chatapp.errors import ChatAppError
 from chatapp.store.rows import SearchHit
 from chatapp.ui.chat_flow import ChatFlow, settle
+from chatapp.ui.fetches import Fetches
 from chatapp.ui.messages import ConversationOpened, Notice
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.pane import ConversationPane
@@ -26,6 +27,7 @@ class ChatListScreen(Screen[None]):
     """Conversations as wholes."""
 
     flow: ChatFlow
+    fetches: Fetches
 
     def __init__(self, setup: ChatSetup) -> None:
         super().__init__()
@@ -189,6 +191,12 @@ class ChatListScreen(Screen[None]):
         from chatapp.ui.screens.convert import ConvertScreen
 
         self.app.push_screen(ConvertScreen(self.setup.paths, self.setup.converter), self._switch_to)
+
+    def action_fetch(self) -> None:
+        """Find a model on the hub."""
+        from chatapp.ui.screens.fetch import FetchScreen
+
+        self.app.push_screen(FetchScreen(self.fetches))
 
     def _switch_to(self, path: Path | None) -> None:
         if path is not None:

@@ -30,6 +30,8 @@ class StatusFacts:
     layers: int = 0
     """Layers of the model, its output counted as one."""
     gpu_layers: int = 0
+    fetching: str = ""
+    """How far a download is."""
     host: str = ""
     """The server a remote model runs on."""
     completion: bool = False
@@ -72,6 +74,8 @@ def parts_of(facts: StatusFacts) -> list[Part]:
         parts.append(Part(f"GPU {facts.gpu_layers}/{facts.layers}", 3, "$text-success"))
     elif facts.model:
         parts.append(Part("CPU only", 3, "$text-warning"))
+    if facts.fetching:
+        parts.append(Part(f"↓ {clean_line(facts.fetching)}", 7, "$text-accent"))
     if facts.completion:
         parts.append(Part("completes text", 6, "$text-warning"))
     if facts.n_ctx:

@@ -41,7 +41,8 @@ class WelcomeFacts:
     failed: bool = False
     """None is loaded and none is on its way."""
     builtin: bool = False
-    models_folder: Path = Path()
+    host: str = ""
+    """The server a remote model runs on."""
     history: Path | None = None
     """None in a temporary chat."""
     keys: tuple[tuple[str, str], ...] = ()
@@ -104,7 +105,7 @@ def gather_facts(
         model=model.name or Path(model.path).name if model else "",
         failed=failed,
         builtin=model is not None and Path(model.path) == BUILTIN_MODEL,
-        models_folder=setup.paths.models,
+        host=model.host if model else "",
         history=None if setup.temporary else setup.paths.history,
         keys=tuple((shown_keys(row, keymap), row.label) for row in rows),
         notices=tuple(model.notices) if model else (),
@@ -118,8 +119,8 @@ def welcome_text(facts: WelcomeFacts) -> Content:
         lines.append(
             Content.from_markup(
                 "It is [b]small[/b]: good for trying things out, not for facts. For a bigger one, "
-                "put a .gguf file into [b]$folder[/b] and press [b]Ctrl+O[/b].",
-                folder=str(facts.models_folder),
+                "press [b]F4[/b] to fetch one that fits this machine, or [b]Ctrl+O[/b] for the "
+                "files already here.",
             )
         )
     lines += [Content.styled(clean_line(notice), "$text-warning") for notice in facts.notices]
@@ -134,8 +135,9 @@ def welcome_text(facts: WelcomeFacts) -> Content:
         )
     )
     lines.append(Content(""))
+    stays = f"Text goes to {clean_line(facts.host)}; chats are kept" if facts.host else ""
     kept = (
-        f"Everything stays on this machine, in {facts.history}"
+        f"{stays or 'Everything stays on this machine,'} in {facts.history}"
         if facts.history
         else "A temporary chat: nothing is written to disk, and closing forgets it."
     )

@@ -1,0 +1,214 @@
+"""Find a model on the hub and fetch it: three suggestions for this machine, or a search.
+
+Enter on a repository shows its quantisations with the recommended one chosen; Enter again fetches.
+No request is made before the first Enter.
+"""
+
+import asyncio
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from chatapp.errors import ChatAppError, EngineError
+from chatapp.library.fit import Machine, read_machine, rough_fit
+from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
+from chatapp.library.suggestions import suggest
+from chatapp.ui.fetches import Fetch, Fetches
+from chatapp.ui.wording import clean_line, size
+
+_TICK_S = 0.3
+_MARKS = {
+    "GPU": "fits on the GPU",
+    "part": "partly on the GPU",
+    "CPU": "fits, CPU only",
+    "too large": "too large",
+}
+_Q4_BYTES = 0.61  # a weight in Q4_K_M
+
+
+class FetchScreen(ModalScreen[None]):
+    """Dismissed when a download begins, or by Esc."""
+
+    CSS_PATH = "dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f4", "back", "Back", priority=True),
+        Binding("down", "move(1)", "Next", show=False),
+        Binding("up", "move(-1)", "Previous", show=False),
+    ]
+    AUTO_FOCUS = "#fetch-input"
+
+    def __init__(self, fetches: Fetches) -> None:
+        super().__init__()
+        self._fetches = fetches
+        self._machine: Machine | None = None
+        self._rows: list[str | Offer | Fetch] = []
+        """What the options stand for; a text is a repository."""
+        self._repository: Repository | None = None
+
+    def compose(self) -> ComposeResult:
+        """Field, list, what is going on."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = "Fetch a model"
+            dialog.border_subtitle = "Enter chooses · Esc goes back"
+            yield Input(placeholder="Search the hub, or owner/name", id="fetch-input", compact=True)
+            yield OptionList(id="fetch-list", markup=False)
+            yield Static("", id="dialog-note", markup=False)
+
+    def on_mount(self) -> None:
+        """Suggestions, once the machine is known."""
+        self._suggest()
+        self.set_interval(_TICK_S, self._tick)
+
+    @work(exclusive=True)
+    async def _suggest(self) -> None:
+        if self._machine is None:
+            self._note("Looking at this machine…")
+            self._machine = await asyncio.to_thread(look_at_machine)
+        self._repository = None
+        rows: list[tuple[str | Offer | Fetch, Content]] = [
+            (fetch, self._fetch_entry(fetch)) for fetch in self._fetches.all
+        ]
+        for one in suggest(self._machine):
+            facts = (f"about {size(one.size_bytes)}", self._mark(one.size_bytes), one.licence)
+            rows.append((one.repo, _entry(one.repo, facts, one.about)))
+        self._fill(rows, 0)
+        self._note(f"{describe_machine(self._machine)} Enter asks the hub; nothing has been yet.")
+
+    @on(Input.Submitted)
+    def _submit(self, event: Input.Submitted) -> None:
+        options = self.query_one(OptionList)
+        if event.value.strip() and (self._repository is None):
+            text = event.value.strip()
+            event.input.clear()
+            if "/" in text:
+                self._look_into(text)
+            else:
+                self._search(text)
+        elif options.highlighted is not None:
+            self._choose(options.highlighted)
+
+    @on(OptionList.OptionSelected)
+    def _select(self, event: OptionList.OptionSelected) -> None:
+        self._choose(event.option_index)
+
+    def _choose(self, index: int) -> None:
+        row = self._rows[index] if index < len(self._rows) else None
+        if isinstance(row, Fetch):
+            self._fetches.toggle(row)
+        elif isinstance(row, str):
+            self._look_into(row)
+        elif row is not None and self._repository is not None:
+            self._fetches.start(self._repository, row)
+            self.dismiss(None)
+
+    @work(exclusive=True)
+    async def _search(self, words: str) -> None:
+        from chatapp.library.hub import Hub
+
+        self._note(f"Searching for {words}…")
+        try:
+            found = await asyncio.to_thread(lambda: Hub().search(words))
+        except ChatAppError as error:
+            self._note(clean_line(str(error)))
+            return
+        rows: list[tuple[str | Offer | Fetch, Content]] = []
+        for one in found:
+            n_bytes = int(one.n_params * _Q4_BYTES)
+            facts = [f"about {size(n_bytes)}", self._mark(n_bytes)] if n_bytes else []
+            facts += [one.licence, "gated" if one.gated else "", f"{one.downloads:,} downloads"]
+            rows.append((one.id, _entry(one.id, facts)))
+        self._fill(rows, 0)
+        self._note(f"{len(found)} found." if found else "Nothing was found. Fewer words find more.")
+
+    @work(exclusive=True)
+    async def _look_into(self, text: str) -> None:
+        from chatapp.library.hub import Hub
+
+        self._note(f"Asking for {clean_line(text)}…")
+        try:
+            spec = parse_spec(text)
+            found = await asyncio.to_thread(lambda: Hub().look_into(spec.repo))
+            best = choose(found, Spec(found.id, spec.quant, spec.file), self._machine)
+        except ChatAppError as error:
+            self._note(clean_line(str(error)))
+            return
+        self._repository = found
+        rows: list[tuple[str | Offer | Fetch, Content]] = []
+        for offer in found.offers:
+            facts = [size(offer.size_bytes), self._mark(offer.size_bytes)]
+            rows.append((offer, _entry(offer.name, facts, "recommended" * (offer is best))))
+        self._fill(rows, found.offers.index(best))
+        gate = " Gated: its licence must be accepted on the hub." if found.gated else ""
+        licence = clean_line(found.licence) or "not said"
+        self._note(f"{clean_line(found.id)} · licence: {licence}.{gate} Enter fetches.")
+
+    def action_back(self) -> None:
+        """From a repository or a search to the suggestions, from these to the chat."""
+        if any(isinstance(row, Offer) for row in self._rows):
+            self._suggest()
+        else:
+            self.dismiss(None)
+
+    def action_move(self, step: int) -> None:
+        """Move in the list while the field keeps the focus."""
+        options = self.query_one(OptionList)
+        if step > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
+    def _tick(self) -> None:
+        options = self.query_one(OptionList)
+        for index, row in enumerate(self._rows):
+            if isinstance(row, Fetch):
+                options.replace_option_prompt_at_index(index, self._fetch_entry(row))
+
+    def _fill(self, rows: list[tuple[str | Offer | Fetch, Content]], chosen: int) -> None:
+        options = self.query_one(OptionList)
+        options.clear_options()
+        self._rows = [row for row, _ in rows]
+        options.add_options(Option(entry) for _, entry in rows)
+        options.highlighted = chosen if rows else None
+
+    def _fetch_entry(self, fetch: Fetch) -> Content:
+        what = "Enter pauses" if fetch.running else "Enter goes on"
+        return Content.assemble((fetch.text, "bold"), (f"\n  {what}", "dim"))
+
+    def _mark(self, n_bytes: int) -> str:
+        return _MARKS[rough_fit(n_bytes, self._machine)] if self._machine else ""
+
+    def _note(self, text: str) -> None:
+        self.query_one("#dialog-note", Static).update(text)
+
+
+def look_at_machine() -> Machine | None:
+    """Memory and GPUs; None when llama.cpp does not start."""
+    from chatapp.engine.probe import probe
+
+    try:
+        return read_machine(probe())
+    except EngineError:
+        return None
+
+
+def describe_machine(machine: Machine | None) -> str:
+    """What this machine has, in one line."""
+    if machine is None:
+        return "llama.cpp does not start; `chatapp doctor` says why."
+    memory = f"{size(machine.total_bytes)} of memory, {size(machine.free_bytes)} free"
+    if not machine.gpus:
+        return f"This machine: {memory}, no GPU that llama.cpp can use."
+    gpus = ", ".join(f"{clean_line(g.name)} ({size(g.free_bytes)} free)" for g in machine.gpus)
+    return f"This machine: {gpus}; {memory}."
+
+
+def _entry(name: str, facts: list[str] | tuple[str, ...], more: str = "") -> Content:
+    text = " · ".join(clean_line(fact) for fact in [*facts, more] if fact)
+    return Content.assemble((clean_line(name), "bold"), (f"\n  {text}", "dim"))

@@ -1,0 +1,118 @@
+"""Fetching from inside the chat, against a hub on loopback."""
+
+from collections.abc import Iterator
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from chatapp.library.suggestions import Suggestion
+from chatapp.paths import BUILTIN_MODEL
+from chatapp.ui.fetches import Fetch
+from chatapp.ui.screens.fetch import FetchScreen
+from tests.hub.server import Fault, Hub, Repo
+from tests.ui.test_screens import texts
+
+NAME = "ours/small-GGUF"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    from huggingface_hub import constants
+
+    with Hub() as server:
+        data = BUILTIN_MODEL.read_bytes()
+        server.repos[NAME] = Repo({"small-Q8_0.gguf": data, "small-F16.gguf": data + b"\0"})
+        server.repos["ours/gated"] = Repo({"g-Q8_0.gguf": data}, gated=True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(
+            "chatapp.ui.screens.fetch.suggest",
+            lambda _machine: [Suggestion(NAME, 11_000_000, "mit", "tiny")],
+        )
+        yield server
+
+
+async def _open(ui) -> OptionList:
+    await ui.press("f4")
+    await ui.wait(lambda: isinstance(ui.app.screen, FetchScreen))
+    options = ui.app.screen.query_one(OptionList)
+    await ui.wait(lambda: options.option_count > 0, 20)
+    return options
+
+
+async def test_three_keys_to_a_model_that_answers(run, paths, hub):
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        assert hub.requests == []  # nothing is asked before the first Enter
+        assert "fits" in texts(options)[0]
+        await ui.press("enter")
+        await ui.wait(lambda: any("recommended" in text for text in texts(options)))
+        assert "Q8_0" in texts(options)[options.highlighted]
+        await ui.press("enter")
+        wanted = str(paths.models / "ours--small-GGUF" / "small-Q8_0.gguf")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted, 20)
+        assert ui.status.line.fetching == ""
+        await ui.say("hello")
+        assert ui.said() == ["hello", "hello"]
+
+
+async def test_search_and_faults_are_said(run, hub):
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        field = ui.app.screen.query_one(Input)
+        field.value = "ours"
+        await ui.press("enter")
+        await ui.wait(lambda: len(texts(options)) == 2 and "gated" in "".join(texts(options)))
+        field.value = "nobody/nothing"
+        await ui.press("enter")
+        note = ui.app.screen.query_one("#dialog-note")
+        await ui.wait(lambda: "does not exist" in str(note.render()))
+        hub.api_faults = [Fault(status=503)]
+        field.value = "x"
+        await ui.press("enter")
+        await ui.wait(lambda: "out of order" in str(note.render()))
+        await ui.press("escape")
+        await ui.wait(lambda: not isinstance(ui.app.screen, FetchScreen))
+
+
+async def test_pause_go_on_and_chat_meanwhile(run, paths, hub):
+    hub.bytes_per_s = 3e6
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        await ui.press("enter")
+        await ui.wait(lambda: any("recommended" in text for text in texts(options)))
+        await ui.press("enter")
+        fetches = ui.app.chat.fetches
+        await ui.wait(lambda: "%" in ui.status.line.fetching)
+        await ui.say("hello")
+        assert ui.said() == ["hello", "hello"]
+        options = await _open(ui)
+        assert isinstance(ui.app.screen._rows[0], Fetch)
+        await ui.press("enter")
+        await ui.wait(lambda: not fetches.running and "paused" in fetches.all[0].text)
+        hub.bytes_per_s = 0
+        await ui.press("enter")
+        await ui.wait(lambda: not fetches.all, 20)
+        assert hub.starts[0] == 0 < hub.starts[1]
+        assert sum(sent for _, sent in hub.bodies) < 1.5 * BUILTIN_MODEL.stat().st_size
+        await ui.press("escape")
+        wanted = str(paths.models / "ours--small-GGUF" / "small-Q8_0.gguf")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted, 20)
+
+
+async def test_leaving_in_the_middle_keeps_what_came(run, paths, hub):
+    hub.bytes_per_s = 2e6
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        await ui.press("enter")
+        await ui.wait(lambda: any("recommended" in text for text in texts(options)))
+        await ui.press("enter")
+        await ui.wait(lambda: hub.sent != {} and sum(hub.sent.values()) > 3_000_000, 20)
+        await ui.press("ctrl+q")
+    (part,) = (paths.models / "ours--small-GGUF").iterdir()
+    assert part.name.endswith(".part")
+    assert part.stat().st_size > 1_000_000
