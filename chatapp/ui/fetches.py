@@ -69,6 +69,16 @@ class Fetch:
             parts += [f"{size(int(progress.rate))}/s", _time(progress.seconds_left)]
         return " · ".join(parts)
 
+    @property
+    def short(self) -> str:
+        """`45 % · 42 s left`, for the status line."""
+        progress = self.progress
+        if progress is None:
+            return "begins"
+        share = f"{progress.done / max(progress.total, 1):.0%}"
+        left = progress.seconds_left
+        return share if left is None or progress.note else f"{share} · {_time(left)}"
+
 
 class Fetches:
     """Every download of this run."""

@@ -14,7 +14,7 @@ GB = 10**9
         (Machine(3 * GB, 4 * GB), "Qwen/Qwen3-0.6B-GGUF"),
         (Machine(12 * GB, 16 * GB), "Qwen/Qwen3-4B-GGUF"),
         (Machine(60 * GB, 64 * GB), "Qwen/Qwen3-4B-GGUF"),
-        (Machine(60 * GB, 64 * GB, (Gpu("g", 15 * GB, 16 * GB),)), "Qwen/Qwen3-14B-GGUF"),
+        (Machine(60 * GB, 64 * GB, (Gpu("g", 15 * GB, 16 * GB),)), "ggml-org/gpt-oss-20b-GGUF"),
         (Machine(60 * GB, 64 * GB, (Gpu("g", 80 * GB, 80 * GB),)), "Qwen/Qwen3-32B-GGUF"),
         (Machine(GB // 2, GB), "Qwen/Qwen3-0.6B-GGUF"),
     ],

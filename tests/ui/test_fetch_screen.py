@@ -91,6 +91,7 @@ async def test_pause_go_on_and_chat_meanwhile(run, paths, hub):
         assert ui.said() == ["hello", "hello"]
         options = await _open(ui)
         assert isinstance(ui.app.screen._rows[0], Fetch)
+        await ui.wait(lambda: fetches.all[0].progress.done > 2_000_000)
         await ui.press("enter")
         await ui.wait(lambda: not fetches.running and "paused" in fetches.all[0].text)
         hub.bytes_per_s = 0

@@ -256,7 +256,7 @@ class ChatScreen(ChatListScreen):
     @on(FetchMoved)
     def _show_fetch(self) -> None:
         running = self.fetches.running
-        text = running[0].text if running else ""
+        text = running[0].short if running else ""
         more = f" (+{len(running) - 1})" if len(running) > 1 else ""
         self.status.line = replace(self.status.line, fetching=f"{text}{more}")
         if self._redraw is None:

@@ -210,5 +210,6 @@ def describe_machine(machine: Machine | None) -> str:
 
 
 def _entry(name: str, facts: list[str] | tuple[str, ...], more: str = "") -> Content:
-    text = " · ".join(clean_line(fact) for fact in [*facts, more] if fact)
-    return Content.assemble((clean_line(name), "bold"), (f"\n  {text}", "dim"))
+    text = " · ".join(clean_line(fact) for fact in facts if fact)
+    head = f"  {clean_line(more)}" if more else ""
+    return Content.assemble((clean_line(name), "bold"), (f"{head}\n  {text}", "dim"))

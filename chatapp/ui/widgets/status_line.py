@@ -75,7 +75,7 @@ def parts_of(facts: StatusFacts) -> list[Part]:
     elif facts.model:
         parts.append(Part("CPU only", 3, "$text-warning"))
     if facts.fetching:
-        parts.append(Part(f"↓ {clean_line(facts.fetching)}", 7, "$text-accent"))
+        parts.append(Part(f"fetching {facts.fetching}", 3, "$text-accent"))
     if facts.completion:
         parts.append(Part("completes text", 6, "$text-warning"))
     if facts.n_ctx:
