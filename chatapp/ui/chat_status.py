@@ -113,6 +113,7 @@ class ChatStatus:
             layers=model.n_layers + 1,
             gpu_layers=model.gpu_layers,
             host=model.host,
+            idle_gpu="pip install" in model.gpu_note,
             completion=not model.chat_template,
             n_ctx=model.n_ctx,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from textual.message import Message as Fact
 
-from chatapp.config import EngineConfig
+from chatapp.config import EngineConfig, KvType
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import ChatAppError
@@ -25,8 +25,13 @@ class ModelHost:
         self._client = client
         self._config = config
         self._post = post
+        self._planned: dict[Path, tuple[int, KvType | None]] = {}
         self.model: ModelDescription | None = None
         """The last one that was loaded."""
+
+    def plan(self, path: Path, n_ctx: int, kv_type: KvType | None) -> None:
+        """Load `path` so from now on; 0 and None: as the settings say."""
+        self._planned[path] = (n_ctx, kv_type)
 
     async def load(self, path: Path) -> bool:
         """Load `path`; when that fails, say so and load what was there before. True if it did."""
@@ -40,13 +45,14 @@ class ModelHost:
 
     async def _try(self, path: Path) -> bool:
         self._post(ModelLoading(path.name, 0.0))
+        n_ctx, kv_type = self._planned.get(path, (0, None))
         options = LoadOptions(
             path=str(path),
-            n_ctx=self._config.n_ctx,
+            n_ctx=n_ctx or self._config.n_ctx,
             gpu_layers=self._config.gpu_layers,
             n_threads=self._config.n_threads,
             flash_attn=self._config.flash_attn,
-            kv_type=self._config.kv_type,
+            kv_type=kv_type or self._config.kv_type,
         )
         try:
             self.model = await self._client.load(

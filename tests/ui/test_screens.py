@@ -8,9 +8,11 @@ from textual.command import CommandPalette
 from textual.widgets import OptionList
 
 from chatapp.config import Config, load_config
+from chatapp.remotes import make_remote, save_remotes
 from chatapp.ui.keymap import KEYS, bindings, find_key, movable_ids, shown_keys
 from chatapp.ui.screens.help import HelpScreen
 from chatapp.ui.screens.models import ModelsScreen
+from chatapp.ui.screens.plan import PlanScreen
 
 
 def texts(options: OptionList) -> list[str]:
@@ -199,3 +201,46 @@ def test_keys_are_spelt_for_people(key_id, shown):
 
 def test_a_users_key_is_shown():
     assert shown_keys(find_key("help"), {"help": "f8,ctrl+h"}) == "F8 / Ctrl+H"
+
+
+async def test_the_planner_moves_and_its_choice_is_loaded(run, paths, tiny_model, monkeypatch):
+    monkeypatch.chdir(paths.data)
+    paths.models.mkdir()
+    shutil.copy(tiny_model, paths.models / "tiny.gguf")
+    async with run() as ui:
+        await ui.ready()
+        await ui.press("ctrl+o")
+        await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
+        options = ui.app.screen.query_one(OptionList)
+        await ui.wait(lambda: any("fits" in text for text in texts(options)), 20)
+        options.highlighted = next(i for i, t in enumerate(texts(options)) if "tiny.gguf" in t)
+        await ui.press("m")
+        await ui.wait(lambda: isinstance(ui.app.screen, PlanScreen))
+
+        def shown() -> str:
+            return str(ui.app.screen.query_one("#plan").render())
+
+        await ui.wait(lambda: "8 192" in shown())
+        await ui.press("left")
+        await ui.wait(lambda: "◂ 4 096 ▸" in shown())
+        before = shown()
+        await ui.press("k")
+        await ui.wait(lambda: "in q8_0" in shown() and shown() != before)
+        await ui.press("end")
+        await ui.wait(lambda: "◂ 16 384 ▸" in shown())
+        await ui.press("left", "enter")
+        wanted = str(paths.models / "tiny.gguf")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted)
+        assert ui.client._options.n_ctx == 8192
+        assert ui.client._options.kv_type == "q8_0"
+
+
+async def test_remotes_are_in_the_list(run, paths):
+    save_remotes({"lab": make_remote("lab", "lab.example:8000")}, paths)
+    async with run() as ui:
+        await ui.press("ctrl+o")
+        await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
+        options = ui.app.screen.query_one(OptionList)
+        await ui.wait(lambda: any("runs on that server" in text for text in texts(options)))
+        (entry,) = (text for text in texts(options) if "remote:lab" in text)
+        assert "text goes to lab.example:8000" in entry

@@ -3,10 +3,13 @@
 The half of the chat screen that knows the sidebar and the dialogs; `chat.py` is the other half.
 """
 
+from __future__ import annotations
+
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.screen import Screen
@@ -17,10 +20,14 @@ from chatapp.store.rows import SearchHit
 from chatapp.ui.chat_flow import ChatFlow, settle
 from chatapp.ui.fetches import Fetches
 from chatapp.ui.messages import ConversationOpened, Notice
+from chatapp.ui.model_host import ModelHost
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.sidebar import ChatList, Sidebar
 from chatapp.ui.wording import clean_line
+
+if TYPE_CHECKING:  # screens are loaded when they are opened
+    from chatapp.ui.screens.plan import Choice
 
 
 class ChatListScreen(Screen[None]):
@@ -28,6 +35,7 @@ class ChatListScreen(Screen[None]):
 
     flow: ChatFlow
     fetches: Fetches
+    host: ModelHost
 
     def __init__(self, setup: ChatSetup) -> None:
         super().__init__()
@@ -183,7 +191,7 @@ class ChatListScreen(Screen[None]):
                 keymap=self.setup.config.keys,
                 convert=self.action_convert,
             ),
-            self._switch_to,
+            self._switch_as,
         )
 
     def action_convert(self) -> None:
@@ -197,6 +205,11 @@ class ChatListScreen(Screen[None]):
         from chatapp.ui.screens.fetch import FetchScreen
 
         self.app.push_screen(FetchScreen(self.fetches))
+
+    def _switch_as(self, choice: Choice | None) -> None:
+        if choice is not None:
+            self.host.plan(choice.path, choice.n_ctx, choice.kv_type)
+            self._switch_to(choice.path)
 
     def _switch_to(self, path: Path | None) -> None:
         if path is not None:

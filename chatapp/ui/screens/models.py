@@ -19,25 +19,30 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatapp.errors import ChatAppError
+from chatapp.library.fit import Machine, plan
 from chatapp.library.header import ModelInfo
 from chatapp.library.headers import Headers
 from chatapp.library.local import ModelFile, find_models, stamp_folder
 from chatapp.paths import Paths
+from chatapp.remotes import PREFIX, read_remotes
 from chatapp.ui.keymap import find_key, shown_keys
+from chatapp.ui.screens.fetch import look_at_machine
+from chatapp.ui.screens.plan import Choice, PlanScreen
 from chatapp.ui.wording import clean_line, grouped, size
 
-_CONVERT = find_key("convert")
+_CONVERT, _FETCH = find_key("convert"), find_key("fetch")
 
 WATCH_S = 1.5
 """How often the models folder is looked at while the screen is open."""
 
 
-class ModelsScreen(ModalScreen[Path | None]):
-    """Dismissed with the chosen file, or None."""
+class ModelsScreen(ModalScreen[Choice | None]):
+    """Dismissed with the chosen model, or None."""
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+o", "dismiss(None)", "Close"),
+        Binding("m", "plan", "Memory"),
         Binding(_CONVERT.keys, "convert", _CONVERT.label, tooltip=_CONVERT.tooltip, id=_CONVERT.id),
     ]
     AUTO_FOCUS = "#model-list"
@@ -60,16 +65,19 @@ class ModelsScreen(ModalScreen[Path | None]):
         self._stamp: object = None
         self._current = current
         self._files: list[ModelFile] = []
+        self._infos: dict[str, ModelInfo] = {}
+        self._machine: Machine | None = None
 
     def compose(self) -> ComposeResult:
         """List and where it comes from."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Models"
-            dialog.border_subtitle = "Enter loads · Esc closes"
+            dialog.border_subtitle = "Enter loads · M memory · Esc closes"
             yield OptionList(id="model-list", markup=False)
             yield Static(
-                f"More models: put .gguf files into {self._paths.models}, or give a path with "
-                f"--model. {shown_keys(_CONVERT, self._keymap)} makes one of a trained checkpoint.",
+                f"More models: {shown_keys(_FETCH, self._keymap)} fetches them; .gguf files in "
+                f"{self._paths.models} are found. {shown_keys(_CONVERT, self._keymap)} makes one "
+                "of a trained checkpoint.",
                 id="dialog-note",
                 markup=False,
             )
@@ -96,6 +104,7 @@ class ModelsScreen(ModalScreen[Path | None]):
         chosen = self._chosen(options)
         self._stamp = await asyncio.to_thread(stamp_folder, self._paths)
         self._files = await asyncio.to_thread(find_models, self._paths, self._folders)
+        self._files += await asyncio.to_thread(list_remotes, self._paths)
         options.clear_options()
         if not self._files:
             options.add_option(Option("No model file was found.", disabled=True))
@@ -106,12 +115,24 @@ class ModelsScreen(ModalScreen[Path | None]):
         if options.highlighted is None:
             options.highlighted = 0
         for index, file in enumerate(self._files):
+            if str(file.path).startswith(PREFIX):
+                facts = Content.styled("runs on that server, not here", "$text-warning")
+                options.replace_option_prompt(str(index), self._entry(file, facts))
+                continue
             try:
-                facts = describe(await asyncio.to_thread(self._headers.read, file.path))
+                info = await asyncio.to_thread(self._headers.read_model, file.path)
+                self._infos[str(file.path)] = info
+                facts = describe(info, self._machine)
             except ChatAppError as error:
                 facts = Content.styled(f"broken: {clean_line(error.message)}", "$text-error")
             options.replace_option_prompt(str(index), self._entry(file, facts))
         await asyncio.to_thread(self._headers.save)
+        if self._machine is None:
+            self._machine = await asyncio.to_thread(look_at_machine)
+            for index, file in enumerate(self._files):
+                if known := self._infos.get(str(file.path)):
+                    facts = describe(known, self._machine)
+                    options.replace_option_prompt(str(index), self._entry(file, facts))
 
     def _chosen(self, options: OptionList) -> str:
         """The highlighted file of the list before this one."""
@@ -123,21 +144,49 @@ class ModelsScreen(ModalScreen[Path | None]):
         head = Content.assemble(
             mark,
             (clean_line(file.name), "bold"),
-            (f"  {size(file.size_bytes)} · {clean_line(file.source)}", "dim"),
+            (f"  {size(file.size_bytes)} · " if file.size_bytes else "  ", "dim"),
+            (clean_line(file.source), "dim"),
         )
         return Content("\n").join([head, Content("  ") + facts])
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
         if event.option_id is not None:
-            self.dismiss(self._files[int(event.option_id)].path)
+            self.dismiss(Choice(self._files[int(event.option_id)].path))
+
+    def action_plan(self) -> None:
+        """What the highlighted model takes, by context."""
+        info = self._infos.get(self._chosen(self.query_one("#model-list", OptionList)))
+        if info is None or self._machine is None:
+            self.app.bell()
+            return
+
+        def load(choice: Choice | None) -> None:
+            if choice is not None:
+                self.dismiss(choice)
+
+        self.app.push_screen(PlanScreen(info, self._machine), load)
 
 
-def describe(info: ModelInfo) -> Content:
-    """`qwen2 · 0.5B · Q4_K_M · context 32 768`, and whether it can chat."""
+def list_remotes(paths: Paths) -> list[ModelFile]:
+    """Models on other machines; none when their file is damaged, which `models list` says."""
+    try:
+        remotes = read_remotes(paths).values()
+    except ChatAppError:
+        return []
+    return [
+        ModelFile(Path(f"{PREFIX}{one.name}"), f"{PREFIX}{one.name}", 0, f"text goes to {one.host}")
+        for one in remotes
+    ]
+
+
+def describe(info: ModelInfo, machine: Machine | None = None) -> Content:
+    """`qwen2 · 0.5B · Q4_K_M · context 32 768 · fits`, and whether it can chat."""
     parts = [info.arch, info.size_label, info.quantisation]
     if info.n_ctx_train:
         parts.append(f"context {grouped(info.n_ctx_train)}")
+    if machine is not None:
+        parts.append(plan(info, machine).mark)
     text = " · ".join(clean_line(part) for part in parts if part)
     if info.chat_template:
         return Content.styled(text, "dim")

@@ -30,6 +30,8 @@ class StatusFacts:
     layers: int = 0
     """Layers of the model, its output counted as one."""
     gpu_layers: int = 0
+    idle_gpu: bool = False
+    """There is a GPU, and llama.cpp was built without it."""
     fetching: str = ""
     """How far a download is."""
     host: str = ""
@@ -73,7 +75,8 @@ def parts_of(facts: StatusFacts) -> list[Part]:
     elif facts.model and facts.gpu_layers:
         parts.append(Part(f"GPU {facts.gpu_layers}/{facts.layers}", 3, "$text-success"))
     elif facts.model:
-        parts.append(Part("CPU only", 3, "$text-warning"))
+        idle = ": a GPU is idle, F1 says how to use it" if facts.idle_gpu else ""
+        parts.append(Part(f"CPU only{idle}", 3, "$text-warning"))
     if facts.fetching:
         parts.append(Part(f"fetching {facts.fetching}", 3, "$text-accent"))
     if facts.completion:
