@@ -206,8 +206,11 @@ class RemoteBackend:
         assert self._remote is not None
         facts = next((model for model in served if model.id == self._model), Served(self._model))
         meta = facts.meta or {}
-        trained = meta.get("n_ctx_train")
-        n_ctx = facts.max_model_len or (trained if isinstance(trained, int) else 0)
+        trained, holds = (
+            value if isinstance(value := meta.get(key), int) else 0
+            for key in ("n_ctx_train", "n_ctx")
+        )
+        n_ctx = facts.max_model_len or holds  # unknown is 0: no meter rather than a wrong one
         return ModelDescription(
             path=f"{PREFIX}{self._remote.name}",
             name=f"{self._remote.name}: {self._model.rpartition('/')[2]}",
@@ -215,7 +218,7 @@ class RemoteBackend:
             size_bytes=0,
             n_params=0,
             n_ctx=n_ctx or options.n_ctx,
-            n_ctx_train=n_ctx,
+            n_ctx_train=trained or n_ctx,
             n_vocab=0,
             n_layers=0,
             gpu_layers=0,
