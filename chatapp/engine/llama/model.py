@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp.llama_cpp as lib
+from msgspec.structs import replace
 
 from chatapp.engine.llama import devices, native
 from chatapp.engine.llama.mapping import release_pages
+from chatapp.engine.llama.placing import list_ways, remember
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
@@ -28,7 +30,6 @@ _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
 _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 scale
 _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
 _FLASH_OFF, _FLASH_AUTO = 0, -1  # enum llama_flash_attn_type
-_GPU_MARGIN = 0.9
 _SAMPLE_BYTES = 1 << 20
 _NO_VOCAB = 0  # enum llama_vocab_type
 
@@ -40,15 +41,19 @@ class LoadedModel:
         started = time.perf_counter()
         path = Path(options.path)
         size = _check_file(path)
-        attempts = _gpu_attempts(path, size, options.gpu_layers)
-        for layers in attempts:
+        _check_size(path, size)
+        planned, ways = list_ways(path, options)
+        for way in ways:
             self.notices: list[str] = []
             try:
-                self._open(path, options, layers, report)
+                self._open(path, replace(options, n_ctx=way.n_ctx), way.gpu_layers, report)
                 break
-            except ModelError:  # step down to fewer layers on the GPU
-                if layers == attempts[-1]:
+            except ModelError:  # step down: fewer layers on the GPU, then a shorter context
+                if way == ways[-1]:
                     raise
+        if way != ways[0]:
+            remember(path, options, way)
+        self._say_what_was_given_up(options, planned.gpu_layers)
         release_pages(path)
         self.template = self._find_template()
         self.stop = self._find_stop()
@@ -74,6 +79,18 @@ class LoadedModel:
             lib.llama_model_free(self.model)
             raise
         self.memory = lib.llama_get_memory(self.context)
+
+    def _say_what_was_given_up(self, options: LoadOptions, planned_layers: int) -> None:
+        usual = min(self.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
+        if not options.n_ctx and self.n_ctx < usual:
+            self.notices.append(
+                f"The context is {self.n_ctx} tokens: {usual} do not fit into memory."
+            )
+        if self.gpu_layers < planned_layers:
+            self.notices.append(
+                f"{self.gpu_layers} layers are on the GPU: {planned_layers} were planned and did "
+                "not fit."
+            )
 
     def close(self) -> None:
         """Free the context and the weights."""
@@ -281,8 +298,7 @@ def _check_file(path: Path) -> int:
     return path.stat().st_size
 
 
-def _gpu_attempts(path: Path, size: int, wanted: int) -> list[int]:
-    """Layers to try in turn: what was asked, or all that fit and then fewer; 0 without a GPU."""
+def _check_size(path: Path, size: int) -> None:
     gpus = [device for device in devices.list_devices() if device.is_gpu]
     _available, total = devices.memory_bytes()
     on_gpus = sum(gpu.free_bytes for gpu in gpus)
@@ -291,14 +307,6 @@ def _gpu_attempts(path: Path, size: int, wanted: int) -> list[int]:
             f"{path.name} is {_gib(size)}; this machine has {_gib(total + on_gpus)} of memory.",
             "Choose a smaller model or a smaller quantisation of it.",
         )
-    if not gpus:
-        return [0]
-    if wanted >= 0:
-        return [wanted]
-    share = on_gpus * _GPU_MARGIN / max(size * 1.2, 1)
-    if share >= 1:
-        return [-1, 24, 12, 0]
-    return [int(share * 48), int(share * 24), 0]
 
 
 def _why_no_gpu(found: list[devices.Device]) -> str:

@@ -1,0 +1,102 @@
+"""How a model is put into memory: planned from its header, stepped down when it fails, remembered.
+
+What did not work for a file, a context and these devices is not tried again: the next start begins
+where the last one ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from chatapp.engine.llama import devices
+from chatapp.engine.protocol import LoadOptions
+from chatapp.errors import ModelError
+from chatapp.library.fit import SHORTEST_N_CTX, plan, read_machine
+from chatapp.library.headers import Headers
+from chatapp.paths import find_paths
+
+_SHARES = (0.75, 0.5, 0.25, 0.0)
+_MOST_REMEMBERED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to hold a model."""
+
+    gpu_layers: int
+    n_ctx: int
+    """0: as the options and the model say."""
+
+
+def list_ways(path: Path, options: LoadOptions) -> tuple[Way, list[Way]]:
+    """What the header promises, and what to try in turn: the same, unless it is known to fail."""
+    found = devices.list_devices()
+    has_gpu = any(device.is_gpu for device in found)
+    available, total = devices.memory_bytes()
+    machine = read_machine(
+        {
+            "devices": [asdict(device) for device in found],
+            "gpu_offload": has_gpu,
+            "memory_available_bytes": available,
+            "memory_total_bytes": total,
+        }
+    )
+    try:
+        info = Headers(None).read_model(path)
+    except ModelError:  # llama.cpp will say what is wrong with it, or load it all the same
+        way = Way(options.gpu_layers if has_gpu else 0, options.n_ctx)
+        return way, [way]
+    fit = plan(
+        info,
+        machine,
+        n_ctx=options.n_ctx,
+        kv_type=options.kv_type,
+        gpu_layers=options.gpu_layers,
+    )
+    first = Way(fit.gpu_layers if has_gpu else 0, fit.n_ctx)
+    ways = [first]
+    if options.gpu_layers < 0:
+        ways += [Way(int(first.gpu_layers * share), first.n_ctx) for share in _SHARES]
+    if not options.n_ctx and first.n_ctx > SHORTEST_N_CTX:
+        ways.append(Way(ways[-1].gpu_layers, SHORTEST_N_CTX))
+    ways = list(dict.fromkeys(ways))
+    known = _read_known().get(_key(path, options, found))
+    return first, ways[ways.index(known) :] if known in ways else ways
+
+
+def remember(path: Path, options: LoadOptions, way: Way) -> None:
+    """Begin with `way` the next time. What cannot be written is tried anew then."""
+    known = _read_known()
+    key = _key(path, options, devices.list_devices())
+    known.pop(key, None)
+    known[key] = way
+    kept = dict(list(known.items())[-_MOST_REMEMBERED:])
+    target = _file()
+    with contextlib.suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as stream:
+            stream.write(msgspec.json.encode(kept))
+        Path(stream.name).replace(target)
+
+
+def _key(path: Path, options: LoadOptions, found: list[devices.Device]) -> str:
+    status = path.stat()
+    places = ",".join(f"{device.name}:{device.total_bytes}" for device in found if device.is_gpu)
+    asked = f"{options.n_ctx}:{options.kv_type}:{options.gpu_layers}"
+    return f"{path.absolute()}:{status.st_size}:{status.st_mtime_ns}|{asked}|{places}"
+
+
+def _read_known() -> dict[str, Way]:
+    try:
+        return msgspec.json.decode(_file().read_bytes(), type=dict[str, Way])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def _file() -> Path:
+    return find_paths().state / "placing.json"

@@ -1,0 +1,86 @@
+"""Planning and stepping down. Devices and failures are pretended: a test cannot take a machine's
+memory away, and no GPU is to be had. Everything else is the real llama.cpp on a real file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chatapp.engine.llama import devices, native
+from chatapp.engine.llama.devices import Device
+from chatapp.engine.llama.model import LoadedModel
+from chatapp.engine.llama.placing import Way, list_ways, remember
+from chatapp.engine.protocol import LoadOptions
+from chatapp.errors import ModelError
+from chatapp.library.fit import count_needs
+from chatapp.library.header import read_header
+
+Pretend = Callable[..., None]
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
+    """A machine with this much memory, and a GPU with that much."""
+
+    def set_machine(memory: int, gpu: int = 0) -> None:
+        gpus = [Device("CUDA0", "a GPU", "gpu", gpu, gpu)] if gpu else []
+        monkeypatch.setattr(devices, "list_devices", lambda: gpus)
+        monkeypatch.setattr(devices, "memory_bytes", lambda: (memory, memory))
+
+    return set_machine
+
+
+def test_all_layers_when_they_fit_and_then_fewer(pretend: Pretend, tiny_model: Path) -> None:
+    pretend(8 << 30, 8 << 30)
+    n_layers = len(read_header(tiny_model).layer_bytes) + 1
+    planned, ways = list_ways(tiny_model, LoadOptions(path=str(tiny_model)))
+    assert planned == ways[0] == Way(n_layers, 8192)
+    assert [way.gpu_layers for way in ways] == sorted((w.gpu_layers for w in ways), reverse=True)
+    assert ways[-1] == Way(0, 4096)
+    asked = LoadOptions(path=str(tiny_model), gpu_layers=1, n_ctx=512)
+    assert list_ways(tiny_model, asked)[1] == [Way(1, 512)]
+
+
+def test_a_short_memory_shortens_the_context(pretend: Pretend, tiny_model: Path) -> None:
+    info = read_header(tiny_model)
+    pretend(count_needs(info, 4096).total + (512 << 20) + (1 << 20))
+    planned, _ = list_ways(tiny_model, LoadOptions(path=str(tiny_model)))
+    assert planned == Way(0, 4096)
+
+
+def test_what_failed_is_not_tried_again(pretend: Pretend, tiny_model: Path) -> None:
+    pretend(8 << 30, 8 << 30)
+    options = LoadOptions(path=str(tiny_model))
+    planned, ways = list_ways(tiny_model, options)
+    remember(tiny_model, options, ways[2])
+    assert list_ways(tiny_model, options) == (planned, ways[2:])
+    other = LoadOptions(path=str(tiny_model), kv_type="q8_0")
+    assert list_ways(tiny_model, other)[1][0] == planned
+    pretend(8 << 30, 16 << 30)  # another GPU
+    assert list_ways(tiny_model, options)[1][0] == planned
+
+
+def test_stepping_down_is_said_and_remembered(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    native.start()
+    tried = []
+    real = LoadedModel._make_context
+
+    def fail_above_4096(self: LoadedModel, path: Path, options: LoadOptions) -> int:
+        tried.append(self.n_ctx)
+        if self.n_ctx > 4096:
+            raise ModelError("out of memory")
+        return real(self, path, options)
+
+    monkeypatch.setattr(LoadedModel, "_make_context", fail_above_4096)
+    for expected in ([8192, 4096], [8192, 4096, 4096]):
+        model = LoadedModel(LoadOptions(path=str(tiny_model)), lambda _fraction: None)
+        try:
+            assert tried == expected
+            assert model.n_ctx == 4096
+            assert "The context is 4096 tokens: 8192 do not fit into memory." in model.notices
+        finally:
+            model.close()
+    with pytest.raises(ModelError, match="out of memory"):
+        LoadedModel(LoadOptions(path=str(tiny_model), n_ctx=8192), lambda _fraction: None)
