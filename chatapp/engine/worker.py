@@ -141,10 +141,11 @@ class Worker:
     def _generate(self, command: Generate) -> None:
         cancelled = self._cancelled[command.request_id]
         try:
-            self._emit(self._backend.generate(command, self._emit, cancelled))
+            finished = self._backend.generate(command, self._emit, cancelled)
         finally:
             with self._cancel_lock:
                 del self._cancelled[command.request_id]
+        self._emit(finished)  # last: whoever hears it may use the same id again
 
     def _emit(self, event: Event) -> None:
         line = memoryview(self._encoder.encode(event) + b"\n")
