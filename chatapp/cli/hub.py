@@ -23,6 +23,7 @@ def search(words: tuple[str, ...], limit: int, as_json: bool) -> None:
     from chatapp.cli.output import dump_json
     from chatapp.cli.table import print_table
     from chatapp.cli.waiting import run_beside
+    from chatapp.engine.probe import look_at_machine
     from chatapp.library.hub import Hub
 
     found = run_beside(lambda: Hub().search(" ".join(words), limit))
@@ -64,6 +65,8 @@ def offers(repository: str, as_json: bool) -> None:
     from chatapp.cli.output import dump_json
     from chatapp.cli.table import format_size, print_table
     from chatapp.cli.waiting import run_beside
+    from chatapp.engine.probe import look_at_machine
+    from chatapp.library.fit import rough_mark
     from chatapp.library.hub import Hub
     from chatapp.library.offers import Spec, choose, parse_spec
 
@@ -78,7 +81,7 @@ def offers(repository: str, as_json: bool) -> None:
             "*" if offer == best else "",
             offer.name,
             format_size(offer.size_bytes),
-            mark_size(offer.size_bytes, machine),
+            rough_mark(offer.size_bytes, machine),
         )
         for offer in found.offers
     ]
@@ -86,37 +89,13 @@ def offers(repository: str, as_json: bool) -> None:
     click.echo(f"\nLicence: {found.licence or 'not said'}. * is recommended here.")
 
 
-def look_at_machine() -> "Machine | None":
-    """Memory and GPUs as llama.cpp sees them; None when it does not start."""
-    from chatapp.engine.probe import probe
-    from chatapp.errors import EngineError
-    from chatapp.library.fit import read_machine
-
-    try:
-        return read_machine(probe())
-    except EngineError:  # `chatapp doctor` says why; models can be listed and fetched without it
-        return None
-
-
-def mark_size(size_bytes: int, machine: "Machine | None") -> str:
-    """How a file of this size will probably fit, in a few words."""
-    from chatapp.library.fit import rough_fit
-
-    if machine is None or not size_bytes:
-        return ""
-    return {
-        "GPU": "fits on the GPU",
-        "part": "partly on the GPU",
-        "CPU": "fits, CPU only",
-        "too large": "too large",
-    }[rough_fit(size_bytes, machine)]
-
-
 def _pull(text: str) -> None:
     from chatapp.cli.progress import Progress
     from chatapp.cli.table import clean_line, format_size
     from chatapp.cli.waiting import run_beside
+    from chatapp.engine.probe import look_at_machine
     from chatapp.library.fetching import Fetcher
+    from chatapp.library.fit import rough_mark
     from chatapp.library.hub import Hub
     from chatapp.library.offers import choose, parse_spec
     from chatapp.paths import find_paths
@@ -130,7 +109,7 @@ def _pull(text: str) -> None:
         repository.id,
         offer.name,
         format_size(offer.size_bytes),
-        mark_size(offer.size_bytes, machine),
+        rough_mark(offer.size_bytes, machine),
         f"licence: {repository.licence or 'not said'}",
     )
     click.echo(clean_line(" · ".join(fact for fact in facts if fact)), err=True)
@@ -155,6 +134,7 @@ def _pull(text: str) -> None:
 
 def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:
     from chatapp.cli.table import format_size
+    from chatapp.library.fit import rough_mark
     from chatapp.library.header import name_size
 
     size = int(found.n_params * _Q4_BITS / 8)
@@ -163,7 +143,7 @@ def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:
         found.id,
         name_size(found.n_params) if found.n_params else "?",
         format_size(size) if size else "?",
-        mark_size(size, machine),
+        rough_mark(size, machine),
         f"{found.downloads:,}",
         licence,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chatapp.cli.hub import look_at_machine, offers, pull, search
+from chatapp.cli.hub import offers, pull, search
 from chatapp.cli.remote import add_remote, remove_remote
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def list_models(as_json: bool) -> None:
     from chatapp.cli.output import dump_json
     from chatapp.cli.table import print_table
     from chatapp.config import load_config
+    from chatapp.engine.probe import look_at_machine
     from chatapp.errors import ModelError
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_models, resolve_model
@@ -68,6 +69,7 @@ def show_model(file: str, as_json: bool) -> None:
     """Show what a model file says of itself. FILE is a path or a name from the list."""
     from chatapp.cli.output import dump_json
     from chatapp.config import load_config
+    from chatapp.engine.probe import look_at_machine
     from chatapp.library.headers import Headers
     from chatapp.library.local import resolve_model
     from chatapp.paths import find_paths

@@ -7,6 +7,7 @@ import msgspec
 
 from chatapp.engine.client import worker_command, worker_environment
 from chatapp.errors import EngineError
+from chatapp.library.fit import Machine, read_machine
 
 _TIMEOUT_S = 60.0
 
@@ -31,3 +32,14 @@ def probe() -> dict[str, Any]:
         )
     facts: dict[str, Any] = msgspec.json.decode(done.stdout)
     return facts
+
+
+def look_at_machine() -> Machine | None:
+    """Memory and GPUs as llama.cpp sees them; None when it does not start.
+
+    `chatapp doctor` says why; models can be listed and fetched without it.
+    """
+    try:
+        return read_machine(probe())
+    except EngineError:
+        return None

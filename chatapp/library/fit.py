@@ -172,6 +172,18 @@ def rough_fit(size_bytes: int, machine: Machine) -> Verdict:
     return "part" if machine.gpu_bytes else "CPU"
 
 
+def rough_mark(size_bytes: int, machine: Machine | None) -> str:
+    """`rough_fit` in a few words; empty when machine or size is unknown."""
+    if machine is None or not size_bytes:
+        return ""
+    return {
+        "GPU": "fits on the GPU",
+        "part": "partly on the GPU",
+        "CPU": "fits, CPU only",
+        "too large": "too large",
+    }[rough_fit(size_bytes, machine)]
+
+
 def _contexts(info: ModelInfo) -> list[int]:
     n_ctx = min(info.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
     found = [n_ctx]

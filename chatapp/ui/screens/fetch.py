@@ -16,20 +16,15 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from chatapp.errors import ChatAppError, EngineError
-from chatapp.library.fit import Machine, read_machine, rough_fit
+from chatapp.engine.probe import look_at_machine
+from chatapp.errors import ChatAppError
+from chatapp.library.fit import Machine, rough_mark
 from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
 from chatapp.library.suggestions import suggest
 from chatapp.ui.fetches import Fetch, Fetches
 from chatapp.ui.wording import clean_line, size
 
 _TICK_S = 0.3
-_MARKS = {
-    "GPU": "fits on the GPU",
-    "part": "partly on the GPU",
-    "CPU": "fits, CPU only",
-    "too large": "too large",
-}
 _Q4_BYTES = 0.61  # a weight in Q4_K_M
 
 
@@ -182,20 +177,10 @@ class FetchScreen(ModalScreen[None]):
         return Content.assemble((fetch.text, "bold"), (f"\n  {what}", "dim"))
 
     def _mark(self, n_bytes: int) -> str:
-        return _MARKS[rough_fit(n_bytes, self._machine)] if self._machine else ""
+        return rough_mark(n_bytes, self._machine)
 
     def _note(self, text: str) -> None:
         self.query_one("#dialog-note", Static).update(text)
-
-
-def look_at_machine() -> Machine | None:
-    """Memory and GPUs; None when llama.cpp does not start."""
-    from chatapp.engine.probe import probe
-
-    try:
-        return read_machine(probe())
-    except EngineError:
-        return None
 
 
 def describe_machine(machine: Machine | None) -> str:

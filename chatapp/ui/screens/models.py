@@ -18,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
 from chatapp.library.fit import Machine, plan
 from chatapp.library.header import ModelInfo
@@ -26,7 +27,6 @@ from chatapp.library.local import ModelFile, find_models, stamp_folder
 from chatapp.paths import Paths
 from chatapp.remotes import PREFIX, read_remotes
 from chatapp.ui.keymap import find_key, shown_keys
-from chatapp.ui.screens.fetch import look_at_machine
 from chatapp.ui.screens.plan import Choice, PlanScreen
 from chatapp.ui.wording import clean_line, grouped, size
 
