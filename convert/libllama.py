@@ -34,8 +34,11 @@ class _Log:
         self.lines: deque[tuple[int, str]] = deque(maxlen=200)
         self._heard: list[str] | None = None
         self.callback = C.llama_log_callback(self._receive)
-        C.llama_log_set(self.callback, ctypes.c_void_p(0))
         C.llama_backend_init()
+
+    def take(self) -> None:
+        """Receive the log from now on, whoever had it before."""
+        C.llama_log_set(self.callback, ctypes.c_void_p(0))
 
     def _receive(self, level: int, text: bytes, _: Any) -> None:
         line = text.decode("utf-8", "replace")
@@ -65,9 +68,16 @@ class _Log:
 
 
 @cache
-def open_log() -> _Log:
-    """The log, installed on first use. It must outlive every call into llama.cpp."""
+def _make_log() -> _Log:
+    """One a process: it must outlive every call into llama.cpp."""
     return _Log()
+
+
+def open_log() -> _Log:
+    """The log, taken back from anything else in this process that has taken it meanwhile."""
+    log = _make_log()
+    log.take()
+    return log
 
 
 class ModelFile:

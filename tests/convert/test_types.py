@@ -174,3 +174,11 @@ def test_no_kernel_reads_beyond_its_row() -> None:
         whole = quantize(rows, kind, "x", weights)
         parts = [quantize(row[None], kind, "x", weights) for row in rows]
         assert whole.tobytes() == b"".join(part.tobytes() for part in parts), kind.name
+
+
+def test_a_log_that_another_took_is_taken_back(sources: dict[str, Source]) -> None:
+    source = sources["llama-96"].folder
+    open_log()
+    other = llama.llama_log_callback(lambda _level, _text, _data: None)
+    llama.llama_log_set(other, ctypes.c_void_p(0))
+    assert make_plan(Options(source, dry_run=True)).sizes["Q8_0"] > 0
