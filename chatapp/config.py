@@ -22,7 +22,7 @@ from chatapp.errors import ConfigError, UsageError
 from chatapp.paths import Paths
 from chatapp.sampling import Parameter, SamplingParams, parameters
 
-KvType = Literal["f16", "q8_0"]
+KvType = Literal["auto", "f16", "q8_0"]
 
 
 def _at_least(default: int, minimum: int) -> Any:
@@ -42,8 +42,8 @@ class EngineConfig:
     n_threads: int = _at_least(0, 0)
     """0: every core."""
     flash_attn: bool = True
-    kv_type: KvType = "f16"
-    """Type of the KV cache; `q8_0` takes half the memory."""
+    kv_type: KvType = "auto"
+    """Type of the KV cache; `q8_0` takes half the memory, `auto` takes it where it has to."""
 
 
 @dataclass(frozen=True, slots=True)

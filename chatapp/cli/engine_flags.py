@@ -23,7 +23,11 @@ def engine_options(command: _Command) -> _Command:
             type=click.IntRange(min=0),
             help="Context length in tokens; 0 decides.",
         ),
-        click.option("--kv-type", type=click.Choice(["f16", "q8_0"]), help="Type of the KV cache."),
+        click.option(
+            "--kv-type",
+            type=click.Choice(["auto", "f16", "q8_0"]),
+            help="Type of the KV cache; q8_0 takes half the memory.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

@@ -202,16 +202,16 @@ def _describe_remote(remote: "Remote", default: Path | None) -> dict[str, Any]:
 
 
 def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:
-    from chatapp.library.fit import largest_context, plan
+    from chatapp.library.fit import kv_types, largest_context, plan
 
     if machine is None:
         return None
-    fit = plan(info, machine)
+    fit, halves = plan(info, machine), "q8_0" in kv_types(info)
     return asdict(fit) | {
         "mark": fit.mark,
         "needs": asdict(fit.needs) | {"total": fit.needs.total},
         "largest_n_ctx": largest_context(info, machine),
-        "largest_n_ctx_q8_0": largest_context(info, machine, kv_type="q8_0"),
+        "largest_n_ctx_q8_0": largest_context(info, machine, kv_type="q8_0") if halves else None,
     }
 
 
@@ -227,7 +227,8 @@ def _fit_rows(info: "ModelInfo", machine: "Machine | None") -> dict[str, str]:
         f"{name} {format_size(needs[key])}"
         for name, key in (("weights", "weights"), ("keys and values", "kv"), ("buffers", "compute"))
     )
-    longest = f"{values['largest_n_ctx']:,} tokens; {values['largest_n_ctx_q8_0']:,} with q8_0"
+    halved = values["largest_n_ctx_q8_0"]
+    longest = f"{values['largest_n_ctx']:,} tokens" + (f"; {halved:,} with q8_0" if halved else "")
     return {
         "fit": f"{values['mark']}. {values['reason']}".rstrip(),
         "memory": f"{format_size(needs['total'])} at {values['n_ctx']:,} tokens: {parts}",

@@ -46,7 +46,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     n_parallel: int = 4
     """Most alternatives that can be decoded together."""
     flash_attn: bool = True
-    kv_type: Literal["f16", "q8_0"] = "f16"
+    kv_type: Literal["auto", "f16", "q8_0"] = "auto"
+    """Type of the KV cache; `auto`: f16, or q8_0 (half of it) where that makes the model fit."""
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     n_ctx_train: int
     n_vocab: int
     n_layers: int
+    kv_type: str = ""
     gpu_layers: int
     """Layers on a GPU, of `n_layers` + 1: llama.cpp counts the output as one."""
     devices: list[str] = []

@@ -23,6 +23,7 @@ SHORTEST_N_CTX = 4096
 N_UBATCH = 512
 """Tokens the engine computes at once."""
 _KV_BYTES: dict[KvType, float] = {"f16": 2, "q8_0": 34 / 32}
+_KV_BLOCK = 32  # numbers of a head that share a scale in q8_0
 _STATE_BYTES = 4
 _SEQUENCES = 4  # alternatives the engine keeps room for
 _OVERHEAD = 46 << 20  # Python and llama.cpp's libraries, without any model
@@ -86,6 +87,8 @@ class Fit:
     needs: Needs
     reason: str = ""
     """Why it is not more; empty when all is well."""
+    is_free: bool = True
+    """Its part of the main memory is free now, not only there."""
 
     @property
     def mark(self) -> str:
@@ -130,13 +133,16 @@ def plan(
     cache is halved (q8_0), then layers stay off the GPU.
     """
     contexts = [n_ctx] if n_ctx else _contexts(info)
-    types: Sequence[KvType] = [kv_type] if kv_type else ["f16", "q8_0"]
+    types: Sequence[KvType] = [kv_type] if kv_type else kv_types(info)
     ways = [(context, kind) for kind in types for context in contexts]
     fits = [_place(info, machine, context, kind, gpu_layers) for context, kind in ways]
     for verdict in ("GPU", "part", "CPU", "too large"):
         found = [fit for fit in fits if fit.verdict == verdict]
-        if found:  # the first gives up least; more layers are worth a shorter context
-            return max(found, key=lambda fit: fit.gpu_layers)
+        if found:
+            if verdict == "too large":
+                return found[-1]
+            # the first gives up least; more layers, and memory that is free now, are worth it
+            return max(found, key=lambda fit: (fit.is_free, fit.gpu_layers))
     return fits[0]
 
 
@@ -156,6 +162,11 @@ def largest_context(
         good = (found.verdict, found.gpu_layers) == (wanted.verdict, wanted.gpu_layers)
         low, high = (middle, high) if good else (low, middle - 1)
     return low * _PADDING
+
+
+def kv_types(info: ModelInfo) -> tuple[KvType, ...]:
+    """What keys and values can be held in; llama.cpp refuses q8_0 for heads of other widths."""
+    return ("f16",) if any(n % _KV_BLOCK for n in info.head_width) else ("f16", "q8_0")
 
 
 def rough_fit(size_bytes: int, machine: Machine) -> Verdict:
@@ -204,19 +215,19 @@ def _place(info: ModelInfo, machine: Machine, n_ctx: int, kv_type: KvType, wante
     verdict: Verdict = "CPU"
     if on_gpu:
         verdict = "GPU" if on_gpu == n_layers else "part"
-    reason = ""
+    reason, is_free = "", not machine.free_bytes or rest <= machine.free_bytes
     if machine.total_bytes and rest > machine.total_bytes - _HOST_MARGIN:
         verdict, on_gpu = "too large", 0
         reason = (
             f"It needs {_gb(rest)} of main memory; this machine has {_gb(machine.total_bytes)}."
         )
-    elif machine.free_bytes and rest > machine.free_bytes:
+    elif not is_free:
         reason = f"It needs {_gb(rest)} of main memory and {_gb(machine.free_bytes)} are free now."
     elif machine.gpus and on_gpu < most:
         reason = (
             f"{_gb(machine.gpu_bytes)} are free on the GPU, and all of it needs {_gb(needs.total)}."
         )
-    return Fit(verdict, on_gpu, n_layers, n_ctx, kv_type, needs, reason)
+    return Fit(verdict, on_gpu, n_layers, n_ctx, kv_type, needs, reason, is_free)
 
 
 def _fits_gpus(info: ModelInfo, machine: Machine, needs: Needs, n: int) -> bool:

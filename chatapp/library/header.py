@@ -15,7 +15,12 @@ from typing import BinaryIO
 
 from chatapp.errors import ModelError
 from chatapp.library.ggml_types import FILE_TYPES, tensor_type_name
-from chatapp.library.hparams import read_kv_width, read_n_ff, read_state_width
+from chatapp.library.hparams import (
+    read_head_width,
+    read_kv_width,
+    read_n_ff,
+    read_state_width,
+)
 from chatapp.library.reader import KnownTexts, Malformed, Reader
 from chatapp.library.sections import Metadata, TensorTable, read_start
 
@@ -53,6 +58,8 @@ class ModelInfo:
     """Weights beside the layers: `token_embd`, `output`, ..."""
     kv_width: list[int] = field(default_factory=list)
     """Numbers in keys and values of one token, for each layer."""
+    head_width: list[int] = field(default_factory=list)
+    """Numbers in one head's key and in its value."""
     state_width: int = 0
     """Numbers in the recurrent state of one sequence, all layers together."""
     n_ff: int = 0
@@ -133,6 +140,7 @@ def _describe(
         layer_bytes=[tensors.layers[layer] for layer in range(max(tensors.layers, default=-1) + 1)],
         other_bytes=dict(tensors.others),
         kv_width=read_kv_width(metadata, arch),
+        head_width=list(read_head_width(metadata, arch)),
         state_width=read_state_width(metadata, arch),
         n_ff=read_n_ff(metadata, arch),
         tokenizer=metadata.text("tokenizer.ggml.model"),

@@ -21,12 +21,19 @@ def read_kv_width(metadata: Metadata, arch: str) -> list[int]:
     n_kv = metadata.per_layer(f"{arch}.attention.head_count_kv", n_layers) or heads
     if not heads:
         return []
-    head = metadata.number(f"{arch}.embedding_length") // max(1, *heads)
-    key = metadata.number(f"{arch}.attention.key_length") or head
-    value = metadata.number(f"{arch}.attention.value_length") or head
+    key, value = read_head_width(metadata, arch)
     if metadata.number(f"{arch}.attention.key_length_mla"):
         value = 0  # compressed keys hold the values too
     return [n * (key + value) for n in n_kv]
+
+
+def read_head_width(metadata: Metadata, arch: str) -> tuple[int, int]:
+    """Numbers in one head's key and in its value."""
+    n_layers = min(metadata.number(f"{arch}.block_count"), _MAX_LAYERS)
+    heads = metadata.per_layer(f"{arch}.attention.head_count", max(n_layers, 1))
+    head = metadata.number(f"{arch}.embedding_length") // max(1, *heads, 1)
+    key = metadata.number(f"{arch}.attention.key_length") or head
+    return key, metadata.number(f"{arch}.attention.value_length") or head
 
 
 def read_state_width(metadata: Metadata, arch: str) -> int:

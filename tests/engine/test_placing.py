@@ -2,10 +2,12 @@
 memory away, and no GPU is to be had. Everything else is the real llama.cpp on a real file."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.synthetic import TINY, write_model
 from chatapp.engine.llama import devices, native
 from chatapp.engine.llama.devices import Device
 from chatapp.engine.llama.model import LoadedModel
@@ -48,6 +50,33 @@ def test_a_short_memory_shortens_the_context(pretend: Pretend, tiny_model: Path)
     assert planned == Way(0, 4096)
 
 
+def test_a_shorter_memory_halves_the_cache_where_it_can_be_halved(
+    pretend: Pretend, tmp_path: Path
+) -> None:
+    path = write_model(tmp_path / "model.gguf", replace(TINY, n_embd=256, n_head=8, n_head_kv=8))
+    info = read_header(path)
+    assert info.head_width == [32, 32]
+    pretend(count_needs(info, 4096, "q8_0").total + (512 << 20) + (1 << 20))
+    assert list_ways(path, LoadOptions(path=str(path)))[0] == Way(0, 4096, "q8_0")
+    stays = LoadOptions(path=str(path), flash_attn=False)
+    assert list_ways(path, stays)[0].kv_type == "f16"
+    narrow = write_model(tmp_path / "narrow.gguf", TINY)  # heads of 16 have no blocks of 32
+    pretend(count_needs(read_header(narrow), 4096, "q8_0").total + (512 << 20))
+    assert list_ways(narrow, LoadOptions(path=str(narrow)))[0].kv_type == "f16"
+
+
+def test_a_halved_cache_is_used_and_said(pretend: Pretend, tmp_path: Path) -> None:
+    native.start()
+    path = write_model(tmp_path / "model.gguf", replace(TINY, n_embd=256, n_head=8, n_head_kv=8))
+    pretend(count_needs(read_header(path), 4096, "q8_0").total + (512 << 20) + (1 << 20))
+    model = LoadedModel(LoadOptions(path=str(path)), lambda _fraction: None)
+    try:
+        assert (model.description.kv_type, model.n_ctx) == ("q8_0", 4096)
+        assert any("held in 8 bits (q8_0)" in notice for notice in model.notices)
+    finally:
+        model.close()
+
+
 def test_what_failed_is_not_tried_again(pretend: Pretend, tiny_model: Path) -> None:
     pretend(8 << 30, 8 << 30)
     options = LoadOptions(path=str(tiny_model))
@@ -55,7 +84,7 @@ def test_what_failed_is_not_tried_again(pretend: Pretend, tiny_model: Path) -> N
     remember(tiny_model, options, ways[2])
     assert list_ways(tiny_model, options) == (planned, ways[2:])
     other = LoadOptions(path=str(tiny_model), kv_type="q8_0")
-    assert list_ways(tiny_model, other)[1][0] == planned
+    assert list_ways(tiny_model, other)[1][0] == replace(planned, kv_type="q8_0")
     pretend(8 << 30, 16 << 30)  # another GPU
     assert list_ways(tiny_model, options)[1][0] == planned
 

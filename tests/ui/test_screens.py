@@ -1,12 +1,14 @@
 """Model picker, help, palette, keys, themes, Ctrl+C, copying."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
 from textual.widgets import OptionList
 
+from bench.synthetic import TINY, write_model
 from chatapp.config import Config, load_config
 from chatapp.remotes import make_remote, save_remotes
 from chatapp.ui.keymap import KEYS, bindings, find_key, movable_ids, shown_keys
@@ -204,10 +206,11 @@ def test_a_users_key_is_shown():
     assert shown_keys(find_key("help"), {"help": "f8,ctrl+h"}) == "F8 / Ctrl+H"
 
 
-async def test_the_planner_moves_and_its_choice_is_loaded(run, paths, tiny_model, monkeypatch):
+async def test_the_planner_moves_and_its_choice_is_loaded(run, paths, monkeypatch):
     monkeypatch.chdir(paths.data)
     paths.models.mkdir()
-    shutil.copy(tiny_model, paths.models / "tiny.gguf")
+    halves = replace(TINY, n_embd=256, n_head=8)  # heads of 32 numbers fit blocks of q8_0
+    write_model(paths.models / "tiny.gguf", halves)
     async with run() as ui:
         await ui.ready()
         await ui.press("ctrl+o")

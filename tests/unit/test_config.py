@@ -75,7 +75,7 @@ def test_every_section_is_read(paths: Paths) -> None:
         ("[engine]\nn_ctx = true\n", "engine.n_ctx must be a whole number, not True", ""),
         ("[engine]\nn_ctx = -1\n", "engine.n_ctx is -1, it must be at least 0", ""),
         ("[engine]\nflash_attn = 1\n", "engine.flash_attn must be true or false", ""),
-        ("[engine]\nkv_type = 'q4'\n", 'engine.kv_type must be "f16" or "q8_0"', ""),
+        ("[engine]\nkv_type = 'q4'\n", 'engine.kv_type must be "auto" or "f16" or "q8_0"', ""),
         ("[engine]\nmodel = 5\n", "engine.model must be text in quotes", ""),
         ("[sampling]\ntop_p = 2\n", "top_p is 2.0, it must lie between 0 and 1", ""),
         ("[sampling]\ntop_p = nan\n", "top_p is nan", ""),

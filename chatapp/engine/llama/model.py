@@ -46,7 +46,8 @@ class LoadedModel:
         for way in ways:
             self.notices: list[str] = []
             try:
-                self._open(path, replace(options, n_ctx=way.n_ctx), way.gpu_layers, report)
+                held = replace(options, n_ctx=way.n_ctx, kv_type=way.kv_type)
+                self._open(path, held, way.gpu_layers, report)
                 break
             except ModelError:  # step down: fewer layers on the GPU, then a shorter context
                 if way == ways[-1]:
@@ -78,6 +79,7 @@ class LoadedModel:
         except BaseException:  # whatever it was, the weights may not stay in memory
             lib.llama_model_free(self.model)
             raise
+        self.kv_type = options.kv_type
         self.memory = lib.llama_get_memory(self.context)
 
     def _say_what_was_given_up(self, options: LoadOptions, planned_layers: int) -> None:
@@ -85,6 +87,10 @@ class LoadedModel:
         if not options.n_ctx and self.n_ctx < usual:
             self.notices.append(
                 f"The context is {self.n_ctx} tokens: {usual} do not fit into memory."
+            )
+        if self.kv_type != options.kv_type and self.kv_type == "q8_0":
+            self.notices.append(
+                "Keys and values are held in 8 bits (q8_0): in 16 they do not fit into memory."
             )
         if self.gpu_layers < planned_layers:
             self.notices.append(
@@ -210,6 +216,7 @@ class LoadedModel:
             n_ctx_train=self.n_ctx_train,
             n_vocab=self.vocab.n_tokens,
             n_layers=lib.llama_model_n_layer(self.model),
+            kv_type=self.kv_type,
             gpu_layers=self.gpu_layers,
             devices=[device.description for device in found if device.is_gpu],
             gpu_note="" if self.gpu_layers else _why_no_gpu(found),

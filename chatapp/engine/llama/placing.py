@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from chatapp.engine.llama import devices
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError
-from chatapp.library.fit import SHORTEST_N_CTX, plan, read_machine
+from chatapp.library.fit import SHORTEST_N_CTX, KvType, plan, read_machine
 from chatapp.library.headers import Headers
 from chatapp.paths import find_paths
 
@@ -31,6 +31,7 @@ class Way:
     gpu_layers: int
     n_ctx: int
     """0: as the options and the model say."""
+    kv_type: KvType = "f16"
 
 
 def list_ways(path: Path, options: LoadOptions) -> tuple[Way, list[Way]]:
@@ -46,24 +47,27 @@ def list_ways(path: Path, options: LoadOptions) -> tuple[Way, list[Way]]:
             "memory_total_bytes": total,
         }
     )
+    asked: KvType | None = options.kv_type if options.kv_type != "auto" else None
+    if not options.flash_attn:  # llama.cpp keeps values in q8_0 with flash attention only
+        asked = asked or "f16"
     try:
         info = Headers(None).read_model(path)
     except ModelError:  # llama.cpp will say what is wrong with it, or load it all the same
-        way = Way(options.gpu_layers if has_gpu else 0, options.n_ctx)
+        way = Way(options.gpu_layers if has_gpu else 0, options.n_ctx, asked or "f16")
         return way, [way]
     fit = plan(
         info,
         machine,
         n_ctx=options.n_ctx,
-        kv_type=options.kv_type,
+        kv_type=asked,
         gpu_layers=options.gpu_layers,
     )
-    first = Way(fit.gpu_layers if has_gpu else 0, fit.n_ctx)
+    first = Way(fit.gpu_layers if has_gpu else 0, fit.n_ctx, fit.kv_type)
     ways = [first]
     if options.gpu_layers < 0:
-        ways += [Way(int(first.gpu_layers * share), first.n_ctx) for share in _SHARES]
+        ways += [replace(first, gpu_layers=int(first.gpu_layers * share)) for share in _SHARES]
     if not options.n_ctx and first.n_ctx > SHORTEST_N_CTX:
-        ways.append(Way(ways[-1].gpu_layers, SHORTEST_N_CTX))
+        ways.append(replace(ways[-1], n_ctx=SHORTEST_N_CTX))
     ways = list(dict.fromkeys(ways))
     known = _read_known().get(_key(path, options, found))
     return first, ways[ways.index(known) :] if known in ways else ways

@@ -20,6 +20,7 @@ from chatapp.library.fit import (
     KvType,
     Machine,
     count_needs,
+    kv_types,
     largest_context,
     plan,
 )
@@ -90,7 +91,10 @@ class PlanScreen(ModalScreen[Choice | None]):
         self._show()
 
     def action_toggle_kv(self) -> None:
-        """Keys and values in 16 or in 8 bits."""
+        """Keys and values in 16 or in 8 bits, where the model can."""
+        if len(kv_types(self._info)) == 1:
+            self.app.bell()
+            return
         self.kv_type = "q8_0" if self.kv_type == "f16" else "f16"
         self._show()
 
@@ -101,7 +105,8 @@ class PlanScreen(ModalScreen[Choice | None]):
     def _show(self) -> None:
         fit = plan(self._info, self._machine, n_ctx=self.n_ctx, kv_type=self.kv_type)
         longest = tuple(
-            largest_context(self._info, self._machine, kv_type=kind) for kind in ("f16", "q8_0")
+            largest_context(self._info, self._machine, kv_type=kind)
+            for kind in kv_types(self._info)
         )
         text = plan_text(self._info, self._machine, fit, longest)
         self.query_one("#plan", Static).update(text)
@@ -139,11 +144,9 @@ def plan_text(info: ModelInfo, machine: Machine, fit: Fit, longest: tuple[int, .
     ]
     if fit.reason:
         lines.append(Content.styled(clean_line(fit.reason), style))
+    halved = f", with q8_0 {grouped(longest[1])}" if len(longest) > 1 else ""
     lines.append(
-        Content.styled(
-            f"Longest context that fits: {grouped(longest[0])}, with q8_0 {grouped(longest[1])}.",
-            "dim",
-        )
+        Content.styled(f"Longest context that fits: {grouped(longest[0])}{halved}.", "dim")
     )
     return Content("\n").join(lines)
 
