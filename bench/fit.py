@@ -60,18 +60,23 @@ async def measure(path: Path, case: Case) -> tuple[int, int]:
         await client.load(LoadOptions(path=str(path), n_ctx=case.n_ctx, kv_type=case.kv_type))
         assert client.pid is not None
         loaded = resident(client.pid)
-        prompt = "w0 " * ((case.n_ctx - 64) // 3)
-        request = Generate(
-            request_id="fill", prompt=prompt, params=SamplingParams(temperature=0, max_tokens=2)
-        )
-        used = 0
-        async for event in client.generate(request):
-            used = max(used, getattr(event, "total", 0))
-        if used < case.n_ctx * 0.85:
-            raise RuntimeError(f"only {used} of {case.n_ctx} tokens were filled")
+        await fill(client, case)
         return loaded, resident(client.pid)
     finally:
         await client.stop()
+
+
+async def fill(client: EngineClient, case: Case) -> None:
+    """Read a prompt of nearly `n_ctx` tokens, so that keys and values have been written."""
+    prompt = "w0 " * ((case.n_ctx - 64) // 3)
+    request = Generate(
+        request_id="fill", prompt=prompt, params=SamplingParams(temperature=0, max_tokens=2)
+    )
+    used = 0
+    async for event in client.generate(request):
+        used = max(used, getattr(event, "total", 0))
+    if used < case.n_ctx * 0.85:
+        raise RuntimeError(f"only {used} of {case.n_ctx} tokens were filled")
 
 
 def main() -> None:

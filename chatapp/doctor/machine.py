@@ -86,7 +86,7 @@ def _ask_nvidia() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):  # a broken driver hangs it
         return []
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return [f"NVIDIA {line}" for line in lines] if done.returncode == 0 else []
+    return lines if done.returncode == 0 else []
 
 
 def _read_cpuinfo() -> dict[str, str]:

@@ -28,6 +28,12 @@ _STATE_BYTES = 4
 _SEQUENCES = 4  # alternatives the engine keeps room for
 _OVERHEAD = 46 << 20  # Python and llama.cpp's libraries, without any model
 _TOKEN_BYTES = 170  # of a vocabulary in memory: text, score, type, and the way back
+_GPU_OVERHEAD = 88 << 20
+"""Workspaces of CUDA's libraries, taken with the first tokens: 88 MiB on an H200, for every model.
+
+A process's own CUDA context (there 526 MiB) is not in it: whoever asks a GPU for its free memory
+has one already.
+"""
 _HOST_MARGIN = 512 << 20
 _GPU_MARGIN = 512 << 20
 _PADDING = 256  # llama.cpp rounds the context up to this
@@ -55,7 +61,7 @@ class Machine:
     @property
     def gpu_bytes(self) -> int:
         """Free on all GPUs, the margins left out."""
-        return sum(max(0, gpu.free_bytes - _margin(gpu)) for gpu in self.gpus)
+        return sum(max(0, gpu.free_bytes - _GPU_MARGIN) for gpu in self.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,24 @@ def largest_context(
     return low * _PADDING
 
 
+def gpu_needs(info: ModelInfo, needs: Needs, n: int) -> int:
+    """Bytes on the GPU with `n` layers there, the last ones first, the output the first of all."""
+    if not n:
+        return 0
+    copied = 0 if "output" in info.other_bytes else info.other_bytes.get("token_embd", 0)
+    return _moved(info, needs, n) + copied + needs.compute + _GPU_OVERHEAD
+
+
+def _moved(info: ModelInfo, needs: Needs, n: int) -> int:
+    """Bytes of weights, keys and values that are on the GPU instead of in main memory."""
+    if not n:
+        return 0
+    output = sum(info.other_bytes.get(name, 0) for name in ("output", "output_norm"))
+    n_layers, layers = len(info.layer_bytes), n - 1
+    share = layers / max(1, n_layers)
+    return output + sum(info.layer_bytes[n_layers - layers :]) + int(needs.kv * share)
+
+
 def kv_types(info: ModelInfo) -> tuple[KvType, ...]:
     """What keys and values can be held in; llama.cpp refuses q8_0 for heads of other widths."""
     return ("f16",) if any(n % _KV_BLOCK for n in info.head_width) else ("f16", "q8_0")
@@ -211,7 +235,7 @@ def _place(info: ModelInfo, machine: Machine, n_ctx: int, kv_type: KvType, wante
     on_gpu = most
     while on_gpu and not _fits_gpus(info, machine, needs, on_gpu):
         on_gpu -= 1
-    rest = needs.total - _gpu_bytes(info, needs, on_gpu)
+    rest = needs.total - _moved(info, needs, on_gpu)
     verdict: Verdict = "CPU"
     if on_gpu:
         verdict = "GPU" if on_gpu == n_layers else "part"
@@ -234,21 +258,8 @@ def _fits_gpus(info: ModelInfo, machine: Machine, needs: Needs, n: int) -> bool:
     if not machine.gpus:
         return False
     # every GPU that is used has buffers of its own
-    extra = needs.compute * (len(machine.gpus) - 1)
-    return _gpu_bytes(info, needs, n) + extra <= machine.gpu_bytes
-
-
-def _gpu_bytes(info: ModelInfo, needs: Needs, n: int) -> int:
-    """Bytes on the GPU with `n` layers there, the last ones first, the output the first of all."""
-    if not n:
-        return 0
-    output = sum(info.other_bytes.get(name, 0) for name in ("output", "output_norm"))
-    if "output" not in info.other_bytes:  # tied: the embedding is there twice
-        output += info.other_bytes.get("token_embd", 0)
-    layers = n - 1
-    share = layers / max(1, len(info.layer_bytes))
-    weights = sum(info.layer_bytes[len(info.layer_bytes) - layers :]) if layers else 0
-    return output + weights + int(needs.kv * share) + needs.compute
+    extra = (needs.compute + _GPU_OVERHEAD) * (len(machine.gpus) - 1)
+    return gpu_needs(info, needs, n) + extra <= machine.gpu_bytes
 
 
 def _kv_bytes(info: ModelInfo, n_ctx: int, kv_type: KvType) -> int:
@@ -264,10 +275,6 @@ def _compute_bytes(info: ModelInfo, n_ctx: int) -> int:
     mask = 2 * n_tokens * -(-n_ctx // _PADDING) * _PADDING
     logits = 4 * _SEQUENCES * info.n_vocab
     return rows + mask + logits
-
-
-def _margin(gpu: Gpu) -> int:
-    return max(_GPU_MARGIN, gpu.total_bytes // 20)
 
 
 def _gb(n_bytes: float) -> str:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import llama_cpp.llama_cpp as lib
+import numpy as np
 
 from chatapp.engine.backend import Cancellation
 from chatapp.engine.llama.model import LoadedModel
@@ -23,7 +24,7 @@ from chatapp.errors import EngineError
 
 _ABORTED = 2
 _CHUNK_S = 0.25
-_MIN_CHUNK = 32
+_MIN_CHUNK, _FIRST_CHUNK = 32, 128
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
@@ -39,6 +40,13 @@ class TokenCache:
         """Tokens of sequence 0 whose keys and values are in memory."""
         self._size = max(model.n_batch, model.n_parallel)
         self._batch = lib.llama_batch_init(self._size, 0, 1)
+        for row in range(self._size):
+            self._batch.seq_id[row][0] = 0
+        # a GPU reads 50,000 tokens a second: filling the batch one by one would hold it up
+        self._rows = {
+            name: np.ctypeslib.as_array(getattr(self._batch, name), shape=(self._size,))
+            for name in ("token", "pos", "n_seq_id", "logits")
+        }
         self._flag = ctypes.create_string_buffer(2)
         strlen = ctypes.CDLL(None).strlen
         self._abort = ctypes.cast(strlen, lib.ggml_abort_callback)
@@ -92,12 +100,10 @@ class TokenCache:
 
         Afterwards row -1 holds the logits of the last token. Raises `Cancelled`.
         """
-        chunk = min(128, self._size)
+        chunk = self._size if self._model.is_on_gpu else min(_FIRST_CHUNK, self._size)
         while (start := len(self.tokens)) < len(prompt):
             piece = prompt[start : start + chunk]
-            for row, token in enumerate(piece):
-                last = start + row == len(prompt) - 1
-                self._put(row, token, start + row, 0, wants_logits=last)
+            self._fill(piece, start, wants_logits=start + len(piece) == len(prompt))
             began = time.perf_counter()
             self._decode(len(piece), start)
             self.tokens += piece
@@ -114,20 +120,29 @@ class TokenCache:
         """Decode one more token of each sequence (sequence: token, sequence: position); logits
         rows follow the order of `tokens`."""
         for row, (sequence, token) in enumerate(tokens.items()):
-            self._put(row, token, positions[sequence], sequence, wants_logits=True)
+            self._put(row, token, positions[sequence], sequence)
         self._decode(len(tokens), len(self.tokens))
         if 0 in tokens:
             self.tokens.append(tokens[0])
 
-    def _put(
-        self, row: int, token: int, position: int, sequence: int, *, wants_logits: bool
-    ) -> None:
+    def _fill(self, tokens: list[int], start: int, *, wants_logits: bool) -> None:
+        """`tokens` of sequence 0 from position `start`; logits of the last one, if at all."""
+        n = len(tokens)
+        self._rows["token"][:n] = tokens
+        self._rows["pos"][:n] = np.arange(start, start + n)
+        self._rows["n_seq_id"][:n] = 1
+        self._rows["logits"][:n] = 0
+        self._rows["logits"][n - 1] = wants_logits
+        for row in range(min(n, self._model.n_parallel)):  # others were never another sequence's
+            self._batch.seq_id[row][0] = 0
+
+    def _put(self, row: int, token: int, position: int, sequence: int) -> None:
         batch = self._batch
         batch.token[row] = token
         batch.pos[row] = position
         batch.n_seq_id[row] = 1
         batch.seq_id[row][0] = sequence
-        batch.logits[row] = wants_logits
+        batch.logits[row] = True
 
     def _decode(self, n: int, start: int) -> None:
         if self._flag[0] != b"\0":

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from chatapp.engine.llama import devices, native
 from chatapp.engine.llama.mapping import release_pages
-from chatapp.engine.llama.placing import list_ways, remember
+from chatapp.engine.llama.placing import Planned, plan_ways, remember
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
@@ -31,6 +31,8 @@ _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 sca
 _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
 _FLASH_OFF, _FLASH_AUTO = 0, -1  # enum llama_flash_attn_type
 _SAMPLE_BYTES = 1 << 20
+_GPU_BATCHES = 4
+"""Batches handed over at once: the GPU computes one while the next is prepared."""
 _NO_VOCAB = 0  # enum llama_vocab_type
 
 
@@ -42,19 +44,19 @@ class LoadedModel:
         path = Path(options.path)
         size = _check_file(path)
         _check_size(path, size)
-        planned, ways = list_ways(path, options)
-        for way in ways:
+        planned = plan_ways(path, options)
+        for way in planned.ways:
             self.notices: list[str] = []
             try:
                 held = replace(options, n_ctx=way.n_ctx, kv_type=way.kv_type)
                 self._open(path, held, way.gpu_layers, report)
                 break
             except ModelError:  # step down: fewer layers on the GPU, then a shorter context
-                if way == ways[-1]:
+                if way == planned.ways[-1]:
                     raise
-        if way != ways[0]:
+        if way != planned.ways[0]:
             remember(path, options, way)
-        self._say_what_was_given_up(options, planned.gpu_layers)
+        self._say_what_was_given_up(options, planned)
         release_pages(path)
         self.template = self._find_template()
         self.stop = self._find_stop()
@@ -73,7 +75,10 @@ class LoadedModel:
             self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.model)
             self.n_ctx = self._choose_n_ctx(options)
             self._check_memory(path, options)
-            self.n_batch = max(32, min(options.n_batch, self.n_ctx))
+            self.is_on_gpu = self.gpu_layers == n_layers
+            batches = _GPU_BATCHES if self.is_on_gpu else 1
+            self.n_batch = max(32, min(options.n_batch * batches, self.n_ctx))
+            self.n_ubatch = min(options.n_batch, self.n_batch)
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
             self.context = self._make_context(path, options)
         except BaseException:  # whatever it was, the weights may not stay in memory
@@ -82,7 +87,7 @@ class LoadedModel:
         self.kv_type = options.kv_type
         self.memory = lib.llama_get_memory(self.context)
 
-    def _say_what_was_given_up(self, options: LoadOptions, planned_layers: int) -> None:
+    def _say_what_was_given_up(self, options: LoadOptions, planned: Planned) -> None:
         usual = min(self.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
         if not options.n_ctx and self.n_ctx < usual:
             self.notices.append(
@@ -92,10 +97,15 @@ class LoadedModel:
             self.notices.append(
                 "Keys and values are held in 8 bits (q8_0): in 16 they do not fit into memory."
             )
-        if self.gpu_layers < planned_layers:
+        if self.gpu_layers < planned.way.gpu_layers:
             self.notices.append(
-                f"{self.gpu_layers} layers are on the GPU: {planned_layers} were planned and did "
-                "not fit."
+                f"{self.gpu_layers} layers are on the GPU: {planned.way.gpu_layers} were planned "
+                "and did not fit."
+            )
+        elif planned.short_of:
+            n_layers = lib.llama_model_n_layer(self.model) + 1
+            self.notices.append(
+                f"{self.gpu_layers} of {n_layers} layers are on the GPU. {planned.short_of}"
             )
 
     def close(self) -> None:
@@ -148,7 +158,7 @@ class LoadedModel:
         params = lib.llama_context_default_params()
         params.n_ctx = self.n_ctx
         params.n_batch = self.n_batch
-        params.n_ubatch = self.n_batch
+        params.n_ubatch = self.n_ubatch
         params.n_seq_max = self.n_parallel
         params.n_outputs_max = self.n_parallel  # the default, n_batch, is n_batch x n_vocab floats
         threads = options.n_threads or devices.count_threads()

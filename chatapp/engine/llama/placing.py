@@ -34,8 +34,19 @@ class Way:
     kv_type: KvType = "f16"
 
 
-def list_ways(path: Path, options: LoadOptions) -> tuple[Way, list[Way]]:
-    """What the header promises, and what to try in turn: the same, unless it is known to fail."""
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the header promises, and what to try in turn."""
+
+    way: Way
+    ways: list[Way]
+    """The same first, unless it is known to fail."""
+    short_of: str = ""
+    """Why the GPU does not take all layers; empty when it does, or was not asked to."""
+
+
+def plan_ways(path: Path, options: LoadOptions) -> Planned:
+    """How to hold the model in `path` on this machine."""
     found = devices.list_devices()
     has_gpu = any(device.is_gpu for device in found)
     available, total = devices.memory_bytes()
@@ -54,7 +65,7 @@ def list_ways(path: Path, options: LoadOptions) -> tuple[Way, list[Way]]:
         info = Headers(None).read_model(path)
     except ModelError:  # llama.cpp will say what is wrong with it, or load it all the same
         way = Way(options.gpu_layers if has_gpu else 0, options.n_ctx, asked or "f16")
-        return way, [way]
+        return Planned(way, [way])
     fit = plan(
         info,
         machine,
@@ -70,7 +81,12 @@ def list_ways(path: Path, options: LoadOptions) -> tuple[Way, list[Way]]:
         ways.append(replace(ways[-1], n_ctx=SHORTEST_N_CTX))
     ways = list(dict.fromkeys(ways))
     known = _read_known().get(_key(path, options, found))
-    return first, ways[ways.index(known) :] if known in ways else ways
+    short_of = fit.reason if has_gpu and options.gpu_layers < 0 else ""
+    return Planned(
+        first,
+        ways[ways.index(known) :] if known in ways else ways,
+        short_of if first.gpu_layers < fit.n_layers else "",
+    )
 
 
 def remember(path: Path, options: LoadOptions, way: Way) -> None:
