@@ -1,4 +1,4 @@
-"""Decode speed through the engine against a bare llama.cpp loop: what do the pipe and we cost?
+"""Speed through the engine against a bare llama.cpp loop: what do the pipe and we cost?
 
 Both read the same prompt, then decode the same number of tokens greedily, on the same model, at
 the same depth, with the same threads, in turn (bare, engine, bare, engine, …). Both count decode
@@ -145,9 +145,12 @@ def main() -> None:
         for number in range(arguments.rounds):
             bare = run_bare(path, arguments.depth, arguments.tokens, threads)
             ours = asyncio.run(through_engine(path, arguments.depth, arguments.tokens, threads))
-            ratios.append(ours.decode / bare.decode)
-            print(f"round {number + 1}, tok/s: bare {bare}; engine {ours}; {ratios[-1]:.3f}")
-    print(f"decode, engine / bare, median of {len(ratios)} pairs: {statistics.median(ratios):.3f}")
+            ratios.append((ours.prefill / bare.prefill, ours.decode / bare.decode))
+            print(f"round {number + 1}, tok/s: bare {bare}; engine {ours}")
+    prefill, decode = (statistics.median(row) for row in zip(*ratios, strict=True))
+    print(
+        f"engine / bare, median of {len(ratios)} pairs: prefill {prefill:.3f}, decode {decode:.3f}"
+    )
 
 
 if __name__ == "__main__":

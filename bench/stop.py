@@ -1,7 +1,8 @@
 """How long a stop takes: from the client's cancel to the engine's `Finished`.
 
-In prefill of a prompt of 8,000 tokens and in decode, on a model of 0.5 B random parameters. The
-aim is at most 200 ms; the worst of all rounds is reported beside the median.
+In prefill of a prompt of 8,000 tokens, at moments spread over the time it takes, and in decode, on
+a model of 0.5 B random parameters. The aim is at most 200 ms; the worst of all rounds is reported
+beside the median.
 
     python -m bench.stop [--model FILE] [--rounds 5]
 """
@@ -47,14 +48,29 @@ async def stop_once(client: EngineClient, number: int, *, in_decode: bool, wait_
     return time.perf_counter() - cancelled_at
 
 
+async def read_through(client: EngineClient) -> float:
+    """Seconds that the whole prompt takes."""
+    request = Generate(
+        request_id="whole",
+        prompt="x" * PROMPT_TOKENS,
+        params=SamplingParams(temperature=0, max_tokens=1),
+    )
+    began = time.perf_counter()
+    async for _ in client.generate(request):
+        pass
+    return time.perf_counter() - began
+
+
 async def measure(path: str, rounds: int) -> None:
     """Cancel at different moments of prefill and of decode."""
     client = EngineClient()
     await client.load(LoadOptions(path=path))
+    whole = await read_through(client)
+    print(f"the prompt takes {whole:.2f} s")
     for name, in_decode in (("prefill", False), ("decode", True)):
         times = [
-            await stop_once(client, number, in_decode=in_decode, wait_s=0.15 + 0.37 * number)
-            for number in range(rounds)
+            await stop_once(client, number, in_decode=in_decode, wait_s=min(whole, 2) * share)
+            for number, share in enumerate((n + 0.5) / (rounds + 1) for n in range(rounds))
         ]
         middle, worst = statistics.median(times) * 1000, max(times) * 1000
         print(f"stop in {name}: median {middle:.0f} ms, worst of {rounds} {worst:.0f} ms")

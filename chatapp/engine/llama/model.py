@@ -77,8 +77,8 @@ class LoadedModel:
             self._check_memory(path, options)
             self.is_on_gpu = self.gpu_layers == n_layers
             batches = _GPU_BATCHES if self.is_on_gpu else 1
-            self.n_batch = max(32, min(options.n_batch * batches, self.n_ctx))
-            self.n_ubatch = min(options.n_batch, self.n_batch)
+            self.n_batch: int = max(32, min(options.n_batch * batches, self.n_ctx))
+            self.n_ubatch: int = min(options.n_batch, self.n_batch)
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
             self.context = self._make_context(path, options)
         except BaseException:  # whatever it was, the weights may not stay in memory
