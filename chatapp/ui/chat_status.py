@@ -32,6 +32,8 @@ class ChatStatus:
     def __init__(self, *, temporary: bool, offline: bool) -> None:
         self.line = StatusFacts(temporary=temporary, offline=offline)
         self.editing = False
+        self.awaited = ""
+        """The model that is fetched and that messages wait for."""
         self._loading = ""
         self._waiting = False
         self._answering = ""
@@ -50,7 +52,11 @@ class ChatStatus:
         """What the hint line says instead of keys; empty when nothing is going on."""
         parts = [self._loading, self._answering]
         if self._waiting:
-            parts.append("your message will be sent when the model is ready")
+            parts.append(
+                f"your message waits for {self.awaited} – Enter asks the built-in model now"
+                if self.awaited
+                else "your message will be sent when the model is ready"
+            )
         if self.editing:
             parts.append("editing – Enter sends it as a new branch, Esc cancels")
         return " · ".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from chatapp.engine.protocol import PrefillProgress
 from chatapp.errors import ChatAppError
+from chatapp.library.fit import Machine
 from chatapp.text import strip_controls
 
 
@@ -24,6 +25,17 @@ def size(n_bytes: int) -> str:
     """`18 MB`, `4.4 GB`."""
     megabytes = n_bytes / 1e6
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def describe_machine(machine: Machine | None) -> str:
+    """What this machine has, in one line."""
+    if machine is None:
+        return "llama.cpp does not start; `chatapp doctor` says why."
+    memory = f"{size(machine.total_bytes)} of memory, {size(machine.free_bytes)} free"
+    if not machine.gpus:
+        return f"This machine: {memory}, no GPU that llama.cpp can use."
+    gpus = ", ".join(f"{clean_line(g.name)} ({size(g.free_bytes)} free)" for g in machine.gpus)
+    return f"This machine: {gpus}; {memory}."
 
 
 def explain(error: ChatAppError) -> str:

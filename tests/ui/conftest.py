@@ -1,7 +1,7 @@
 """A real app on a real store with a real engine process that runs the scripted backend."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from textual.pilot import Pilot
 
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
-from chatapp.paths import Paths
+from chatapp.library.suggestions import Suggestion
+from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
 from chatapp.ui.app import ChatApp
+from tests.hub.server import Hub, Repo
 
 Wait = Callable[[], bool]
 
@@ -136,3 +138,25 @@ def run(paths: Paths) -> Run:
             store.close()
 
     return start
+
+
+SMALL = "ours/small-GGUF"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub on loopback, and one suggestion that it has."""
+    from huggingface_hub import constants
+
+    with Hub() as server:
+        data = BUILTIN_MODEL.read_bytes()
+        server.repos[SMALL] = Repo({"small-Q8_0.gguf": data, "small-F16.gguf": data + b"\0"})
+        server.repos["ours/gated"] = Repo({"g-Q8_0.gguf": data}, gated=True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        for user in ("screens.fetch", "widgets.model_choices"):
+            monkeypatch.setattr(
+                f"chatapp.ui.{user}.suggest",
+                lambda _machine: [Suggestion(SMALL, 11_000_000, "mit", "tiny")],
+            )
+        yield server

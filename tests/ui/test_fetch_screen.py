@@ -1,35 +1,12 @@
 """Fetching from inside the chat, against a hub on loopback."""
 
-from collections.abc import Iterator
-
-import pytest
 from textual.widgets import Input, OptionList
 
-from chatapp.library.suggestions import Suggestion
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.ui.fetches import Fetch
 from chatapp.ui.screens.fetch import FetchScreen
-from tests.hub.server import Fault, Hub, Repo
+from tests.hub.server import Fault
 from tests.ui.test_screens import texts
-
-NAME = "ours/small-GGUF"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    from huggingface_hub import constants
-
-    with Hub() as server:
-        data = BUILTIN_MODEL.read_bytes()
-        server.repos[NAME] = Repo({"small-Q8_0.gguf": data, "small-F16.gguf": data + b"\0"})
-        server.repos["ours/gated"] = Repo({"g-Q8_0.gguf": data}, gated=True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            "chatapp.ui.screens.fetch.suggest",
-            lambda _machine: [Suggestion(NAME, 11_000_000, "mit", "tiny")],
-        )
-        yield server
 
 
 async def _open(ui) -> OptionList:

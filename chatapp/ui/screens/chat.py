@@ -1,12 +1,10 @@
-"""The chat screen: sidebar, conversation, status, keys. Owns the flow and the model host.
+"""The chat screen: sidebar, conversation, status, keys. Owns flow, downloads and model host.
 
 Actions start work in workers; facts come back as messages and are shown here or in the pane.
 Nothing slow happens before the first paint: the model loads and the store is read after it.
 """
 
 import asyncio
-from dataclasses import replace
-from pathlib import Path
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,7 +16,7 @@ from textual.timer import Timer
 from chatapp.store.rows import MessageRow
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
-from chatapp.ui.fetches import FetchEnded, Fetches, FetchMoved
+from chatapp.ui.fetches import Fetches
 from chatapp.ui.keymap import bindings
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -37,7 +35,7 @@ from chatapp.ui.messages import (
     TextReturned,
 )
 from chatapp.ui.model_host import ModelHost
-from chatapp.ui.screens.chat_list import ChatListScreen
+from chatapp.ui.screens.chat_models import ChatModelsScreen
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.hint_line import HintLine
 from chatapp.ui.widgets.message_requests import (
@@ -61,7 +59,7 @@ REDRAW_S = 0.2
 """The status line counts tokens this often: at every token it cost as much as the text."""
 
 
-class ChatScreen(ChatListScreen):
+class ChatScreen(ChatModelsScreen):
     """Where one chats."""
 
     CSS_PATH = "chat.tcss"
@@ -95,7 +93,7 @@ class ChatScreen(ChatListScreen):
         self.host = ModelHost(setup.client, setup.config.engine, self.post_message)
         wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
         self.query_one(Sidebar).display = wide and setup.config.ui.sidebar
-        self._show_status()
+        self.show_status()
         self.query_one(Welcome).show(gather_facts(setup, None))
         self.call_after_refresh(self._start)
 
@@ -113,16 +111,6 @@ class ChatScreen(ChatListScreen):
             self.post_message(
                 Notice("An answer was interrupted last time. Open its chat; Ctrl+G continues it.")
             )
-
-    async def load_model(self, path: Path) -> bool:
-        """Stop the answer, keep what waits, put another model into the engine."""
-        self.flow.answering.set_model_ready(False)
-        if not self.flow.answering.waiting:
-            self.flow.answering.stop()
-            await self.flow.answering.idle.wait()
-        loaded = await self.host.load(path)
-        self.flow.answering.set_model_ready(self.host.model is not None)
-        return loaded
 
     # What is said
 
@@ -227,51 +215,12 @@ class ChatScreen(ChatListScreen):
     @on(AnswerEnded)
     def _note(self, fact: Fact) -> None:
         self.status.apply(fact)
-        self._show_status()
+        self.show_status()
 
     @on(AnswerText)
     def _count(self, fact: AnswerText) -> None:
         self.status.apply(fact)
-        if self._redraw is None:
-            self._redraw = self.set_timer(REDRAW_S, self._show_status)
-
-    @on(ModelReady)
-    def _greet(self, event: ModelReady) -> None:
-        self.query_one(Welcome).show(gather_facts(self.setup, event.model))
-        if self.flow.rows:  # the welcome, which says these too, is not on the screen
-            for notice in event.model.notices:
-                self.post_message(Notice(notice))
-
-    @on(ModelFailed)
-    def _explain_model(self, event: ModelFailed) -> None:
-        self.query_one(Welcome).show(gather_facts(self.setup, None, failed=True))
-        self.app.notify(
-            explain(event.error),
-            title="Model not loaded",
-            severity="warning",
-            timeout=12,
-            markup=False,
-        )
-
-    @on(FetchMoved)
-    def _show_fetch(self) -> None:
-        running = self.fetches.running
-        text = running[0].short if running else ""
-        more = f" (+{len(running) - 1})" if len(running) > 1 else ""
-        self.status.line = replace(self.status.line, fetching=f"{text}{more}")
-        if self._redraw is None:
-            self._redraw = self.set_timer(REDRAW_S, self._show_status)
-
-    @on(FetchEnded)
-    def _end_fetch(self, event: FetchEnded) -> None:
-        self._show_fetch()
-        if event.error is not None:
-            self.post_message(Problem(event.error))
-        elif event.path is not None and self.flow.answering.busy:
-            self.post_message(Notice(f"{event.path.name} is here. Ctrl+O chooses it."))
-        elif event.path is not None:
-            self.post_message(Notice(f"{event.path.name} is here."))
-            self._switch_to(event.path)
+        self.show_status_soon()
 
     @on(Notice)
     def _notify(self, event: Notice) -> None:
@@ -296,9 +245,15 @@ class ChatScreen(ChatListScreen):
 
     def _show_editing(self) -> None:
         self.status.editing = self.pane.editing is not None
-        self._show_status()
+        self.show_status()
 
-    def _show_status(self) -> None:
+    def show_status_soon(self) -> None:
+        """Draw the status line, a few times a second at most."""
+        if self._redraw is None:
+            self._redraw = self.set_timer(REDRAW_S, self.show_status)
+
+    def show_status(self) -> None:
+        """Draw the status line and the hints."""
         self._redraw = None
         self.query_one(StatusLine).facts = self.status.line
         self.query_one(HintLine).activity = self.status.activity

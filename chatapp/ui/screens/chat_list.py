@@ -1,50 +1,35 @@
-"""What the chat screen does with whole conversations: open, new, rename, delete, find, and models.
+"""What the chat screen does with whole conversations: open, new, rename, delete, find.
 
-The half of the chat screen that knows the sidebar and the dialogs; `chat.py` is the other half.
+The part of the chat screen that knows the sidebar; `chat_models.py` and `chat.py` build on it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from abc import abstractmethod
 from collections.abc import Awaitable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual import on
 from textual.screen import Screen
 from textual.widgets import Input
 
-from chatapp.errors import ChatAppError
 from chatapp.store.rows import SearchHit
 from chatapp.ui.chat_flow import ChatFlow, settle
-from chatapp.ui.fetches import Fetches
 from chatapp.ui.messages import ConversationOpened, Notice
-from chatapp.ui.model_host import ModelHost
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.sidebar import ChatList, Sidebar
 from chatapp.ui.wording import clean_line
-
-if TYPE_CHECKING:  # screens are loaded when they are opened
-    from chatapp.ui.screens.plan import Choice
 
 
 class ChatListScreen(Screen[None]):
     """Conversations as wholes."""
 
     flow: ChatFlow
-    fetches: Fetches
-    host: ModelHost
 
     def __init__(self, setup: ChatSetup) -> None:
         super().__init__()
         self.setup = setup
         self._deleted: list[tuple[int, str]] = []
-
-    @abstractmethod
-    async def load_model(self, path: Path) -> bool:
-        """Put another model into the engine."""
 
     @property
     def pane(self) -> ConversationPane:
@@ -175,52 +160,3 @@ class ChatListScreen(Screen[None]):
         self._deleted.pop()
         self.refresh_list()
         self.post_message(Notice(f"“{title}” is back."))
-
-    # Models
-
-    def action_models(self) -> None:
-        """Choose a model file."""
-        from chatapp.ui.screens.models import ModelsScreen
-
-        current = self.setup.client.model
-        self.app.push_screen(
-            ModelsScreen(
-                self.setup.paths,
-                current.path if current else "",
-                folders=self.setup.config.library.folders,
-                keymap=self.setup.config.keys,
-                convert=self.action_convert,
-            ),
-            self._switch_as,
-        )
-
-    def action_convert(self) -> None:
-        """Make a model file of a checkpoint."""
-        from chatapp.ui.screens.convert import ConvertScreen
-
-        self.app.push_screen(ConvertScreen(self.setup.paths, self.setup.converter), self._switch_to)
-
-    def action_fetch(self) -> None:
-        """Find a model on the hub."""
-        from chatapp.ui.screens.fetch import FetchScreen
-
-        self.app.push_screen(FetchScreen(self.fetches))
-
-    def _switch_as(self, choice: Choice | None) -> None:
-        if choice is not None:
-            self.host.plan(choice.path, choice.n_ctx, choice.kv_type)
-            self._switch_to(choice.path)
-
-    def _switch_to(self, path: Path | None) -> None:
-        if path is not None:
-            self.run_worker(self._switch_model(path), group="model", exclusive=True)
-
-    async def _switch_model(self, path: Path) -> None:
-        if not await self.load_model(path) or self.setup.temporary:
-            return
-        from chatapp.config import save_setting
-
-        try:
-            await asyncio.to_thread(save_setting, self.setup.paths, "engine", "model", str(path))
-        except ChatAppError as error:
-            self.post_message(Notice(f"The choice holds for now only. {error}"))

@@ -22,7 +22,7 @@ from chatapp.library.fit import Machine, rough_mark
 from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
 from chatapp.library.suggestions import suggest
 from chatapp.ui.fetches import Fetch, Fetches
-from chatapp.ui.wording import clean_line, size
+from chatapp.ui.wording import clean_line, describe_machine, size
 
 _TICK_S = 0.3
 _Q4_BYTES = 0.61  # a weight in Q4_K_M
@@ -181,17 +181,6 @@ class FetchScreen(ModalScreen[None]):
 
     def _note(self, text: str) -> None:
         self.query_one("#dialog-note", Static).update(text)
-
-
-def describe_machine(machine: Machine | None) -> str:
-    """What this machine has, in one line."""
-    if machine is None:
-        return "llama.cpp does not start; `chatapp doctor` says why."
-    memory = f"{size(machine.total_bytes)} of memory, {size(machine.free_bytes)} free"
-    if not machine.gpus:
-        return f"This machine: {memory}, no GPU that llama.cpp can use."
-    gpus = ", ".join(f"{clean_line(g.name)} ({size(g.free_bytes)} free)" for g in machine.gpus)
-    return f"This machine: {gpus}; {memory}."
 
 
 def _entry(name: str, facts: list[str] | tuple[str, ...], more: str = "") -> Content:

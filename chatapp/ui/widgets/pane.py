@@ -20,6 +20,7 @@ from chatapp.ui.messages import (
     MessageStored,
     TextReturned,
 )
+from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.transcript import Transcript
 from chatapp.ui.widgets.welcome import Welcome, WelcomeText
@@ -84,6 +85,16 @@ class ConversationPane(Vertical):
     def _offer(self, event: WelcomeText.ExampleChosen) -> None:
         self.prompt.set_prompt(event.text)
         self.prompt.focus()
+
+    @on(PromptBox.Stepped)
+    def _step(self, event: PromptBox.Stepped) -> None:
+        if self.query_one(ContentSwitcher).current == "welcome":
+            self.query_one(ModelChoices).step(event.step)
+
+    @on(PromptBox.Blank)
+    def _choose(self) -> None:
+        if self.query_one(ContentSwitcher).current == "welcome":
+            self.query_one(ModelChoices).choose()
 
     @on(ConversationOpened)
     def _show(self, event: ConversationOpened) -> None:

@@ -80,6 +80,16 @@ class PromptBox(TextArea):
             super().__init__()
             self.text = text
 
+    class Blank(Message):
+        """Enter in an empty prompt."""
+
+    class Stepped(Message):
+        """Up (-1) or down (1) in an empty prompt, with nothing to recall."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     def __init__(
         self,
         *,
@@ -120,6 +130,7 @@ class PromptBox(TextArea):
         """Send the text, unless it is blank."""
         text = self.prompt.strip()
         if not text:
+            self.post_message(self.Blank())
             return
         if not self.earlier or self.earlier[-1] != text:
             self.earlier.append(text)
@@ -138,7 +149,7 @@ class PromptBox(TextArea):
             self.cursor_at_first_line and self._row_in_line() == 0
         )
         if not at_top or not self.earlier:
-            self.action_cursor_up()
+            self._step(-1)
             return
         if self._recalled is None:
             self._draft, index = self.text, len(self.earlier)
@@ -150,12 +161,20 @@ class PromptBox(TextArea):
     def action_down(self) -> None:
         """Down a row; from the last row of a recalled prompt, the one after it or the draft."""
         if self._recalled is None or not self.cursor_at_last_line:
-            self.action_cursor_down()
+            self._step(1)
         elif self._recalled + 1 < len(self.earlier):
             self._recall(self._recalled + 1)
         else:
             self._recalled = None
             self._replace(self._draft)
+
+    def _step(self, step: int) -> None:
+        if not self.text:
+            self.post_message(self.Stepped(step))
+        elif step < 0:
+            self.action_cursor_up()
+        else:
+            self.action_cursor_down()
 
     def _recall(self, index: int) -> None:
         self._replace(self.earlier[index])

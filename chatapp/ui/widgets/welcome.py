@@ -14,6 +14,7 @@ from chatapp.engine.protocol import ModelDescription
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.ui.keymap import find_key, shown_keys
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.wording import clean_line
 
 BUILTIN_EXAMPLES = (
@@ -48,6 +49,10 @@ class WelcomeFacts:
     keys: tuple[tuple[str, str], ...] = ()
     """Keys and what they do."""
     notices: tuple[str, ...] = ()
+    choosing: bool = False
+    """No model has ever been chosen: below, there are some to choose from."""
+    mend: str = ""
+    """How to use a GPU that lies idle."""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -76,7 +81,7 @@ class WelcomeText(Static):
 
 
 class Welcome(VerticalScroll, can_focus=False):
-    """The empty state of the transcript."""
+    """The empty state of the transcript; on the first run, models to choose from below it."""
 
     DEFAULT_CSS = """
     Welcome { align: center middle; padding: 0 2; }
@@ -89,10 +94,13 @@ class Welcome(VerticalScroll, can_focus=False):
     def compose(self) -> ComposeResult:
         """One text, so that it can be selected whole."""
         yield WelcomeText()
+        yield ModelChoices()
 
     def show(self, facts: WelcomeFacts) -> None:
         """Say what is true now."""
         self.query_one(WelcomeText).facts = facts
+        if not facts.choosing:
+            self.query_one(ModelChoices).display = False
 
 
 def gather_facts(
@@ -100,11 +108,14 @@ def gather_facts(
 ) -> WelcomeFacts:
     """What is true of this chat with this model; None: none is loaded."""
     keymap = setup.config.keys
+    builtin = model is not None and Path(model.path) == BUILTIN_MODEL
     rows = [find_key(key_id) for key_id in _KEYS]
     return WelcomeFacts(
         model=model.name or Path(model.path).name if model else "",
         failed=failed,
-        builtin=model is not None and Path(model.path) == BUILTIN_MODEL,
+        builtin=builtin,
+        choosing=builtin and not setup.config.engine.model,
+        mend=model.gpu_note if model and "pip install" in model.gpu_note else "",
         host=model.host if model else "",
         history=None if setup.temporary else setup.paths.history,
         keys=tuple((shown_keys(row, keymap), row.label) for row in rows),
@@ -115,7 +126,9 @@ def gather_facts(
 def welcome_text(facts: WelcomeFacts) -> Content:
     """The panel's text."""
     lines = [_model_line(facts)]
-    if facts.builtin:
+    if facts.choosing:
+        lines.append(Content("It is small: good for trying things out, not for facts."))
+    elif facts.builtin:
         lines.append(
             Content.from_markup(
                 "It is [b]small[/b]: good for trying things out, not for facts. For a bigger one, "
@@ -123,11 +136,13 @@ def welcome_text(facts: WelcomeFacts) -> Content:
                 "files already here.",
             )
         )
-    lines += [Content.styled(clean_line(notice), "$text-warning") for notice in facts.notices]
+    warnings = (*facts.notices, facts.mend) if facts.mend else facts.notices
+    lines += [Content.styled(clean_line(warning), "$text-warning") for warning in warnings]
     lines.append(Content(""))
-    for index, example in enumerate(facts.examples):
+    for index, example in enumerate(() if facts.choosing else facts.examples):
         lines.append(Content.from_markup(f"  [@click=example({index})]› $text[/]", text=example))
-    lines.append(Content(""))
+    if not facts.choosing:
+        lines.append(Content(""))
     lines.append(
         Content.from_markup("  ").join(
             Content.from_markup("[b]$keys[/b] [$foreground 60%]$label[/]", keys=keys, label=label)

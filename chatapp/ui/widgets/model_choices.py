@@ -1,0 +1,230 @@
+"""The first run's panel: what this machine has, models already on it, and three that suit it.
+
+It never takes the focus: arrows and Enter reach it while the prompt is empty, so that one can write
+at any moment. Nothing is asked of the network before Enter on a suggestion; that shows exactly what
+would come, and Enter again fetches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from chatapp.engine.probe import look_at_machine
+from chatapp.errors import ChatAppError
+from chatapp.library.fit import Machine, plan, rough_mark
+from chatapp.library.headers import Headers
+from chatapp.library.local import ModelFile, find_models
+from chatapp.library.offers import Offer, Repository, Spec, choose
+from chatapp.library.suggestions import Suggestion, suggest
+from chatapp.paths import BUILTIN_MODEL, Paths
+from chatapp.ui.wording import clean_line, describe_machine, size
+
+_HERE = 3  # models already here that are shown
+_LOOKED_AT = 60  # of them, the largest, whose headers are read
+
+Row = Suggestion | ModelFile | None
+"""What an option stands for; None is a heading."""
+
+
+class ModelChoices(Vertical, can_focus=False):
+    """Hidden until `begin`."""
+
+    DEFAULT_CSS = """
+    ModelChoices { display: none; height: auto; max-width: 76; margin-top: 1; }
+    ModelChoices > OptionList {
+        height: auto; max-height: 12; border: none; padding: 0; background: $background;
+        scrollbar-size-vertical: 1;
+    }
+    ModelChoices > Static { height: auto; color: $foreground 70%; }
+    ModelChoices > #choices-note { margin-top: 1; }
+    """
+
+    @dataclass
+    class ModelChosen(Message):
+        """A model that is here is to be loaded."""
+
+        path: Path
+
+    @dataclass
+    class FetchChosen(Message):
+        """A model is to be fetched."""
+
+        repository: Repository
+        offer: Offer
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[Row] = []
+        self._machine: Machine | None = None
+        self._found: tuple[Suggestion, Repository, Offer] | None = None
+        """What Enter fetches, once the hub has said what there is."""
+        self._fetching = False
+
+    def compose(self) -> ComposeResult:
+        """The machine, the choices, what Enter does."""
+        yield Static("", id="choices-machine", markup=False)
+        choices = OptionList(id="choices", markup=False, compact=True)
+        choices.can_focus = False
+        yield choices
+        yield Static("", id="choices-note", markup=False)
+
+    @property
+    def _options(self) -> OptionList:
+        return self.query_one(OptionList)
+
+    def begin(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
+        """Look around, beside everything else, and show what was found."""
+        if not self._rows:
+            self._gather(paths, folders, offline=offline)
+
+    @work(exclusive=True)
+    async def _gather(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
+        self._machine = await asyncio.to_thread(look_at_machine)
+        here = await find_here(paths, folders, self._machine)
+        suggested = [] if offline else suggest(self._machine)
+        rows: list[tuple[Row, Content]] = []
+        if here:
+            rows.append((None, Content.styled("Already on this machine", "bold")))
+            rows += [
+                (file, _entry(file.name, (size(file.size_bytes), mark))) for file, mark in here
+            ]
+        if suggested:
+            rows.append((None, Content.styled("To fetch from the hub", "bold")))
+            rows += [(one, self._suggestion(one)) for one in suggested]
+        self._rows = [row for row, _ in rows]
+        self._options.clear_options()
+        self._options.add_options(Option(text, disabled=row is None) for row, text in rows)
+        self._options.highlighted = 1 if rows else None
+        self._say("#choices-machine", describe_machine(self._machine))
+        self._note(
+            "↑ ↓ and Enter choose; before that, nothing is asked of the network. Or just write: "
+            "the built-in model answers."
+            if rows
+            else f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
+        )
+        self.display = True
+
+    def _suggestion(self, one: Suggestion) -> Content:
+        name = one.repo.partition("/")[2].removesuffix("-GGUF")
+        mark = rough_mark(one.size_bytes, self._machine)
+        return _entry(name, (size(one.size_bytes), mark, one.about))
+
+    def step(self, step: int) -> None:
+        """To the next choice, or the one before."""
+        if not self.display or self._fetching:
+            return
+        if step > 0:
+            self._options.action_cursor_down()
+        else:
+            self._options.action_cursor_up()
+
+    @on(OptionList.OptionHighlighted)
+    def _forget(self) -> None:
+        if self._found is not None and self._found[0] is not self._chosen:
+            self._found = None
+            self._note("Enter asks the hub what there is.")
+
+    @on(OptionList.OptionSelected)
+    def _click(self) -> None:
+        self.choose()
+
+    @property
+    def _chosen(self) -> Row:
+        index = self._options.highlighted
+        return self._rows[index] if index is not None and index < len(self._rows) else None
+
+    def choose(self) -> None:
+        """Load the highlighted model, or ask the hub for it, or fetch what the hub has said."""
+        # called by an ancestor: a message that is made in its handler would not rise above it
+        self.call_next(self._choose)
+
+    def _choose(self) -> None:
+        row = self._chosen
+        if not self.display or self._fetching or row is None:
+            return
+        if isinstance(row, ModelFile):
+            self._note(f"Loading {clean_line(row.name)}…")
+            self.post_message(self.ModelChosen(row.path))
+        elif self._found is not None:
+            _, repository, offer = self._found
+            self._fetching, self._found = True, None
+            self.post_message(self.FetchChosen(repository, offer))
+        else:
+            self._ask(row)
+
+    @work(exclusive=True)
+    async def _ask(self, row: Suggestion) -> None:
+        from chatapp.library.hub import Hub
+
+        self._note(f"Asking the hub for {row.repo}…")
+        try:
+            repository = await asyncio.to_thread(lambda: Hub().look_into(row.repo))
+            offer = choose(repository, Spec(repository.id), self._machine)
+        except ChatAppError as error:
+            self._note(clean_line(str(error)))
+            return
+        if row is not self._chosen:
+            return
+        self._found = (row, repository, offer)
+        gate = " It is gated: accept its licence on the hub first." if repository.gated else ""
+        facts = f"{clean_line(offer.name)}, {size(offer.size_bytes)}"
+        licence = clean_line(repository.licence) or "not said"
+        self._note(
+            f"{clean_line(repository.id)}: {facts}, licence {licence}.{gate} Enter fetches it."
+        )
+
+    def show_progress(self, text: str) -> None:
+        """How far the download is."""
+        if self._fetching:
+            self._note(f"{text}\nYou can write already: your message waits for it.")
+
+    def end_progress(self, error: ChatAppError | None) -> None:
+        """The download was paused, or has failed."""
+        if self._fetching:
+            self._fetching = False
+            self._note(clean_line(str(error)) if error else "Paused. Enter asks, and goes on.")
+
+    def _note(self, text: str) -> None:
+        self._say("#choices-note", text)
+
+    def _say(self, selector: str, text: str) -> None:
+        self.query_one(selector, Static).update(text)
+
+
+async def find_here(
+    paths: Paths, folders: Sequence[str], machine: Machine | None
+) -> list[tuple[ModelFile, str]]:
+    """Chat models on this machine that fit it, best first, and how they fit."""
+    files = await asyncio.to_thread(find_models, paths, folders)
+    files = sorted(files, key=lambda file: -file.size_bytes)[:_LOOKED_AT]
+    headers = Headers(paths.headers)
+    ranked: list[tuple[bool, ModelFile, str]] = []
+    for file in files:
+        if file.path == BUILTIN_MODEL:
+            continue
+        try:
+            info = await asyncio.to_thread(headers.read_model, file.path)
+        except ChatAppError:  # the list of models says what is wrong with it
+            continue
+        fit = plan(info, machine) if machine is not None else None
+        if info.chat_template and (fit is None or fit.verdict != "too large"):
+            ranked.append((fit is None or fit.verdict != "GPU", file, fit.mark if fit else ""))
+    await asyncio.to_thread(headers.save)
+    ranked.sort(key=lambda row: row[0])  # stable: the largest first among equals
+    return [(file, mark) for _, file, mark in ranked[:_HERE]]
+
+
+def _entry(name: str, facts: Sequence[str]) -> Content:
+    text = " · ".join(clean_line(fact) for fact in facts if fact)
+    return Content.assemble("  ", clean_line(name), (f"  {text}", "dim"))

@@ -1,0 +1,164 @@
+"""The first run: the machine, what is here already and what suits it. The hub is ours."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.synthetic import TINY, write_model
+from chatapp.config import Config, EngineConfig, load_config
+from chatapp.library.local import ModelFile
+from chatapp.paths import BUILTIN_MODEL, Paths
+from chatapp.ui.widgets.model_choices import ModelChoices
+from tests.hub.server import Fault, Hub
+from tests.ui.conftest import SMALL, Driver, Run
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder is looked into too."""
+    monkeypatch.chdir(tmp_path)
+
+
+def choices(ui: Driver) -> ModelChoices:
+    return ui.app.chat.query_one(ModelChoices)
+
+
+def note(ui: Driver) -> str:
+    return str(choices(ui).query_one("#choices-note").render())
+
+
+async def opened(ui: Driver) -> None:
+    await ui.wait(lambda: choices(ui).display, 20)
+
+
+async def fetch(ui: Driver) -> None:
+    """Enter, and Enter again."""
+    await opened(ui)
+    await ui.press("enter")
+    await ui.wait(lambda: "Enter fetches it" in note(ui), 20)
+    await ui.press("enter")
+    await ui.wait(lambda: bool(ui.app.chat.fetches.all))
+
+
+def model(ui: Driver) -> str:
+    """The file that is loaded, or nothing."""
+    return ui.client.model.path if ui.client.model else ""
+
+
+def fetched(paths: Paths) -> str:
+    return str(paths.models / "ours--small-GGUF" / "small-Q8_0.gguf")
+
+
+async def test_two_keys_to_a_model_and_the_message_waits_for_it(
+    run: Run, paths: Paths, hub: Hub
+) -> None:
+    hub.bytes_per_s = 20e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        assert hub.requests == []
+        assert "nothing is asked of the network" in note(ui)
+        assert "memory" in str(choices(ui).query_one("#choices-machine").render())
+        await fetch(ui)
+        await ui.write("hello")
+        await ui.wait(lambda: "waits for small-GGUF" in ui.status.activity)
+        assert ui.said() == ["hello"]
+        await ui.wait(lambda: ui.said() == ["hello", "hello"], 20)
+        assert model(ui) == fetched(paths)
+        await ui.wait(lambda: load_config(paths).engine.model == fetched(paths))
+        assert not choices(ui).display
+
+
+async def test_the_hub_says_what_would_come(run: Run, hub: Hub) -> None:
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        await ui.press("enter")
+        await ui.wait(lambda: f"{SMALL}: Q8_0, 11 MB, licence apache-2.0." in note(ui), 20)
+        assert hub.bodies == []
+        await ui.press("down", "up")
+        await ui.press("x", "enter")  # text in the prompt: Enter sends it
+        await ui.wait(lambda: ui.flow.rows != [] and not ui.flow.answering.busy)
+        assert ui.said() == ["x", "x"]
+        assert hub.bodies == []
+
+
+async def test_enter_asks_the_builtin_model_meanwhile(run: Run, paths: Paths, hub: Hub) -> None:
+    hub.bytes_per_s = 3e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await fetch(ui)
+        await ui.write("hello")
+        await ui.wait(lambda: "Enter asks the built-in model now" in ui.status.activity)
+        await ui.press("enter")
+        await ui.wait(lambda: ui.said() == ["hello", "hello"])
+        assert model(ui) == str(BUILTIN_MODEL)
+        hub.bytes_per_s = 0
+        await ui.wait(lambda: model(ui) == fetched(paths), 20)
+
+
+async def test_a_download_that_ends_in_an_answer_waits_for_its_end(
+    run: Run, paths: Paths, hub: Hub
+) -> None:
+    hub.bytes_per_s = 3e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await fetch(ui)
+        await ui.write("/words 200\n/delay 10")
+        await ui.wait(lambda: ui.flow.answering.waiting)
+        await ui.press("enter")
+        await ui.streaming()
+        hub.bytes_per_s = 0
+        await ui.wait(lambda: not ui.app.chat.fetches.all, 20)
+        assert ui.flow.answering.busy
+        await ui.wait(lambda: model(ui) == fetched(paths), 20)
+        assert ui.path()[-1].status == "complete"
+
+
+async def test_a_download_that_fails_sends_the_message_to_the_builtin_model(
+    run: Run, hub: Hub
+) -> None:
+    hub.bytes_per_s = 3e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await fetch(ui)
+        await ui.write("hello")
+        await ui.wait(lambda: ui.flow.answering.waiting)
+        hub.faults = [Fault(status=404)] * 9
+        ui.app.chat.fetches.all[0].cancel.set()
+        await ui.wait(lambda: ui.said() == ["hello", "hello"], 20)
+        assert "Paused" in note(ui)
+
+
+async def test_what_the_hub_refuses_is_said(run: Run, hub: Hub) -> None:
+    del hub.repos[SMALL]
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        await ui.press("enter")
+        await ui.wait(lambda: "does not exist, or is private" in note(ui), 20)
+        await ui.say("hello")
+        assert ui.said() == ["hello", "hello"]
+
+
+async def test_models_that_are_here_come_first(run: Run, paths: Paths, hub: Hub) -> None:
+    paths.models.mkdir()
+    write_model(paths.models / "tiny.gguf", TINY)
+    (paths.models / "broken.gguf").write_bytes(b"GGUF nonsense")
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        files = [row for row in choices(ui)._rows if isinstance(row, ModelFile)]
+        assert [file.name for file in files] == ["tiny.gguf"]
+        await ui.press("enter")
+        await ui.wait(lambda: model(ui) == str(paths.models / "tiny.gguf"), 20)
+        assert hub.requests == []
+        await ui.wait(lambda: not choices(ui).display)
+
+
+async def test_offline_nothing_is_suggested(run: Run, paths: Paths, hub: Hub) -> None:
+    async with run(model=BUILTIN_MODEL, offline=True) as ui:
+        await opened(ui)
+        assert str(paths.models) in note(ui).replace("\n", "")
+        await ui.press("enter")
+        assert hub.requests == []
+
+
+async def test_who_has_chosen_is_not_asked_again(run: Run, hub: Hub) -> None:
+    config = Config(engine=EngineConfig(model="builtin"))
+    async with run(model=BUILTIN_MODEL, config=config) as ui:
+        await ui.say("hello")
+        assert not choices(ui).display
