@@ -45,6 +45,7 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.convert
 	$(BIN)/python -m bench.headers
 	$(BIN)/python -m bench.fit --quick
+	$(BIN)/python -m bench.first_run
 
 model: $(VENV)/.test ## train and convert the built-in model anew
 	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final

@@ -1,9 +1,15 @@
 """Numbers and names as people read them. Names may come from hostile files: they are cleaned."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from chatapp.engine.protocol import PrefillProgress
 from chatapp.errors import ChatAppError
-from chatapp.library.fit import Machine
 from chatapp.text import strip_controls
+
+if TYPE_CHECKING:
+    from chatapp.library.fit import Machine
 
 
 def clean_line(text: str) -> str:

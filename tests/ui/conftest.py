@@ -154,9 +154,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         server.repos["ours/gated"] = Repo({"g-Q8_0.gguf": data}, gated=True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        for user in ("screens.fetch", "widgets.model_choices"):
+        for user in ("ui.screens.fetch", "library.suggestions"):
             monkeypatch.setattr(
-                f"chatapp.ui.{user}.suggest",
+                f"chatapp.{user}.suggest",
                 lambda _machine: [Suggestion(SMALL, 11_000_000, "mit", "tiny")],
             )
         yield server

@@ -6,7 +6,6 @@ import pytest
 
 from bench.synthetic import TINY, write_model
 from chatapp.config import Config, EngineConfig, load_config
-from chatapp.library.local import ModelFile
 from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.ui.widgets.model_choices import ModelChoices
 from tests.hub.server import Fault, Hub
@@ -141,7 +140,7 @@ async def test_models_that_are_here_come_first(run: Run, paths: Paths, hub: Hub)
     (paths.models / "broken.gguf").write_bytes(b"GGUF nonsense")
     async with run(model=BUILTIN_MODEL) as ui:
         await opened(ui)
-        files = [row for row in choices(ui)._rows if isinstance(row, ModelFile)]
+        files = [row for row in choices(ui)._rows if isinstance(row, Path)]
         assert [file.name for file in files] == ["tiny.gguf"]
         await ui.press("enter")
         await ui.wait(lambda: model(ui) == str(paths.models / "tiny.gguf"), 20)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -20,21 +21,18 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
-from chatapp.library.fit import Machine, plan, rough_mark
-from chatapp.library.headers import Headers
-from chatapp.library.local import ModelFile, find_models
-from chatapp.library.offers import Offer, Repository, Spec, choose
-from chatapp.library.suggestions import Suggestion, suggest
 from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.ui.wording import clean_line, describe_machine, size
 
+if TYPE_CHECKING:  # imported where they are used: the first paint is not held up by them
+    from chatapp.library.fit import Machine
+    from chatapp.library.local import ModelFile
+    from chatapp.library.offers import Offer, Repository
+    from chatapp.library.suggestions import Suggestion
+
 _HERE = 3  # models already here that are shown
 _LOOKED_AT = 60  # of them, the largest, whose headers are read
-
-Row = Suggestion | ModelFile | None
-"""What an option stands for; None is a heading."""
 
 
 class ModelChoices(Vertical, can_focus=False):
@@ -65,7 +63,8 @@ class ModelChoices(Vertical, can_focus=False):
 
     def __init__(self) -> None:
         super().__init__()
-        self._rows: list[Row] = []
+        self._rows: list[Suggestion | Path | None] = []
+        """What the options stand for; None is a heading."""
         self._machine: Machine | None = None
         self._found: tuple[Suggestion, Repository, Offer] | None = None
         """What Enter fetches, once the hub has said what there is."""
@@ -90,14 +89,17 @@ class ModelChoices(Vertical, can_focus=False):
 
     @work(exclusive=True)
     async def _gather(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
+        from chatapp.engine.probe import look_at_machine
+        from chatapp.library.suggestions import suggest
+
         self._machine = await asyncio.to_thread(look_at_machine)
         here = await find_here(paths, folders, self._machine)
         suggested = [] if offline else suggest(self._machine)
-        rows: list[tuple[Row, Content]] = []
+        rows: list[tuple[Suggestion | Path | None, Content]] = []
         if here:
             rows.append((None, Content.styled("Already on this machine", "bold")))
             rows += [
-                (file, _entry(file.name, (size(file.size_bytes), mark))) for file, mark in here
+                (file.path, _entry(file.name, (size(file.size_bytes), mark))) for file, mark in here
             ]
         if suggested:
             rows.append((None, Content.styled("To fetch from the hub", "bold")))
@@ -116,6 +118,8 @@ class ModelChoices(Vertical, can_focus=False):
         self.display = True
 
     def _suggestion(self, one: Suggestion) -> Content:
+        from chatapp.library.fit import rough_mark
+
         name = one.repo.partition("/")[2].removesuffix("-GGUF")
         mark = rough_mark(one.size_bytes, self._machine)
         return _entry(name, (size(one.size_bytes), mark, one.about))
@@ -140,7 +144,7 @@ class ModelChoices(Vertical, can_focus=False):
         self.choose()
 
     @property
-    def _chosen(self) -> Row:
+    def _chosen(self) -> Suggestion | Path | None:
         index = self._options.highlighted
         return self._rows[index] if index is not None and index < len(self._rows) else None
 
@@ -153,9 +157,9 @@ class ModelChoices(Vertical, can_focus=False):
         row = self._chosen
         if not self.display or self._fetching or row is None:
             return
-        if isinstance(row, ModelFile):
+        if isinstance(row, Path):
             self._note(f"Loading {clean_line(row.name)}…")
-            self.post_message(self.ModelChosen(row.path))
+            self.post_message(self.ModelChosen(row))
         elif self._found is not None:
             _, repository, offer = self._found
             self._fetching, self._found = True, None
@@ -166,6 +170,7 @@ class ModelChoices(Vertical, can_focus=False):
     @work(exclusive=True)
     async def _ask(self, row: Suggestion) -> None:
         from chatapp.library.hub import Hub
+        from chatapp.library.offers import Spec, choose
 
         self._note(f"Asking the hub for {row.repo}…")
         try:
@@ -206,6 +211,10 @@ async def find_here(
     paths: Paths, folders: Sequence[str], machine: Machine | None
 ) -> list[tuple[ModelFile, str]]:
     """Chat models on this machine that fit it, best first, and how they fit."""
+    from chatapp.library.fit import plan
+    from chatapp.library.headers import Headers
+    from chatapp.library.local import find_models
+
     files = await asyncio.to_thread(find_models, paths, folders)
     files = sorted(files, key=lambda file: -file.size_bytes)[:_LOOKED_AT]
     headers = Headers(paths.headers)
