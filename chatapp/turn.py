@@ -40,12 +40,19 @@ class Turn:
     """One answer. Make a new one for every answer."""
 
     def __init__(
-        self, store: "Store", client: EngineClient, *, params: SamplingParams, n: int = 1
+        self,
+        store: "Store",
+        client: EngineClient,
+        *,
+        params: SamplingParams,
+        n: int = 1,
+        logprobs: int = 0,
     ) -> None:
         self._store = store
         self._client = client
         self._params = params
         self._n = n
+        self._logprobs = logprobs
         self._request_id = ""
         self._stopped = False
         self._dirty = False
@@ -79,6 +86,7 @@ class Turn:
             messages=chat_messages(path, system, model.fingerprint),
             params=self._params,
             n=self._n,
+            logprobs=self._logprobs,
         )
         async with contextlib.aclosing(self._stream(request)) as events:
             async for event in events:

@@ -12,11 +12,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from chatapp.cli.output import Output
 from chatapp.cli.progress import Progress
 from chatapp.cli.setting import make_client, open_history
 from chatapp.conversation import Message, make_title
-from chatapp.engine.protocol import Delta, Finished, PrefillProgress
+from chatapp.engine.protocol import Choice, Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
 from chatapp.store import Store
 from chatapp.turn import Turn
@@ -40,6 +42,7 @@ class Question:
     go_on: bool
     params: "SamplingParams"
     n: int
+    logprobs: int
     as_json: bool
     save: bool
     load: "LoadOptions"
@@ -86,7 +89,7 @@ async def _answer(
         load_s = model.load_s or time.perf_counter() - started
         progress.notice(model.notices)
         conversation_id, message_id = _store_question(question, config, store)
-        turn = Turn(store, client, params=question.params, n=question.n)
+        turn = Turn(store, client, params=question.params, n=question.n, logprobs=question.logprobs)
         interrupt.turn = turn
         output = Output(stream=not question.as_json and question.n == 1)
         try:
@@ -159,18 +162,24 @@ def _conclude(
                     "decode_tokens_per_second": outcome.timings.decode_tokens_per_second,
                 },
             }
-            | _alternatives(question.n, outcome)
+            | (_logprobs(outcome.choices[0]) if question.logprobs else {})
+            | _alternatives(question, outcome)
         )
     elif question.n > 1:
         output.print_alternatives([(choice.text, choice.seed) for choice in outcome.choices])
     output.finish()
 
 
-def _alternatives(n: int, outcome: Finished) -> dict[str, object]:
-    if n == 1:
+def _logprobs(choice: Choice) -> dict[str, object]:
+    return {"logprobs": msgspec.to_builtins(choice.logprobs)}
+
+
+def _alternatives(question: Question, outcome: Finished) -> dict[str, object]:
+    if question.n == 1:
         return {}
     rows = [
         {"text": choice.text, "finish_reason": choice.finish_reason, "seed": choice.seed}
+        | (_logprobs(choice) if question.logprobs else {})
         for choice in outcome.choices
     ]
     return {"alternatives": rows}

@@ -42,6 +42,12 @@ The answer goes to standard output, everything else to standard error. Exit code
     help="So many alternatives, in one batch.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end.")
+@click.option(
+    "--logprobs",
+    metavar="N",
+    type=click.IntRange(1, 20),
+    help="With --json: each token's log-probability, and the N likeliest.",
+)
 @click.option("--schema", type=_FILE, help="A JSON schema that the answer must follow.")
 @click.option(
     "--grammar", "grammar", type=_FILE, help="A GBNF grammar that the answer must follow."
@@ -57,6 +63,7 @@ def ask(
     go_on: bool,
     n: int,
     as_json: bool,
+    logprobs: int | None,
     schema: Path | None,
     grammar: Path | None,
     no_save: bool,
@@ -71,6 +78,8 @@ def ask(
     """
     if go_on and no_save:
         raise UsageError("--no-save cannot go on with a conversation of the history.")
+    if logprobs and not as_json:
+        raise UsageError("--logprobs needs --json.", "It is a list of numbers beside the text.")
     text = read_prompt(prompt)
     from chatapp.cli import setting
     from chatapp.cli.answering import Question, run
@@ -90,6 +99,7 @@ def ask(
         go_on=go_on,
         params=apply_flags(config.sampling, sampling),
         n=n,
+        logprobs=logprobs or 0,
         as_json=as_json,
         save=not no_save,
         load=setting.load_options(config, setting.choose_model(model, config, paths), n_parallel=n),

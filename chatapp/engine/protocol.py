@@ -13,6 +13,9 @@ from chatapp.sampling import SamplingParams
 
 PROTOCOL_VERSION = 1
 
+MAX_LOGPROBS = 20
+"""Likeliest tokens that can be asked for, as in OpenAI's API."""
+
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """Longest line either side accepts: a 2 MB paste escaped to JSON and then some."""
 
@@ -120,6 +123,9 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     prompt: str | None = None
     params: SamplingParams = SamplingParams()
     n: int = 1
+    logprobs: int = 0
+    """Report the log-probability of every sampled token, and so many of the likeliest (at most
+    `MAX_LOGPROBS`); 0: none."""
     prefix_text: str = ""
     """The answer's beginning, to go on from. Used alone it is tokenised; with `prefix_tokens`
     only text beyond it is sent again."""
@@ -190,6 +196,24 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, tag="delta"):
     channel: Channel = "answer"
 
 
+class LikelyToken(msgspec.Struct, frozen=True):
+    """A token that might have been sampled."""
+
+    token: str
+    logprob: float
+    """Natural logarithm of its probability before any sampler."""
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
+    """How sure the model was of one sampled token."""
+
+    token: str
+    """Its text; U+FFFD stands for a piece of a character."""
+    logprob: float
+    top: list[LikelyToken] = []
+    """The likeliest tokens in its place, the likeliest first."""
+
+
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """How one alternative ended."""
 
@@ -198,6 +222,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer, its prefix included."""
     tokens: list[int] = []
     reasoning: str = ""
+    logprobs: list[TokenLogprob] = []
+    """Of every sampled token, the end of the answer included, when they were asked for."""
     finish_reason: FinishReason = "stop"
     seed: int = 0
 

@@ -18,6 +18,7 @@ from chatapp.engine.protocol import (
     FinishReason,
     Generate,
     Timings,
+    TokenLogprob,
     Usage,
 )
 from chatapp.engine.wire import Chunk, Counts, Part
@@ -65,6 +66,7 @@ class Answer:
         self.reasoning = ""
         self.reason: FinishReason | None = None
         self.counts = Counts()
+        self.logprobs: list[TokenLogprob] = []
         self.n_chunks = 0
         self.first_s = 0.0
         self.last_s = 0.0
@@ -83,6 +85,8 @@ class Answer:
             part = choice.delta or Part()
             self._say(part.reasoning_content or part.reasoning or "", "reasoning")
             self._say(part.content or choice.text or "", "answer")
+            if choice.logprobs is not None and self.request.logprobs:
+                self.logprobs += choice.logprobs.read()
             if choice.finish_reason:
                 self.reason = "length" if choice.finish_reason == "length" else "stop"
 
@@ -116,6 +120,7 @@ def finish(request: Generate, answers: list[Answer], started: float) -> Finished
                 index=answer.index,
                 text=answer.text,
                 reasoning=answer.reasoning,
+                logprobs=answer.logprobs,
                 finish_reason=answer.reason or "stop",
                 seed=answer.seed,
             )

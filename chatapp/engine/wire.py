@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from chatapp.engine.protocol import Generate
+from chatapp.engine.protocol import Generate, LikelyToken, TokenLogprob
 from chatapp.errors import EngineError
 from chatapp.sampling import SamplingParams
 
@@ -29,12 +29,48 @@ class Part(msgspec.Struct):
     reasoning: str | None = None
 
 
+class ChatLogprob(msgspec.Struct):
+    """One token, as chat completions have it."""
+
+    token: str = ""
+    logprob: float | None = None
+    top_logprobs: list[LikelyToken] | None = None
+
+
+class Logprobs(msgspec.Struct):
+    """Of the tokens of a chunk: `content` in chat completions, the others in completions."""
+
+    content: list[ChatLogprob] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
+
+    def read(self) -> list[TokenLogprob]:
+        """In either shape; tokens without a number are left out."""
+        if self.content is not None:
+            rows = [(one.token, one.logprob, one.top_logprobs or []) for one in self.content]
+        else:
+            tops = [_likeliest(top or {}) for top in self.top_logprobs or []]
+            numbers, tokens = self.token_logprobs or [], self.tokens or []
+            rows = list(zip(tokens, numbers, tops or [[]] * len(tokens), strict=False))
+        return [
+            TokenLogprob(token=token, logprob=logprob, top=top)
+            for token, logprob, top in rows
+            if logprob is not None
+        ]
+
+
+def _likeliest(top: dict[str, float]) -> list[LikelyToken]:
+    return [LikelyToken(token, top[token]) for token in sorted(top, key=lambda t: -top[t])]
+
+
 class ChunkChoice(msgspec.Struct):
     """What a chunk says of one alternative."""
 
     delta: Part | None = None
     text: str | None = None
     finish_reason: str | None = None
+    logprobs: Logprobs | None = None
 
 
 class Details(msgspec.Struct):
@@ -99,6 +135,9 @@ def make_body(
         wanted = known or not plain
         if entry.name not in _NOT_SENT | body.keys() and wanted and _matters(entry.name, params):
             body[entry.name] = list(value) if isinstance(value, tuple) else value
+    if request.logprobs:
+        in_chat = {"logprobs": True, "top_logprobs": request.logprobs}
+        body |= in_chat if request.prompt is None else {"logprobs": request.logprobs}
     if request.prompt is not None:
         return "/completions", body | {"prompt": request.prompt + request.prefix_text}
     messages = [{"role": message.role, "content": message.content} for message in request.messages]

@@ -76,6 +76,18 @@ def test_alternatives(chatapp: Run, home: Path) -> None:
     assert text == "--- 1 of 2 (seed 1) ---\nhi\n\n--- 2 of 2 (seed 2) ---\nhi\n"
 
 
+def test_log_probabilities(chatapp: Run) -> None:
+    words = ("ask", "--no-save", "--json", "--logprobs", "2", "--temperature", "0", "hello")
+    answer = json.loads(chatapp(*words, CHATAPP_BACKEND="llama").stdout)
+    assert "".join(one["token"] for one in answer["logprobs"]).startswith(answer["text"])
+    for one in answer["logprobs"]:
+        assert one["logprob"] == one["top"][0]["logprob"] <= 0
+        assert len(one["top"]) == 2
+    refused = chatapp("ask", "--logprobs", "2", "hello")
+    assert refused.returncode == 2
+    assert "--logprobs needs --json" in refused.stderr
+
+
 def test_continue_goes_on_with_the_last_conversation(chatapp: Run, home: Path) -> None:
     assert chatapp("ask", "-c", "first").returncode == 2
     chatapp("ask", "first", "--system", "Be kind.")

@@ -7,11 +7,19 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import msgspec
 import pytest
 from keyring.backend import KeyringBackend
 
 from chatapp.engine.client import EngineClient
-from chatapp.engine.protocol import ChatMessage, Delta, Finished, Generate, LoadOptions
+from chatapp.engine.protocol import (
+    ChatMessage,
+    Delta,
+    Finished,
+    Generate,
+    LikelyToken,
+    LoadOptions,
+)
 from chatapp.errors import (
     ChatAppError,
     ConnectionLostError,
@@ -96,6 +104,25 @@ async def test_completion_of_text(loaded: EngineClient, script: Script) -> None:
     path, _, body = script.requests[-1]
     assert path == "/v1/completions"
     assert json.loads(body)["prompt"] == "Once"
+
+
+async def test_log_probabilities_of_chats(loaded: EngineClient, script: Script) -> None:
+    top = [{"token": "Hi", "logprob": -0.1, "bytes": [72]}, {"token": "Ho", "logprob": -2.5}]
+    one = {"token": "Hi", "logprob": -0.1, "top_logprobs": top}
+    script.answers = [
+        _streams(
+            _delta("Hi", logprobs={"content": [one]}),
+            _delta("!", logprobs={"content": [{"token": "!", "logprob": None}]}),
+            _delta("", logprobs=None),
+        )
+    ]
+    request = msgspec.structs.replace(_request(), logprobs=2)
+    choice = (await _ask(loaded, request)).choices[0]
+    assert choice.text == "Hi!"
+    assert [said.token for said in choice.logprobs] == ["Hi"]
+    assert choice.logprobs[0].top == [LikelyToken("Hi", -0.1), LikelyToken("Ho", -2.5)]
+    asked = json.loads(script.requests[-1][2])
+    assert (asked["logprobs"], asked["top_logprobs"]) == (True, 2)
 
 
 async def test_an_answer_that_is_gone_on_with(loaded: EngineClient, script: Script) -> None:

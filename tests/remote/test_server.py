@@ -57,14 +57,41 @@ async def test_alternatives_and_length(client: EngineClient, server: Server, nam
     assert done.choices[0].text == done.choices[1].text != ""
 
 
+async def test_log_probabilities_are_the_same(
+    client: EngineClient, tiny_model: Path, name: Name
+) -> None:
+    server = Server(tiny_model, "--n_ctx", "1024", "--logits_all", "true")
+    try:
+        name("lab", server.url)
+        found = []
+        for path in (str(tiny_model), "remote:lab"):
+            await client.load(LoadOptions(path=path, n_ctx=1024))
+            request = Generate(
+                request_id=path,
+                prompt="Once upon a time",
+                logprobs=4,
+                params=SamplingParams(temperature=0, max_tokens=5, repeat_penalty=1.0),
+            )
+            found.append((await _ask(client, request)).choices[0])
+        here, there = found
+        assert here.text == there.text
+        assert len(here.logprobs) == len(there.logprobs) == 5
+        for ours, theirs in zip(here.logprobs, there.logprobs, strict=True):
+            assert ours.logprob == pytest.approx(theirs.logprob, abs=1e-2)
+            told = [one.logprob for one in theirs.top][:4]
+            assert [one.logprob for one in ours.top] == pytest.approx(told, abs=1e-2)
+    finally:
+        server.kill()
+
+
 async def test_killed_in_the_middle_and_there_again(
     client: EngineClient, tiny_model: Path, name: Name
 ) -> None:
-    server = Server(tiny_model, "--n_ctx", "8192")
+    server = Server(tiny_model, "--n_ctx", "16384")
     try:
         name("lab", server.url)
         await client.load(LoadOptions(path="remote:lab"))
-        params = SamplingParams(max_tokens=6000, seed=1)
+        params = SamplingParams(max_tokens=16_000, seed=1)
         request = Generate(request_id="a", messages=[ChatMessage("user", "Hi")], params=params)
         said = ""
         with pytest.raises(ConnectionLostError, match=r"lost|middle"):

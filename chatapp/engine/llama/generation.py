@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from chatapp.engine.assemble import Assembler
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.llama.cache import Cancelled, TokenCache
+from chatapp.engine.llama.logprobs import copy_logits, describe_token
 from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.llama.prompt import Prompt
 from chatapp.engine.llama.samplers import Sampler
 from chatapp.engine.protocol import (
+    MAX_LOGPROBS,
     Channel,
     Choice,
     Delta,
@@ -22,6 +24,7 @@ from chatapp.engine.protocol import (
     Generate,
     PrefillProgress,
     Timings,
+    TokenLogprob,
     Usage,
 )
 from chatapp.errors import ContextOverflowError, UsageError
@@ -40,6 +43,7 @@ class _Alternative:
     tokens: list[int]
     next_token: int = -1
     n_new: int = 0
+    logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     unsent_text: list[tuple[Channel, str]] = field(default_factory=list)
     unsent_tokens: list[int] = field(default_factory=list)
@@ -112,6 +116,8 @@ class Generation:
         request, params = self._request, self._request.params
         if params.temperature < 0:
             params = replace(params, temperature=self._model.description.temperature)
+        if not 0 <= request.logprobs <= MAX_LOGPROBS:
+            raise UsageError(f"logprobs is {request.logprobs}, and at most {MAX_LOGPROBS}.")
         if not 1 <= request.n <= self._model.n_parallel:
             raise UsageError(
                 f"n is {request.n}, it must lie between 1 and {self._model.n_parallel}."
@@ -183,7 +189,11 @@ class Generation:
                 rows = {a.index: row for row, a in enumerate(open_ones)}
 
     def _sample(self, alternative: _Alternative, row: int) -> None:
+        n_top, vocab = self._request.logprobs, self._model.vocab
+        logits = copy_logits(self._model.context, row, vocab.n_tokens) if n_top else None
         token = alternative.sampler.sample(self._model.context, row)
+        if logits is not None:
+            alternative.logprobs.append(describe_token(logits, token, n_top, vocab))
         now = time.perf_counter()
         self._first_token_at = self._first_token_at or now
         alternative.n_new += 1
@@ -236,6 +246,7 @@ class Generation:
                     text=alternative.assembler.text,
                     tokens=alternative.tokens,
                     reasoning=alternative.assembler.reasoning,
+                    logprobs=alternative.logprobs,
                     finish_reason=alternative.finish_reason or "stop",
                     seed=alternative.seed,
                 )
