@@ -25,7 +25,7 @@ READER_LEFT = 141
 
 _COMMANDS = {
     "ask": Entry("chatapp.cli.ask", "ask", "Answer one prompt on stdout; works in pipes."),
-    "models": Entry("chatapp.cli.models", "models", "List model files; show what one is."),
+    "models": Entry("chatapp.cli.models", "models", "Find, fetch and describe model files."),
     "history": Entry("chatapp.cli.history", "history", "List, search, export past conversations."),
     "doctor": Entry("chatapp.cli.doctor", "doctor", "Check the installation and say what to mend."),
     "convert": Entry("chatapp.cli.convert", "convert", "Make a GGUF of a PyTorch checkpoint."),
@@ -60,7 +60,7 @@ CHATAPP_HOME moves settings, models and history to another folder.
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("--conversation", metavar="ID", type=int, help="Open this conversation.")
 @click.option("--temporary", is_flag=True, help="Keep the conversation in memory only.")
-@click.option("--offline", is_flag=True, help="Refuse to use the network.")
+@click.option("--offline", is_flag=True, help="Refuse to use the network, whatever the command.")
 @engine_options
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="chatapp", message="%(prog)s %(version)s")
@@ -76,12 +76,16 @@ def root(
     Without a command the chat opens.
     """
     ctx.obj.debug = ctx.obj.debug or debug
+    if options["offline"]:  # for every command, and for the engine's process
+        os.environ["CHATAPP_OFFLINE"] = "1"
     if ctx.invoked_subcommand is None:
         from chatapp.cli.tui import open_chat
 
         open_chat(**options)  # type: ignore[arg-type] # click has checked them
         return
-    given = [name for name, value in options.items() if value not in (None, False)]
+    given = [
+        name for name, value in options.items() if value not in (None, False) and name != "offline"
+    ]
     if given:
         flag = "--continue" if given[0] == "go_on" else f"--{given[0].replace('_', '-')}"
         raise click.UsageError(

@@ -3,18 +3,17 @@
 Reads headers only, never loads a model, never starts the engine.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from chatapp.cli.hub import offers, pull, search
+from chatapp.cli.model_info import as_values, show_model
 from chatapp.cli.remote import add_remote, remove_remote
 
 if TYPE_CHECKING:
     from chatapp.library.fit import Machine
-    from chatapp.library.header import ModelInfo
     from chatapp.library.headers import Headers
     from chatapp.library.local import ModelFile
     from chatapp.remotes import Remote
@@ -62,27 +61,16 @@ def list_models(as_json: bool) -> None:
     click.echo(f"Put GGUF files into {paths.models}", err=True)
 
 
-@models.command("info")
-@click.argument("file", metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
-def show_model(file: str, as_json: bool) -> None:
-    """Show what a model file says of itself. FILE is a path or a name from the list."""
-    from chatapp.cli.output import dump_json
+@models.command("path")
+@click.argument("name", metavar="[MODEL]", required=False)
+def show_path(name: str | None) -> None:
+    """Print where MODEL's file is; without MODEL, the models folder."""
     from chatapp.config import load_config
-    from chatapp.engine.probe import look_at_machine
-    from chatapp.library.headers import Headers
     from chatapp.library.local import resolve_model
     from chatapp.paths import find_paths
 
     paths = find_paths()
-    info = Headers(None).read_model(resolve_model(file, load_config(paths), paths))
-    machine = look_at_machine()
-    if as_json:
-        click.echo(dump_json(_as_values(info) | {"fit": _fit_values(info, machine)}))
-        return
-    _print_info(info)
-    for label, value in _fit_rows(info, machine).items():
-        click.echo(f"{label:<16} {value}")
+    click.echo(str(resolve_model(name, load_config(paths), paths) if name else paths.models))
 
 
 @models.command("default")
@@ -154,7 +142,7 @@ def import_file(source: Path, force: bool) -> None:
     click.echo(str(path))
 
 
-for _command in (search, offers, pull, add_remote):
+for _command in (show_model, search, offers, pull, add_remote):
     models.add_command(_command)
 
 
@@ -177,7 +165,7 @@ def _describe(
     }
     try:
         info = headers.read_model(file.path)
-        row["info"] = _as_values(info)
+        row["info"] = as_values(info)
         row["fit"] = None if machine is None else plan(info, machine).mark
     except ModelError as error:
         row["error"] = error.message
@@ -201,45 +189,6 @@ def _describe_remote(remote: "Remote", default: Path | None) -> dict[str, Any]:
     }
 
 
-def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:
-    from chatapp.library.fit import kv_types, largest_context, plan
-
-    if machine is None:
-        return None
-    fit, halves = plan(info, machine), "q8_0" in kv_types(info)
-    return asdict(fit) | {
-        "mark": fit.mark,
-        "needs": asdict(fit.needs) | {"total": fit.needs.total},
-        "largest_n_ctx": largest_context(info, machine),
-        "largest_n_ctx_q8_0": largest_context(info, machine, kv_type="q8_0") if halves else None,
-    }
-
-
-def _fit_rows(info: "ModelInfo", machine: "Machine | None") -> dict[str, str]:
-    """What it takes here, as `chatapp` would load it."""
-    from chatapp.cli.table import format_size
-
-    values = _fit_values(info, machine)
-    if values is None:
-        return {}
-    needs = values["needs"]
-    parts = ", ".join(
-        f"{name} {format_size(needs[key])}"
-        for name, key in (("weights", "weights"), ("keys and values", "kv"), ("buffers", "compute"))
-    )
-    halved = values["largest_n_ctx_q8_0"]
-    longest = f"{values['largest_n_ctx']:,} tokens" + (f"; {halved:,} with q8_0" if halved else "")
-    return {
-        "fit": f"{values['mark']}. {values['reason']}".rstrip(),
-        "memory": f"{format_size(needs['total'])} at {values['n_ctx']:,} tokens: {parts}",
-        "longest context": longest,
-    }
-
-
-def _as_values(info: "ModelInfo") -> dict[str, Any]:
-    return asdict(info) | {"path": str(info.path)}
-
-
 def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
     from chatapp.cli.table import format_size
 
@@ -254,31 +203,3 @@ def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _format_facts(info: dict[str, Any]) -> tuple[str, str, str]:
     return info["size_label"], info["quantisation"], f"{info['n_ctx_train']:,}"
-
-
-def _print_info(info: "ModelInfo") -> None:
-    from chatapp.cli.table import clean_line, format_size
-
-    types = ", ".join(f"{count} {name}" for name, count in info.tensor_types.items())
-    template = "yes" if info.chat_template else "no: it continues text instead of answering"
-    rows = {
-        "file": str(info.path),
-        "name": info.name,
-        "architecture": info.arch,
-        "parameters": f"{info.n_params:,} ({info.size_label})",
-        "quantisation": info.quantisation,
-        "size": format_size(info.size_bytes),
-        "context": f"{info.n_ctx_train:,} tokens in training",
-        "layers": f"{info.n_layers:,}",
-        "embedding": f"{info.n_embd:,}",
-        "attention heads": f"{info.n_heads:,}",
-        "vocabulary": f"{info.n_vocab:,} tokens ({info.tokenizer or 'no tokenizer'})",
-        "chat template": template,
-        "licence": info.license or "not given",
-        "tensors": f"{info.n_tensors:,} ({types})",
-        "GGUF version": str(info.gguf_version),
-    }
-    if info.shards > 1:
-        rows["shards"] = str(info.shards)
-    for label, value in rows.items():
-        click.echo(f"{label:<16} {clean_line(value)}")

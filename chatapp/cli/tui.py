@@ -4,7 +4,6 @@ Everything that can be refused (a missing model, a wrong setting, no terminal) i
 the screen is taken over.
 """
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -46,8 +45,6 @@ def open_chat(
         load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
     )
     path = setting.choose_model(model, config, paths)
-    if offline:  # the engine's process asks it too
-        os.environ["CHATAPP_OFFLINE"] = "1"
     with _open_store(paths, temporary) as store:
         conversation_id = _find_conversation(store, go_on, conversation)
         _check_keys(config, paths)

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from chatapp.errors import ModelError
 from chatapp.library.ggml_types import FILE_TYPES, tensor_type_name
 from chatapp.library.hparams import (
+    makes_embeddings,
     read_head_width,
     read_kv_width,
     read_n_ff,
@@ -64,10 +65,19 @@ class ModelInfo:
     """Numbers in the recurrent state of one sequence, all layers together."""
     n_ff: int = 0
     """Width of the MLP; of a mixture of experts, of all experts that are used at once."""
+    embeds: bool = False
+    """It makes embeddings, and no text."""
     tokenizer: str = ""
     chat_template: bool = False
     license: str = ""
     shards: int = 1
+
+    @property
+    def use(self) -> str:
+        """What it is for: `embeddings`, `chat`, or `completion` where it has no chat template."""
+        if self.embeds:
+            return "embeddings"
+        return "chat" if self.chat_template else "completion"
 
 
 def read_header(path: Path, known: KnownTexts | None = None) -> ModelInfo:
@@ -143,6 +153,7 @@ def _describe(
         head_width=list(read_head_width(metadata, arch)),
         state_width=read_state_width(metadata, arch),
         n_ff=read_n_ff(metadata, arch),
+        embeds=makes_embeddings(metadata, arch),
         tokenizer=metadata.text("tokenizer.ggml.model"),
         chat_template=bool(metadata.text("tokenizer.chat_template")),
         license=metadata.text("general.license"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from chatapp.library.sections import Metadata
 
 _MAX_LAYERS = 4096
+_EMBEDDING = ("bert", "bert-moe", "-embedding", "t5encoder", "bert-v2", "bert-v3")
 _RECURRENT = frozenset({"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"})
 
 
@@ -53,6 +54,13 @@ def read_state_width(metadata: Metadata, arch: str) -> int:
         shifts = metadata.number(f"{arch}.token_shift_count") or 2
         return n_recurrent * (shifts * n_embd + n_embd * head)
     return 0
+
+
+def makes_embeddings(metadata: Metadata, arch: str) -> bool:
+    """Whether the model looks both ways, or pools its tokens: such a one writes no text."""
+    causal = metadata.values.get(f"{arch}.attention.causal", True)
+    pools = metadata.number(f"{arch}.pooling_type") > 0
+    return not causal or pools or arch.endswith(_EMBEDDING)
 
 
 def read_n_ff(metadata: Metadata, arch: str) -> int:

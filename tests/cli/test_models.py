@@ -10,6 +10,7 @@ import pytest
 
 from chatapp.doctor.engine import judge_gpu
 from chatapp.doctor.report import Report
+from chatapp.paths import BUILTIN_MODEL
 from chatapp.store import Store
 from tests.cli.conftest import Run
 
@@ -163,3 +164,27 @@ def test_convert_passes_everything_on(chatapp: Run, tmp_path: Path) -> None:
     )
     assert failed.returncode == direct.returncode != 0
     assert (failed.stdout, failed.stderr) == (direct.stdout, direct.stderr)
+
+
+def test_path_and_use(chatapp: Run, home: Path, tmp_path: Path) -> None:
+    assert chatapp("models", "path").stdout.strip() == str(home / "models")
+    assert chatapp("models", "path", "builtin").stdout.strip() == str(BUILTIN_MODEL)
+    missing = chatapp("models", "path", "nothing")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert json.loads(chatapp("models", "info", "builtin", "--json").stdout)["use"] == "chat"
+
+
+def test_offline_is_for_every_command(chatapp: Run) -> None:
+    refused = chatapp("--offline", "models", "search", "x", HF_HUB_OFFLINE="0")
+    assert refused.returncode == 1
+    assert "started with --offline. No request was made." in refused.stderr
+    assert chatapp("--offline", "ask", "--no-save", "hello").stdout == "hello\n"
+
+
+def test_the_projector_is_named(chatapp: Run, home: Path, tiny_model: Path) -> None:
+    folder = home / "models" / "seeing"
+    folder.mkdir(parents=True)
+    shutil.copy(tiny_model, folder / "seeing.gguf")
+    shutil.copy(tiny_model, folder / "mmproj-seeing.gguf")
+    said = chatapp("models", "info", "seeing").stdout
+    assert str(folder / "mmproj-seeing.gguf") in said

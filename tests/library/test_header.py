@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from gguf import GGUFReader
+from gguf import GGUFReader, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
 
 from chatapp.errors import ModelError
@@ -228,3 +228,30 @@ def test_a_file_without_permission_is_refused(tmp_path: Path) -> None:
 )
 def test_parameter_counts_in_short(n_params: int, label: str) -> None:
     assert name_size(n_params) == label
+
+
+@pytest.mark.parametrize(
+    ("arch", "keys", "use"),
+    [
+        ("llama", {"tokenizer.chat_template": "x"}, "chat"),
+        ("llama", {}, "completion"),
+        ("nomic-bert", {}, "embeddings"),
+        ("qwen3", {"qwen3.pooling_type": 3, "tokenizer.chat_template": "x"}, "embeddings"),
+        ("gemma3", {"gemma3.attention.causal": False}, "embeddings"),
+    ],
+)
+def test_what_a_model_is_for(tmp_path: Path, arch: str, keys: dict[str, object], use: str) -> None:
+    path = tmp_path / "m.gguf"
+    writer = GGUFWriter(path, arch)
+    for key, value in keys.items():
+        if isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, int):
+            writer.add_uint32(key, value)
+        else:
+            writer.add_string(key, str(value))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    assert read_header(path).use == use

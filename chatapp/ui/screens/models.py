@@ -188,6 +188,5 @@ def describe(info: ModelInfo, machine: Machine | None = None) -> Content:
     if machine is not None:
         parts.append(plan(info, machine).mark)
     text = " · ".join(clean_line(part) for part in parts if part)
-    if info.chat_template:
-        return Content.styled(text, "dim")
-    return Content.styled(text, "dim") + Content.styled(" · completes text only", "$text-warning")
+    said = {"chat": "", "completion": " · completes text only", "embeddings": " · embeddings only"}
+    return Content.styled(text, "dim") + Content.styled(said[info.use], "$text-warning")

@@ -227,7 +227,7 @@ async def find_here(
         except ChatAppError:  # the list of models says what is wrong with it
             continue
         fit = plan(info, machine) if machine is not None else None
-        if info.chat_template and (fit is None or fit.verdict != "too large"):
+        if info.use == "chat" and (fit is None or fit.verdict != "too large"):
             ranked.append((fit is None or fit.verdict != "GPU", file, fit.mark if fit else ""))
     await asyncio.to_thread(headers.save)
     ranked.sort(key=lambda row: row[0])  # stable: the largest first among equals

@@ -1,0 +1,110 @@
+"""`chatapp models info`: what a model file says of itself, and what it takes on this machine."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from chatapp.library.fit import Machine
+    from chatapp.library.header import ModelInfo
+
+
+@click.command("info")
+@click.argument("file", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def show_model(file: str, as_json: bool) -> None:
+    """Show what a model file says of itself. FILE is a path or a name from the list."""
+    from chatapp.cli.output import dump_json
+    from chatapp.config import load_config
+    from chatapp.engine.probe import look_at_machine
+    from chatapp.library.headers import Headers
+    from chatapp.library.local import find_model
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    found = find_model(file, load_config(paths), paths)
+    info = Headers(None).read_model(found.path)
+    machine = look_at_machine()
+    projector = None if found.projector is None else str(found.projector)
+    if as_json:
+        values = {"projector": projector, "fit": _fit_values(info, machine)}
+        click.echo(dump_json(as_values(info) | values))
+        return
+    _print_info(info)
+    if projector:
+        click.echo(f"{'projector':<16} {projector}")
+    for label, value in _fit_rows(info, machine).items():
+        click.echo(f"{label:<16} {value}")
+
+
+def as_values(info: "ModelInfo") -> dict[str, Any]:
+    """Everything in a header, for JSON."""
+    return asdict(info) | {"path": str(info.path), "use": info.use}
+
+
+def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:
+    from chatapp.library.fit import kv_types, largest_context, plan
+
+    if machine is None:
+        return None
+    fit, halves = plan(info, machine), "q8_0" in kv_types(info)
+    return asdict(fit) | {
+        "mark": fit.mark,
+        "needs": asdict(fit.needs) | {"total": fit.needs.total},
+        "largest_n_ctx": largest_context(info, machine),
+        "largest_n_ctx_q8_0": largest_context(info, machine, kv_type="q8_0") if halves else None,
+    }
+
+
+def _fit_rows(info: "ModelInfo", machine: "Machine | None") -> dict[str, str]:
+    """What it takes here, as `chatapp` would load it."""
+    from chatapp.cli.table import format_size
+
+    values = _fit_values(info, machine)
+    if values is None:
+        return {}
+    needs = values["needs"]
+    parts = ", ".join(
+        f"{name} {format_size(needs[key])}"
+        for name, key in (("weights", "weights"), ("keys and values", "kv"), ("buffers", "compute"))
+    )
+    halved = values["largest_n_ctx_q8_0"]
+    longest = f"{values['largest_n_ctx']:,} tokens" + (f"; {halved:,} with q8_0" if halved else "")
+    return {
+        "fit": f"{values['mark']}. {values['reason']}".rstrip(),
+        "memory": f"{format_size(needs['total'])} at {values['n_ctx']:,} tokens: {parts}",
+        "longest context": longest,
+    }
+
+
+def _print_info(info: "ModelInfo") -> None:
+    from chatapp.cli.table import clean_line, format_size
+
+    types = ", ".join(f"{count} {name}" for name, count in info.tensor_types.items())
+    use = {
+        "chat": "chat",
+        "completion": "completion: no chat template, so it continues text instead of answering",
+        "embeddings": "embeddings: it cannot write",
+    }[info.use]
+    rows = {
+        "file": str(info.path),
+        "name": info.name,
+        "architecture": info.arch,
+        "parameters": f"{info.n_params:,} ({info.size_label})",
+        "quantisation": info.quantisation,
+        "size": format_size(info.size_bytes),
+        "context": f"{info.n_ctx_train:,} tokens in training",
+        "layers": f"{info.n_layers:,}",
+        "embedding": f"{info.n_embd:,}",
+        "attention heads": f"{info.n_heads:,}",
+        "vocabulary": f"{info.n_vocab:,} tokens ({info.tokenizer or 'no tokenizer'})",
+        "for": use,
+        "licence": info.license or "not given",
+        "tensors": f"{info.n_tensors:,} ({types})",
+        "GGUF version": str(info.gguf_version),
+    }
+    if info.shards > 1:
+        rows["shards"] = str(info.shards)
+    for label, value in rows.items():
+        click.echo(f"{label:<16} {clean_line(value)}")
