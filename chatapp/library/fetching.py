@@ -140,7 +140,7 @@ class Fetcher:
         free = shutil.disk_usage(self._folder).free
         if needed + _ROOM > free:
             raise HubError(
-                f"{self._folder} has {_gb(free)} free; {_gb(needed)} are still to come.",
+                f"{self._folder} has {_size_text(free)} free; {_size_text(needed)} are to come.",
                 "Free some space, take a smaller quantisation, or move the folder: CHATAPP_HOME.",
             )
 
@@ -155,24 +155,33 @@ class Fetcher:
                 old.unlink(missing_ok=True)
         with part.open("a+b") as stream:
             _lock(stream, target)
-            digest = self._digest(stream, progress)
-            failures = 0
-            while stream.tell() < file.size_bytes:
-                held = stream.tell()
-                try:
-                    digest = self._read_on(file, stream, digest, progress, before)
-                except Interrupted as trouble:
-                    failures = 0 if stream.tell() > held else failures + 1
-                    self._pause(trouble, failures, progress)
-            stream.flush()
-            os.fsync(stream.fileno())
-            _check(file, stream.tell(), digest.hexdigest(), part)
             try:
-                read_header(part)
-            except ModelError as error:
-                part.unlink(missing_ok=True)
-                raise HubError(f"{file.name} is no model file: {error.message}") from error
+                self._fill(file, part, stream, progress, before)
+            finally:
+                _drop_empty(part)  # while the lock is ours: nobody else writes to it
             part.replace(target)
+
+    def _fill(
+        self, file: HubFile, part: Path, stream: BinaryIO, progress: Progress, before: int
+    ) -> None:
+        """Fetch what is missing of `part` and check it all."""
+        digest = self._digest(stream, progress)
+        failures = 0
+        while stream.tell() < file.size_bytes:
+            held = stream.tell()
+            try:
+                digest = self._read_on(file, stream, digest, progress, before)
+            except Interrupted as trouble:
+                failures = 0 if stream.tell() > held else failures + 1
+                self._pause(trouble, failures, progress)
+        stream.flush()
+        os.fsync(stream.fileno())
+        _check(file, stream.tell(), digest.hexdigest(), part)
+        try:
+            read_header(part)
+        except ModelError as error:
+            part.unlink(missing_ok=True)
+            raise HubError(f"{file.name} is no model file: {error.message}") from error
 
     def _read_on(
         self,
@@ -254,6 +263,14 @@ def part_path(target: Path, file: HubFile) -> Path:
     return target.with_name(f".{target.name}.{file.sha256[:12] or 'unknown'}.part")
 
 
+def _drop_empty(part: Path) -> None:
+    """A part that nothing came into, and the folder if it was made for that."""
+    with contextlib.suppress(OSError):
+        if part.stat().st_size == 0:
+            part.unlink()
+            part.parent.rmdir()
+
+
 def _check(file: HubFile, size: int, digest: str, part: Path) -> None:
     if size == file.size_bytes and file.sha256 in ("", digest):
         return
@@ -278,7 +295,7 @@ def _lock(stream: BinaryIO, target: Path) -> None:
 def _disk_error(error: OSError, target: Path, progress: Progress) -> HubError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return HubError(
-            f"The disk is full at {_gb(progress.done)} of {_gb(progress.total)}.",
+            f"The disk is full at {_size_text(progress.done)} of {_size_text(progress.total)}.",
             "What has come is kept: free some space, and the same command goes on from there.",
         )
     return HubError(f"{target} cannot be written: {error.strerror or error}.")
@@ -294,5 +311,7 @@ def _size(path: Path) -> int:
     return 0
 
 
-def _gb(n_bytes: int) -> str:
+def _size_text(n_bytes: int) -> str:
+    if n_bytes < 1e9:
+        return f"{n_bytes / 1e6:.0f} MB"
     return f"{n_bytes / 1e9:.2f} GB" if n_bytes < 10e9 else f"{n_bytes / 1e9:.0f} GB"

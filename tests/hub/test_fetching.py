@@ -80,7 +80,7 @@ def test_refusals(
     hub.faults = [fault]
     with pytest.raises(HubError, match=sentence):
         _fetcher(source, folder).fetch((file,))
-    assert not (folder / file.name).exists()
+    assert not folder.exists()  # nothing came, nothing is left
 
 
 def test_wrong_bytes_are_thrown_away(
@@ -142,7 +142,7 @@ def test_another_file_of_that_name_is_not_overwritten(
 
 
 def test_too_little_room_is_said_before(source: object, hub: Hub, folder: Path) -> None:
-    with pytest.raises(HubError, match="are still to come"):
+    with pytest.raises(HubError, match="are to come"):
         _fetcher(source, folder).fetch((HubFile("big.gguf", 10**15, "0" * 64),))
     assert hub.sent == {}
 
@@ -165,7 +165,7 @@ def test_a_full_disk_keeps_what_came(
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 yield block
 
-    with pytest.raises(HubError, match=r"The disk is full at 0\.00 GB of 0\.02 GB"):
+    with pytest.raises(HubError, match=r"The disk is full at 4 MB of 24 MB"):
         _fetcher(Full(), folder).fetch((file,))
     assert part_path(folder / file.name, file).stat().st_size == 4 * fetching.BLOCK
     assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
