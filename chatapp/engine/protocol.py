@@ -39,7 +39,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """A model file, or the name the backend knows (`echo` takes anything)."""
     n_ctx: int = 0
-    """Context length in tokens; 0: what the model was trained for, at most 8192."""
+    """Context length in tokens; 0: what the model was trained for, at most 8192, or 32768 on a GPU
+    with room to spare."""
     gpu_layers: int = -1
     """Layers to offload; -1: all that fit, 0: none."""
     n_threads: int = 0

@@ -18,6 +18,8 @@ Verdict = Literal["GPU", "part", "CPU", "too large"]
 KvType = Literal["f16", "q8_0"]
 
 DEFAULT_N_CTX = 8192
+_LONGER_N_CTX = (32_768, 16_384)
+"""Tried first where the model and such a context take no more than half of what a GPU has free."""
 SHORTEST_N_CTX = 4096
 """A context is shortened to this, not further, to make a model fit."""
 N_UBATCH = 512
@@ -136,8 +138,15 @@ def plan(
     """The best way to hold `info` on `machine`.
 
     What is given is kept. Of what is not, the context is shortened first (down to 4096), then the
-    cache is halved (q8_0), then layers stay off the GPU.
+    cache is halved (q8_0), then layers stay off the GPU. On a GPU with room to spare the context is
+    longer than usual.
     """
+    if not n_ctx and gpu_layers < 0:
+        for longer in _LONGER_N_CTX:
+            fit = _place(info, machine, longer, kv_type or "f16", -1)
+            roomy = gpu_needs(info, fit.needs, fit.gpu_layers) <= machine.gpu_bytes // 2
+            if longer <= info.n_ctx_train and fit.verdict == "GPU" and fit.is_free and roomy:
+                return fit
     contexts = [n_ctx] if n_ctx else _contexts(info)
     types: Sequence[KvType] = [kv_type] if kv_type else kv_types(info)
     ways = [(context, kind) for kind in types for context in contexts]

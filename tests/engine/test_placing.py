@@ -37,7 +37,8 @@ def test_all_layers_when_they_fit_and_then_fewer(pretend: Pretend, tiny_model: P
     n_layers = len(read_header(tiny_model).layer_bytes) + 1
     planned = plan_ways(tiny_model, LoadOptions(path=str(tiny_model)))
     ways = planned.ways
-    assert planned.way == ways[0] == Way(n_layers, 8192)
+    assert planned.way == ways[0] == Way(n_layers, 16_384)  # all it was trained for
+    assert ways[1] == Way(n_layers, 8192)
     assert planned.short_of == ""
     assert [way.gpu_layers for way in ways] == sorted((w.gpu_layers for w in ways), reverse=True)
     assert ways[-1] == Way(0, 4096)

@@ -141,6 +141,15 @@ def test_all_on_the_gpu() -> None:
     assert fit.mark == "fits on the GPU"
 
 
+def test_a_longer_context_where_there_is_room_to_spare() -> None:
+    assert plan(SEVEN_B, machine(16, 46)).n_ctx == 32_768
+    assert plan(SEVEN_B, machine(16, 29)).n_ctx == 16_384
+    assert plan(SEVEN_B, machine(16, 29), n_ctx=8192).n_ctx == 8192
+    assert plan(replace(SEVEN_B, n_ctx_train=2048), machine(16, 80)).n_ctx == 2048
+    assert plan(SEVEN_B, machine(64)).n_ctx == DEFAULT_N_CTX  # a CPU reads slowly
+    assert plan(SEVEN_B, machine(16, 46), gpu_layers=0).n_ctx == DEFAULT_N_CTX
+
+
 def test_the_context_is_shortened_before_the_cache_is_halved() -> None:
     short = plan(SEVEN_B, machine(16, 8.5))
     assert (short.verdict, short.n_ctx, short.kv_type) == ("GPU", 4096, "f16")

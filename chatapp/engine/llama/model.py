@@ -23,8 +23,8 @@ from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import ModelError, TemplateError
+from chatapp.library.fit import DEFAULT_N_CTX
 
-DEFAULT_N_CTX = 8192
 DEFAULT_TEMPERATURE = 0.8  # llama.cpp's own
 _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
 _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 scale

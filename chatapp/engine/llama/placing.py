@@ -16,7 +16,7 @@ import msgspec
 from chatapp.engine.llama import devices
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError
-from chatapp.library.fit import SHORTEST_N_CTX, KvType, plan, read_machine
+from chatapp.library.fit import DEFAULT_N_CTX, SHORTEST_N_CTX, KvType, plan, read_machine
 from chatapp.library.headers import Headers
 from chatapp.paths import find_paths
 
@@ -75,8 +75,11 @@ def plan_ways(path: Path, options: LoadOptions) -> Planned:
     )
     first = Way(fit.gpu_layers if has_gpu else 0, fit.n_ctx, fit.kv_type)
     ways = [first]
+    if not options.n_ctx and first.n_ctx > DEFAULT_N_CTX:  # was chosen for there being room
+        ways.append(replace(first, n_ctx=DEFAULT_N_CTX))
     if options.gpu_layers < 0:
-        ways += [replace(first, gpu_layers=int(first.gpu_layers * share)) for share in _SHARES]
+        last = ways[-1]
+        ways += [replace(last, gpu_layers=int(last.gpu_layers * share)) for share in _SHARES]
     if not options.n_ctx and first.n_ctx > SHORTEST_N_CTX:
         ways.append(replace(ways[-1], n_ctx=SHORTEST_N_CTX))
     ways = list(dict.fromkeys(ways))

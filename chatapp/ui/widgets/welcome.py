@@ -139,17 +139,8 @@ def welcome_text(facts: WelcomeFacts) -> Content:
     warnings = (*facts.notices, facts.mend) if facts.mend else facts.notices
     lines += [Content.styled(clean_line(warning), "$text-warning") for warning in warnings]
     lines.append(Content(""))
-    for index, example in enumerate(() if facts.choosing else facts.examples):
-        lines.append(Content.from_markup(f"  [@click=example({index})]› $text[/]", text=example))
-    if not facts.choosing:
-        lines.append(Content(""))
-    lines.append(
-        Content.from_markup("  ").join(
-            Content.from_markup("[b]$keys[/b] [$foreground 60%]$label[/]", keys=keys, label=label)
-            for keys, label in facts.keys
-        )
-    )
-    lines.append(Content(""))
+    if not facts.choosing:  # what there is to choose from needs the room
+        lines += _examples_and_keys(facts)
     stays = f"Text goes to {clean_line(facts.host)}; chats are kept" if facts.host else ""
     kept = (
         f"{stays or 'Everything stays on this machine,'} in {facts.history}"
@@ -158,6 +149,18 @@ def welcome_text(facts: WelcomeFacts) -> Content:
     )
     lines.append(Content.styled(kept, "$foreground 60%"))
     return Content("\n").join(lines)
+
+
+def _examples_and_keys(facts: WelcomeFacts) -> list[Content]:
+    lines = [
+        Content.from_markup(f"  [@click=example({index})]› $text[/]", text=example)
+        for index, example in enumerate(facts.examples)
+    ]
+    keys = Content.from_markup("  ").join(
+        Content.from_markup("[b]$keys[/b] [$foreground 60%]$label[/]", keys=keys, label=label)
+        for keys, label in facts.keys
+    )
+    return [*lines, Content(""), keys, Content("")]
 
 
 def _model_line(facts: WelcomeFacts) -> Content:
