@@ -60,8 +60,9 @@ class PlanScreen(ModalScreen[Choice | None]):
         self._machine = machine
         most = info.n_ctx_train or DEFAULT_N_CTX
         self._contexts = sorted({most, *(n for n in _powers() if n < most)})
-        self.n_ctx = min(most, DEFAULT_N_CTX)
-        self.kv_type: KvType = "f16"
+        chosen = plan(info, machine)  # what loading it without a word would take
+        self.n_ctx = chosen.n_ctx
+        self.kv_type: KvType = chosen.kv_type
 
     def compose(self) -> ComposeResult:
         """One text."""
