@@ -64,3 +64,18 @@ def find_paths() -> Paths:
         config=Path(dirs.user_config_dir),
         state=Path(dirs.user_log_dir),
     )
+
+
+def expand_home(text: str | Path) -> Path:
+    """`~` as the shell has it; left alone where there is no such user (`Path.expanduser` fails)."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111
+
+
+def sees_file(path: Path) -> bool:
+    """Whether there is a file; not where one may not look (Python 3.11's `is_file` fails there)."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def sees_folder(path: Path) -> bool:
+    """The same for a folder."""
+    return os.path.isdir(path)  # noqa: PTH112

@@ -168,6 +168,8 @@ class Fetcher:
         digest = self._digest(stream, progress)
         failures = 0
         while stream.tell() < file.size_bytes:
+            if self._is_cancelled():
+                raise Cancelled
             held = stream.tell()
             try:
                 digest = self._read_on(file, stream, digest, progress, before)
@@ -212,6 +214,8 @@ class Fetcher:
                 digest.update(block)
                 progress.add(len(block))
                 self._tell(progress)
+        if stream.tell() < file.size_bytes:
+            raise Interrupted(HubError(f"{file.name} ended too early.", "Try again."))
         return digest
 
     def _digest(self, stream: BinaryIO, progress: Progress) -> hashlib._Hash:

@@ -174,7 +174,8 @@ def largest_context(
     while low < high:
         middle = (low + high + 1) // 2
         found = _place(info, machine, middle * _PADDING, kv_type, gpu_layers)
-        good = (found.verdict, found.gpu_layers) == (wanted.verdict, wanted.gpu_layers)
+        # fewer layers on a GPU that cannot hold all of them are no worse a fit
+        good = found.verdict == wanted.verdict and found.is_free >= wanted.is_free
         low, high = (middle, high) if good else (low, middle - 1)
     return low * _PADDING
 
@@ -241,8 +242,9 @@ def _place(info: ModelInfo, machine: Machine, n_ctx: int, kv_type: KvType, wante
     needs = count_needs(info, n_ctx, kv_type)
     n_layers = len(info.layer_bytes) + 1
     most = n_layers if wanted < 0 else min(wanted, n_layers)
-    on_gpu = most
-    while on_gpu and not _fits_gpus(info, machine, needs, on_gpu):
+    on_gpu = most if machine.gpus else 0
+    fits = _fits_gpus(info, machine, needs, on_gpu)
+    while wanted < 0 and on_gpu and not _fits_gpus(info, machine, needs, on_gpu):
         on_gpu -= 1
     rest = needs.total - _moved(info, needs, on_gpu)
     verdict: Verdict = "CPU"
@@ -256,7 +258,7 @@ def _place(info: ModelInfo, machine: Machine, n_ctx: int, kv_type: KvType, wante
         )
     elif not is_free:
         reason = f"It needs {_gb(rest)} of main memory and {_gb(machine.free_bytes)} are free now."
-    elif machine.gpus and on_gpu < most:
+    elif machine.gpus and not fits:
         reason = (
             f"{_gb(machine.gpu_bytes)} are free on the GPU, and all of it needs {_gb(needs.total)}."
         )

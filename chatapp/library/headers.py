@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from chatapp import __version__
 from chatapp.errors import ModelError
 from chatapp.library.header import ModelInfo, name_size, read_header
 from chatapp.library.local import list_shards
@@ -41,11 +42,12 @@ class _Row(msgspec.Struct, frozen=True):
 
 
 class _Memory(msgspec.Struct, frozen=True):
-    fields: list[str]
+    version: list[str]
     rows: dict[str, _Row]
 
 
 _FIELDS = [entry.name for entry in fields(ModelInfo)]
+_VERSION = [__version__, *_FIELDS]
 
 
 class Headers:
@@ -118,7 +120,7 @@ class Headers:
         if self._path is None or self._rows is None or not self._changed:
             return
         kept = dict(list(self._rows.items())[-_MAX_ROWS:])
-        data = msgspec.json.encode(_Memory(_FIELDS, kept))
+        data = msgspec.json.encode(_Memory(_VERSION, kept))
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".headers-")
@@ -136,7 +138,7 @@ class Headers:
             with contextlib.suppress(OSError, msgspec.MsgspecError):
                 if self._path is not None:
                     memory = msgspec.json.decode(self._path.read_bytes(), type=_Memory)
-                    if memory.fields == _FIELDS:
+                    if memory.version == _VERSION:
                         self._rows = memory.rows
         return self._rows
 
@@ -144,6 +146,8 @@ class Headers:
         try:
             info = read_header(path, self._known)
         except ModelError as error:
+            if isinstance(error.__cause__, OSError):  # of today, not of the file
+                raise
             return _Row(size, mtime_ns, error=error.message, hint=error.hint)
         values = {name: getattr(info, name) for name in _FIELDS if name != "path"}
         return _Row(size, mtime_ns, info=values)

@@ -15,26 +15,30 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
-
 import httpx2
-from huggingface_hub import HfApi, get_session
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from huggingface_hub.utils import (  # type: ignore[attr-defined] # documented, not in __all__
-    build_hf_headers,
-    hf_raise_for_status,
-)
 
 from chatapp import __version__
 from chatapp.errors import HubError
 from chatapp.library.fetching import BLOCK, Interrupted
 from chatapp.library.offers import HubFile, Repository, group_files
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
+
+try:
+    from huggingface_hub import HfApi, get_session
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+    from huggingface_hub.utils import (  # type: ignore[attr-defined] # documented, not in __all__
+        build_hf_headers,
+        hf_raise_for_status,
+    )
+except ValueError as error:  # of 2.4.0, when HF_ENDPOINT is no address
+    raise HubError(f"HF_ENDPOINT is no address: {error}.", "Mend it, or unset it.") from error
 
 _TIMEOUT = httpx2.Timeout(30, connect=10)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -152,7 +156,7 @@ class RepositorySource:
                 if response.is_error:
                     response.read()
                 hf_raise_for_status(response)
-                yield _read_start(response, start), response.iter_bytes(BLOCK)
+                yield _read_start(response, start, file), response.iter_bytes(BLOCK)
         except HubError as error:
             cause = error.__cause__
             if isinstance(cause, HfHubHTTPError) and cause.response.status_code in _PASSING:
@@ -169,9 +173,17 @@ def _headers() -> dict[str, str]:
     return headers
 
 
-def _read_start(response: httpx2.Response, wanted: int) -> int:
-    """Where the bytes of an answer begin in the file."""
+def _read_start(response: httpx2.Response, wanted: int, file: HubFile) -> int:
+    """Where the bytes of an answer begin in the file. What came before is not given up for a page
+    of something else."""
     if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+        length = response.headers.get("Content-Length", str(file.size_bytes))
+        kind = response.headers.get("Content-Type", "")
+        if length != str(file.size_bytes) or kind.startswith("text/html"):
+            raise HubError(
+                f"Something else than {file.name} came.",
+                "Check HF_ENDPOINT, and that no login page of the network answers instead.",
+            )
         return 0
     given = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     if given != str(wanted):

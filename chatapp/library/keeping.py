@@ -90,15 +90,17 @@ def check_removable(file: ModelFile, paths: Paths) -> list[Path]:
     """The files that go when `file` is removed. `ModelError` unless it lies in our folder."""
     if file.source == "built-in":
         raise ModelError("The built-in model is a part of chatapp; it cannot be removed.")
-    if not file.path.absolute().is_relative_to(paths.models.absolute()):
+    place = file.path.parent.resolve() / file.path.name  # `..` and linked folders lead elsewhere
+    if not place.is_relative_to(paths.models.resolve()):
         hint = f"Remove it there: {file.path}"
         if file.source == "Ollama":
             hint = f"Remove it with: ollama rm {file.name}"
         raise ModelError(f"{file.name} is not in the models folder but in: {file.source}.", hint)
-    going = [shard for shard in list_shards(file.path) if shard.exists()]
-    rest = {path for path in file.path.parent.glob("*.gguf") if path not in going}
-    if file.projector and rest <= {file.projector}:  # nobody else in the folder needs it
-        going.append(file.projector)
+    going = [shard for shard in list_shards(place) if shard.exists()]
+    rest = {path for path in place.parent.glob("*.gguf") if path not in going}
+    projector = place.parent / file.projector.name if file.projector else None
+    if projector and rest <= {projector}:  # nobody else in the folder needs it
+        going.append(projector)
     return going
 
 
@@ -112,8 +114,8 @@ def remove_model(files: list[Path], paths: Paths) -> int:
         except OSError as error:
             raise ModelError(f"{path} cannot be removed: {error.strerror}.") from error
         freed += status.st_size if status.st_nlink == 1 else 0
-    folder = files[0].parent
-    while folder != paths.models and folder.is_relative_to(paths.models):
+    folder, models = files[0].parent, paths.models.resolve()
+    while folder != models and folder.is_relative_to(models):
         try:
             folder.rmdir()
         except OSError:  # something else is in it

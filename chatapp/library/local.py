@@ -16,7 +16,7 @@ from pathlib import Path
 from chatapp.config import Config
 from chatapp.errors import ModelError
 from chatapp.library.places import Place, list_blobs, list_places
-from chatapp.paths import BUILTIN_MODEL, Paths
+from chatapp.paths import BUILTIN_MODEL, Paths, expand_home, sees_file, sees_folder
 from chatapp.remotes import PREFIX, find_remote
 
 BUILTIN_NAMES = ("builtin", "built-in")
@@ -45,7 +45,7 @@ class ModelFile:
 def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFile]:
     """Every model file in the usual places and in the folders `extra`, each file once."""
     found: dict[Path, ModelFile] = {}
-    if BUILTIN_MODEL.is_file():
+    if sees_file(BUILTIN_MODEL):
         found[BUILTIN_MODEL.resolve()] = ModelFile(
             BUILTIN_MODEL, BUILTIN_NAMES[0], BUILTIN_MODEL.stat().st_size, "built-in"
         )
@@ -54,7 +54,7 @@ def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFil
         Place(paths.models, "models folder", _MAX_DEPTH),
         Place(here, "here", 0),
         Place(here / "models", "here", 1),
-        *(Place(Path(folder).expanduser(), str(folder), _MAX_DEPTH) for folder in extra),
+        *(Place(expand_home(folder), str(folder), _MAX_DEPTH) for folder in extra),
         *list_places(),
     ]
     for place in places:
@@ -114,27 +114,37 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     wanted = str(name or config.engine.model or BUILTIN_NAMES[0])
     if wanted.startswith(PREFIX):
         return Path(f"{PREFIX}{find_remote(wanted, paths).name}")
-    path = Path(wanted).expanduser()
-    if path.is_file():
+    path = expand_home(wanted)
+    if sees_file(path):
         return path.absolute()
     if wanted.lower() in BUILTIN_NAMES:
         return _builtin()
-    if path.is_dir():
+    if sees_folder(path):
         inside = sorted(item.name for item in _walk(path, 0))
         hint = f"It holds: {', '.join(inside[:5])}." if inside else "It holds no .gguf file."
         raise ModelError(f"{path} is a folder; a model is one file.", hint)
     files = find_models(paths, config.library.folders)
-    for file in files:
-        if wanted.lower() in (file.name.lower(), file.path.stem.lower()):
-            return file.path
+    named = [f for f in files if wanted.lower() in (f.name.lower(), f.path.stem.lower())]
+    same = [file for file in named if file.source == named[0].source]  # ours before others'
+    if len(same) > 1:
+        places = " or ".join(_spell(file, paths) for file in same[:5])
+        raise ModelError(f"There are {len(same)} models {wanted}.", f"Say which: {places}.")
+    if same:
+        return same[0].path
     under = paths.models / wanted
-    if under.is_file():
+    if sees_file(under):
         return under
     raise ModelError(f"There is no model {wanted}.", _suggest(path.name, files, paths))
 
 
+def _spell(file: ModelFile, paths: Paths) -> str:
+    """What means this file and no other."""
+    path = file.path
+    return str(path.relative_to(paths.models) if path.is_relative_to(paths.models) else path)
+
+
 def _builtin() -> Path:
-    if not BUILTIN_MODEL.is_file():
+    if not sees_file(BUILTIN_MODEL):
         raise ModelError(
             f"The built-in model is missing: {BUILTIN_MODEL}.",
             "Install chatapp again, or choose a file with --model.",

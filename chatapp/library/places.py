@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chatapp.paths import expand_home, sees_file, sees_folder
+
 _OLLAMA_SERVICE = Path("/usr/share/ollama/.ollama/models")
 """Of the service that Ollama's installer sets up on Linux."""
 _MAX_MANIFEST = 1 << 20  # bytes; real ones have a few hundred
@@ -60,7 +62,7 @@ def list_places() -> list[Place]:
     ]
     found: dict[Path, Place] = {}
     for place in places:
-        if place.folder.is_dir():
+        if sees_folder(place.folder):
             found.setdefault(place.folder.resolve(), place)
     return list(found.values())
 
@@ -73,7 +75,7 @@ def list_blobs() -> list[NamedBlob]:
 
 def _folder(variable: str) -> Path | None:
     value = os.environ.get(variable)
-    return Path(value).expanduser() if value else None
+    return expand_home(value) if value else None
 
 
 def _studio_home(home: Path) -> Path:
@@ -136,7 +138,7 @@ def _blob(folder: Path, digest: str) -> Path | None:
     if kind != "sha256" or len(number) != 64 or not number.isalnum():
         return None
     path = folder / "blobs" / f"sha256-{number}"
-    return path if path.is_file() else None
+    return path if sees_file(path) else None
 
 
 def _name(parts: tuple[str, ...]) -> str:

@@ -47,6 +47,8 @@ class Fault:
     shifted: bool = False
     """The range begins one byte later than asked for."""
     stall_s: float = 0
+    page: bytes | None = None
+    """What comes instead of the file, as from a login page; empty: without a length."""
     times: int = 1
 
 
@@ -227,6 +229,14 @@ class _StoreHandler(_Handler):
         fault = self.fail(self.hub.faults)
         if fault.status:
             self.refuse(fault.status, **fault.headers)
+            return
+        if fault.page is not None:
+            self.send_response(200)
+            if fault.page:
+                self.send_header("Content-Length", str(len(fault.page)))
+            self.end_headers()
+            self.wfile.write(fault.page)
+            self.close_connection = True
             return
         asked = self.headers.get("Range", "")
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0

@@ -83,6 +83,36 @@ def test_refusals(
     assert not folder.exists()  # nothing came, nothing is left
 
 
+def test_a_login_page_costs_nothing_that_came(
+    hub: Hub, source: object, folder: Path, file: HubFile, large: bytes
+) -> None:
+    hub.faults = [Fault(cut_after=5_000_000), Fault(page=b"<html>log in</html>", times=9)]
+    with pytest.raises(HubError, match="Something else than small"):
+        _fetcher(source, folder).fetch((file,))
+    assert part_path(folder / file.name, file).stat().st_size >= 4 * fetching.BLOCK
+    hub.faults = []
+    assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
+
+
+def test_empty_answers_are_not_asked_for_for_ever(
+    hub: Hub, source: object, folder: Path, file: HubFile
+) -> None:
+    hub.faults = [Fault(page=b"", times=99)]
+    with pytest.raises(HubError, match="ended too early"):
+        _fetcher(source, folder).fetch((file,))
+    assert len([line for line in hub.requests if "small-Q8_0.gguf" in line]) < 10
+    hub.faults = [Fault(page=b"", times=99)]
+    asked = iter([False, False, True])
+    fetcher = Fetcher(
+        source,  # type: ignore[arg-type]
+        folder,
+        is_cancelled=lambda: next(asked, True),
+        waits=Waits((0.01,) * 50),
+    )
+    with pytest.raises(Cancelled):
+        fetcher.fetch((file,))
+
+
 def test_wrong_bytes_are_thrown_away(
     hub: Hub, source: object, folder: Path, file: HubFile, large: bytes
 ) -> None:
@@ -96,7 +126,7 @@ def test_more_bytes_than_were_said(
     hub: Hub, source: object, folder: Path, file: HubFile, large: bytes
 ) -> None:
     hub.repos[NAME].files[file.name] = large + b"more"
-    with pytest.raises(HubError, match="More bytes came"):
+    with pytest.raises(HubError, match="Something else than"):
         _fetcher(source, folder).fetch((file,))
     assert not (folder / file.name).exists()
 

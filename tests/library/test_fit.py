@@ -169,6 +169,9 @@ def test_a_part_on_the_gpu_and_the_rest_beside_it() -> None:
     assert (two.verdict, two.gpu_layers) == ("GPU", 33)
     assert plan(SEVEN_B, machine(16, 24), gpu_layers=0).verdict == "CPU"
     assert plan(SEVEN_B, machine(16, 24), gpu_layers=7).gpu_layers == 7
+    kept = plan(SEVEN_B, machine(16, 4), gpu_layers=33)  # what is given is kept, and doubted
+    assert (kept.gpu_layers, "free on the GPU" in kept.reason) == (33, True)
+    assert plan(SEVEN_B, machine(16), gpu_layers=33).gpu_layers == 0
 
 
 def test_the_cpu_alone_and_too_large() -> None:
@@ -186,8 +189,11 @@ def test_the_largest_context() -> None:
     assert largest_context(SEVEN_B, machine(64)) == 32_768  # trained for no more
     some = largest_context(SEVEN_B, machine(12))
     assert 4096 < some < 32_768
-    assert plan(SEVEN_B, machine(12), n_ctx=some).verdict == "CPU"
-    assert plan(SEVEN_B, machine(12), n_ctx=some + 256, kv_type="f16").verdict == "too large"
+    assert plan(SEVEN_B, machine(12), n_ctx=some).is_free
+    assert not plan(SEVEN_B, machine(12), n_ctx=some + 256, kv_type="f16").is_free
+    # with a part of the layers on the GPU, more of its memory never means a shorter context
+    found = [largest_context(SEVEN_B, machine(32, gb)) for gb in (2, 3, 4, 5)]
+    assert found == [32_768] * 4
     assert largest_context(SEVEN_B, machine(12), kv_type="q8_0") > some
     assert largest_context(SEVEN_B, machine(3)) == 0
 

@@ -124,3 +124,19 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     (tmp_path / "parts-00003-of-00004.gguf").unlink()
     with pytest.raises(ModelError, match="parts-00003-of-00004"):
         Headers(None).read_model(tmp_path / "parts-00001-of-00004.gguf")
+
+
+def test_todays_troubles_are_not_remembered(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = folder / "m0.gguf"
+    headers = Headers(tmp_path / "headers.json")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        with pytest.raises(ModelError, match="Permission denied"):
+            headers.read(path)
+    headers.save()
+    assert Headers(tmp_path / "headers.json").read(path) == read_header(path)

@@ -1,5 +1,6 @@
 """Into the models folder and out of it; never a file that lies elsewhere."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -98,4 +99,15 @@ def test_what_is_not_ours_is_not_removed(paths: Paths, source: Path) -> None:
     for name, reason in (("builtin", "part of chatapp"), (str(source), "is not in the models")):
         with pytest.raises(ModelError, match=reason):
             check_removable(find_model(name, Config(), paths), paths)
+    assert source.exists()
+
+
+def test_what_only_seems_to_be_in_the_folder_stays(paths: Paths, source: Path) -> None:
+    paths.models.mkdir(parents=True)
+    (paths.models / "linked").symlink_to(source.parent)
+    around = paths.models / ".." / os.path.relpath(source, paths.models.parent)
+    for name in (str(around), str(paths.models / "linked" / source.name)):
+        file = find_model(name, Config(), paths)
+        with pytest.raises(ModelError, match="is not in the models folder"):
+            check_removable(file, paths)
     assert source.exists()

@@ -119,3 +119,30 @@ def test_no_built_in_model(paths: Paths) -> None:
     assert find_models(paths) == []
     with pytest.raises(ModelError, match="built-in model is missing"):
         resolve_model(None, Config(), paths)
+
+
+def test_one_name_for_two_models_is_asked_about(paths: Paths) -> None:
+    one = _put(paths.models / "aa--X" / "m-Q8_0.gguf")
+    two = _put(paths.models / "zz--X" / "m-Q8_0.gguf")
+    with pytest.raises(ModelError, match="There are 2 models m-q8_0") as caught:
+        resolve_model("m-q8_0", Config(), paths)
+    assert "aa--X/m-Q8_0.gguf or zz--X/m-Q8_0.gguf" in caught.value.hint
+    assert resolve_model("aa--X/m-Q8_0.gguf", Config(), paths) == one
+    two.unlink()
+    assert resolve_model("m-q8_0", Config(), paths) == one
+
+
+def test_folders_that_may_not_be_seen_are_passed_over(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _put(paths.models / "a.gguf")
+
+    def refuse(_self: Path, **_: object) -> bool:  # root may look everywhere, so this stands for it
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    monkeypatch.setattr(Path, "is_file", refuse)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "secret"))
+    assert "a.gguf" in [file.name for file in find_models(paths)]
+    with pytest.raises(ModelError, match="There is no model ~nosuchuser"):
+        resolve_model("~nosuchuser/x.gguf", Config(), paths)
