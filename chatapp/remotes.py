@@ -80,7 +80,13 @@ def make_remote(name: str, url: str, model: str = "", key_env: str = "") -> Remo
     """A remote from what a person typed. `UsageError` says what is wrong with it."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name.", "Use letters, digits, `.`, `-` and `_`.")
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        _ = parts.port
+    except ValueError:
+        raise UsageError(
+            f"{url} is no address.", "It looks like http://127.0.0.1:8000/v1."
+        ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
         raise UsageError(f"{url} is no address.", "It looks like http://127.0.0.1:8000/v1.")
     if parts.username or parts.password:

@@ -85,6 +85,8 @@ class EngineClient:
         self._options: LoadOptions | None = None
         self._lock = asyncio.Lock()
         self._stopping = False
+        self._abandoned = False
+        """The process still loads a model that nobody waits for any more."""
         self.model: ModelDescription | None = None
         self.state: State = "stopped"
 
@@ -102,7 +104,7 @@ class EngineClient:
     async def start(self) -> Ready:
         """Start the process; `EngineError` when it does not answer or speaks another version."""
         await self._reap()
-        self._stopping = False
+        self._stopping = self._abandoned = False
         self._tail = b""
         self.state = "starting"
         ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
@@ -149,6 +151,8 @@ class EngineClient:
     async def _load(
         self, options: LoadOptions, on_progress: Callable[[float], None] | None = None
     ) -> ModelDescription:
+        if self._abandoned:
+            await self.stop()
         if self.pid is None:
             await self.start()
         self.model = None
@@ -168,6 +172,9 @@ class EngineClient:
                     return event.model
                 else:
                     self._raise_if_failed(event)
+        except asyncio.CancelledError:
+            self._abandoned = True
+            raise
         except EngineDiedError as error:
             raise ModelError(
                 f"The engine ended while it loaded {options.path}: {error.message}", error.hint

@@ -15,6 +15,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx2
 import msgspec
@@ -32,6 +33,7 @@ from chatapp.engine.wire import (
     Chunk,
     Models,
     Served,
+    can_do_without,
     make_body,
     message_in,
     message_of,
@@ -111,11 +113,12 @@ class RemoteBackend:
         return finish(request, answers, started)
 
     def _stream(self, answer: Answer, cancelled: Cancellation) -> None:
-        """One answer; a server that refuses unknown parameters is asked again without them."""
+        """One answer. A server that refuses it is asked again without the parameters that OpenAI
+        does not have, if none of them was asked for."""
         try:
             self._stream_once(answer, cancelled)
         except _RefusedError as error:
-            if self._plain or answer.text_began:
+            if self._plain or answer.text_began or not can_do_without(answer.request):
                 raise
             self._plain = True
             try:
@@ -126,8 +129,12 @@ class RemoteBackend:
 
     def _stream_once(self, answer: Answer, cancelled: Cancellation) -> None:
         reading = Reading()
+        try:
+            path, body = make_body(answer.request, self._model, answer.seed, plain=self._plain)
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"The JSON schema cannot be used: {error}.") from error
         threading.Thread(
-            target=self._read, args=(answer, reading), name="remote", daemon=True
+            target=self._read, args=(answer, reading, path, body), name="remote", daemon=True
         ).start()
         try:
             while not cancelled.is_set():
@@ -149,14 +156,13 @@ class RemoteBackend:
                 "The server stopped in the middle of the answer.", "The next message tries again."
             )
 
-    def _read(self, answer: Answer, reading: Reading) -> None:
+    def _read(self, answer: Answer, reading: Reading, path: str, body: dict[str, Any]) -> None:
         """The server's lines into the queue; runs in a thread, because reading can hang."""
-        path, body = make_body(answer.request, self._model, answer.seed, plain=self._plain)
         end: BaseException | None = None
         try:
             with (
                 self._explained(),
-                httpx2.Client(headers=self._headers, timeout=_TIMEOUT) as client,
+                self._client(_TIMEOUT) as client,
                 client.stream(
                     "POST", self._url(path), json=body, extensions={"trace": reading.watch}
                 ) as got,
@@ -175,7 +181,7 @@ class RemoteBackend:
     def _list_models(self) -> list[Served]:
         with (
             self._explained(),
-            httpx2.Client(headers=self._headers, timeout=_LOOK_TIMEOUT) as client,
+            self._client(_LOOK_TIMEOUT) as client,
             client.stream("GET", self._url("/models")) as got,
         ):
             body = read_body(got.iter_bytes())
@@ -226,6 +232,12 @@ class RemoteBackend:
             load_s=load_s,
             host=self._remote.host,
         )
+
+    def _client(self, timeout: httpx2.Timeout) -> httpx2.Client:
+        """No proxy gets to see what goes to this machine itself."""
+        assert self._remote is not None
+        direct = dict.fromkeys(("http://", "https://", "all://")) if self._remote.is_local else None
+        return httpx2.Client(headers=self._headers, timeout=timeout, mounts=direct)
 
     def _check_status(self, got: httpx2.Response) -> None:
         if got.status_code != httpx2.codes.OK:

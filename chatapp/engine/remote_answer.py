@@ -34,7 +34,8 @@ class Reading:
 
     def watch(self, event: str, info: dict[str, Any]) -> None:
         """Remember the socket (`trace` of httpcore)."""
-        if event == "connection.connect_tcp.complete":
+        # the TLS socket takes the other's place, which is then no longer connected to anything
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._sockets.append(info["return_value"].get_extra_info("socket"))
             if self._given_up.is_set():
                 self.give_up()

@@ -148,6 +148,15 @@ def make_body(
     return "/chat/completions", body | {"messages": messages}
 
 
+def can_do_without(request: Generate) -> bool:
+    """Whether nothing is lost that was asked for, when only what OpenAI knows is sent."""
+    return not request.prefix_text and all(
+        getattr(request.params, entry.name) == getattr(_DEFAULTS, entry.name)
+        for entry in fields(SamplingParams)
+        if entry.name not in _OPENAI | _NOT_SENT
+    )
+
+
 def _matters(name: str, params: SamplingParams) -> bool:
     """Truncations are always sent, because servers' defaults differ; the rest when it is set."""
     if name in ("top_k", "top_p", "min_p", "repeat_penalty"):

@@ -118,6 +118,24 @@ async def test_alternatives_share_one_prefill(engine: EngineClient) -> None:
         await finish(engine, ask("hello", params, n=5))
 
 
+async def test_a_load_that_nobody_waits_for_holds_nobody_up(tiny_model: Path) -> None:
+    client = EngineClient(backend="echo")
+    try:
+        await client.start()
+        first = client.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)  # as busy with a large model as can be
+        load = asyncio.create_task(client.load(LoadOptions(path="large")))
+        await asyncio.sleep(0.1)
+        load.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await load
+        model = await asyncio.wait_for(client.load(LoadOptions(path="small")), 30)
+        assert (model.path, client.pid != first) == ("small", True)
+    finally:
+        await client.stop()
+
+
 async def test_a_prompt_that_does_not_fit_is_refused_with_numbers(engine: EngineClient) -> None:
     with pytest.raises(ContextOverflowError, match=r"The prompt is \d+ tokens .* holds 8192"):
         await finish(engine, ask("x" * 9000))

@@ -187,6 +187,30 @@ async def test_every_fault_is_one_sentence_and_the_engine_lives(
     assert (await _ask(loaded)).choices[0].text == "still here"
 
 
+async def test_what_was_asked_for_is_never_left_out(loaded: EngineClient, script: Script) -> None:
+    for asked in ({"grammar": 'root ::= "yes"'}, {"min_p": 0.2}):
+        script.answers = [_says(400, b'{"error": "no such thing"}'), _streams(_delta("free"))]
+        with pytest.raises(ChatAppError, match="refused the request: no such thing"):
+            await _ask(loaded, _request(**asked))
+        assert len(script.answers) == 1  # it was not asked again
+
+
+async def test_a_schema_that_is_none_is_said(loaded: EngineClient, script: Script) -> None:
+    with pytest.raises(ChatAppError, match="JSON schema cannot be used"):
+        await asyncio.wait_for(_ask(loaded, _request(json_schema="{oops")), 10)
+
+
+async def test_what_stays_on_this_machine_passes_no_proxy(
+    client: EngineClient, script: Script, name: Name, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    name("near", script.url)
+    await client.load(LoadOptions(path="remote:near"))
+    script.answers = [_streams(_delta("yes", finish_reason="stop"))]
+    assert (await _ask(client)).choices[0].text == "yes"
+
+
 async def test_stop_cuts_the_connection(loaded: EngineClient, script: Script) -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
