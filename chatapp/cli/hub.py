@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from chatapp.library.fit import Machine
     from chatapp.library.hub import Found
 
@@ -129,7 +131,22 @@ def _pull(text: str) -> None:
     finally:
         progress.clear()
     click.echo(path)
-    click.echo(f"Chat with it: chatapp --model {path.name}", err=True)
+    click.echo(f"Chat with it: chatapp --model {_shortest_name(path)}", err=True)
+
+
+def _shortest_name(path: "Path") -> str:
+    """What means this model and no other."""
+    from chatapp.config import load_config
+    from chatapp.errors import ChatAppError
+    from chatapp.library.local import resolve_model
+    from chatapp.paths import find_paths
+
+    paths = find_paths()
+    try:
+        alone = resolve_model(path.name, load_config(paths), paths) == path
+    except ChatAppError:
+        alone = False
+    return path.name if alone else str(path.relative_to(paths.models))
 
 
 def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:

@@ -13,9 +13,11 @@ from chatapp.cli.model_info import as_values, show_model
 from chatapp.cli.remote import add_remote, remove_remote
 
 if TYPE_CHECKING:
+    from chatapp.config import Config
     from chatapp.library.fit import Machine
     from chatapp.library.headers import Headers
     from chatapp.library.local import ModelFile
+    from chatapp.paths import Paths
     from chatapp.remotes import Remote
 
 
@@ -32,19 +34,15 @@ def list_models(as_json: bool) -> None:
     from chatapp.cli.table import print_table
     from chatapp.config import load_config
     from chatapp.engine.probe import look_at_machine
-    from chatapp.errors import ModelError
     from chatapp.library.headers import Headers
-    from chatapp.library.local import find_models, resolve_model
+    from chatapp.library.local import find_models
     from chatapp.paths import find_paths
     from chatapp.remotes import read_remotes
 
     paths = find_paths()
     config = load_config(paths)
     files = find_models(paths, config.library.folders)
-    try:
-        default = resolve_model(None, config, paths)
-    except ModelError:  # the list is how one finds out which model to set
-        default = None
+    default = _find_default(config, paths)  # None too: the list is how one finds one to set
     headers, machine = Headers(paths.headers), look_at_machine()
     rows = [_describe(file, default, headers, machine) for file in files]
     headers.save()
@@ -109,10 +107,14 @@ def remove(name: str, yes: bool) -> None:
     from chatapp.remotes import PREFIX
 
     paths = find_paths()
+    config = load_config(paths)
     if name.startswith(PREFIX):
         remove_remote(name, paths)
+        if config.engine.model == name:
+            _forget_default(paths)
         return
-    file = find_model(name, load_config(paths), paths)
+    default = str(_find_default(config, paths))
+    file = find_model(name, config, paths)
     going = check_removable(file, paths)
     for path in going:
         click.echo(str(path), err=True)
@@ -120,6 +122,25 @@ def remove(name: str, yes: bool) -> None:
         click.confirm(f"Remove {format_size(file.size_bytes)}?", abort=True, err=True)
     freed = remove_model(going, paths)
     click.echo(f"{format_size(freed)} are free again.", err=True)
+    if str(file.path) == default:
+        _forget_default(paths)
+
+
+def _find_default(config: "Config", paths: "Paths") -> Path | None:
+    from chatapp.errors import ChatAppError
+    from chatapp.library.local import resolve_model
+
+    try:
+        return resolve_model(None, config, paths)
+    except ChatAppError:
+        return None
+
+
+def _forget_default(paths: "Paths") -> None:
+    from chatapp.config import save_setting
+
+    save_setting(paths, "engine", "model", "")
+    click.echo("It was the default. From now on: the built-in model.", err=True)
 
 
 @models.command("import")

@@ -6,6 +6,7 @@ A thread only posts messages; what it fetched is kept on the disk whatever becom
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,9 @@ class Fetch:
     offer: Offer
     progress: Progress | None = None
     running: bool = True
+    done: bool = False
+    """It is whole."""
+    began: float = field(default_factory=time.monotonic)
     error: str = ""
     cancel: threading.Event = field(default_factory=threading.Event)
 
@@ -61,6 +65,8 @@ class Fetch:
             return f"{name}  begins"
         parts = [f"{name}  {progress.done / max(progress.total, 1):.0%}"]
         parts.append(f"{size(progress.done)} of {size(progress.total)}")
+        if self.done:
+            return f"{name}  {size(progress.total)}"
         if not self.running:
             return " · ".join([*parts, "paused"])
         if progress.note:
@@ -109,12 +115,13 @@ class Fetches:
         thread.start()
         return fetch
 
-    def toggle(self, fetch: Fetch) -> None:
-        """Pause it, or go on with it."""
+    def toggle(self, fetch: Fetch) -> Fetch:
+        """Pause it, or go on with it, which is another one. What is whole stays as it is."""
         if fetch.running:
             fetch.cancel.set()
-        else:
-            self.start(fetch.repository, fetch.offer)
+        elif not fetch.done:
+            return self.start(fetch.repository, fetch.offer)
+        return fetch
 
     def stop(self) -> None:
         """Pause all; every byte that came is on the disk."""
@@ -125,7 +132,6 @@ class Fetches:
 
     def _run(self, fetch: Fetch) -> None:
         from chatapp.library.fetching import Cancelled, Fetcher
-        from chatapp.library.hub import Hub
 
         def report(progress: Progress) -> None:
             fetch.progress = progress
@@ -133,6 +139,8 @@ class Fetches:
 
         ended = FetchEnded(fetch)
         try:
+            from chatapp.library.hub import Hub
+
             fetcher = Fetcher(
                 Hub().source(fetch.repository),
                 self._folder / fetch.repository.folder,
@@ -148,7 +156,7 @@ class Fetches:
             ended.error = HubError(f"The download failed: {type(error).__name__}: {error}.")
         if ended.error is not None:
             fetch.error = ended.error.message
-        fetch.running = False
+        fetch.running, fetch.done = False, ended.path is not None
         if ended.path is not None:
             self.all.remove(fetch)
         self._post(ended)

@@ -27,7 +27,9 @@ class ModelHost:
         self._post = post
         self._planned: dict[Path, tuple[int, KvType | None]] = {}
         self.model: ModelDescription | None = None
-        """The last one that was loaded."""
+        """What is loaded."""
+        self._last: Path | None = None
+        """What was loaded last, and is gone back to."""
 
     def plan(self, path: Path, n_ctx: int, kv_type: KvType | None) -> None:
         """Load `path` so from now on; 0 and None: as the settings say."""
@@ -35,12 +37,12 @@ class ModelHost:
 
     async def load(self, path: Path) -> bool:
         """Load `path`; when that fails, say so and load what was there before. True if it did."""
-        before = self.model
         self.model = None
         if await self._try(path):
+            self._last = path
             return True
-        if before is not None and Path(before.path) != path:
-            await self._try(Path(before.path))
+        if self._last is not None and self._last != path:
+            await self._try(self._last)
         return False
 
     async def _try(self, path: Path) -> bool:

@@ -40,9 +40,12 @@ def test_a_model_comes_becomes_the_default_and_goes(mine: Path) -> None:
     assert models("default")[1] == f"{BUILTIN_MODEL}\n"
     code, _, err = models("rm", "mine", answer="n\n")
     assert (code, there.exists()) == (130, True)
+    assert models("default", "mine")[0] == 0
     code, out, err = models("rm", "mine", "--yes")
     assert (code, out, there.exists()) == (0, "", False)
     assert "are free again" in err
+    assert "It was the default. From now on: the built-in model." in err
+    assert models("default")[1] == f"{BUILTIN_MODEL}\n"
     assert mine.exists()
 
 

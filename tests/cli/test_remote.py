@@ -48,3 +48,14 @@ def test_a_damaged_file(chatapp: Run, home: Path) -> None:
     assert done.returncode == 2
     assert "is damaged" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_default_does_not_outlive_its_remote(chatapp: Run) -> None:
+    chatapp("models", "add-remote", "lab", "http://127.0.0.1:9/v1")
+    assert chatapp("models", "default", "remote:lab").returncode == 0
+    gone = chatapp("models", "rm", "remote:lab", "-y")
+    assert "It was the default. From now on: the built-in model." in gone.stderr
+    assert chatapp("models", "list").returncode == 0
+    for address in ("http://[::1", "http://h:abc"):
+        refused = chatapp("models", "add-remote", "x", address)
+        assert f"{address} is no address." in refused.stderr

@@ -50,6 +50,8 @@ async def test_search_and_faults_are_said(run, hub):
         field.value = "x"
         await ui.press("enter")
         await ui.wait(lambda: "out of order" in str(note.render()))
+        await ui.press("escape")  # from what was looked for to the suggestions
+        await ui.wait(lambda: texts(options) and "tiny" in texts(options)[0])
         await ui.press("escape")
         await ui.wait(lambda: not isinstance(ui.app.screen, FetchScreen))
 
@@ -94,3 +96,38 @@ async def test_leaving_in_the_middle_keeps_what_came(run, paths, hub):
     (part,) = (paths.models / "ours--small-GGUF").iterdir()
     assert part.name.endswith(".part")
     assert part.stat().st_size > 1_000_000
+
+
+async def test_words_are_searched_for_also_over_quantisations(run, hub):
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        await ui.press("enter")
+        await ui.wait(lambda: any("recommended" in text for text in texts(options)))
+        ui.app.screen.query_one(Input).value = "ours"
+        await ui.press("enter")
+        await ui.wait(lambda: "gated" in "".join(texts(options)))
+        assert hub.bodies == []
+        assert not ui.app.chat.fetches.all
+
+
+async def test_a_download_is_paused_again_and_its_end_is_said(run, paths, hub):
+    hub.bytes_per_s = 2e6
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        await ui.press("enter")
+        await ui.wait(lambda: any("recommended" in text for text in texts(options)))
+        await ui.press("enter")
+        fetches = ui.app.chat.fetches
+        await ui.wait(lambda: bool(fetches.running))
+        options = await _open(ui)
+        for _ in range(2):
+            await ui.press("enter")
+            await ui.wait(lambda: not fetches.running)
+            await ui.wait(lambda: "Enter goes on" in texts(options)[0])
+            await ui.press("enter")
+            await ui.wait(lambda: bool(fetches.running))
+            await ui.wait(lambda: "Enter pauses" in texts(options)[0])
+        hub.bytes_per_s = 0
+        await ui.wait(lambda: "It is here" in texts(options)[0], 20)

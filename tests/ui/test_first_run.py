@@ -6,6 +6,7 @@ import pytest
 
 from bench.synthetic import TINY, write_model
 from chatapp.config import Config, EngineConfig, load_config
+from chatapp.errors import ModelError
 from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.ui.widgets.model_choices import ModelChoices
 from tests.hub.server import Fault, Hub
@@ -161,3 +162,42 @@ async def test_who_has_chosen_is_not_asked_again(run: Run, hub: Hub) -> None:
     async with run(model=BUILTIN_MODEL, config=config) as ui:
         await ui.say("hello")
         assert not choices(ui).display
+
+
+async def test_a_choice_made_meanwhile_stays(run: Run, paths: Paths, hub: Hub) -> None:
+    hub.bytes_per_s = 3e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await fetch(ui)
+        paths.models.mkdir(exist_ok=True)
+        tiny = write_model(paths.models / "tiny.gguf", TINY)
+        ui.app.chat._switch_to(tiny)
+        await ui.wait(lambda: model(ui) == str(tiny))
+        hub.bytes_per_s = 0
+        await ui.wait(lambda: any("Ctrl+O chooses it" in text for text in ui.notices()), 20)
+        assert model(ui) == str(tiny)
+        assert load_config(paths).engine.model == str(tiny)
+
+
+async def test_the_panel_is_there_again_when_a_model_does_not_load(
+    run: Run, paths: Paths, hub: Hub
+) -> None:
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        real = ui.client.load
+
+        async def fail_once(*arguments: object) -> object:
+            ui.client.load = real  # type: ignore[method-assign]
+            raise ModelError("No.")
+
+        ui.client.load = fail_once  # type: ignore[method-assign, assignment]
+        ui.app.chat._switch_to(Path("nothing.gguf"))
+        await ui.wait(lambda: "No." in "".join(ui.notices()))
+        await ui.wait(lambda: model(ui) == str(BUILTIN_MODEL) and choices(ui).display)
+        assert load_config(paths).engine.model == ""
+
+
+async def test_the_builtin_model_is_chosen_by_its_name(run: Run, paths: Paths, hub: Hub) -> None:
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        ui.app.chat._switch_to(BUILTIN_MODEL)
+        await ui.wait(lambda: load_config(paths).engine.model == "builtin")

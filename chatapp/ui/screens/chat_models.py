@@ -7,6 +7,7 @@ a model is fetched on the first run waits for it, unless the built-in model is a
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 from textual import on
 
 from chatapp.errors import ChatAppError
+from chatapp.library.local import BUILTIN_NAMES
+from chatapp.paths import BUILTIN_MODEL
 from chatapp.ui.chat_status import ChatStatus
 from chatapp.ui.fetches import Fetch, FetchEnded, Fetches, FetchMoved
 from chatapp.ui.messages import AnswerEnded, ModelFailed, ModelReady, Notice, Problem
@@ -41,6 +44,9 @@ class ChatModelsScreen(ChatListScreen):
         super().__init__(setup)
         self._awaited: Fetch | None = None
         """The download that messages wait for."""
+        self._has_chosen = bool(setup.config.engine.model)
+        self._chosen_at = 0.0
+        """When a model was chosen last: a download that began before does not replace it."""
         self._next: Path | None = None
         """A model that is loaded when the answer has ended."""
 
@@ -89,6 +95,7 @@ class ChatModelsScreen(ChatListScreen):
 
     def _switch_to(self, path: Path | None) -> None:
         if path is not None:
+            self._chosen_at = time.monotonic()
             self.run_worker(self._switch_model(path), group="model", exclusive=True)
 
     async def _switch_model(self, path: Path) -> None:
@@ -96,8 +103,10 @@ class ChatModelsScreen(ChatListScreen):
             return
         from chatapp.config import save_setting
 
+        self._has_chosen = True
+        name = BUILTIN_NAMES[0] if path == BUILTIN_MODEL else str(path)
         try:
-            await asyncio.to_thread(save_setting, self.setup.paths, "engine", "model", str(path))
+            await asyncio.to_thread(save_setting, self.setup.paths, "engine", "model", name)
         except ChatAppError as error:
             self.post_message(Notice(f"The choice holds for now only. {error}"))
 
@@ -114,7 +123,7 @@ class ChatModelsScreen(ChatListScreen):
     @on(ModelReady)
     def _greet(self, event: ModelReady) -> None:
         setup = self.setup
-        facts = gather_facts(setup, event.model)
+        facts = gather_facts(setup, event.model, chosen=self._has_chosen)
         self.query_one(Welcome).show(facts)
         if facts.choosing:
             self.query_one(ModelChoices).begin(
@@ -174,6 +183,11 @@ class ChatModelsScreen(ChatListScreen):
     def _end_fetch(self, event: FetchEnded) -> None:
         self._show_fetch()
         awaited = event.fetch is self._awaited
+        if event.path is not None and event.fetch.began < self._chosen_at:
+            self.post_message(Notice(f"{event.path.name} is here. Ctrl+O chooses it."))
+            if awaited:
+                self._await(None)
+            return
         if event.path is not None:
             self.post_message(Notice(f"{event.path.name} is here."))
             if self.flow.answering.busy and not self.flow.answering.waiting:

@@ -46,6 +46,8 @@ class FetchScreen(ModalScreen[None]):
         self._rows: list[str | Offer | Fetch] = []
         """What the options stand for; a text is a repository."""
         self._repository: Repository | None = None
+        self._at_start = True
+        """The suggestions are shown, not what was looked for."""
 
     def compose(self) -> ComposeResult:
         """Field, list, what is going on."""
@@ -74,12 +76,13 @@ class FetchScreen(ModalScreen[None]):
             facts = (f"about {size(one.size_bytes)}", self._mark(one.size_bytes), one.licence)
             rows.append((one.repo, _entry(one.repo, facts, one.about)))
         self._fill(rows, 0)
+        self._at_start = True
         self._note(f"{describe_machine(self._machine)} Enter asks the hub; nothing has been yet.")
 
     @on(Input.Submitted)
     def _submit(self, event: Input.Submitted) -> None:
         options = self.query_one(OptionList)
-        if event.value.strip() and (self._repository is None):
+        if event.value.strip():
             text = event.value.strip()
             event.input.clear()
             if "/" in text:
@@ -96,7 +99,7 @@ class FetchScreen(ModalScreen[None]):
     def _choose(self, index: int) -> None:
         row = self._rows[index] if index < len(self._rows) else None
         if isinstance(row, Fetch):
-            self._fetches.toggle(row)
+            self._rows[index] = self._fetches.toggle(row)
         elif isinstance(row, str):
             self._look_into(row)
         elif row is not None and self._repository is not None:
@@ -105,10 +108,10 @@ class FetchScreen(ModalScreen[None]):
 
     @work(exclusive=True)
     async def _search(self, words: str) -> None:
-        from chatapp.library.hub import Hub
-
         self._note(f"Searching for {words}…")
         try:
+            from chatapp.library.hub import Hub
+
             found = await asyncio.to_thread(lambda: Hub().search(words))
         except ChatAppError as error:
             self._note(clean_line(str(error)))
@@ -120,21 +123,22 @@ class FetchScreen(ModalScreen[None]):
             facts += [one.licence, "gated" if one.gated else "", f"{one.downloads:,} downloads"]
             rows.append((one.id, _entry(one.id, facts)))
         self._fill(rows, 0)
+        self._at_start, self._repository = False, None
         self._note(f"{len(found)} found." if found else "Nothing was found. Fewer words find more.")
 
     @work(exclusive=True)
     async def _look_into(self, text: str) -> None:
-        from chatapp.library.hub import Hub
-
         self._note(f"Asking for {clean_line(text)}…")
         try:
+            from chatapp.library.hub import Hub
+
             spec = parse_spec(text)
             found = await asyncio.to_thread(lambda: Hub().look_into(spec.repo))
             best = choose(found, Spec(found.id, spec.quant, spec.file), self._machine)
         except ChatAppError as error:
             self._note(clean_line(str(error)))
             return
-        self._repository = found
+        self._repository, self._at_start = found, False
         rows: list[tuple[str | Offer | Fetch, Content]] = []
         for offer in found.offers:
             facts = [size(offer.size_bytes), self._mark(offer.size_bytes)]
@@ -146,10 +150,10 @@ class FetchScreen(ModalScreen[None]):
 
     def action_back(self) -> None:
         """From a repository or a search to the suggestions, from these to the chat."""
-        if any(isinstance(row, Offer) for row in self._rows):
-            self._suggest()
-        else:
+        if self._at_start:
             self.dismiss(None)
+        else:
+            self._suggest()
 
     def action_move(self, step: int) -> None:
         """Move in the list while the field keeps the focus."""
@@ -174,6 +178,8 @@ class FetchScreen(ModalScreen[None]):
 
     def _fetch_entry(self, fetch: Fetch) -> Content:
         what = "Enter pauses" if fetch.running else "Enter goes on"
+        if fetch.done:
+            what = "It is here: Ctrl+O shows it"
         return Content.assemble((fetch.text, "bold"), (f"\n  {what}", "dim"))
 
     def _mark(self, n_bytes: int) -> str:

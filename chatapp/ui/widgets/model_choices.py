@@ -32,6 +32,10 @@ if TYPE_CHECKING:  # imported where they are used: the first paint is not held u
     from chatapp.library.suggestions import Suggestion
 
 _HERE = 3  # models already here that are shown
+_HOW = (
+    "↑ ↓ and Enter choose; before that, nothing is asked of the network. Or just write: the "
+    "built-in model answers."
+)
 _LOOKED_AT = 60  # of them, the largest, whose headers are read
 
 
@@ -84,7 +88,11 @@ class ModelChoices(Vertical, can_focus=False):
 
     def begin(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
         """Look around, beside everything else, and show what was found."""
-        if not self._rows:
+        if self._rows:
+            self._fetching, self._found = False, None
+            self._note(_HOW)
+            self.display = True
+        else:
             self._gather(paths, folders, offline=offline)
 
     @work(exclusive=True)
@@ -110,10 +118,7 @@ class ModelChoices(Vertical, can_focus=False):
         self._options.highlighted = 1 if rows else None
         self._say("#choices-machine", describe_machine(self._machine))
         self._note(
-            "↑ ↓ and Enter choose; before that, nothing is asked of the network. Or just write: "
-            "the built-in model answers."
-            if rows
-            else f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
+            _HOW if rows else f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
         )
         self.display = True
 
@@ -169,11 +174,12 @@ class ModelChoices(Vertical, can_focus=False):
 
     @work(exclusive=True)
     async def _ask(self, row: Suggestion) -> None:
-        from chatapp.library.hub import Hub
         from chatapp.library.offers import Spec, choose
 
         self._note(f"Asking the hub for {row.repo}…")
         try:
+            from chatapp.library.hub import Hub
+
             repository = await asyncio.to_thread(lambda: Hub().look_into(row.repo))
             offer = choose(repository, Spec(repository.id), self._machine)
         except ChatAppError as error:

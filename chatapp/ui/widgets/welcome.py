@@ -104,9 +104,14 @@ class Welcome(VerticalScroll, can_focus=False):
 
 
 def gather_facts(
-    setup: ChatSetup, model: ModelDescription | None, *, failed: bool = False
+    setup: ChatSetup,
+    model: ModelDescription | None,
+    *,
+    failed: bool = False,
+    chosen: bool = True,
 ) -> WelcomeFacts:
-    """What is true of this chat with this model; None: none is loaded."""
+    """What is true of this chat with this model; None: none is loaded. `chosen`: the user has
+    chosen a model before."""
     keymap = setup.config.keys
     builtin = model is not None and Path(model.path) == BUILTIN_MODEL
     rows = [find_key(key_id) for key_id in _KEYS]
@@ -114,7 +119,7 @@ def gather_facts(
         model=model.name or Path(model.path).name if model else "",
         failed=failed,
         builtin=builtin,
-        choosing=builtin and not setup.config.engine.model,
+        choosing=builtin and not chosen,
         mend=model.gpu_note if model and "pip install" in model.gpu_note else "",
         host=model.host if model else "",
         history=None if setup.temporary else setup.paths.history,
