@@ -10,6 +10,7 @@ import pytest
 
 from chatapp.engine.client import EngineClient
 from chatapp.engine.llama import native
+from chatapp.engine.llama.logprobs import describe_token
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import Choice, Finished, Generate, LoadOptions
 from chatapp.errors import UsageError
@@ -98,3 +99,15 @@ async def test_the_greedy_token_is_the_likeliest(engine: EngineClient) -> None:
 async def test_no_more_than_twenty(engine: EngineClient) -> None:
     with pytest.raises(UsageError, match="at most 20"):
         await complete(engine, 21)
+
+
+def test_a_probability_of_zero_is_a_number(tiny_model: Path) -> None:
+    native.start()
+    params = native.model_params()
+    params.vocab_only = True
+    model = C.llama_model_load_from_file(bytes(tiny_model), params)
+    logits = np.array([0.0, -np.inf, -np.inf], dtype=np.float32)
+    said = describe_token(logits, 0, 3, Vocab(model))
+    C.llama_model_free(model)
+    assert said.logprob == 0
+    assert [one.logprob for one in said.top] == [0, -9999, -9999]

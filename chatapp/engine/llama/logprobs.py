@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import LikelyToken, TokenLogprob
 
+_NEVER = -9999.0
+"""What a probability of zero is written as; JSON has no infinity. OpenAI's API writes the same."""
+
 
 def copy_logits(context: int, row: int, n_vocab: int) -> NDArray[np.float32]:
     """Row `row` of the last decode, shape (n_vocab,); samplers may change the original."""
@@ -24,6 +27,7 @@ def describe_token(
     """`token`'s log-probability, and the `n_top` likeliest tokens, the likeliest first."""
     logits -= logits.max()
     logits -= np.log(np.exp(logits).sum(dtype=np.float64))
+    np.nan_to_num(logits, copy=False, nan=_NEVER, neginf=_NEVER)
     n_top = min(n_top, len(logits))
     top = np.argpartition(-logits, n_top - 1)[:n_top]
     likely = [
