@@ -95,7 +95,7 @@ class ChatModelsScreen(ChatListScreen):
 
     def _switch_to(self, path: Path | None) -> None:
         if path is not None:
-            self._chosen_at = time.monotonic()
+            self._chosen_at, self._next = time.monotonic(), None
             self.run_worker(self._switch_model(path), group="model", exclusive=True)
 
     async def _switch_model(self, path: Path) -> None:
@@ -183,27 +183,24 @@ class ChatModelsScreen(ChatListScreen):
     def _end_fetch(self, event: FetchEnded) -> None:
         self._show_fetch()
         awaited = event.fetch is self._awaited
-        if event.path is not None and event.fetch.began < self._chosen_at:
-            self.post_message(Notice(f"{event.path.name} is here. Ctrl+O chooses it."))
-            if awaited:
-                self._await(None)
-            return
-        if event.path is not None:
-            self.post_message(Notice(f"{event.path.name} is here."))
-            if self.flow.answering.busy and not self.flow.answering.waiting:
-                self._next = event.path
-            else:
-                self._switch_to(event.path)
-            self._awaited, self.status.awaited = (None, "") if awaited else (self._awaited, "")
-            return
-        if awaited:
+        wanted = event.path is not None and event.fetch.began > self._chosen_at
+        if awaited and wanted:  # the message goes on waiting, for its loading
+            self._awaited, self.status.awaited = None, ""
+        elif awaited:
             self._await(None)
-        self.query_one(ModelChoices).end_progress(event.error)
-        if event.error is not None:
-            self.post_message(Problem(event.error))
+        if event.path is None:
+            self.query_one(ModelChoices).end_progress(event.error)
+            if event.error is not None:
+                self.post_message(Problem(event.error))
+            return
+        more = "" if wanted else " Ctrl+O chooses it."
+        self.post_message(Notice(f"{event.path.name} is here.{more}"))
+        if wanted and self.flow.answering.busy and not self.flow.answering.waiting:
+            self._next = event.path
+        elif wanted:
+            self._switch_to(event.path)
 
     @on(AnswerEnded)
     def _load_next(self) -> None:
         if self._next is not None:
             self._switch_to(self._next)
-            self._next = None
