@@ -73,6 +73,7 @@ class ModelChoices(Vertical, can_focus=False):
         self._found: tuple[Suggestion, Repository, Offer] | None = None
         """What Enter fetches, once the hub has said what there is."""
         self._fetching = False
+        self._wanted = False
 
     def compose(self) -> ComposeResult:
         """The machine, the choices, what Enter does."""
@@ -88,12 +89,17 @@ class ModelChoices(Vertical, can_focus=False):
 
     def begin(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
         """Look around, beside everything else, and show what was found."""
+        self._wanted = True
         if self._rows:
             self._fetching, self._found = False, None
             self._note(_HOW)
             self.display = True
         else:
             self._gather(paths, folders, offline=offline)
+
+    def hide(self) -> None:
+        """Another model is there, or about to be."""
+        self._wanted = self.display = False
 
     @work(exclusive=True)
     async def _gather(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
@@ -120,7 +126,7 @@ class ModelChoices(Vertical, can_focus=False):
         self._note(
             _HOW if rows else f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
         )
-        self.display = True
+        self.display = self._wanted
 
     def _suggestion(self, one: Suggestion) -> Content:
         from chatapp.library.fit import rough_mark

@@ -100,7 +100,7 @@ class Welcome(VerticalScroll, can_focus=False):
         """Say what is true now."""
         self.query_one(WelcomeText).facts = facts
         if not facts.choosing:
-            self.query_one(ModelChoices).display = False
+            self.query_one(ModelChoices).hide()
 
 
 def gather_facts(
