@@ -8,6 +8,7 @@ import click
 if TYPE_CHECKING:
     from chatapp.library.fit import Machine
     from chatapp.library.header import ModelInfo
+    from chatapp.paths import Paths
 
 
 @click.command("info")
@@ -21,8 +22,12 @@ def show_model(file: str, as_json: bool) -> None:
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_model
     from chatapp.paths import find_paths
+    from chatapp.remotes import PREFIX
 
     paths = find_paths()
+    if file.startswith(PREFIX):
+        _show_remote(file, paths, as_json=as_json)
+        return
     found = find_model(file, load_config(paths), paths)
     info = Headers(None).read_model(found.path)
     machine = look_at_machine()
@@ -35,6 +40,24 @@ def show_model(file: str, as_json: bool) -> None:
     if projector:
         click.echo(f"{'projector':<16} {projector}")
     for label, value in _fit_rows(info, machine).items():
+        click.echo(f"{label:<16} {value}")
+
+
+def _show_remote(name: str, paths: "Paths", *, as_json: bool) -> None:
+    from chatapp.cli.output import dump_json
+    from chatapp.remotes import find_remote
+
+    remote = find_remote(name, paths)
+    facts = {
+        "name": remote.name,
+        "address": remote.url,
+        "model": remote.model or "the one it has",
+        "key from": remote.variable,
+    }
+    if as_json:
+        click.echo(dump_json(facts))
+        return
+    for label, value in facts.items():
         click.echo(f"{label:<16} {value}")
 
 
@@ -65,9 +88,9 @@ def _fit_rows(info: "ModelInfo", machine: "Machine | None") -> dict[str, str]:
     if values is None:
         return {}
     needs = values["needs"]
-    parts = ", ".join(
-        f"{name} {format_size(needs[key])}"
-        for name, key in (("weights", "weights"), ("keys and values", "kv"), ("buffers", "compute"))
+    parts = (
+        f"weights {format_size(needs['weights'])}, keys and values {format_size(needs['kv'])}, "
+        f"buffers {format_size(needs['compute'] + needs['overhead'])}"
     )
     halved = values["largest_n_ctx_q8_0"]
     longest = f"{values['largest_n_ctx']:,} tokens" + (f"; {halved:,} with q8_0" if halved else "")

@@ -76,6 +76,7 @@ def show_path(name: str | None) -> None:
 def set_default(name: str | None) -> None:
     """Show the model that is used without --model, or make MODEL that one."""
     from chatapp.config import load_config, save_setting
+    from chatapp.library.headers import Headers
     from chatapp.library.local import find_model, resolve_model
     from chatapp.paths import find_paths
     from chatapp.remotes import PREFIX
@@ -89,6 +90,7 @@ def set_default(name: str | None) -> None:
         name = str(resolve_model(name, config, paths))
     else:
         file = find_model(name, config, paths)
+        Headers(None).read_model(file.path)  # a broken one is refused here, not at every start
         name = file.name if file.source == "built-in" else str(file.path)
     save_setting(paths, "engine", "model", name)
     click.echo(f"From now on: {name}", err=True)

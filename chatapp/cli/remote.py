@@ -38,7 +38,10 @@ def add_remote(name: str, url: str, model: str, key_env: str, use_keyring: bool)
     remote = make_remote(name, url, model, key_env)
     if use_keyring:
         _ask_for_key(name)
-    save_remotes(read_remotes(paths) | {name: remote}, paths)
+    before = read_remotes(paths)
+    save_remotes(before | {name: remote}, paths)
+    if name in before and before[name].url != remote.url:
+        click.echo(f"It replaces {before[name].url}.", err=True)
     click.echo(f"Text to {PREFIX}{name} goes to {remote.url}.", err=True)
     if not remote.is_local and remote.url.startswith("http://"):
         click.echo("It goes there unencrypted: whoever is on the way can read it.", err=True)

@@ -150,7 +150,7 @@ class ChatApp(App[None]):
             return
         chat = self.chat
         if chat.flow.answering.busy:
-            chat.flow.answering.stop()
+            chat.stop_answer()
         elif self._converting:
             await self.screen.run_action("close")
         elif len(self.screen_stack) > 1:

@@ -186,8 +186,18 @@ class ChatFlow:
             return False
         if text:
             self._post(TextReturned(text, replaces))
-        self._post(Notice("An answer is still being written. Esc stops it and keeps its text."))
+        self._post(Notice(self._why_busy()))
         return True
+
+    def _why_busy(self) -> str:
+        shown = self.conversation.id if self.conversation else None
+        here = self.answering.busy_in in (None, shown)
+        if self.answering.waiting:
+            where = "A message" if here else "A message of another chat"
+            return f"{where} is waiting to be answered first. Esc there takes it back."
+        if here:
+            return "An answer is still being written. Esc stops it and keeps its text."
+        return "An answer is still being written in another chat. Esc there stops it."
 
     async def _in_store(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.to_thread(call, *args, **kwargs)

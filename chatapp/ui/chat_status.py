@@ -35,6 +35,7 @@ class ChatStatus:
         self.awaited = ""
         """The model that is fetched and that messages wait for."""
         self._loading = ""
+        self._failed = False
         self._waiting = False
         self._answering = ""
         self._shown_id: int | None = None
@@ -52,26 +53,31 @@ class ChatStatus:
         """What the hint line says instead of keys; empty when nothing is going on."""
         parts = [self._loading, self._answering]
         if self._waiting:
-            parts.append(
-                f"your message waits for {self.awaited} – Enter asks the built-in model now"
-                if self.awaited
-                else "your message will be sent when the model is ready"
-            )
+            parts.append(self._waits_for)
         if self.editing:
             parts.append("editing – Enter sends it as a new branch, Esc cancels")
         return " · ".join(part for part in parts if part)
+
+    @property
+    def _waits_for(self) -> str:
+        if self._failed:
+            return "your message waits – Enter tries the model again, Ctrl+O chooses one"
+        if self.awaited:
+            return f"your message waits for {self.awaited} – Enter asks the built-in model now"
+        return "your message will be sent when the model is ready"
 
     def apply(self, fact: Fact) -> None:
         """Take note of one fact."""
         match fact:
             case ModelLoading():
+                self._failed = False
                 self._loading = f"loading {clean_line(fact.name)} {fact.fraction:.0%}"
                 self._set_loading(fact)
             case ModelReady():
                 self._loading = ""
                 self._set_model(fact.model)
             case ModelFailed():
-                self._loading = ""
+                self._loading, self._failed = "", True
                 self.line = replace(self.line, model="", loading="choose one with Ctrl+O", n_ctx=0)
             case ConversationOpened():
                 self._shown_id = fact.conversation.id if fact.conversation else None

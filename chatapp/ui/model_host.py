@@ -28,6 +28,8 @@ class ModelHost:
         self._planned: dict[Path, tuple[int, KvType | None]] = {}
         self.model: ModelDescription | None = None
         """What is loaded."""
+        self.failed: Path | None = None
+        """What did not load, while nothing is loaded: sending a message tries it again."""
         self._last: Path | None = None
         """What was loaded last, and is gone back to."""
 
@@ -37,12 +39,12 @@ class ModelHost:
 
     async def load(self, path: Path) -> bool:
         """Load `path`; when that fails, say so and load what was there before. True if it did."""
-        self.model = None
+        self.model = self.failed = None
         if await self._try(path):
             self._last = path
             return True
-        if self._last is not None and self._last != path:
-            await self._try(self._last)
+        if self._last is None or self._last == path or not await self._try(self._last):
+            self.failed = path
         return False
 
     async def _try(self, path: Path) -> bool:

@@ -188,3 +188,12 @@ def test_the_projector_is_named(chatapp: Run, home: Path, tiny_model: Path) -> N
     shutil.copy(tiny_model, folder / "mmproj-seeing.gguf")
     said = chatapp("models", "info", "seeing").stdout
     assert str(folder / "mmproj-seeing.gguf") in said
+
+
+def test_a_broken_default_is_refused(chatapp: Run, home: Path) -> None:
+    (home / "models").mkdir(parents=True)
+    (home / "models" / "bad.gguf").write_bytes(b"junk")
+    refused = chatapp("models", "default", "bad")
+    assert refused.returncode == 1
+    assert "is not a usable model file" in refused.stderr
+    assert not (home / "config.toml").exists()

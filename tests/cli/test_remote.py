@@ -59,3 +59,12 @@ def test_the_default_does_not_outlive_its_remote(chatapp: Run) -> None:
     for address in ("http://[::1", "http://h:abc"):
         refused = chatapp("models", "add-remote", "x", address)
         assert f"{address} is no address." in refused.stderr
+
+
+def test_what_a_remote_is(chatapp: Run) -> None:
+    chatapp("models", "add-remote", "lab", "http://127.0.0.1:9/v1")
+    said = chatapp("models", "info", "remote:lab").stdout
+    assert "http://127.0.0.1:9/v1" in said
+    assert "CHATAPP_KEY_LAB" in said
+    again = chatapp("models", "add-remote", "lab", "http://127.0.0.1:10/v1")
+    assert "It replaces http://127.0.0.1:9/v1." in again.stderr

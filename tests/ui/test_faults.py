@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -123,15 +124,44 @@ async def test_an_answer_that_cannot_be_stored_stays_on_the_screen(run, monkeypa
         assert not ui.flow.answering.busy
 
 
-async def test_a_model_that_cannot_be_loaded(run, tmp_path):
+async def test_a_model_that_cannot_be_loaded_is_tried_again(run, tmp_path, tiny_model):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
     async with run(ready=False, client=EngineClient(), model=broken) as ui:
         await ui.wait(lambda: any("broken.gguf" in text for text in ui.notices()), 20)
         assert ui.client.model is None
         await ui.write("hello")
-        await ui.wait(lambda: "when the model is ready" in ui.status.activity)
+        await ui.wait(lambda: "Enter tries the model again" in ui.status.activity)
         assert ui.said() == ["hello"]
+        await ui.write("more")
+        await ui.wait(lambda: any("is waiting to be answered first" in n for n in ui.notices()))
+        ui.pane.prompt.set_prompt("")
+        shutil.copy(tiny_model, broken)  # mended, or a server that is there now
+        await ui.press("enter")
+        await ui.streaming()
+        assert ui.flow.rows[0].content == "hello"
+        await ui.press("escape")
+        await ui.idle()
+
+
+async def test_another_chats_answer_is_not_stopped_unseen(run):
+    async with run() as ui:
+        await ui.write("/words 300\n/delay 10")
+        await ui.streaming()
+        busy = ui.flow.answering.busy_in
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.press("escape")
+        assert any("belongs to another chat" in text for text in ui.notices())
+        await ui.write("second")
+        await ui.wait(lambda: any("in another chat. Esc there" in n for n in ui.notices()))
+        assert ui.pane.prompt.text == "second"
+        assert ui.flow.answering.busy
+        ui.app.chat.open_conversation(busy)
+        await ui.wait(lambda: ui.app.chat.open_id == busy)
+        await ui.press("escape")
+        await ui.idle()
+        assert ui.path()[-1].status == "stopped"
 
 
 async def test_an_interrupted_answer_is_found_at_the_next_start(run, paths):

@@ -201,3 +201,32 @@ async def test_the_builtin_model_is_chosen_by_its_name(run: Run, paths: Paths, h
         await opened(ui)
         ui.app.chat._switch_to(BUILTIN_MODEL)
         await ui.wait(lambda: load_config(paths).engine.model == "builtin")
+
+
+async def test_paused_and_gone_on_it_is_waited_for_again(run: Run, paths: Paths, hub: Hub) -> None:
+    hub.bytes_per_s = 3e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await fetch(ui)
+        fetches = ui.app.chat.fetches
+        await ui.wait(lambda: "waits for it. F4 pauses." in note(ui))
+        fetches.toggle(fetches.all[0])
+        await ui.wait(lambda: "Paused" in note(ui))
+        fetches.toggle(fetches.all[0])
+        await ui.wait(lambda: "waits for it. F4 pauses." in note(ui))
+        await ui.write("hello")
+        await ui.wait(lambda: ui.flow.answering.waiting)
+        hub.bytes_per_s = 0
+        await ui.wait(lambda: ui.said() == ["hello", "hello"], 20)
+        assert model(ui) == fetched(paths)
+
+
+async def test_a_small_terminal_shows_what_one_chooses_from(run: Run, hub: Hub) -> None:
+    async with run(model=BUILTIN_MODEL, size=(60, 15)) as ui:
+        await opened(ui)
+        line = ui.app.chat.query_one("#choices-note")
+        await ui.wait(lambda: line.region.height > 0 and line.region.bottom <= 15)
+        await ui.wait(lambda: ui.app.screen.get_widget_at(line.region.x, line.region.y)[0] is line)
+        await ui.press("enter")
+        await ui.wait(lambda: "Enter fetches it" in note(ui), 20)
+        await ui.press("escape")
+        await ui.wait(lambda: "nothing is asked of the network" in note(ui))

@@ -45,6 +45,7 @@ from chatapp.ui.widgets.message_requests import (
     LinkClicked,
     SiblingRequested,
 )
+from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.sidebar import ChatList, Sidebar
@@ -123,6 +124,7 @@ class ChatScreen(ChatModelsScreen):
             self.pane.stop_editing()
             self._show_editing()
         self.work_on(self.flow.send(event.text, replaces), group="answer")
+        self.load_again()
 
     def action_stop(self) -> None:
         """Leave editing, or stop the answer, or go back to the prompt."""
@@ -130,9 +132,20 @@ class ChatScreen(ChatModelsScreen):
             self.pane.stop_editing()
             self._show_editing()
         elif self.flow.answering.busy:
-            self.flow.answering.stop()
+            self.stop_answer()
         else:
+            self.query_one(ModelChoices).forget()
             self.pane.prompt.focus()
+
+    def stop_answer(self) -> None:
+        """Stop the answer of this chat, or take its message back from waiting."""
+        answering = self.flow.answering
+        if answering.busy_in not in (None, self.open_id):
+            self.post_message(Notice("That answer belongs to another chat: Esc stops it there."))
+            return
+        if answering.waiting:
+            self.post_message(Notice("Your message is kept, unanswered. Ctrl+R asks again."))
+        answering.stop()
 
     def action_regenerate(self) -> None:
         """Another answer beside the last one."""

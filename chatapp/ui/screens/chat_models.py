@@ -44,6 +44,8 @@ class ChatModelsScreen(ChatListScreen):
         super().__init__(setup)
         self._awaited: Fetch | None = None
         """The download that messages wait for."""
+        self._first: tuple[str, str] | None = None
+        """Repository and offer that were chosen in the first run, unless messages need not wait."""
         self._has_chosen = bool(setup.config.engine.model)
         self._chosen_at = 0.0
         """When a model was chosen last: a download that began before does not replace it."""
@@ -65,6 +67,7 @@ class ChatModelsScreen(ChatListScreen):
         from chatapp.ui.screens.models import ModelsScreen
 
         current = self.setup.client.model
+        self.app.clear_notifications()  # they would lie over the list
         self.app.push_screen(
             ModelsScreen(
                 self.setup.paths,
@@ -86,7 +89,7 @@ class ChatModelsScreen(ChatListScreen):
         """Find a model on the hub."""
         from chatapp.ui.screens.fetch import FetchScreen
 
-        self.app.push_screen(FetchScreen(self.fetches))
+        self.app.push_screen(FetchScreen(self.fetches, offline=self.setup.offline))
 
     def _switch_as(self, choice: Choice | None) -> None:
         if choice is not None:
@@ -152,6 +155,7 @@ class ChatModelsScreen(ChatListScreen):
 
     @on(ModelChoices.FetchChosen)
     def _fetch_chosen(self, event: ModelChoices.FetchChosen) -> None:
+        self._first = (event.repository.id, event.offer.name)
         self._await(self.fetches.start(event.repository, event.offer))
 
     def _await(self, fetch: Fetch | None) -> None:
@@ -163,26 +167,46 @@ class ChatModelsScreen(ChatListScreen):
 
     @on(PromptBox.Blank)
     def _ask_now(self) -> None:
-        """Enter in an empty prompt: what waits for a download need not."""
-        if self._awaited is not None and self.flow.answering.waiting:
+        """Enter in an empty prompt: what waits for a download need not, or is tried again."""
+        answering = self.flow.answering
+        if not answering.waiting or answering.busy_in != self.open_id:
+            return
+        if self._awaited is not None:
+            self._first = None
             self._await(None)
+        self.load_again()
+
+    def load_again(self) -> None:
+        """Try the model again that did not load, when there is no other."""
+        if self.host.failed is not None:
+            self.run_worker(self.load_model(self.host.failed), group="model", exclusive=True)
 
     # Downloads
 
     @on(FetchMoved)
+    def _follow(self, event: FetchMoved) -> None:
+        fetch = event.fetch
+        paused_before = self._awaited is None and fetch.running
+        if paused_before and (fetch.repository.id, fetch.offer.name) == self._first:
+            self._await(fetch)
+        self._show_fetch()
+
     def _show_fetch(self) -> None:
         running = self.fetches.running
         text = running[0].short if running else ""
         more = f" (+{len(running) - 1})" if len(running) > 1 else ""
         self.status.line = replace(self.status.line, fetching=f"{text}{more}")
         if running:
-            self.query_one(ModelChoices).show_progress(running[0].text)
+            shown = self._awaited or running[0]
+            self.query_one(ModelChoices).show_progress(shown.text, waits=shown is self._awaited)
         self.show_status_soon()
 
     @on(FetchEnded)
     def _end_fetch(self, event: FetchEnded) -> None:
         self._show_fetch()
         awaited = event.fetch is self._awaited
+        if event.path is not None and awaited:
+            self._first = None
         wanted = event.path is not None and event.fetch.began > self._chosen_at
         if awaited and wanted:  # the message goes on waiting, for its loading
             self._awaited, self.status.awaited = None, ""

@@ -39,8 +39,9 @@ class FetchScreen(ModalScreen[None]):
     ]
     AUTO_FOCUS = "#fetch-input"
 
-    def __init__(self, fetches: Fetches) -> None:
+    def __init__(self, fetches: Fetches, *, offline: bool) -> None:
         super().__init__()
+        self._offline = offline
         self._fetches = fetches
         self._machine: Machine | None = None
         self._rows: list[str | Offer | Fetch] = []
@@ -72,19 +73,21 @@ class FetchScreen(ModalScreen[None]):
         rows: list[tuple[str | Offer | Fetch, Content]] = [
             (fetch, self._fetch_entry(fetch)) for fetch in self._fetches.all
         ]
-        for one in suggest(self._machine):
+        for one in [] if self._offline else suggest(self._machine):
             facts = (f"about {size(one.size_bytes)}", self._mark(one.size_bytes), one.licence)
             rows.append((one.repo, _entry(one.repo, facts, one.about)))
         self._fill(rows, 0)
         self._at_start = True
-        self._note(f"{describe_machine(self._machine)} Enter asks the hub; nothing has been yet.")
+        if self._offline:
+            self._note("Offline: nothing can be fetched. Ctrl+O shows what is on this machine.")
+            return
+        self._note(f"{describe_machine(self._machine)} Enter asks the hub for the one marked.")
 
     @on(Input.Submitted)
     def _submit(self, event: Input.Submitted) -> None:
         options = self.query_one(OptionList)
         if event.value.strip():
             text = event.value.strip()
-            event.input.clear()
             if "/" in text:
                 self._look_into(text)
             else:
@@ -124,7 +127,13 @@ class FetchScreen(ModalScreen[None]):
             rows.append((one.id, _entry(one.id, facts)))
         self._fill(rows, 0)
         self._at_start, self._repository = False, None
-        self._note(f"{len(found)} found." if found else "Nothing was found. Fewer words find more.")
+        if found:  # words that found nothing are there to be changed
+            self.query_one(Input).clear()
+        self._note(
+            f"{len(found)} found."
+            if found
+            else f"Nothing was found for {words}. Fewer words find more."
+        )
 
     @work(exclusive=True)
     async def _look_into(self, text: str) -> None:
@@ -139,6 +148,7 @@ class FetchScreen(ModalScreen[None]):
             self._note(clean_line(str(error)))
             return
         self._repository, self._at_start = found, False
+        self.query_one(Input).clear()
         rows: list[tuple[str | Offer | Fetch, Content]] = []
         for offer in found.offers:
             facts = [size(offer.size_bytes), self._mark(offer.size_bytes)]

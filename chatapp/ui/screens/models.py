@@ -156,7 +156,11 @@ class ModelsScreen(ModalScreen[Choice | None]):
 
     def action_plan(self) -> None:
         """What the highlighted model takes, by context."""
-        info = self._infos.get(self._chosen(self.query_one("#model-list", OptionList)))
+        chosen = self._chosen(self.query_one("#model-list", OptionList))
+        if chosen.startswith(PREFIX):
+            self.app.notify("It runs on that server: it takes no memory here.")
+            return
+        info = self._infos.get(chosen)
         if info is None or self._machine is None:
             self.app.bell()
             return

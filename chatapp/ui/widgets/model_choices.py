@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
@@ -127,6 +127,7 @@ class ModelChoices(Vertical, can_focus=False):
             _HOW if rows else f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
         )
         self.display = self._wanted
+        self._show_end()
 
     def _suggestion(self, one: Suggestion) -> Content:
         from chatapp.library.fit import rough_mark
@@ -143,6 +144,7 @@ class ModelChoices(Vertical, can_focus=False):
             self._options.action_cursor_down()
         else:
             self._options.action_cursor_up()
+        self._show_end()
 
     @on(OptionList.OptionHighlighted)
     def _forget(self) -> None:
@@ -201,10 +203,19 @@ class ModelChoices(Vertical, can_focus=False):
             f"{clean_line(repository.id)}: {facts}, licence {licence}.{gate} Enter fetches it."
         )
 
-    def show_progress(self, text: str) -> None:
-        """How far the download is."""
-        if self._fetching:
-            self._note(f"{text}\nYou can write already: your message waits for it.")
+    def forget(self) -> None:
+        """Esc: what the hub said is not fetched."""
+        if self._found is not None:
+            self._found = None
+            self._note(_HOW)
+
+    def show_progress(self, text: str, *, waits: bool) -> None:
+        """How far the download is, and whether messages wait for it."""
+        if not self.display:
+            return
+        self._fetching = waits
+        more = "your message waits for it" if waits else "the built-in model answers until then"
+        self._note(f"{text}\nYou can write already: {more}. F4 pauses.")
 
     def end_progress(self, error: ChatAppError | None) -> None:
         """The download was paused, or has failed."""
@@ -214,6 +225,12 @@ class ModelChoices(Vertical, can_focus=False):
 
     def _note(self, text: str) -> None:
         self._say("#choices-note", text)
+        self._show_end()
+
+    def _show_end(self) -> None:
+        """On a small terminal, what one chooses from is what has to be seen."""
+        if isinstance(self.parent, VerticalScroll):
+            self.call_after_refresh(self.parent.scroll_end, animate=False)
 
     def _say(self, selector: str, text: str) -> None:
         self.query_one(selector, Static).update(text)

@@ -78,7 +78,7 @@ def parts_of(facts: StatusFacts) -> list[Part]:
         idle = ": a GPU is idle, F1 says how to use it" if facts.idle_gpu else ""
         parts.append(Part(f"CPU only{idle}", 3, "$text-warning"))
     if facts.fetching:
-        parts.append(Part(f"fetching {facts.fetching}", 3, "$text-accent"))
+        parts.append(Part(f"fetching {facts.fetching}", 2, "$text-accent"))
     if facts.completion:
         parts.append(Part("completes text", 6, "$text-warning"))
     if facts.n_ctx:
