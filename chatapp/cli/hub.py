@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from chatapp.library.fit import Machine
     from chatapp.library.hub import Found
 
-_Q4_BITS = 4.85  # a weight in Q4_K_M, for a size before any file is known
-
 
 @click.command("search")
 @click.argument("words", nargs=-1, required=True)
@@ -151,10 +149,10 @@ def _shortest_name(path: "Path") -> str:
 
 def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:
     from chatapp.cli.table import format_size
-    from chatapp.library.fit import rough_mark
+    from chatapp.library.fit import guess_size, rough_mark
     from chatapp.library.header import name_size
 
-    size = int(found.n_params * _Q4_BITS / 8)
+    size = guess_size(found.n_params)
     licence = f"{found.licence or '?'}{', gated' if found.gated else ''}"
     return (
         found.id,

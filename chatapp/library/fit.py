@@ -217,6 +217,11 @@ def rough_fit(size_bytes: int, machine: Machine) -> Verdict:
     return "part" if machine.gpu_bytes else "CPU"
 
 
+def guess_size(n_params: int) -> int:
+    """Bytes of a model in Q4_K_M, before any file is known: 4.85 bits a weight."""
+    return int(n_params * 4.85 / 8)
+
+
 def rough_mark(size_bytes: int, machine: Machine | None) -> str:
     """`rough_fit` in a few words; empty when machine or size is unknown."""
     if machine is None or not size_bytes:

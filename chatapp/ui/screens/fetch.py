@@ -18,14 +18,13 @@ from textual.widgets.option_list import Option
 
 from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
-from chatapp.library.fit import Machine, rough_mark
+from chatapp.library.fit import Machine, guess_size, rough_mark
 from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
 from chatapp.library.suggestions import suggest
 from chatapp.ui.fetches import Fetch, Fetches
 from chatapp.ui.wording import clean_line, describe_machine, size
 
 _TICK_S = 0.3
-_Q4_BYTES = 0.61  # a weight in Q4_K_M
 
 
 class FetchScreen(ModalScreen[None]):
@@ -121,7 +120,7 @@ class FetchScreen(ModalScreen[None]):
             return
         rows: list[tuple[str | Offer | Fetch, Content]] = []
         for one in found:
-            n_bytes = int(one.n_params * _Q4_BYTES)
+            n_bytes = guess_size(one.n_params)
             facts = [f"about {size(n_bytes)}", self._mark(n_bytes)] if n_bytes else []
             facts += [one.licence, "gated" if one.gated else "", f"{one.downloads:,} downloads"]
             rows.append((one.id, _entry(one.id, facts)))
