@@ -21,7 +21,7 @@ from chatapp.engine.protocol import (
     TokenLogprob,
     Usage,
 )
-from chatapp.engine.wire import Chunk, Counts, Part
+from chatapp.engine.wire import Chunk, Counts, Part, read_logprobs
 
 
 class Reading:
@@ -87,7 +87,7 @@ class Answer:
             self._say(part.reasoning_content or part.reasoning or "", "reasoning")
             self._say(part.content or choice.text or "", "answer")
             if choice.logprobs is not None and self.request.logprobs:
-                self.logprobs += choice.logprobs.read()
+                self.logprobs += read_logprobs(choice.logprobs)
             if choice.finish_reason:
                 self.reason = "length" if choice.finish_reason == "length" else "stop"
 

@@ -64,13 +64,22 @@ def _likeliest(top: dict[str, float]) -> list[LikelyToken]:
     return [LikelyToken(token, top[token]) for token in sorted(top, key=lambda t: -top[t])]
 
 
+def read_logprobs(value: Any) -> list[TokenLogprob]:
+    """What a server says of its tokens; nothing where that has another shape."""
+    try:
+        return msgspec.convert(value, Logprobs).read()
+    except msgspec.ValidationError:
+        return []
+
+
 class ChunkChoice(msgspec.Struct):
     """What a chunk says of one alternative."""
 
     delta: Part | None = None
     text: str | None = None
     finish_reason: str | None = None
-    logprobs: Logprobs | None = None
+    logprobs: Any = None
+    """Looked into when it was asked for: servers send it in odd shapes unasked."""
 
 
 class Details(msgspec.Struct):

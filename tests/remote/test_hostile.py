@@ -114,6 +114,8 @@ async def test_log_probabilities_of_chats(loaded: EngineClient, script: Script) 
             _delta("Hi", logprobs={"content": [one]}),
             _delta("!", logprobs={"content": [{"token": "!", "logprob": None}]}),
             _delta("", logprobs=None),
+            _delta("", logprobs=[]),
+            _delta("", logprobs={"content": 5}),
         )
     ]
     request = msgspec.structs.replace(_request(), logprobs=2)
