@@ -1,9 +1,11 @@
 """What is said: values without identity. Ids, times and statuses belong to the store."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-Role = Literal["system", "user", "assistant"]
+from chatapp.parts import Parts, parts_of, reasoning_of, text_of
+
+Role = Literal["system", "user", "assistant", "tool"]
 
 TITLE_LENGTH = 60
 """Characters of a title that is made from a message."""
@@ -14,9 +16,22 @@ class Message:
     """One thing said by one side."""
 
     role: Role
-    content: str
-    reasoning: str = ""
-    """What the model thought aloud before the answer (`<think>` blocks), never sent back."""
+    parts: Parts
+
+    @classmethod
+    def of(cls, role: Role, text: str, reasoning: str = "") -> Self:
+        """A message that says `text`, and thought `reasoning` before it."""
+        return cls(role, parts_of(text, reasoning))
+
+    @property
+    def content(self) -> str:
+        """What was said: the text parts joined."""
+        return text_of(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought aloud, never sent back."""
+        return reasoning_of(self.parts)
 
 
 @dataclass(frozen=True, slots=True)

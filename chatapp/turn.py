@@ -25,6 +25,7 @@ from chatapp.engine.protocol import (
     PrefillProgress,
 )
 from chatapp.errors import ChatAppError, ConnectionLostError, EngineDiedError, StoreError
+from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store.rows import FinalStatus, MessageRow, NewGeneration, Outcome
 
@@ -166,9 +167,8 @@ class Turn:
                 await asyncio.to_thread(
                     self._store.journal_answer,
                     self.message_id,
-                    self.text,
+                    parts_of(self.text, self.reasoning),
                     tuple(self.tokens),
-                    self.reasoning,
                 )
                 self._journal_error = None
             except StoreError as error:  # the answer goes on; the end of it says so
@@ -177,10 +177,9 @@ class Turn:
     def _finish(self, status: FinalStatus, error: str) -> None:
         self._store.finish_answer(
             self.message_id,
-            self.text,
+            parts_of(self.text, self.reasoning),
             tuple(self.tokens),
             status,
-            reasoning=self.reasoning,
             outcome=_outcome_of(self.outcome, 0, error),
         )
         self._journal_error = None
@@ -201,10 +200,9 @@ class Turn:
         status: FinalStatus = "stopped" if choice.finish_reason == "cancelled" else "complete"
         self._store.finish_answer(
             row_id,
-            choice.text,
+            parts_of(choice.text, choice.reasoning),
             tuple(choice.tokens),
             status,
-            reasoning=choice.reasoning,
             outcome=_outcome_of(self.outcome, choice.index, ""),
         )
 

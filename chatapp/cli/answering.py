@@ -110,7 +110,7 @@ async def _answer(
 
 
 def _store_question(question: Question, config: "Config", store: Store) -> tuple[int, int]:
-    message = Message("user", question.prompt)
+    message = Message.of("user", question.prompt)
     last = store.last_conversation() if question.go_on else None
     if last is None:
         system = config.chat.system if question.system is None else question.system

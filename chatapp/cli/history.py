@@ -11,6 +11,7 @@ from chatapp.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from chatapp.store import Store
+    from chatapp.store.rows import MessageRow
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _LIMIT = click.option(
@@ -63,11 +64,20 @@ def show_conversation(conversation_id: int | None, as_json: bool) -> None:
         if conversation_id is None:
             conversation_id = _last_id(store)
         if as_json:
-            rows = [asdict(row) for row in store.get_path(conversation_id)]
+            rows = [_describe(row) for row in store.get_path(conversation_id)]
             head = asdict(store.get_conversation(conversation_id))
             click.echo(dump_json(head | {"messages": rows}))
         else:
             click.echo(render("markdown", store.get_tree(conversation_id)), nl=False)
+
+
+def _describe(row: "MessageRow") -> dict[str, Any]:
+    """A message as JSON: its parts, and the text and the thoughts in them once more."""
+    import msgspec
+
+    facts: dict[str, Any] = msgspec.to_builtins(row)
+    last = facts["generations"][-1] if row.generations else None
+    return facts | {"content": row.content, "reasoning": row.reasoning, "generation": last}
 
 
 @history.command("search")

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol, cast, get_args
 from chatapp.conversation import Role
 from chatapp.errors import UsageError
 from chatapp.export.lossless import FORMAT, VERSION
+from chatapp.parts import parts_of
 from chatapp.store.rows import (
     ConversationRow,
     ConversationTree,
@@ -178,15 +179,14 @@ def _read_message(entry: _Entry) -> MessageRow:
         conversation_id=0,
         parent_id=entry.identity("parent"),
         role=cast(Role, entry.choice("role", get_args(Role))),
-        content=entry.text("content"),
-        reasoning=entry.text("reasoning"),
+        parts=parts_of(entry.text("content"), entry.text("reasoning")),
         status=cast(FinalStatus, entry.choice("status", get_args(FinalStatus))),
         created_at=entry.number("created_at", MAX_TIME),
         tokens=entry.tokens("tokens"),
         # The store counts siblings itself.
         sibling_index=0,
         sibling_count=1,
-        generation=None if generation is None else _read_generation(generation, message_id),
+        generations=() if generation is None else (_read_generation(generation, message_id),),
     )
 
 

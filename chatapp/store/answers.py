@@ -12,6 +12,7 @@ from functools import cached_property
 from sqlite_utils import Database
 
 from chatapp.errors import StoreError
+from chatapp.parts import Parts, reasoning_of, text_of
 from chatapp.store.messages import check_parent, go_to, pack_tokens
 from chatapp.store.owner import identify, is_gone, parse_owner
 from chatapp.store.rows import FinalStatus, NewGeneration, Outcome, Status
@@ -58,14 +59,13 @@ class Answers(Session):
             go_to(db, conversation_id, message_id, now)
         return message_id
 
-    def journal_answer(
-        self, message_id: int, text: str, tokens: Sequence[int], reasoning: str = ""
-    ) -> None:
-        """Save what there is of a streaming answer: its whole text and all its tokens so far.
+    def journal_answer(self, message_id: int, parts: Parts, tokens: Sequence[int]) -> None:
+        """Save what there is of a streaming answer: all its parts and all its tokens so far.
 
         Raises `StoreError` if this process is not writing the answer.
         """
-        values = (clean(text), clean(reasoning), pack_tokens(tokens), time.time(), message_id)
+        content, reasoning = clean(text_of(parts)), clean(reasoning_of(parts))
+        values = (content, reasoning, pack_tokens(tokens), time.time(), message_id)
         with self.writing() as db:
             self._claim(db, message_id)
             db.execute(
@@ -99,25 +99,25 @@ class Answers(Session):
     def finish_answer(
         self,
         message_id: int,
-        text: str,
+        parts: Parts,
         tokens: Sequence[int],
         status: FinalStatus,
         *,
-        reasoning: str = "",
         outcome: Outcome | None = None,
     ) -> None:
         """Save a whole answer with its last status, and make it searchable.
 
         Raises `StoreError` if this process is not writing the answer.
         """
-        content, words, packed = clean(text), join_words(clean(text)), pack_tokens(tokens)
+        content, reasoning = clean(text_of(parts)), clean(reasoning_of(parts))
+        words, packed = join_words(content), pack_tokens(tokens)
         now = time.time()
         with self.writing() as db:
             self._claim(db, message_id)
             db.execute(
                 "UPDATE messages SET content = ?, reasoning = ?, tokens = ?, heartbeat = ?,"
                 " status = ?, owner = '' WHERE id = ?",
-                (content, clean(reasoning), packed, now, status, message_id),
+                (content, reasoning, packed, now, status, message_id),
             )
             index_text(db, "message_fts", message_id, words)
             _record_outcome(db, message_id, outcome or Outcome())

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from chatapp.conversation import Message
 from chatapp.errors import StoreError
+from chatapp.parts import parts_of
 from chatapp.store.conversations import fetch_conversation
 from chatapp.store.rows import ConversationTree, GenerationRow, MessageRow
 from chatapp.store.search import index_text
@@ -163,14 +164,13 @@ def make_message(row: Any) -> MessageRow:
         conversation_id=conversation_id,
         parent_id=parent_id,
         role=role,
-        content=content,
-        reasoning=reasoning,
+        parts=parts_of(content, reasoning),
         status=status,
         created_at=row[7],
         tokens=unpack_tokens(row[8]),
         sibling_index=row[9],
         sibling_count=row[10],
-        generation=generation,
+        generations=() if generation is None else (generation,),
     )
 
 

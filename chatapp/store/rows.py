@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chatapp.conversation import Role
+from chatapp.parts import Parts, reasoning_of, text_of
 
 Status = Literal["streaming", "complete", "stopped", "interrupted", "failed"]
 FinalStatus = Literal["complete", "stopped", "interrupted", "failed"]
@@ -68,7 +69,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRow:
-    """How one answer was made. Rates are tokens per second."""
+    """How one run of an answer was made. Rates are tokens per second."""
 
     id: int
     message_id: int
@@ -98,16 +99,32 @@ class MessageRow:
     conversation_id: int
     parent_id: int | None
     role: Role
-    content: str
-    reasoning: str
+    parts: Parts
     status: Status
     created_at: float
     tokens: tuple[int, ...]
-    """The sampled tokens of an answer, in the model of its generation; empty for a prompt."""
+    """The sampled tokens of an answer, in the model of its first generation; empty for a prompt.
+    They end where another model went on."""
     sibling_index: int
     """Place among the messages with the same parent, oldest first, from 0."""
     sibling_count: int
-    generation: GenerationRow | None
+    generations: tuple[GenerationRow, ...] = ()
+    """The runs that wrote an answer, oldest first: more than one when it was continued."""
+
+    @property
+    def content(self) -> str:
+        """What was said: the text parts joined."""
+        return text_of(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought aloud."""
+        return reasoning_of(self.parts)
+
+    @property
+    def generation(self) -> GenerationRow | None:
+        """The last run that wrote the answer; None: nobody knows how it was made."""
+        return self.generations[-1] if self.generations else None
 
 
 @dataclass(frozen=True, slots=True)

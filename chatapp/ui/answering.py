@@ -13,6 +13,7 @@ from textual.message import Message as Fact
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import ChatAppError, StoreError
+from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
@@ -143,7 +144,7 @@ class Answering:
             if not started:
                 started = True
                 row = await asyncio.to_thread(self._store.get_message, turn.message_id)
-                row = replace(row, content=self._said)  # the journal may be ahead by now
+                row = replace(row, parts=parts_of(self._said))  # the journal may be ahead by now
                 self._put(conversation_id, row)
                 self._post(AnswerStarted(conversation_id, row))
             if isinstance(event, PrefillProgress):
@@ -170,6 +171,6 @@ class Answering:
             self._post(Problem(error))
             return None
         if row.status == "streaming":  # its end could not be stored: the screen keeps the text
-            row = replace(row, content=self._said, status="interrupted")
+            row = replace(row, parts=parts_of(self._said), status="interrupted")
         self._put(conversation_id, row)
         return row

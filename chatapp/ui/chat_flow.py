@@ -15,6 +15,7 @@ from textual.message import Message as Fact
 from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
+from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
@@ -69,7 +70,7 @@ class ChatFlow:
             conversation = await self._in_store(self._store.get_conversation, conversation_id)
             rows = await self._in_store(self._store.get_path, conversation_id)
             if rows and (now := self.answering.streaming) and rows[-1].id == now[0]:
-                rows[-1] = replace(rows[-1], content=now[1])
+                rows[-1] = replace(rows[-1], parts=parts_of(now[1]))
             self.conversation, self.rows = conversation, rows
             self._post(ConversationOpened(conversation, list(rows), message_id))
 
@@ -151,7 +152,7 @@ class ChatFlow:
             self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
         conversation_id = self.conversation.id
         message_id = await self._in_store(
-            self._store.add_message, conversation_id, Message("user", text), parent_id
+            self._store.add_message, conversation_id, Message.of("user", text), parent_id
         )
         row = await self._read_row(message_id)
         if replaces is not None:

@@ -22,10 +22,10 @@ def ids(home: Path) -> list[int]:
     """Two conversations: one English, one Chinese with a hostile title."""
     with Store.open(find_paths().history) as store:
         first = store.create_conversation("Weather")
-        asked = store.add_message(first, Message("user", "Will it rain in Paris?"), None)
-        store.add_message(first, Message("assistant", "Rarely.\x1b[2J"), asked)
+        asked = store.add_message(first, Message.of("user", "Will it rain in Paris?"), None)
+        store.add_message(first, Message.of("assistant", "Rarely.\x1b[2J"), asked)
         second = store.create_conversation("北京 \x1b[31mred")
-        store.add_message(second, Message("user", "我爱北京天安门"), None)
+        store.add_message(second, Message.of("user", "我爱北京天安门"), None)
     return [first, second]
 
 

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from chatapp.conversation import Message
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.rows import ConversationTree, NewGeneration, Outcome
 
@@ -18,17 +19,17 @@ def tree(store: Store) -> ConversationTree:
     """Two branches, every status but streaming, and text that means harm."""
     store.create_conversation("shifts the ids")
     conversation = store.create_conversation("Café <b> & 北京", "Answer in <i>one</i> line.")
-    first = store.add_message(conversation, Message("user", "Why?\n\n```py\nprint('<&>')\n```"))
+    first = store.add_message(conversation, Message.of("user", "Why?\n\n```py\nprint('<&>')\n```"))
     made = NewGeneration("/m/t.gguf", "tiny <model>", "ff", "tt", '{"top_p": 0.9}', 3)
     one = store.begin_answer(conversation, first, made)
     outcome = Outcome("stop", "", 42, 10, 4, 3, 0.1, 0.2, 900.5, 30.25)
-    store.finish_answer(one, "First 🙂\x00\x1b[31m", [1, 2], "complete", outcome=outcome)
-    below = store.add_message(conversation, Message("user", "Below the first"), one)
+    store.finish_answer(one, parts_of("First 🙂\x00\x1b[31m"), [1, 2], "complete", outcome=outcome)
+    below = store.add_message(conversation, Message.of("user", "Below the first"), one)
     failed = store.begin_answer(conversation, below, made)
     outcome = Outcome(error="out of <memory>")
-    store.finish_answer(failed, "", [], "failed", outcome=outcome)
+    store.finish_answer(failed, parts_of(""), [], "failed", outcome=outcome)
     two = store.begin_answer(conversation, first, made)
     text = "Second\n<script>alert(1)</script>\n~~~html\n<p>\nopen fence"
-    store.finish_answer(two, text, [5, 6], "stopped", reasoning="I think\n\nso")
-    store.add_message(conversation, Message("user", "Then?\u2028\r\nMore"), two)
+    store.finish_answer(two, parts_of(text, "I think\n\nso"), [5, 6], "stopped")
+    store.add_message(conversation, Message.of("user", "Then?\u2028\r\nMore"), two)
     return store.get_tree(conversation)

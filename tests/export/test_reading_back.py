@@ -12,6 +12,7 @@ import pytest
 from chatapp.errors import UsageError
 from chatapp.export import import_json, render
 from chatapp.export.reading import parse_json
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.rows import ConversationTree, MessageRow
 
@@ -24,7 +25,7 @@ def without_ids(tree: ConversationTree) -> list[MessageRow]:
             id=numbers[message.id],
             conversation_id=0,
             parent_id=None if message.parent_id is None else numbers[message.parent_id],
-            generation=message.generation and replace(message.generation, id=0, message_id=0),
+            generations=tuple(replace(g, id=0, message_id=0) for g in message.generations),
         )
         for message in tree.messages
     ]
@@ -66,7 +67,7 @@ def test_an_answer_being_written_is_recorded_as_interrupted(
     store: Store, tree: ConversationTree
 ) -> None:
     answer = store.begin_answer(tree.conversation.id, tree.messages[-1].id)
-    store.journal_answer(answer, "hal", [1])
+    store.journal_answer(answer, parts_of("hal"), [1])
     document = json.loads(render("json", store.get_tree(tree.conversation.id)))
     last = document["conversations"][0]["messages"][-1]
     assert (last["status"], last["content"], last["tokens"]) == ("interrupted", "hal", [1])
@@ -99,7 +100,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "true id": (lambda d: messages(d)[1].update(id=True), "id is not a whole number"),
     "huge id": (lambda d: messages(d)[1].update(id=2**70), "id is not a whole number"),
     "active": (lambda d: d["conversations"][1].update(active=99), "active 99 is not"),
-    "role": (lambda d: messages(d)[0].update(role="tool"), "role is not one of"),
+    "role": (lambda d: messages(d)[0].update(role="narrator"), "role is not one of"),
     "status": (lambda d: messages(d)[0].update(status="streaming"), "status is not one of"),
     "content": (lambda d: messages(d)[0].update(content=None), "content is not a text"),
     "gone": (lambda d: messages(d)[0].pop("content"), r"\[0\].content is missing"),

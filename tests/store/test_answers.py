@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.errors import StoreError
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.owner import Owner, identify, is_gone, parse_owner
 from chatapp.store.rows import NewGeneration, Outcome
@@ -30,12 +31,12 @@ def test_an_answer_from_begin_to_end(store: Store, answer: int) -> None:
     row = store.get_message(answer)
     assert (row.role, row.status, row.content, row.tokens) == ("assistant", "streaming", "", ())
     assert store.get_conversation(row.conversation_id).active_leaf_id == answer
-    store.journal_answer(answer, "becau", [7, 2**31 - 1], "hmm")
+    store.journal_answer(answer, parts_of("becau", "hmm"), [7, 2**31 - 1])
     row = store.get_message(answer)
     assert (row.status, row.content, row.tokens) == ("streaming", "becau", (7, 2**31 - 1))
     assert row.reasoning == "hmm"
     outcome = Outcome("stop", "", 42, 10, 4, 3, 0.5, 0.25, 900.0, 30.0)
-    store.finish_answer(answer, "because", [7, 8, 9], "complete", reasoning="hm", outcome=outcome)
+    store.finish_answer(answer, parts_of("because", "hm"), [7, 8, 9], "complete", outcome=outcome)
     row = store.get_message(answer)
     assert (row.status, row.content, row.tokens) == ("complete", "because", (7, 8, 9))
     assert row.reasoning == "hm"
@@ -53,7 +54,7 @@ def test_an_answer_from_begin_to_end(store: Store, answer: int) -> None:
 
 
 def test_the_seed_given_first_stays_unless_another_was_used(store: Store, answer: int) -> None:
-    store.finish_answer(answer, "", [], "failed", outcome=Outcome(error="out of memory"))
+    store.finish_answer(answer, parts_of(""), [], "failed", outcome=Outcome(error="out of memory"))
     made = store.get_message(answer).generation
     assert made is not None
     assert (made.seed, made.error) == (5, "out of memory")
@@ -62,27 +63,27 @@ def test_the_seed_given_first_stays_unless_another_was_used(store: Store, answer
 def test_an_answer_is_found_once_it_is_finished_and_only_in_its_last_form(
     store: Store, answer: int
 ) -> None:
-    store.journal_answer(answer, "elephants", [1])
+    store.journal_answer(answer, parts_of("elephants"), [1])
     assert store.search("elephants") == []
-    store.finish_answer(answer, "elephants march", [1, 2], "stopped")
+    store.finish_answer(answer, parts_of("elephants march"), [1, 2], "stopped")
     assert [hit.message_id for hit in store.search("elephants")] == [answer]
     store.resume_answer(answer)
     assert store.get_message(answer).tokens == (1, 2)
     assert store.get_message(answer).content == "elephants march"
     assert store.search("elephants") == []
-    store.journal_answer(answer, "elephants march on", [1, 2, 3])
-    store.finish_answer(answer, "mammoths march on", [4], "complete")
+    store.journal_answer(answer, parts_of("elephants march on"), [1, 2, 3])
+    store.finish_answer(answer, parts_of("mammoths march on"), [4], "complete")
     assert store.search("elephants") == []
     assert [hit.message_id for hit in store.search("mammoths march")] == [answer]
     assert store.find_damage() == []
 
 
 def test_what_is_finished_cannot_be_journalled(store: Store, answer: int) -> None:
-    store.finish_answer(answer, "whole", [1], "complete")
+    store.finish_answer(answer, parts_of("whole"), [1], "complete")
     with pytest.raises(StoreError, match="not being written"):
-        store.journal_answer(answer, "who", [])
+        store.journal_answer(answer, parts_of("who"), [])
     with pytest.raises(StoreError, match="not being written"):
-        store.finish_answer(answer, "who", [], "stopped")
+        store.finish_answer(answer, parts_of("who"), [], "stopped")
     assert store.get_message(answer).content == "whole"
     assert store.get_message(answer).status == "complete"
 
@@ -95,15 +96,15 @@ def test_only_answers_can_be_resumed(store: Store, answer: int) -> None:
     with pytest.raises(StoreError, match="being written at the moment"):
         store.resume_answer(answer)
     with pytest.raises(StoreError, match="32 bits"):
-        store.journal_answer(answer, "x", [2**31])
+        store.journal_answer(answer, parts_of("x"), [2**31])
 
 
 def test_regenerating_keeps_the_first_answer(store: Store, answer: int) -> None:
     row = store.get_message(answer)
-    store.finish_answer(answer, "one", [1], "complete")
+    store.finish_answer(answer, parts_of("one"), [1], "complete")
     assert row.parent_id is not None
     again = store.begin_answer(row.conversation_id, row.parent_id)
-    store.finish_answer(again, "two", [2], "complete")
+    store.finish_answer(again, parts_of("two"), [2], "complete")
     assert store.siblings(answer) == [answer, again]
     assert [store.get_message(id_).content for id_ in (answer, again)] == ["one", "two"]
     assert store.get_path(row.conversation_id)[-1].sibling_index == 1
@@ -141,7 +142,7 @@ def become(store: Store, answer: int, owner: str, silent_s: float) -> None:
 def test_who_is_taken_for_dead(
     store: Store, answer: int, owner: object, silent_s: float, expected: str
 ) -> None:
-    store.journal_answer(answer, "half an elephant", [1, 2])
+    store.journal_answer(answer, parts_of("half an elephant"), [1, 2])
     become(store, answer, str(owner), silent_s)
     assert store.recover() == ([answer] if expected == "interrupted" else [])
     row = store.get_message(answer)
@@ -150,26 +151,26 @@ def test_who_is_taken_for_dead(
 
 
 def test_an_abandoned_answer_can_be_continued(store: Store, answer: int) -> None:
-    store.journal_answer(answer, "half", [1])
+    store.journal_answer(answer, parts_of("half"), [1])
     become(store, answer, "", 0)
     store.recover()
     store.resume_answer(answer)
-    store.finish_answer(answer, "half and half", [1, 2], "complete")
+    store.finish_answer(answer, parts_of("half and half"), [1, 2], "complete")
     assert [hit.snippet for hit in store.search("half and")] != []
     assert store.get_message(answer).tokens == (1, 2)
 
 
 def test_a_writer_that_was_given_up_goes_on(store: Store, answer: int) -> None:
-    store.journal_answer(answer, "elephants", [1])
+    store.journal_answer(answer, parts_of("elephants"), [1])
     with store.writing() as db:
         db.execute("UPDATE messages SET status = 'interrupted' WHERE id = ?", (answer,))
         db.execute(
             "INSERT INTO message_fts (rowid, text) VALUES (?, 'elephants')",
             (answer,),
         )
-    store.journal_answer(answer, "mammoths", [1, 2])
+    store.journal_answer(answer, parts_of("mammoths"), [1, 2])
     assert store.get_message(answer).status == "streaming"
-    store.finish_answer(answer, "mammoths", [1, 2], "complete")
+    store.finish_answer(answer, parts_of("mammoths"), [1, 2], "complete")
     assert store.search("elephants") == []
     assert [hit.message_id for hit in store.search("mammoths")] == [answer]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.errors import StoreError
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.rows import ConversationTree
 
@@ -17,9 +18,9 @@ def tree(store: Store, say: Callable[..., int]) -> ConversationTree:
     first = say("naïve question")
     conversation = store.get_message(first).conversation_id
     answer = store.begin_answer(conversation, first)
-    store.finish_answer(answer, "one", [1, 2], "complete")
+    store.finish_answer(answer, parts_of("one"), [1, 2], "complete")
     other = store.begin_answer(conversation, first)
-    store.journal_answer(other, "tw", [3])
+    store.journal_answer(other, parts_of("tw"), [3])
     return store.get_tree(conversation)
 
 

@@ -9,22 +9,24 @@ from pathlib import Path
 import pytest
 
 from chatapp.conversation import Message
+from chatapp.parts import parts_of
 from chatapp.store import Store
 
 WRITER = """
     import sys
     from pathlib import Path
     from chatapp.conversation import Message
+    from chatapp.parts import parts_of
     from chatapp.store import Store
 
     store = Store.open(Path(sys.argv[1]))
     conversation = store.create_conversation("crash")
-    prompt = store.add_message(conversation, Message("user", "count"))
+    prompt = store.add_message(conversation, Message.of("user", "count"))
     answer = store.begin_answer(conversation, prompt)
     tokens = []
     while True:
         tokens.append(len(tokens))
-        store.journal_answer(answer, " ".join(map(str, tokens)), tokens)
+        store.journal_answer(answer, parts_of(" ".join(map(str, tokens))), tokens)
         print(answer, len(tokens), flush=True)
 """
 
@@ -67,7 +69,7 @@ def test_a_killed_writer_leaves_its_last_journal(path: Path) -> None:
         assert store.find_damage() == []
         assert [hit.message_id for hit in store.search('"17 18 19"')] == [answer]
         store.resume_answer(answer)
-        store.finish_answer(answer, row.content + " end", [*row.tokens, 99], "complete")
+        store.finish_answer(answer, parts_of(row.content + " end"), [*row.tokens, 99], "complete")
         assert store.get_message(answer).tokens[-1] == 99
 
 
@@ -88,13 +90,14 @@ BULK_WRITER = """
     import sys
     from pathlib import Path
     from chatapp.conversation import Message
+    from chatapp.parts import parts_of
     from chatapp.store import Store
 
     store = Store.open(Path(sys.argv[1]))
     conversation = store.create_conversation(sys.argv[2])
     parent = None
     for number in range(60):
-        parent = store.add_message(conversation, Message("user", f"word{number}"), parent)
+        parent = store.add_message(conversation, Message.of("user", f"word{number}"), parent)
 """
 
 
@@ -114,6 +117,6 @@ def test_instances_that_start_and_write_at_once(path: Path) -> None:
 def test_a_second_instance_sees_what_the_first_commits(path: Path) -> None:
     with Store.open(path) as one, Store.open(path) as two:
         conversation = one.create_conversation("shared")
-        first = two.add_message(conversation, Message("user", "from two"))
-        one.add_message(conversation, Message("user", "from one"), first)
+        first = two.add_message(conversation, Message.of("user", "from two"))
+        one.add_message(conversation, Message.of("user", "from one"), first)
         assert [row.content for row in two.get_path(conversation)] == ["from two", "from one"]

@@ -7,6 +7,7 @@ import pytest
 from sqlite_utils import Database
 
 from chatapp.conversation import Message
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.migrations import APPLICATION_ID, MIGRATIONS
 
@@ -38,9 +39,9 @@ def test_an_old_file_is_opened_and_used(path: Path, schema: Path) -> None:
         store.rename_conversation(1, "New name")
         assert store.list_conversations(query="old") == []
         store.resume_answer(2)
-        store.finish_answer(2, "Beijing", [4], "complete")
+        store.finish_answer(2, parts_of("Beijing"), [4], "complete")
         assert store.search("peking") == []
-        assert store.add_message(1, Message("user", "thanks"), 2) == 4
+        assert store.add_message(1, Message.of("user", "thanks"), 2) == 4
         assert store.find_damage() == []
 
 

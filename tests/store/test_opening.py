@@ -13,6 +13,7 @@ import pytest
 
 from chatapp.conversation import Message
 from chatapp.errors import StoreError
+from chatapp.parts import parts_of
 from chatapp.store import Store
 
 
@@ -37,7 +38,7 @@ def test_new_file_is_private_and_in_wal_mode(path: Path) -> None:
 def test_everything_is_there_again_after_reopening(path: Path) -> None:
     with Store.open(path) as store:
         conversation = store.create_conversation("one", "be brief")
-        store.add_message(conversation, Message("user", "hello"))
+        store.add_message(conversation, Message.of("user", "hello"))
         before = store.get_tree(conversation)
     with Store.open(path) as store:
         assert store.get_tree(conversation) == before
@@ -56,7 +57,7 @@ def test_memory_leaves_nothing_on_disk(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     with Store.in_memory() as store:
         conversation = store.create_conversation("secret")
-        store.add_message(conversation, Message("user", "hello"))
+        store.add_message(conversation, Message.of("user", "hello"))
         assert [hit.snippet for hit in store.search("hello")] == ["\x02hello\x03"]
         assert store.path is None
         assert store.disk_usage() > 0
@@ -116,7 +117,7 @@ def test_every_flipped_page_is_an_error_or_harmless(path: Path) -> None:
         conversation = store.create_conversation("one")
         leaf = None
         for number in range(40):
-            leaf = store.add_message(conversation, Message("user", f"word{number} " * 300), leaf)
+            leaf = store.add_message(conversation, Message.of("user", f"word{number} " * 300), leaf)
     sound = path.read_bytes()
     rng = random.Random(7)
     refused = []
@@ -143,7 +144,7 @@ def test_every_flipped_page_is_an_error_or_harmless(path: Path) -> None:
 def test_damage_is_found(path: Path) -> None:
     with Store.open(path) as store:
         conversation = store.create_conversation("one")
-        store.add_message(conversation, Message("user", "word " * 5000))
+        store.add_message(conversation, Message.of("user", "word " * 5000))
         assert store.find_damage() == []
         store._db.execute("PRAGMA ignore_check_constraints = ON")
         store._db.execute("UPDATE messages SET role = 'nobody'")
@@ -210,19 +211,19 @@ def test_locked_by_another_process(path: Path) -> None:
 
 def test_full_disk_keeps_what_was_saved(store: Store) -> None:
     conversation = store.create_conversation("one")
-    saved = store.add_message(conversation, Message("user", "saved"))
+    saved = store.add_message(conversation, Message.of("user", "saved"))
     answer = store.begin_answer(conversation, saved)
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StoreError, match="disk is full") as caught:
-        store.add_message(conversation, Message("user", "x" * 1_000_000), saved)
+        store.add_message(conversation, Message.of("user", "x" * 1_000_000), saved)
     assert "Free some space" in caught.value.hint
     with pytest.raises(StoreError, match="disk is full"):
-        store.journal_answer(answer, "y" * 1_000_000, [])
-    store.journal_answer(answer, "short", [1])
+        store.journal_answer(answer, parts_of("y" * 1_000_000), [])
+    store.journal_answer(answer, parts_of("short"), [1])
     assert [row.content for row in store.get_path(conversation)] == ["saved", "short"]
     store._db.execute("PRAGMA max_page_count = 1000000")
-    store.finish_answer(answer, "y" * 1_000_000, [1], "complete")
+    store.finish_answer(answer, parts_of("y" * 1_000_000), [1], "complete")
     assert len(store.get_message(answer).content) == 1_000_000
     assert store.find_damage() == []
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chatapp.conversation import Message
+from chatapp.parts import parts_of
 from chatapp.store import Store
 
 CALLS: dict[str, Callable[[Store], object]] = {
@@ -21,11 +22,11 @@ CALLS: dict[str, Callable[[Store], object]] = {
     "first siblings": lambda store: store.siblings(1),
     "leaf": lambda store: store.leaf_below(1),
     "select": lambda store: store.select_leaf(1, 2),
-    "add": lambda store: store.add_message(1, Message("user", "x"), 1),
+    "add": lambda store: store.add_message(1, Message.of("user", "x"), 1),
     "rename": lambda store: store.rename_conversation(1, "x"),
     "answer": lambda store: store.begin_answer(1, 1),
-    "journal": lambda store: store.journal_answer(3, "x", []),
-    "finish": lambda store: store.finish_answer(3, "x", [], "complete"),
+    "journal": lambda store: store.journal_answer(3, parts_of("x"), []),
+    "finish": lambda store: store.finish_answer(3, parts_of("x"), [], "complete"),
     "recover": lambda store: store.recover(),
     "search": lambda store: store.search("hello"),
     "search within": lambda store: store.search("hello", conversation_id=1),
@@ -35,8 +36,8 @@ CALLS: dict[str, Callable[[Store], object]] = {
 @pytest.fixture
 def filled(store: Store) -> Store:
     conversation = store.create_conversation("one")
-    first = store.add_message(conversation, Message("user", "hello"))
-    store.add_message(conversation, Message("user", "hello again"), first)
+    first = store.add_message(conversation, Message.of("user", "hello"))
+    store.add_message(conversation, Message.of("user", "hello again"), first)
     store.begin_answer(conversation, first)
     return store
 

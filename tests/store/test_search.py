@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from chatapp.conversation import Message
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.rows import HIT_START
 from chatapp.store.words import MAX_WORD, compose, cut_words, join_words
@@ -34,7 +35,7 @@ def texts(store: Store) -> dict[int, str]:
     ids = {}
     for name, text in TEXTS.items():
         conversation = store.create_conversation(name)
-        ids[store.add_message(conversation, Message("user", text))] = name
+        ids[store.add_message(conversation, Message.of("user", text))] = name
     return ids
 
 
@@ -170,7 +171,7 @@ def test_prompts_come_before_answers(store: Store, say: Callable[..., int]) -> N
         prompts.append(say("a long question that mentions an elephant once " + "filler " * number))
         conversation = store.get_message(prompts[-1]).conversation_id
         answers.append(store.begin_answer(conversation, prompts[-1]))
-        store.finish_answer(answers[-1], "elephant elephant elephant", [], "complete")
+        store.finish_answer(answers[-1], parts_of("elephant elephant elephant"), [], "complete")
     hits = [hit.message_id for hit in store.search("elephant")]
     assert sorted(hits[:3]) == prompts
     assert sorted(hits[3:]) == answers

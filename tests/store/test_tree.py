@@ -7,6 +7,7 @@ import pytest
 
 from chatapp.conversation import Message
 from chatapp.errors import StoreError
+from chatapp.parts import parts_of
 from chatapp.store import Store
 
 
@@ -97,9 +98,9 @@ def test_what_is_not_there_is_an_error(store: Store, missing: int) -> None:
         lambda: store.set_system(missing, "x"),
         lambda: store.delete_conversation(missing),
         lambda: store.undelete_conversation(missing),
-        lambda: store.add_message(missing, Message("user", "x")),
-        lambda: store.journal_answer(missing, "x", []),
-        lambda: store.finish_answer(missing, "x", [], "complete"),
+        lambda: store.add_message(missing, Message.of("user", "x")),
+        lambda: store.journal_answer(missing, parts_of("x"), []),
+        lambda: store.finish_answer(missing, parts_of("x"), [], "complete"),
         lambda: store.resume_answer(missing),
     ]
     for call in calls:
@@ -160,7 +161,7 @@ def test_purging_removes_for_good(store: Store, say: Callable[..., int]) -> None
     gone = say("elephant unspeakable")
     conversation = store.get_message(gone).conversation_id
     answer = store.begin_answer(conversation, gone)
-    store.finish_answer(answer, "trumpet unspeakable", [1], "complete")
+    store.finish_answer(answer, parts_of("trumpet unspeakable"), [1], "complete")
     store.begin_answer(conversation, gone)
     store.delete_conversation(conversation)
     assert store.purge_deleted(older_than_s=3600) == 0

@@ -59,7 +59,7 @@ async def test_deleting_the_chat_that_answers_stops_the_answer(run):
 def fill(store: Store, count: int) -> None:
     for number in range(count):
         conversation = store.create_conversation(f"chat number {number}")
-        store.add_message(conversation, Message("user", f"content {number} 北京欢迎你"), None)
+        store.add_message(conversation, Message.of("user", f"content {number} 北京欢迎你"), None)
 
 
 async def test_the_list_is_paged_and_newest_first(run, paths):
@@ -142,7 +142,7 @@ async def test_search_goes_far_back_in_a_long_chat(run, paths):
     conversation = store.create_conversation("long")
     parent = None
     for number in range(120):
-        said = Message("user", f"message {number}" + " needle" * (number == 3))
+        said = Message.of("user", f"message {number}" + " needle" * (number == 3))
         parent = store.add_message(conversation, said, parent)
     async with run(store=store) as ui:
         hit = store.search("needle")[0]

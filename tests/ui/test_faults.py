@@ -10,6 +10,7 @@ import pytest
 
 from chatapp.engine.client import EngineClient
 from chatapp.errors import StoreError
+from chatapp.parts import parts_of
 from chatapp.store import Store
 from chatapp.store.rows import NewGeneration
 from chatapp.ui.messages import TextReturned
@@ -174,9 +175,9 @@ async def test_an_interrupted_answer_is_found_at_the_next_start(run, paths):
     conversation = store.create_conversation("crashed")
     from chatapp.conversation import Message
 
-    asked = store.add_message(conversation, Message("user", "one two three four"), None)
+    asked = store.add_message(conversation, Message.of("user", "one two three four"), None)
     answer = store.begin_answer(conversation, asked, NewGeneration(fingerprint="echo"))
-    store.journal_answer(answer, "one two", [ord(c) for c in "one two"])
+    store.journal_answer(answer, parts_of("one two"), [ord(c) for c in "one two"])
     leave_as_a_dead_process(store, answer)
     async with run(store=store, conversation_id=conversation) as ui:
         await ui.wait(lambda: len(ui.flow.rows) == 2)

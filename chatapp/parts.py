@@ -1,0 +1,80 @@
+"""What a message is made of: values that the store keeps, the wire carries and an export writes.
+
+A message is a tuple of parts, in the order in which they were said. The structs are tagged with
+`type`, so that one definition serves JSON in the protocol, in exports and in the store.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """What was said, as Markdown or plain text."""
+
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True, tag="reasoning"):
+    """What a model thought aloud before or between what it said; never sent back to it."""
+
+    text: str
+
+
+class File(msgspec.Struct, frozen=True, tag="file"):
+    """A text file that was put before the model."""
+
+    name: str
+    text: str
+    tokens: int = 0
+    """Its length in tokens of the model it was first put before; 0: not counted."""
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """A picture: the bytes of the file as it was (JSON carries them in base64)."""
+
+    data: bytes
+    media_type: str = "image/png"
+    name: str = ""
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
+    """A model asks for a tool to be run."""
+
+    id: str
+    """Links the call to its result; unique within the conversation."""
+    name: str
+    arguments: str
+    """A JSON object as the model wrote it, which need not be valid."""
+
+
+class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
+    """What a tool gave back."""
+
+    call_id: str
+    parts: tuple[Text | File | Image, ...] = ()
+    is_error: bool = False
+    """The tool failed, and `parts` say why."""
+
+
+Part = Text | Reasoning | File | Image | ToolCall | ToolResult
+Parts = tuple[Part, ...]
+
+
+def text_of(parts: Iterable[Part]) -> str:
+    """Everything that was said: the text parts joined, thoughts and attachments left out."""
+    return "".join(part.text for part in parts if isinstance(part, Text))
+
+
+def reasoning_of(parts: Iterable[Part]) -> str:
+    """Everything that was thought aloud."""
+    return "".join(part.text for part in parts if isinstance(part, Reasoning))
+
+
+def parts_of(text: str, reasoning: str = "") -> Parts:
+    """The parts of a message that thought (or did not) and then said `text`.
+
+    A message that says nothing has no parts.
+    """
+    thought: Parts = (Reasoning(reasoning),) if reasoning else ()
+    return (*thought, Text(text)) if text else thought
