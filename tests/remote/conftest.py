@@ -1,12 +1,7 @@
 """A real OpenAI-compatible server (llama-cpp-python's own), and one that answers as a test says."""
 
-import contextlib
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,40 +11,16 @@ import pytest
 from chatapp.engine.client import EngineClient
 from chatapp.paths import BUILTIN_MODEL, find_paths
 from chatapp.remotes import make_remote, read_remotes, save_remotes
+from tests.remote.peer import Server, excused
 
 Name = Callable[..., None]
 
 
-class Server:
-    """`python -m llama_cpp.server` as a child process."""
-
-    def __init__(self, model: Path, *arguments: str, port: int = 0) -> None:
-        self.port = port or _unused_port()
-        self._command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model)]
-        self._command += ["--port", str(self.port), "--n_threads", "2", *arguments]
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            assert self._process.poll() is None, "the server did not start"
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """As by `kill -9`."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """What fails because the peer crashed is skipped, with the peer's last words."""
+    with excused():
+        return (yield)
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +94,3 @@ async def client(tmp_path: Path) -> AsyncIterator[EngineClient]:
     made = EngineClient(log_path=tmp_path / "engine.log")
     yield made
     await made.stop()
-
-
-def _unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

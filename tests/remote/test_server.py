@@ -9,7 +9,8 @@ from chatapp.engine.protocol import ChatMessage, Delta, Finished, Generate, Load
 from chatapp.errors import ConnectionLostError
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.sampling import SamplingParams
-from tests.remote.conftest import Name, Server
+from tests.remote.conftest import Name
+from tests.remote.peer import Server
 
 QUESTIONS = ["Hello, who are you?", "Tell me a story.", "What can I do with you?"]
 
