@@ -1,7 +1,10 @@
 # `make chat` chats, `make test` runs the whole gate. Both set up .venv themselves.
 
 PYTHON ?= python3
-VENV := .venv
+# .venv belongs to the Python that made it; another version's libraries go into a folder of their own.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MADE_BY := $(shell sed -n 's/^version[a-z_]* *= *\([0-9]*\.[0-9]*\).*/\1/p' .venv/pyvenv.cfg 2>/dev/null)
+VENV := $(if $(filter-out $(VERSION),$(MADE_BY)),.venv-$(VERSION),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -54,4 +57,4 @@ model: $(VENV)/.test ## train and convert the built-in model anew
 		--parity-text chatapp/builtin/recipe/data/heldout.txt
 
 clean: ## remove what was set up and built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
