@@ -14,7 +14,7 @@ GB = 10**9
         (Machine(3 * GB, 4 * GB), "Qwen/Qwen3-0.6B-GGUF"),
         (Machine(12 * GB, 16 * GB), "Qwen/Qwen3-4B-GGUF"),
         (Machine(60 * GB, 64 * GB), "Qwen/Qwen3-4B-GGUF"),
-        (Machine(60 * GB, 64 * GB, (Gpu("g", 15 * GB, 16 * GB),)), "ggml-org/gpt-oss-20b-GGUF"),
+        (Machine(60 * GB, 64 * GB, (Gpu("g", 15 * GB, 16 * GB),)), "Qwen/Qwen3-14B-GGUF"),
         (Machine(60 * GB, 64 * GB, (Gpu("g", 80 * GB, 80 * GB),)), "Qwen/Qwen3-32B-GGUF"),
         (Machine(GB // 2, GB), "Qwen/Qwen3-0.6B-GGUF"),
     ],
@@ -32,3 +32,8 @@ def test_they_are_in_order_and_whole() -> None:
     assert [one.size_bytes for one in known] == sorted(one.size_bytes for one in known)
     assert all(one.repo.count("/") == 1 and one.licence and one.about for one in known)
     assert suggest(None)
+
+
+def test_no_model_is_suggested_whose_format_is_not_read() -> None:
+    """gpt-oss answers in channels (`<|channel|>analysis<|message|>`), which would be shown raw."""
+    assert not [one.repo for one in read_suggestions() if "gpt-oss" in one.repo.lower()]
