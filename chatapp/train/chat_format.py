@@ -1,12 +1,12 @@
 """How a conversation becomes text: the chat template of the models trained here.
 
-Promises that what `render` returns is what the template gives in the engine, and that the text
-of a longer conversation starts with the text of the shorter one (its token prefix is stable). May
-not add a beginning-of-text token: the template is all there is. The role markers are single
-tokens, so content that spells one out is told apart only by escaping it, which `clean` does.
+Promises that what `render` returns is what the template gives in the engine, and that the pieces
+of a longer conversation start with those of the shorter one (its token prefix is stable). May not
+add a beginning-of-text token: the template is all there is. The role markers are single tokens and
+have a type of their own, because content may spell one out and must stay text all the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chatapp.errors import UsageError
@@ -37,19 +37,32 @@ class Turn:
             raise UsageError(f"Role {self.role!r} is unknown.", f"Use one of {', '.join(ROLES)}.")
 
 
-def clean(content: str) -> str:
-    """`content` without the markers that would end its turn early."""
-    for token in SPECIAL_TOKENS:
-        content = content.replace(token, "")
-    return content
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A special token. Text that reads the same is never one."""
+
+    token: str
 
 
-def header(role: str) -> str:
-    """What comes before a message's content."""
-    return f"<|{role}|>\n"
+Piece = str | Marker
+"""Text, or a special token between texts."""
+
+
+def lay_out(turns: Sequence[Turn], add_generation_prompt: bool = False) -> tuple[Piece, ...]:
+    """The conversation as `CHAT_TEMPLATE` has it, its markers apart from what people wrote."""
+    pieces: list[Piece] = []
+    for turn in turns:
+        pieces += [Marker(f"<|{turn.role}|>"), f"\n{turn.content}", Marker(END_OF_TURN), "\n"]
+    if add_generation_prompt:
+        pieces += [Marker("<|assistant|>"), "\n"]
+    return tuple(pieces)
+
+
+def spell(pieces: Iterable[Piece]) -> str:
+    """Pieces as one text, where markers and text can no longer be told apart."""
+    return "".join(piece.token if isinstance(piece, Marker) else piece for piece in pieces)
 
 
 def render(turns: Sequence[Turn], add_generation_prompt: bool = False) -> str:
     """The conversation as text, equal to `CHAT_TEMPLATE` applied to it."""
-    text = "".join(f"{header(turn.role)}{clean(turn.content)}{END_OF_TURN}\n" for turn in turns)
-    return text + header("assistant") if add_generation_prompt else text
+    return spell(lay_out(turns, add_generation_prompt))

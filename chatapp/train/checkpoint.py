@@ -34,12 +34,47 @@ class Checkpoint:
 
     def restore_model(self) -> GPT:
         """The model these weights belong to; raises `ChatAppError` when they do not fit it."""
-        model = GPT(ModelArgs(**self.model_args))
-        try:
-            model.load_state_dict(self.model)
-        except RuntimeError as error:
-            raise ChatAppError(f"The checkpoint's weights do not fit its model: {error}") from error
+        model = make_model(self.read_args())
+        model.load_state_dict(self.model)
         return model
+
+    def read_args(self) -> ModelArgs:
+        """The model's shape; raises `ChatAppError` when it is not the shape of the weights."""
+        wrong = "The checkpoint's weights do not fit its model:"
+        known = ModelArgs.__dataclass_fields__
+        for name, entry in known.items():
+            kind = type(entry.default)
+            value = self.model_args.get(name, entry.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise ChatAppError(f"{wrong} {name} is {value!r}.", DAMAGED)
+        args = ModelArgs(**{name: self.model_args.get(name, known[name].default) for name in known})
+        layers = {name.split(".")[2] for name in self.model if name.startswith("transformer.h.")}
+        if len(layers) != args.n_layer:  # before as many are made
+            raise ChatAppError(f"{wrong} {len(layers)} layers, not {args.n_layer}.", DAMAGED)
+        with torch.device("meta"):  # shapes without memory
+            expected = make_model(args).state_dict()
+        for name in sorted(expected.keys() ^ self.model.keys()):
+            said = "is missing" if name in expected else "is not known"
+            raise ChatAppError(f"{wrong} {name} {said}.", DAMAGED)
+        for name, tensor in expected.items():
+            shape, wanted = list(self.model[name].shape), list(tensor.shape)
+            if shape != wanted:
+                raise ChatAppError(f"{wrong} {name} has shape {shape}, not {wanted}.", DAMAGED)
+        return args
+
+
+DAMAGED = "Put a whole copy in its place, or remove it and train again."
+
+
+def make_model(args: ModelArgs) -> GPT:
+    """A new model; raises `ChatAppError` when memory is too small for it."""
+    try:
+        return GPT(args)
+    except (RuntimeError, MemoryError) as error:  # RuntimeError is what PyTorch's allocator raises
+        raise ChatAppError(
+            "There is not enough memory for a model of this size.",
+            "Lower n_layer, n_embd or vocab_size.",
+        ) from error
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
@@ -60,9 +95,44 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"There is no checkpoint at {path}.", "Train first, or leave out --resume."
         )
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ChatAppError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return Checkpoint(**content)
-    except (RuntimeError, TypeError, EOFError, OSError, ValueError) as error:
-        raise ChatAppError(
-            f"{path} cannot be read as a checkpoint: {error}", "Is it from another program?"
-        ) from error
+    except Exception as error:  # its readers of zips and pickles let out what damage does to them
+        raise ChatAppError(f"{path} is no whole checkpoint.", DAMAGED) from error
+    return _check(content, path)
+
+
+_PARTS: dict[str, type | tuple[type, ...]] = {
+    "model": dict,
+    "optimizer": dict,
+    "model_args": dict,
+    "iter_num": int,
+    "best_val_loss": (float, int, torch.Tensor),
+}
+
+
+def _check(content: Any, path: Path) -> Checkpoint:
+    """What was loaded as a `Checkpoint`, if it has the parts of one."""
+    if not isinstance(content, dict):
+        raise ChatAppError(f"{path} is no checkpoint: it holds no parts by name.", DAMAGED)
+    for name, kind in _PARTS.items():
+        if name not in content:
+            raise ChatAppError(f"{path} is no whole checkpoint: {name} is missing.", DAMAGED)
+        if not isinstance(content[name], kind) or content[name] is True:
+            raise ChatAppError(
+                f"{path} is no whole checkpoint: {name} is of another kind.", DAMAGED
+            )
+    if not all(isinstance(tensor, torch.Tensor) for tensor in content["model"].values()):
+        raise ChatAppError(f"{path} is no whole checkpoint: model holds no tensors.", DAMAGED)
+    more = {name: content.get(name) for name in ("config", "rng")}
+    return Checkpoint(
+        model={str(name): tensor for name, tensor in content["model"].items()},
+        optimizer=content["optimizer"],
+        model_args=content["model_args"],
+        iter_num=content["iter_num"],
+        best_val_loss=float(content["best_val_loss"]),
+        **{name: value for name, value in more.items() if isinstance(value, dict)},
+    )

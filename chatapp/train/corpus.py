@@ -2,23 +2,25 @@
 
 Promises that a file is read line by line where its format has lines, and that an unreadable line
 is an error with its number. Surprising: a conversation in a text source becomes its chat rendering,
-so that pretraining already shows the model the shape of a chat.
+so that pretraining already shows the model the shape of a chat; markers that a text spells out stay
+text.
 """
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from chatapp.errors import ChatAppError
-from chatapp.train.chat_format import Turn, clean, render
+from chatapp.errors import ChatAppError, UsageError
+from chatapp.train.chat_format import Piece, Turn, lay_out
 from chatapp.train.settings import Source
 
 SEPARATOR = "\n\f\n"
 
 
-def read_documents(source: Source) -> Iterator[str]:
+def read_documents(source: Source) -> Iterator[tuple[Piece, ...]]:
     """The documents of one source, repeated as it says."""
     documents = list(_read_file(source.path))
     whole, part = divmod(source.repeat, 1.0)
@@ -41,17 +43,17 @@ def read_conversations(source: Source) -> list[tuple[Turn, ...]]:
     return talks * int(whole) + extra
 
 
-def _read_file(path: Path) -> Iterator[str]:
+def _read_file(path: Path) -> Iterator[tuple[Piece, ...]]:
     if ".jsonl" in path.suffixes:
         for number, entry in _read_lines(path):
             if isinstance(entry, dict) and isinstance(entry.get("text"), str):
-                yield clean(entry["text"])
+                yield (_mend(entry["text"]),)
             else:
-                yield render(_conversation(entry, path, number))
+                yield lay_out(_conversation(entry, path, number))
         return
     for document in _read_text(path).split(SEPARATOR):
         if document.strip():
-            yield clean(document)
+            yield (document,)
 
 
 def _read_text(path: Path) -> str:
@@ -59,30 +61,37 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
-        return content.decode("utf-8").replace("\r\n", "\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ChatAppError(
             f"{path} cannot be read: {error}", "Training text must be UTF-8, plain or gzip."
         ) from error
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if line.strip():
             try:
                 yield number, json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise ChatAppError(f"{path}, line {number} is not JSON: {error}.") from error
 
 
 def _conversation(entry: Any, path: Path, number: int) -> tuple[Turn, ...]:
     try:
         if isinstance(entry, dict):
-            return tuple(Turn(turn["role"], turn["content"].strip()) for turn in entry["messages"])
+            return tuple(
+                Turn(turn["role"], _mend(turn["content"].strip())) for turn in entry["messages"]
+            )
         roles = ("user", "assistant")
-        return tuple(Turn(roles[at % 2], turn.strip()) for at, turn in enumerate(entry))
-    except (KeyError, TypeError, AttributeError) as error:
+        return tuple(Turn(roles[at % 2], _mend(turn.strip())) for at, turn in enumerate(entry))
+    except (KeyError, TypeError, AttributeError, UsageError) as error:
         raise ChatAppError(
             f"{path}, line {number} is no conversation.",
             'Write {"messages": [{"role": "user", "content": "…"}, …]} on every line.',
         ) from error
+
+
+def _mend(text: str) -> str:
+    """JSON can spell half a surrogate pair, which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode()

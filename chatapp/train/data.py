@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from chatapp.errors import ChatAppError
-from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Turn, clean, header
+from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Piece, Turn, lay_out
 from chatapp.train.model import IGNORED
-from chatapp.train.tokenizer import encode, token_id
+from chatapp.train.tokenizer import encode_pieces, token_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Sample:
     spoken: list[bool]
 
 
-def pack(documents: Iterable[str], tokenizer: Tokenizer) -> Tensor:
+def pack(documents: Iterable[Sequence[Piece]], tokenizer: Tokenizer) -> Tensor:
     """All documents as one int32 row, each closed by the end-of-text token where there is one."""
     if tokenizer.get_vocab_size() > 65536:
         raise ChatAppError("Tokens are kept in 16 bits: the vocabulary may have at most 65536.")
     end = tokenizer.token_to_id(END_OF_TEXT)  # None in a vocabulary of characters
     packed = array("H")
     for document in documents:
-        packed.extend(encode(tokenizer, document))
+        packed.extend(encode_pieces(tokenizer, document))
         if end is not None:
             packed.append(end)
     return (
@@ -108,9 +108,8 @@ def encode_conversation(turns: Sequence[Turn], tokenizer: Tokenizer) -> Sample:
     spoken: list[bool] = []
     end = token_id(tokenizer, END_OF_TURN)
     for turn in turns:
-        text = f"{header(turn.role)}{clean(turn.content)}{END_OF_TURN}\n"
-        ids = encode(tokenizer, text)
-        head = len(encode(tokenizer, header(turn.role)))
+        ids = encode_pieces(tokenizer, lay_out([turn]))
+        head = len(encode_pieces(tokenizer, lay_out([Turn(turn.role, "")])[:2]))
         tail = len(ids) - ids[::-1].index(end)
         mine = turn.role == "assistant"
         tokens += ids

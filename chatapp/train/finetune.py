@@ -37,6 +37,8 @@ def finetune_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> Stage:
 
 
 def _samples(source: Source, tokenizer: Tokenizer, most: int) -> list[Sample]:
+    talks = read_conversations(source)
+    samples = [encode_conversation(talk[: most or None], tokenizer) for talk in talks]
     return [
-        encode_conversation(talk[: most or None], tokenizer) for talk in read_conversations(source)
-    ]
+        sample for sample in samples if any(sample.spoken)
+    ]  # from the others nothing is learned

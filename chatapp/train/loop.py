@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from chatapp.errors import ChatAppError
-from chatapp.train.checkpoint import Checkpoint, save_checkpoint
+from chatapp.train.checkpoint import DAMAGED, Checkpoint, save_checkpoint
 from chatapp.train.data import Batch
 from chatapp.train.device import autocast, pick_device
 from chatapp.train.model import ACTIVATION, GPT
@@ -79,9 +79,8 @@ def run_stage(
     step, best = 0, math.inf
     torch.manual_seed(stage.settings.seed)
     if resume is not None:
-        optimizer.load_state_dict(resume.optimizer)
+        _restore(optimizer, resume)
         step, best = resume.iter_num, resume.best_val_loss
-        _restore_rng(resume.rng)
     with _interruptible() as interrupted:
         meter = _Meter(stage, reporter)
         while step < stage.settings.steps and not interrupted.is_set():
@@ -180,6 +179,22 @@ def _save_rng() -> dict[str, Any]:
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
+
+
+def _restore(optimizer: torch.optim.AdamW, resume: Checkpoint) -> None:
+    """The optimizer and the random generators as they were."""
+    try:
+        optimizer.load_state_dict(resume.optimizer)
+        _restore_rng(resume.rng)
+        whole = all(
+            state[name].shape == weight.shape
+            for weight, state in optimizer.state.items()
+            for name in ("exp_avg", "exp_avg_sq")
+        )
+    except Exception:  # noqa: BLE001 -- PyTorch raises whatever it meets in a state that is not whole
+        whole = False
+    if not whole:
+        raise ChatAppError("The checkpoint's optimizer state is not that of its model.", DAMAGED)
 
 
 def _restore_rng(state: dict[str, Any]) -> None:

@@ -14,12 +14,18 @@ from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.train.characters import character_tokenizer, save_characters
-from chatapp.train.chat_format import clean
-from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint, save_checkpoint
+from chatapp.train.chat_format import spell
+from chatapp.train.checkpoint import (
+    CHECKPOINT_FILE,
+    Checkpoint,
+    load_checkpoint,
+    make_model,
+    save_checkpoint,
+)
 from chatapp.train.corpus import read_conversations, read_documents
 from chatapp.train.finetune import finetune_stage
 from chatapp.train.loop import Stage, run_stage
-from chatapp.train.model import GPT
+from chatapp.train.model import ModelArgs
 from chatapp.train.pretrain import pretrain_stage
 from chatapp.train.progress import Reporter, StderrReporter
 from chatapp.train.settings import Recipe, Source, make_recipe, read_recipe
@@ -80,11 +86,24 @@ def _run(
     torch.manual_seed(stage.settings.seed)
     earlier = load_checkpoint(stage.folder) if resume and _exists(stage.folder) else None
     origin = earlier or base
-    model = origin.restore_model() if origin else GPT(recipe.model)
+    if origin:
+        _refuse_another_shape(origin, recipe.model)
+    model = origin.restore_model() if origin else make_model(recipe.model)
     reporter.say(f"{stage.name}: {model.count_parameters():,} parameters")
     checkpoint = run_stage(stage, model, earlier, reporter)
     save_checkpoint(checkpoint, stage.folder)
     return checkpoint
+
+
+def _refuse_another_shape(checkpoint: Checkpoint, wanted: ModelArgs) -> None:
+    """A recipe that was changed since trains another model; dropout alone may differ."""
+    saved = checkpoint.read_args().as_dict()
+    for name, value in wanted.as_dict().items():
+        if name != "dropout" and saved[name] != value:
+            raise ChatAppError(
+                f"The run in this folder has {name} = {saved[name]}, this one would have {value}.",
+                "Use the recipe and texts it began with, or another folder.",
+            )
 
 
 def _recipe(sources: tuple[Path, ...], steps: int | None, characters: bool) -> Recipe:
@@ -119,13 +138,19 @@ def _exists(folder: Path) -> bool:
 def _tokenizer(recipe: Recipe, folder: Path, resume: bool, reporter: Reporter) -> Tokenizer:
     if recipe.characters:  # the same text gives the same tokens: nothing to load when resuming
         return character_tokenizer(
-            text for source in recipe.text for text in read_documents(Source(source.path))
+            spell(document)
+            for source in recipe.text
+            for document in read_documents(Source(source.path))
         )
     if resume and (folder / TOKENIZER_FILE).is_file():
         return load_tokenizer(folder)
     reporter.say("tokenizer: learning words from the text")
-    texts = [text for source in recipe.text for text in read_documents(Source(source.path))]
+    texts = [
+        spell(document)
+        for source in recipe.text
+        for document in read_documents(Source(source.path))
+    ]
     for source in recipe.chat:
         for talk in read_conversations(Source(source.path)):
-            texts += [clean(turn.content) for turn in talk]
+            texts += [turn.content for turn in talk]
     return train_tokenizer(texts, recipe.model.vocab_size)

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Turn, render
+from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Turn, lay_out
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.model import GPT
-from chatapp.train.tokenizer import encode, load_tokenizer, token_id
+from chatapp.train.tokenizer import encode_pieces, load_tokenizer, token_id
 
 
 def load_model(folder: Path) -> tuple[GPT, Tokenizer]:
@@ -38,7 +38,7 @@ def answer(
     """
     generator = torch.Generator().manual_seed(seed)
     ends = {token_id(tokenizer, END_OF_TEXT), token_id(tokenizer, END_OF_TURN)}
-    prompt = encode(tokenizer, render(turns, add_generation_prompt=True))
+    prompt = encode_pieces(tokenizer, lay_out(turns, add_generation_prompt=True))
     said: list[int] = []
     for _ in range(max_tokens):
         context = (prompt + said)[-model.args.block_size :]

@@ -5,12 +5,14 @@ starts, with the nearest known name. Paths in a recipe are relative to the recip
 """
 
 import difflib
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chatapp.errors import ConfigError
+from chatapp.errors import ConfigError, UsageError
+from chatapp.paths import expand_home
 from chatapp.train.model import ModelArgs
 
 T = TypeVar("T")
@@ -127,27 +129,38 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "eval_rows": (1, 1_000_000),
     "joined": (0.0, 1.0),
     "max_turns": (0, 1_000_000),
+    "threads": (0, 4096),
+    "temperature": (-1.0, 100.0),
+    "repeat": (0.0, 10_000.0),
+    "n_layer": (1, 1024),
+    "n_head": (1, 1024),
+    "n_embd": (1, 65_536),
+    "block_size": (1, 1_048_576),
+    "vocab_size": (1, 65_536),
 }
+"""Of every number in a recipe by its key, but for `dropout`, which the model checks."""
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text in quotes"}
 
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a TOML file; raises `ConfigError` naming file and key."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"The recipe {path} cannot be read: {error}") from error
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"The recipe {path} cannot be read: {error}.") from error
     _check_names(table, {entry.name for entry in fields(Recipe)}, str(path))
-    heldout = table.get("heldout")
+    heldout = _take(table, "heldout", "", str(path))
     return Recipe(
         model=_build(ModelArgs, table.get("model", {}), f"{path} [model]"),
         pretrain=_build(PretrainSettings, table.get("pretrain", {}), f"{path} [pretrain]"),
         finetune=_build(FinetuneSettings, table.get("finetune", {}), f"{path} [finetune]"),
         text=_read_sources(table.get("text", []), path, "text"),
         chat=_read_sources(table.get("chat", []), path, "chat"),
-        heldout=path.parent / str(heldout) if heldout else None,
-        characters=table.get("characters", False) is True,
-        threads=int(table.get("threads", 0)),
-        temperature=float(table.get("temperature", -1.0)),
+        heldout=path.parent / expand_home(heldout) if heldout else None,
+        characters=_take(table, "characters", False, str(path)),
+        threads=_take(table, "threads", 0, str(path)),
+        temperature=_take(table, "temperature", -1.0, str(path)),
     )
 
 
@@ -178,17 +191,47 @@ def make_recipe(files: tuple[Path, ...], characters: bool = False) -> Recipe:
 
 
 def _read_sources(entries: Any, recipe: Path, key: str) -> tuple[Source, ...]:
+    place = f"{recipe} [[{key}]]"
+    if not isinstance(entries, list):
+        raise ConfigError(f"{recipe}: {key} must be a list.", f"Write [[{key}]] above each path.")
     sources: list[Source] = []
     for entry in entries:
-        if not isinstance(entry, dict) or "path" not in entry:
+        if not isinstance(entry, dict):
+            raise ConfigError(f"{place} must be a table.", f"Write [[{key}]] and path = …")
+        _check_names(entry, {"path", "repeat"}, place)
+        pattern = _take(entry, "path", "", place)
+        if not pattern:
             raise ConfigError(f"{recipe}: every [[{key}]] needs a path.")
-        _check_names(entry, {"path", "repeat"}, f"{recipe} [[{key}]]")
-        pattern = str(entry["path"])
-        found = sorted(recipe.parent.glob(pattern))
-        if not found:
-            raise ConfigError(f"{recipe}: no file matches {pattern}.", "Paths start at the recipe.")
-        sources += [Source(file, float(entry.get("repeat", 1.0))) for file in found]
+        repeat = _take(entry, "repeat", 1.0, place)
+        sources += [Source(file, repeat) for file in _find(recipe.parent, pattern, place)]
     return tuple(sources)
+
+
+def _find(folder: Path, pattern: str, place: str) -> list[Path]:
+    """The files that a path or a pattern means, sorted; it may be absolute or begin with `~`."""
+    wanted = expand_home(pattern)
+    root = Path(wanted.anchor) if wanted.is_absolute() else folder
+    try:
+        if (folder / wanted).exists():  # a name may hold `[` or `*`, too
+            return [folder / wanted]
+        found = sorted(root.glob(str(wanted.relative_to(wanted.anchor))))
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise ConfigError(f"{place}: {pattern!r} is no path: {error}.") from error
+    if not found:
+        raise ConfigError(f"{place}: no file matches {pattern}.", "Paths start at the recipe.")
+    return found
+
+
+def _take(table: dict[str, Any], name: str, default: T, place: str) -> T:
+    """The value of a key, or `default`; `ConfigError` when its type or size is another."""
+    value = table.get(name, default)
+    kind = type(default)
+    if kind is float and type(value) is int:
+        value = float(value) if abs(value) < 1e300 else math.inf  # a longer one overflows
+    if type(value) is not kind:
+        raise ConfigError(f"{place}: {name} must be {_KINDS[kind]}, not {value!r}.")
+    _check_bound(name, value, place)
+    return value
 
 
 def _build(kind: type[T], table: Any, place: str) -> T:
@@ -196,13 +239,10 @@ def _build(kind: type[T], table: Any, place: str) -> T:
         raise ConfigError(f"{place} must be a table.")
     known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
     _check_names(table, set(known), place)
-    for name, value in table.items():
-        wanted = type(known[name].default)
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            continue
-        if type(value) is not wanted:
-            raise ConfigError(f"{place}: {name} takes {wanted.__name__}, not {value!r}.")
-    return kind(**table)
+    try:
+        return kind(**{name: _take(table, name, known[name].default, place) for name in table})
+    except UsageError as error:  # the model's own: heads that do not divide the width
+        raise ConfigError(f"{place}: {error.message}", error.hint) from error
 
 
 def _check_names(table: dict[str, Any], known: set[str], place: str) -> None:
@@ -213,12 +253,15 @@ def _check_names(table: dict[str, Any], known: set[str], place: str) -> None:
             raise ConfigError(f"{place}: unknown key {name}.", hint)
 
 
+def _check_bound(name: str, value: Any, place: str) -> None:
+    low, high = BOUNDS.get(name, (-math.inf, math.inf))
+    if isinstance(value, int | float) and not low <= value <= high:
+        raise ConfigError(f"{place}: {name} is {value}, it must lie between {low:g} and {high:g}.")
+
+
 def _check_stage(stage: PretrainSettings, model: ModelArgs) -> None:
     for entry in fields(stage):
-        low, high = BOUNDS[entry.name]
-        value = getattr(stage, entry.name)
-        if not low <= value <= high:
-            raise ConfigError(f"{entry.name} is {value}, it must lie between {low:g} and {high:g}.")
+        _check_bound(entry.name, getattr(stage, entry.name), "The settings")
     if stage.batch_tokens < min(stage.window, model.block_size):
         raise ConfigError(
             f"batch_tokens ({stage.batch_tokens}) is less than one window ({stage.window})."

@@ -6,13 +6,20 @@ Surprising: special tokens come first (ids 0 to 4), so that adding words later m
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from chatapp.errors import ChatAppError
-from chatapp.train.chat_format import CHAT_TEMPLATE, END_OF_TEXT, END_OF_TURN, SPECIAL_TOKENS
+from chatapp.train.chat_format import (
+    CHAT_TEMPLATE,
+    END_OF_TEXT,
+    END_OF_TURN,
+    SPECIAL_TOKENS,
+    Marker,
+    Piece,
+)
 from chatapp.train.storage import write_atomically
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -63,12 +70,31 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     path = folder / TOKENIZER_FILE
     if not path.is_file():
         raise ChatAppError(f"{path} is missing.", "Copy it from where the model was trained.")
-    return Tokenizer.from_file(str(path))
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain `Exception` for whatever it finds in it
+        raise ChatAppError(
+            f"{path} cannot be read as a tokenizer: {error}.",
+            "Copy it again from where the model was trained.",
+        ) from error
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Token ids of `text`, special tokens recognised, nothing added."""
+    """Token ids of `text`, nothing added. No text becomes a special token, whatever it spells."""
+    tokenizer.encode_special_tokens = True  # as ordinary text; the name reads like the opposite
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def encode_pieces(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> list[int]:
+    """Token ids of text and markers; a marker that the vocabulary lacks is spelled out."""
+    ids: list[int] = []
+    for piece in pieces:
+        number = tokenizer.token_to_id(piece.token) if isinstance(piece, Marker) else None
+        if number is not None:
+            ids.append(number)
+        else:
+            ids += encode(tokenizer, piece.token if isinstance(piece, Marker) else piece)
+    return ids
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:

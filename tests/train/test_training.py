@@ -186,7 +186,7 @@ def test_the_learning_rate_warms_up_and_decays():
         ("n_layer", "n_layers", "Did you mean n_layer"),
         ("n_head = 2", "n_head = 5", "n_head"),
         ("steps = 12", "steps = 0", "steps is 0"),
-        ("steps = 12", 'steps = "many"', "steps takes int"),
+        ("steps = 12", 'steps = "many"', "steps must be a whole number"),
         ('path = "text.txt"', 'path = "gone.txt"', "gone.txt"),
         ("threads = 1", "threads = ", "cannot be read"),
     ],
