@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from chatapp.parts import Parts, parts_of, reasoning_of, text_of
+from chatapp.text import cut_text, one_line
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -44,10 +45,10 @@ class Conversation:
 
 def make_title(text: str) -> str:
     """The first line that says something, cut at a word near `TITLE_LENGTH` characters."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "New chat")
-    line = " ".join(line[: TITLE_LENGTH * 4].split())
+    lines = (one_line(line[: TITLE_LENGTH * 4]) for line in text.splitlines())
+    line = next((line for line in lines if line), "New chat")
     if len(line) <= TITLE_LENGTH:
         return line
-    head = line[: TITLE_LENGTH - 1]
+    head = cut_text(line, TITLE_LENGTH - 1)
     cut = head.rfind(" ")
     return (head[:cut] if cut > TITLE_LENGTH // 2 else head) + "…"

@@ -10,6 +10,7 @@ so it ends at a newline or after `MAX_STRING` characters. What follows is plain 
 """
 
 import re
+import unicodedata
 from enum import Enum, auto
 
 MAX_STRING = 4096
@@ -123,3 +124,53 @@ class ControlFilter:
 def strip_controls(text: str) -> str:
     """`text` without control characters, escape sequences and bidirectional overrides."""
     return ControlFilter().feed(text)
+
+
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_JOINER = "\u200d"
+_UNSEEN = {"Cc", "Cf", "Mn", "Me", "Zl", "Zp", "Zs"}
+
+
+def one_line(text: str) -> str:
+    """One line without controls and bidirectional overrides; empty when nothing of it is seen.
+
+    Joiners, selectors, tags, private and future characters stay: words and emoji need them.
+    """
+    blank = (" " if unicodedata.category(char) == "Cc" else char for char in _BIDI.sub("", text))
+    line = " ".join("".join(blank).split())
+    return line if any(unicodedata.category(char) not in _UNSEEN for char in line) else ""
+
+
+def cut_text(text: str, limit: int) -> str:
+    """The first `limit` characters or a few fewer, so that none that is read as one is divided.
+
+    Follows the clusters of Unicode's annex 29 near enough. One that alone is longer is divided.
+    """
+    if len(text) <= limit:
+        return text
+    for end in range(limit, 0, -1):
+        if not _belongs_together(text, end):
+            return text[:end]
+    return text[:limit].rstrip(_JOINER)
+
+
+def _belongs_together(text: str, at: int) -> bool:
+    """Whether the characters before and after position `at` are parts of one cluster."""
+    before, after = text[at - 1], text[at]
+    if extends_cell(after) or unicodedata.category(after) == "Mc" or before == _JOINER:
+        return True
+    if _is_flag(before) and _is_flag(after):  # flags are pairs, counted from the first
+        run = next((n for n in range(at) if not _is_flag(text[at - 1 - n])), at)
+        return run % 2 == 1
+    if unicodedata.combining(before) == 9:  # a virama joins the letter that follows
+        return unicodedata.category(after) == "Lo"
+    return "\u1100" <= before <= "\u11ff" and "\u1160" <= after <= "\u11ff"  # Hangul in pieces
+
+
+def _is_flag(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def extends_cell(char: str) -> bool:
+    """Whether a character takes no cell of its own: marks, joiners, selectors, tags, skin tones."""
+    return unicodedata.category(char) in ("Mn", "Me", "Cf") or "\U0001f3fb" <= char <= "\U0001f3ff"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from chatapp.text import strip_controls
+from chatapp.text import extends_cell, strip_controls
 
 
 def clean_line(text: str) -> str:
@@ -29,10 +29,12 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def measure(text: str) -> int:
-    """Terminal cells of a text: Chinese takes two, combining marks none."""
+    """Terminal cells of a text: Chinese takes two, combining marks none, joined emoji two."""
     return sum(
-        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
-        for char in text
+        0
+        if extends_cell(char) or (before == "\u200d" and unicodedata.category(char) == "So")
+        else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for before, char in zip(f" {text}", text, strict=False)
     )
 
 

@@ -12,6 +12,7 @@ from chatapp.store.rows import ConversationRow
 from chatapp.store.search import build_match, index_text, parse_query, unindex_text
 from chatapp.store.session import Session, clean, fetch_required
 from chatapp.store.words import join_words
+from chatapp.text import cut_text, one_line
 
 MAX_TITLE = 200
 """Characters of a title that are kept."""
@@ -113,9 +114,8 @@ WHERE deleted_at IS NULL AND id IN (
 
 
 def clean_title(title: str) -> str:
-    """One line without control characters, at most `MAX_TITLE` characters."""
-    printable = "".join(char if char.isprintable() else " " for char in clean(title[:2000]))
-    return " ".join(printable.split())[:MAX_TITLE].rstrip()
+    """One line without controls and overrides, at most `MAX_TITLE` characters."""
+    return cut_text(one_line(clean(title[:2000])), MAX_TITLE).rstrip()
 
 
 def insert_conversation(

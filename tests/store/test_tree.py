@@ -134,6 +134,63 @@ def test_titles_are_one_clean_line(store: Store) -> None:
     assert store.get_conversation(conversation).title == "x" * 200
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "The 👨‍👩‍👧‍👦 family",
+        "می‌خواهم بدانم",
+        "क्‍ष and ശ്രീ‌",
+        "❤️ or ❤︎",
+        "cafe\u0301 a\u20dd",
+        "Donau\xaddampf",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f plays",
+        "\ue0b0 prompt \U000f0001",
+        "a character of next year: \U0001fae9",
+        "עברית\u200f!",
+        "👍🏽🇩🇪🇫🇷",
+    ],
+)
+def test_titles_keep_what_words_and_emoji_are_made_of(store: Store, title: str) -> None:
+    conversation = store.create_conversation(title)
+    assert store.get_conversation(conversation).title == title
+    [found] = store.list_conversations()
+    assert found.title == title
+
+
+def test_titles_lose_overrides_and_what_nobody_sees(store: Store) -> None:
+    for given, kept in {
+        "\u202egpj.exe\u202c": "gpj.exe",
+        "a\u2066b\u2069\x9bc\u2028d\x85e": "ab c d e",
+        "\u200d\u200c\ufe0f\u200b": "",
+        "\ud83d\ude00 \ud83d": "😀 \ufffd",
+    }.items():
+        assert store.get_conversation(store.create_conversation(given)).title == kept
+
+
+FAMILY = "👨‍👩‍👧‍👦"
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        (FAMILY, ""),
+        ("e\u0301\u0302", ""),
+        ("👍🏽", ""),
+        ("🇩🇪🇫🇷", ""),
+        ("x🇩🇪", "x"),
+        ("❤️‍🔥", ""),
+        ("क्षि", ""),
+        ("ᄀ\u1161\u11a8", ""),
+        ("xyz", "x"),
+    ],
+)
+def test_a_long_title_is_cut_between_characters(store: Store, end: str, kept: str) -> None:
+    conversation = store.create_conversation("x" * 199 + end)
+    assert store.get_conversation(conversation).title == "x" * 199 + kept
+    hard = "z" + "\u0301" * 500
+    assert store.get_conversation(store.create_conversation(hard)).title == hard[:200]
+
+
 def test_the_system_prompt_is_kept_as_given(store: Store) -> None:
     conversation = store.create_conversation(system="be\nbrief")
     assert store.get_conversation(conversation).system == "be\nbrief"

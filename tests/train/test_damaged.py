@@ -226,14 +226,14 @@ EDITS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", EDITS)
 def test_wrong_parts_are_one_sentence(whole, tmp_path: Path, name: str) -> None:
-    resume(whole, edit(whole, tmp_path, EDITS[name]))
+    assert resume(whole, edit(whole, tmp_path, EDITS[name])).endswith(".")
 
 
 def test_what_another_program_adds_is_passed_over(whole, tmp_path: Path) -> None:
     recipe, good = whole
     path = recipe.parent / "out" / "ckpt.pt"
     path.write_bytes(edit(whole, tmp_path, lambda c: c.update(wandb="run 5")))
-    train((recipe,), path.parent, resume=True, reporter=Silent())
+    assert train((recipe,), path.parent, resume=True, reporter=Silent()) == path
     path.write_bytes(good)
 
 

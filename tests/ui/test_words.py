@@ -74,6 +74,9 @@ def test_prefill_progress():
         ("x" * 100, "x" * 59 + "…"),
         ("word " * 40, "word word word word word word word word word word word…"),
         ("", "New chat"),
+        ("\u200d\ufe0f\n\x1b\nthird", "third"),
+        ("می‌خواهم 👨‍👩‍👧", "می‌خواهم 👨‍👩‍👧"),
+        ("x" * 58 + "👨‍👩‍👧‍👦" * 9, "x" * 58 + "…"),
     ],
 )
 def test_titles(text, title):
