@@ -20,8 +20,8 @@ from typing import Any, Literal
 from bench.synthetic import Shape, write_model
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Generate, LoadOptions
-from chatapp.library.fit import count_needs
-from chatapp.library.header import read_header
+from chatapp.gguf.fit import count_needs
+from chatapp.gguf.model_info import read_model_info
 from chatapp.sampling import SamplingParams
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     for case in (case for case in cases if arguments.only in case.name):
         with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="bench-fit-") as folder:
             path = write_model(Path(folder) / "model.gguf", replace(Shape(), **case.shape))
-            needs = count_needs(read_header(path), case.n_ctx, case.kv_type)
+            needs = count_needs(read_model_info(path), case.n_ctx, case.kv_type)
             loaded, full = asyncio.run(measure(path, case))
         error = needs.total / full - 1
         print(

@@ -32,8 +32,8 @@ from bench.synthetic import Shape, write_model
 from chatapp.engine.client import EngineClient
 from chatapp.engine.probe import probe
 from chatapp.engine.protocol import LoadOptions, ModelDescription
-from chatapp.library.fit import count_needs, gpu_needs, read_machine
-from chatapp.library.header import read_header
+from chatapp.gguf.fit import count_needs, gpu_needs, read_machine
+from chatapp.gguf.model_info import read_model_info
 
 CONTEXTS = {"3B": 8192, "8B": 8192, "1.1B": 8192}  # a GPU reads a long prompt in seconds
 SPEED = ("0.5B, grouped KV", "8B")
@@ -84,7 +84,7 @@ def context_bytes() -> int:
 
 def measure_fit(case: Case, path: Path, context: int) -> None:
     """One row of the table of memory."""
-    info = read_header(path)
+    info = read_model_info(path)
     needs = count_needs(info, case.n_ctx, case.kv_type)
     predicted = gpu_needs(info, needs, len(info.layer_bytes) + 1) + context
     held = asyncio.run(hold(path, case))

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from chatapp.library.header import read_header
+from chatapp.gguf.model_info import read_model_info
 from chatapp.library.headers import Headers
 
 
@@ -56,7 +56,7 @@ def main() -> None:
         broken = folder / f"{arguments.files // 2:05}.gguf"
         broken.write_bytes(b"GGUF" + bytes(40))
         started = time.perf_counter()
-        read_header(kinds[0])
+        read_model_info(kinds[0])
         alone = time.perf_counter() - started
         print(f"one header, nothing remembered  {alone * 1000:8.1f} ms")
         for what in ("cold", "remembered"):

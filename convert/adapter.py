@@ -29,7 +29,6 @@ from convert.ftype import F32
 from convert.options import Options
 from convert.output import PartFile
 from convert.progress import Progress, silent
-from convert.typemap import tensor_bytes
 from convert.writing import write_tensors
 
 
@@ -205,7 +204,7 @@ def _write(
                 tensor.name,
                 tensor.shape,
                 np.dtype(np.float32),
-                tensor_bytes(tensor.shape, F32),
+                F32.tensor_bytes(tensor.shape),
                 raw_dtype=GGMLQuantizationType.F32,
             )
         writer.write_header_to_file()

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any
 
+from chatapp.gguf.ggml_types import file_type_name
+from chatapp.gguf.header import Array, Header, Value
 from convert.architectures import read_model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import NUMPY_TYPES, Tensor
 from convert.errors import ConvertError, VocabError
-from convert.ftype import FTYPES
-from convert.header import Array, Header, Value
 from convert.metadata import REPORT_KEY
 from convert.options import Options
 from convert.pipeline import make_plan, open_source
@@ -35,7 +35,6 @@ _ROLES |= {"unknown": "unk", "seperator": "sep", "cls": "cls", "mask": "mask"}  
 def describe_gguf(header: Header) -> dict[str, Any]:
     """A GGUF's description of itself."""
     number = header.integer("general.file_type")
-    names = {kind.number: kind.name for kind in FTYPES.values()}
     vocab = read_stored_vocab(header)
     return {
         "path": str(header.path),
@@ -46,7 +45,7 @@ def describe_gguf(header: Header) -> dict[str, Any]:
         "arch": header.arch,
         "evidence": [f"general.architecture is {header.arch or 'missing'}"],
         "license": header.text("general.license"),
-        "type": None if number is None else names.get(number, f"type {number}"),
+        "type": None if number is None else file_type_name(number),
         "hparams": {key: _plain(value) for key, value in header.hparams.items()},
         "n_weights": sum(tensor.n_weights for tensor in header.tensors),
         "tensors": _count((t.kind, t.n_bytes) for t in header.tensors),

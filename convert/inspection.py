@@ -53,14 +53,15 @@ def inspect(options: Options, *, tensors: bool = False) -> dict[str, Any]:
     known arch, evidence, hparams, tokenizer, chat_template, sizes, notes, `refusal`; `all_tensors`
     if they were asked for.
     """
+    from chatapp.gguf.header import is_gguf
     from convert import description  # numpy and gguf: 400 ms
-    from convert.header import is_gguf, read_header
+    from convert.checkpoints.gguf_file import open_header
 
     path = options.source
     if not path.exists():
         raise UsageError(f"{path} does not exist.", "Give a checkpoint, its folder, or a GGUF.")
     if is_gguf(path):
-        header = read_header(path)
+        header = open_header(path)
         report = description.describe_gguf(header)
         return report | ({"all_tensors": description.list_stored(header)} if tensors else {})
     report = description.describe_checkpoint(options)

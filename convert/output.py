@@ -22,7 +22,7 @@ from convert.errors import OutputError, UsageError
 from convert.metadata import REPORT_BYTES, REPORT_KEY, add_metadata
 from convert.plan import Plan
 from convert.progress import Progress
-from convert.typemap import tensor_bytes, weight_bytes
+from convert.typemap import weight_bytes
 from convert.writing import write_tensors
 
 _METADATA_PER_TOKEN = 64  # bytes, a generous guess for the space check
@@ -123,7 +123,7 @@ class PartFile:
                     tensor.name,
                     tensor.shape,
                     np.dtype(np.float32),  # only read when raw_dtype is not given
-                    tensor_bytes(tensor.shape, kind),
+                    kind.tensor_bytes(tensor.shape),
                     raw_dtype=GGMLQuantizationType(kind.number),
                 )
             writer.write_header_to_file()

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatapp.gguf.ggml_types import TensorType
 from convert.errors import ArchitectureError
-from convert.ftype import BF16, F16, F32, TensorType
+from convert.ftype import BF16, F16, F32
 
 _F16_MAX = 65504.0
 # llama.cpp writes them for no tensor without importances (IQ2_S and IQ3_XXS it could).

@@ -15,15 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
 
-from convert.checkpoints.gguf_file import read_tensors
+from chatapp.gguf.ggml_types import TensorType
+from chatapp.gguf.header import ALIGNMENT, Header, padded
+from convert.checkpoints.gguf_file import open_header, read_tensors
 from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError, OutputError, UsageError
-from convert.ftype import ALIASES, EXACT, FTYPES, FileType, TensorType
-from convert.header import Header, read_header
+from convert.ftype import ALIASES, EXACT, FTYPES, FileType
 from convert.metadata import QUANTIZATION_VERSION, REPORT_KEY
 from convert.output import PartFile
 from convert.progress import Progress
-from convert.typemap import ALIGNMENT, Types, dry_run, padded, tensor_bytes
+from convert.typemap import Types, dry_run
 from convert.writing import Importance, write_tensors
 
 _U32, _U64 = Struct("<I"), Struct("<Q")
@@ -68,7 +69,7 @@ def requantize(
     """Write `source`, a GGUF, as type `wanted`; the file written. Raises `ConvertError`."""
     started = time.monotonic()
     ftype = _find_type(wanted)
-    header = read_header(source)
+    header = open_header(source)
     _check_precision(header, allow_requantize, progress)
     if ftype.needs_imatrix and imatrix is None:
         raise UsageError(f"{ftype.name} needs an importance matrix.", "Give --imatrix TEXT.")
@@ -128,7 +129,7 @@ def _check_output(source: Path, target: Path, force: bool) -> None:
 
 
 def _check_space(header: Header, types: Types, target: Path) -> None:
-    needed = sum(padded(tensor_bytes(entry.shape, types[entry.name])) for entry in header.tensors)
+    needed = sum(padded(types[entry.name].tensor_bytes(entry.shape)) for entry in header.tensors)
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise OutputError(
@@ -181,7 +182,7 @@ def _write(
                 file.write(_U64.pack(len(name)) + name + _U32.pack(len(shape)))
                 file.writelines(map(_U64.pack, shape))
                 file.write(_U32.pack(kind.number) + _U64.pack(offset))
-                offset += padded(tensor_bytes(tensor.shape, kind), alignment)
+                offset += padded(kind.tensor_bytes(tensor.shape), alignment)
             write_tensors(file, tensors, importance, progress, alignment)
     except OSError as error:
         raise OutputError(

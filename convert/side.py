@@ -11,12 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from chatapp.gguf.header import Header, is_gguf
 from convert.architectures import read_model
-from convert.checkpoints.gguf_file import read_tensors
+from convert.checkpoints.gguf_file import open_header, read_tensors
 from convert.checkpoints.tensor import Tensor
 from convert.description import list_values, read_stored_vocab
 from convert.errors import VocabError
-from convert.header import Header, is_gguf, read_header
 from convert.options import Options
 from convert.pipeline import make_plan, open_source
 from convert.vocab.vocabulary import Vocab
@@ -40,7 +40,7 @@ class Side:
 def open_side(path: Path) -> Side:
     """The model in `path`. Raises `ConvertError`."""
     if is_gguf(path):
-        return _open_gguf(read_header(path))
+        return _open_gguf(open_header(path))
     try:
         plan = make_plan(Options(path))
     except VocabError as error:

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType, GGUFWriter
+from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 
+from chatapp.gguf.ggml_types import TYPES_BY_NAME, TensorType
+from chatapp.gguf.header import padded
 from convert.architectures.model import TOKEN_EMBEDDING, HParam, Model
+from convert.checkpoints.gguf_file import open_header
 from convert.errors import ArchitectureError
-from convert.ftype import FTYPES, TENSOR_TYPES, FileType, TensorType
-from convert.header import read_header
-
-ALIGNMENT = 32  # bytes; GGUF's default, to which every tensor is padded
+from convert.ftype import FTYPES, FileType
 
 _LINE = re.compile(
     r"\[ *\d+/ *\d+\] (\S+) .*?size = +[\d.]+ MiB(?: -> +[\d.]+ MiB \((\w+)\))?\s*\n"
@@ -75,20 +75,7 @@ class TypeMap:
 
 def weight_bytes(model: Model, types: Types) -> int:
     """Bytes the tensors take, padding included."""
-    return sum(padded(tensor_bytes(t.shape, types[t.name])) for t in model.tensors)
-
-
-def tensor_bytes(shape: tuple[int, ...], kind: TensorType) -> int:
-    """Bytes of one tensor."""
-    n_rows = 1
-    for n in shape[:-1]:
-        n_rows *= n
-    return n_rows * kind.row_bytes(shape[-1])
-
-
-def padded(size: int, alignment: int = ALIGNMENT) -> int:
-    """`size` rounded up to `alignment`."""
-    return -(-size // alignment) * alignment
+    return sum(padded(types[t.name].tensor_bytes(t.shape)) for t in model.tensors)
 
 
 def dry_run(path: Path, ftype: FileType, *, imatrix: bool) -> Types:
@@ -114,24 +101,20 @@ def dry_run(path: Path, ftype: FileType, *, imatrix: bool) -> Types:
 
 def _resolved(path: Path, found: dict[str, str]) -> Iterator[tuple[str, TensorType]]:
     """Tensors and types; those llama.cpp leaves alone keep the type they have in the file."""
-    entries = {entry.name: entry for entry in read_header(path).tensors}
+    entries = {entry.name: entry for entry in open_header(path).tensors}
     if found.keys() != entries.keys():
         name = next(iter(entries.keys() ^ found.keys()))
         raise ArchitectureError(f"llama.cpp does not say how it would write {name[:100]!r}.")
     for name, kind in found.items():
-        yield name, tensor_type(kind or entries[name].kind)
+        yield name, _tensor_type(kind or entries[name].kind)
 
 
-def tensor_type(name: str) -> TensorType:
+def _tensor_type(name: str) -> TensorType:
     """The type of that name, in any case; of those nobody converts to as well, such as I32."""
-    if name.lower() in TENSOR_TYPES:
-        return TENSOR_TYPES[name.lower()]
-    try:
-        kind = GGMLQuantizationType[name.upper()]
-    except KeyError:
-        raise ArchitectureError(f"There is a tensor of {name[:40]}, which is not known.") from None
-    block, block_bytes = GGML_QUANT_SIZES[kind]
-    return TensorType(kind.name, kind.value, block, block_bytes)
+    kind = TYPES_BY_NAME.get(name.upper())
+    if kind is None:
+        raise ArchitectureError(f"There is a tensor of {name[:40]}, which is not known.")
+    return kind
 
 
 def _no_matrix(C: Any) -> Any:  # noqa: N803  (a C library)

@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from chatapp.gguf.ggml_types import TensorType
+from chatapp.gguf.header import ALIGNMENT, padded
 from convert.checkpoints.gguf_file import PackedTensor
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import OutputError
-from convert.ftype import TensorType
 from convert.progress import Progress
 from convert.quantize import quantize
-from convert.typemap import ALIGNMENT, padded, tensor_bytes
 
 Importance = Mapping[str, NDArray[np.float32]]
 Task = tuple[Tensor, TensorType, int, int]
@@ -37,13 +37,13 @@ def write_tensors(
 ) -> None:
     """Write all `tensors` after the header, padded. Raises `ConvertError` or `OSError`."""
     _pad(file, file.tell(), alignment)
-    total, done = sum(tensor_bytes(t.shape, kind) for t, kind in tensors), 0
+    total, done = sum(kind.tensor_bytes(t.shape) for t, kind in tensors), 0
     for tensor, kind, data, last in _quantised(tensors, importance):
         file.write(data.data)
         done += data.nbytes
         progress("progress", step="write", done=done, total=total)
         if last:
-            _pad(file, tensor_bytes(tensor.shape, kind), alignment)
+            _pad(file, kind.tensor_bytes(tensor.shape), alignment)
     if done != total:
         raise OutputError(f"The tensors came out as {done} bytes, not {total}.")
     file.flush()

@@ -8,7 +8,7 @@ import click
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from chatapp.library.fit import Machine
+    from chatapp.gguf.fit import Machine
     from chatapp.library.hub import Found
 
 
@@ -66,7 +66,7 @@ def offers(repository: str, as_json: bool) -> None:
     from chatapp.cli.table import format_size, print_table
     from chatapp.cli.waiting import run_beside
     from chatapp.engine.probe import look_at_machine
-    from chatapp.library.fit import rough_mark
+    from chatapp.gguf.fit import rough_mark
     from chatapp.library.hub import Hub
     from chatapp.library.offers import Spec, choose, parse_spec
 
@@ -94,8 +94,8 @@ def _pull(text: str) -> None:
     from chatapp.cli.table import clean_line, format_size
     from chatapp.cli.waiting import run_beside
     from chatapp.engine.probe import look_at_machine
+    from chatapp.gguf.fit import rough_mark
     from chatapp.library.fetching import Fetcher
-    from chatapp.library.fit import rough_mark
     from chatapp.library.hub import Hub
     from chatapp.library.offers import choose, parse_spec
     from chatapp.paths import find_paths
@@ -149,8 +149,8 @@ def _shortest_name(path: "Path") -> str:
 
 def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:
     from chatapp.cli.table import format_size
-    from chatapp.library.fit import guess_size, rough_mark
-    from chatapp.library.header import name_size
+    from chatapp.gguf.fit import guess_size, rough_mark
+    from chatapp.gguf.model_info import name_size
 
     size = guess_size(found.n_params)
     licence = f"{found.licence or '?'}{', gated' if found.gated else ''}"

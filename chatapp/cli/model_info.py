@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from chatapp.library.fit import Machine
-    from chatapp.library.header import ModelInfo
+    from chatapp.gguf.fit import Machine
+    from chatapp.gguf.model_info import ModelInfo
     from chatapp.paths import Paths
 
 
@@ -67,7 +67,7 @@ def as_values(info: "ModelInfo") -> dict[str, Any]:
 
 
 def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:
-    from chatapp.library.fit import kv_types, largest_context, plan
+    from chatapp.gguf.fit import kv_types, largest_context, plan
 
     if machine is None:
         return None

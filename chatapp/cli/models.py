@@ -14,7 +14,7 @@ from chatapp.cli.remote import add_remote, remove_remote
 
 if TYPE_CHECKING:
     from chatapp.config import Config
-    from chatapp.library.fit import Machine
+    from chatapp.gguf.fit import Machine
     from chatapp.library.headers import Headers
     from chatapp.library.local import ModelFile
     from chatapp.paths import Paths
@@ -173,7 +173,7 @@ def _describe(
     file: "ModelFile", default: Path | None, headers: "Headers", machine: "Machine | None"
 ) -> dict[str, Any]:
     from chatapp.errors import ModelError
-    from chatapp.library.fit import plan
+    from chatapp.gguf.fit import plan
 
     row: dict[str, Any] = {
         "name": file.name,

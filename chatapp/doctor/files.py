@@ -107,7 +107,7 @@ def check_model(report: Report, paths: Paths) -> None:
     """Whether the model that is used by default is there and whole."""
     from chatapp.config import load_config
     from chatapp.errors import ConfigError
-    from chatapp.library.header import read_header
+    from chatapp.library.headers import read_info
     from chatapp.library.local import resolve_model
 
     try:
@@ -116,7 +116,7 @@ def check_model(report: Report, paths: Paths) -> None:
         return
     if not config.engine.model and not BUILTIN_MODEL.is_file():
         return  # reported already
-    info = read_header(resolve_model(None, config, paths))
+    info = read_info(resolve_model(None, config, paths))
     report.facts["model"] = {
         "path": str(info.path),
         "name": info.name,

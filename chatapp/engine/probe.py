@@ -7,7 +7,7 @@ import msgspec
 
 from chatapp.engine.client import worker_command, worker_environment
 from chatapp.errors import EngineError
-from chatapp.library.fit import Machine, read_machine
+from chatapp.gguf.fit import Machine, read_machine
 
 _TIMEOUT_S = 60.0
 

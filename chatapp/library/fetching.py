@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from chatapp.errors import HubError, ModelError
-from chatapp.library.header import read_header
+from chatapp.errors import HubError
+from chatapp.gguf.errors import GgufError
+from chatapp.gguf.model_info import read_model_info
 from chatapp.library.offers import HubFile
 
 BLOCK = 1 << 20
@@ -180,8 +181,8 @@ class Fetcher:
         os.fsync(stream.fileno())
         _check(file, stream.tell(), digest.hexdigest(), part)
         try:
-            read_header(part)
-        except ModelError as error:
+            read_model_info(part)
+        except GgufError as error:
             part.unlink(missing_ok=True)
             raise HubError(f"{file.name} is no model file: {error.message}") from error
 

@@ -22,9 +22,10 @@ import msgspec
 
 from chatapp import __version__
 from chatapp.errors import ModelError
-from chatapp.library.header import ModelInfo, name_size, read_header
+from chatapp.gguf.errors import GgufError
+from chatapp.gguf.model_info import ModelInfo, name_size, read_model_info
+from chatapp.gguf.reader import KnownTexts
 from chatapp.library.local import list_shards
-from chatapp.library.reader import KnownTexts
 
 _THREADS = 4
 """The disk is waited for in parallel; the reading itself holds the interpreter."""
@@ -50,6 +51,14 @@ _FIELDS = [entry.name for entry in fields(ModelInfo)]
 _VERSION = [__version__, *_FIELDS]
 
 
+def read_info(path: Path) -> ModelInfo:
+    """What one model file is. Raises `ModelError`."""
+    try:
+        return read_model_info(path)
+    except GgufError as error:
+        raise ModelError(error.message, error.hint) from error
+
+
 class Headers:
     """Reads headers; `save` remembers them for the next time."""
 
@@ -61,13 +70,13 @@ class Headers:
         self._changed = False
 
     def read(self, path: Path) -> ModelInfo:
-        """The header of one file; `ModelError` as `read_header` has it, remembered too."""
+        """The header of one file; `ModelError` as `read_info` has it, remembered too."""
         rows = self._load()
         key = str(path.absolute())
         try:
             status = path.stat()
         except OSError:
-            return read_header(path)  # which says what is the matter
+            return read_info(path)  # which says what is the matter
         row = rows.get(key)
         if row is None or (row.size, row.mtime_ns) != (status.st_size, status.st_mtime_ns):
             row = self._read(path, status.st_size, status.st_mtime_ns)
@@ -144,10 +153,10 @@ class Headers:
 
     def _read(self, path: Path, size: int, mtime_ns: int) -> _Row:
         try:
-            info = read_header(path, self._known)
-        except ModelError as error:
+            info = read_model_info(path, self._known)
+        except GgufError as error:
             if isinstance(error.__cause__, OSError):  # of today, not of the file
-                raise
+                raise ModelError(error.message, error.hint) from error
             return _Row(size, mtime_ns, error=error.message, hint=error.hint)
         values = {name: getattr(info, name) for name in _FIELDS if name != "path"}
         return _Row(size, mtime_ns, info=values)

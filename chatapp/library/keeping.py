@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chatapp.errors import ModelError
-from chatapp.library.header import read_header
+from chatapp.library.headers import read_info
 from chatapp.library.local import ModelFile, list_shards
 from chatapp.paths import Paths
 
@@ -28,7 +28,7 @@ def import_model(
     `report` takes bytes done and bytes in all. `ModelError` when it is no model, is there already,
     or does not fit.
     """
-    read_header(source)
+    read_info(source)
     shards = list_shards(source)
     missing = [shard for shard in shards if not shard.is_file()]
     if missing:

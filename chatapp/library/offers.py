@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from chatapp.errors import HubError
-from chatapp.library.fit import Machine, rough_fit
+from chatapp.gguf.fit import Machine, rough_fit
 
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 _QUANT = re.compile(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from chatapp.library.fit import Machine, rough_fit
+from chatapp.gguf.fit import Machine, rough_fit
 
 _FILE = Path(__file__).with_name("suggestions.json")
 _SHARE = 0.6  # of the free memory: the rest is for the context, and for other programs

@@ -9,7 +9,7 @@ from chatapp.errors import ChatAppError
 from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
-    from chatapp.library.fit import Machine
+    from chatapp.gguf.fit import Machine
 
 
 def clean_line(text: str) -> str:

@@ -17,9 +17,10 @@ import numpy as np
 from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
+from chatapp.gguf.errors import GgufError
+from chatapp.gguf.header import Header, TensorEntry, read_header
 from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError
-from convert.header import Header, TensorEntry
 
 _UNCODED = {"F64": "<f8", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 
@@ -34,6 +35,14 @@ class PackedTensor(Tensor):
 
     packed: Callable[[int, int], NDArray[np.uint8]] = _nothing
     """`packed(start, stop)`: those rows' bytes; of a vector, all of it."""
+
+
+def open_header(path: Path) -> Header:
+    """The header of the GGUF `path`. Raises `CheckpointError`."""
+    try:
+        return read_header(path)
+    except GgufError as error:
+        raise CheckpointError(error.message, error.hint) from error
 
 
 def read_tensors(header: Header) -> dict[str, Tensor]:

@@ -84,8 +84,28 @@ def test_the_converter_knows_nothing_of_the_chat() -> None:
     references = r"convert\.parity\.(?!references|measure)\w+"
     loaded = loaded_by(modules_of("convert", but=references))
     assert {"convert", "gguf"} <= loaded
-    assert not loaded & {"chatapp", "torch", "textual"}
-    assert not loaded_by("import convert, convert.cli") & {"chatapp", "numpy", "gguf", "llama_cpp"}
+    assert not loaded & {"msgspec", "torch", "textual"}
+    assert not loaded_by("import convert, convert.cli") & {"numpy", "gguf", "llama_cpp"}
+
+
+def test_the_converter_shares_the_lowest_layer_and_no_more() -> None:
+    references = r"convert\.parity\.(?!references|measure)\w+"
+    listed = "import sys, json\nprint(json.dumps([n for n in sys.modules if n[:8] == 'chatapp.']))"
+    done = subprocess.run(
+        [sys.executable, "-c", modules_of("convert", but=references) + listed],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    names: list[str] = json.loads(done.stdout)
+    assert "chatapp.gguf.header" in names
+    assert [name for name in names if not f"{name}.".startswith("chatapp.gguf.")] == []
+
+
+def test_the_lowest_layer_loads_nothing_heavy() -> None:
+    loaded = loaded_by(modules_of("chatapp.gguf"))
+    assert not loaded & {"numpy", "gguf", "msgspec", "jinja2", "llama_cpp", "asyncio"}
 
 
 def test_reading_a_checkpoint_needs_no_torch() -> None:

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import ChatMessage, Finished, Generate, LoadOptions
-from chatapp.library.header import read_header
+from chatapp.gguf.model_info import read_model_info
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.sampling import SamplingParams
 
@@ -43,7 +43,7 @@ async def ask(engine: EngineClient, *messages: ChatMessage) -> Finished:
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
-    info = read_header(BUILTIN_MODEL)
+    info = read_model_info(BUILTIN_MODEL)
     assert BUILTIN_MODEL.stat().st_size <= 20_000_000
     assert info.arch == "gpt2"
     assert info.chat_template

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from chatapp.gguf.header import read_header
 from convert.differences import compare, measure, rounding
-from convert.header import read_header
 from convert.pipeline import convert
 from convert.progress import silent
 from convert.side import open_side

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 
+from chatapp.gguf.header import read_header
 from convert.errors import CheckpointError, UsageError
-from convert.header import read_header
 from convert.inspection import describe, inspect, main
 from convert.options import Options
 from convert.pipeline import convert
@@ -208,7 +208,7 @@ HOSTILE = {
 def test_hostile_headers_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.gguf"
     path.write_bytes(HOSTILE[name])
-    with pytest.raises(CheckpointError, match="not a usable GGUF"):
+    with pytest.raises(CheckpointError, match="not a usable model file"):
         look(path)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from convert import writing
-from convert.ftype import FTYPES, TENSOR_TYPES, FileType
+from convert.ftype import FTYPES, FileType
 from convert.imatrix import collect
 from convert.libllama import open_log
 from convert.options import Options
@@ -119,10 +119,6 @@ def test_experts_are_quantised_one_by_one_whatever_the_blocks(
 
 
 def test_types_agree_with_ggml() -> None:
-    for kind in TENSOR_TYPES.values():
-        number = gguf.GGMLQuantizationType[kind.name]
-        assert number == kind.number
-        assert gguf.GGML_QUANT_SIZES[number] == (kind.block, kind.block_bytes)
     for ftype in FTYPES.values():
         member = "ALL_F32" if ftype.name == "F32" else f"MOSTLY_{ftype.name}"
         assert gguf.LlamaFileType[member] == ftype.number
@@ -170,7 +166,7 @@ def test_no_kernel_reads_beyond_its_row() -> None:
 
     rows = np.random.default_rng(1).standard_normal((4, 256), np.float32)
     weights = np.ones(256, np.float32)
-    for kind in TENSOR_TYPES.values():
+    for kind in {ftype.main_type for ftype in FTYPES.values()}:
         whole = quantize(rows, kind, "x", weights)
         parts = [quantize(row[None], kind, "x", weights) for row in rows]
         assert whole.tobytes() == b"".join(part.tobytes() for part in parts), kind.name

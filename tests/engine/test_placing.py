@@ -14,8 +14,8 @@ from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.llama.placing import Way, plan_ways, remember
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError
-from chatapp.library.fit import count_needs
-from chatapp.library.header import read_header
+from chatapp.gguf.fit import count_needs
+from chatapp.gguf.model_info import read_model_info
 
 Pretend = Callable[..., None]
 
@@ -34,7 +34,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
 
 def test_all_layers_when_they_fit_and_then_fewer(pretend: Pretend, tiny_model: Path) -> None:
     pretend(8 << 30, 8 << 30)
-    n_layers = len(read_header(tiny_model).layer_bytes) + 1
+    n_layers = len(read_model_info(tiny_model).layer_bytes) + 1
     planned = plan_ways(tiny_model, LoadOptions(path=str(tiny_model)))
     ways = planned.ways
     assert planned.way == ways[0] == Way(n_layers, 16_384)  # all it was trained for
@@ -49,7 +49,7 @@ def test_all_layers_when_they_fit_and_then_fewer(pretend: Pretend, tiny_model: P
 def test_layers_that_stay_off_the_gpu_are_explained(pretend: Pretend, tmp_path: Path) -> None:
     native.start()
     path = write_model(tmp_path / "model.gguf", replace(TINY, n_layers=6, n_embd=512, n_ff=8192))
-    needs = count_needs(read_header(path), 4096)
+    needs = count_needs(read_model_info(path), 4096)
     pretend(8 << 30, (512 << 20) + (88 << 20) + needs.compute + needs.weights // 2)
     planned = plan_ways(path, LoadOptions(path=str(path), n_ctx=4096))
     assert 0 < planned.way.gpu_layers < 7
@@ -64,7 +64,7 @@ def test_layers_that_stay_off_the_gpu_are_explained(pretend: Pretend, tmp_path: 
 
 
 def test_a_short_memory_shortens_the_context(pretend: Pretend, tiny_model: Path) -> None:
-    info = read_header(tiny_model)
+    info = read_model_info(tiny_model)
     pretend(count_needs(info, 4096).total + (512 << 20) + (1 << 20))
     assert plan_ways(tiny_model, LoadOptions(path=str(tiny_model))).way == Way(0, 4096)
 
@@ -73,21 +73,21 @@ def test_a_shorter_memory_halves_the_cache_where_it_can_be_halved(
     pretend: Pretend, tmp_path: Path
 ) -> None:
     path = write_model(tmp_path / "model.gguf", replace(TINY, n_embd=256, n_head=8, n_head_kv=8))
-    info = read_header(path)
+    info = read_model_info(path)
     assert info.head_width == [32, 32]
     pretend(count_needs(info, 4096, "q8_0").total + (512 << 20) + (1 << 20))
     assert plan_ways(path, LoadOptions(path=str(path))).way == Way(0, 4096, "q8_0")
     stays = LoadOptions(path=str(path), flash_attn=False)
     assert plan_ways(path, stays).way.kv_type == "f16"
     narrow = write_model(tmp_path / "narrow.gguf", TINY)  # heads of 16 have no blocks of 32
-    pretend(count_needs(read_header(narrow), 4096, "q8_0").total + (512 << 20))
+    pretend(count_needs(read_model_info(narrow), 4096, "q8_0").total + (512 << 20))
     assert plan_ways(narrow, LoadOptions(path=str(narrow))).way.kv_type == "f16"
 
 
 def test_a_halved_cache_is_used_and_said(pretend: Pretend, tmp_path: Path) -> None:
     native.start()
     path = write_model(tmp_path / "model.gguf", replace(TINY, n_embd=256, n_head=8, n_head_kv=8))
-    pretend(count_needs(read_header(path), 4096, "q8_0").total + (512 << 20) + (1 << 20))
+    pretend(count_needs(read_model_info(path), 4096, "q8_0").total + (512 << 20) + (1 << 20))
     model = LoadedModel(LoadOptions(path=str(path)), lambda _fraction: None)
     try:
         assert (model.description.kv_type, model.n_ctx) == ("q8_0", 4096)

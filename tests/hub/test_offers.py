@@ -3,7 +3,7 @@
 import pytest
 
 from chatapp.errors import HubError
-from chatapp.library.fit import Gpu, Machine, rough_fit
+from chatapp.gguf.fit import Gpu, Machine, rough_fit
 from chatapp.library.offers import HubFile, Spec, group_files, parse_spec, read_quant, recommend
 
 GB = 10**9

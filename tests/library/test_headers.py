@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from chatapp.errors import ModelError
-from chatapp.library.header import read_header
+from chatapp.gguf.model_info import read_model_info
+from chatapp.gguf.reader import KnownTexts
 from chatapp.library.headers import Headers
-from chatapp.library.reader import KnownTexts
 from chatapp.paths import BUILTIN_MODEL
 
 
@@ -37,7 +37,7 @@ def test_a_broken_one_is_named_and_the_rest_are_read(folder: Path, tmp_path: Pat
         broken = [str(info) for _, info in found if isinstance(info, ModelError)]
         assert len(broken) == 1
         assert "m2.gguf" in broken[0]
-        assert found[0][1] == read_header(paths[0])
+        assert found[0][1] == read_model_info(paths[0])
 
 
 def test_what_is_remembered_is_not_read_again(folder: Path, tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_a_memory_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
 
 def test_a_vocabulary_met_before_is_leapt_over(folder: Path) -> None:
     known = KnownTexts()
-    first = read_header(folder / "m0.gguf", known)
+    first = read_model_info(folder / "m0.gguf", known)
     started = time.perf_counter()
-    again = read_header(folder / "m1.gguf", known)
+    again = read_model_info(folder / "m1.gguf", known)
     leapt = time.perf_counter() - started
     assert leapt < 60  # a bound against endless loops, not a speed
     assert (again.n_vocab, again.n_tensors, again.n_params) == (
@@ -90,7 +90,7 @@ def test_a_vocabulary_met_before_is_leapt_over(folder: Path) -> None:
     assert word is not None
     data[tokens + word.start() + 1] ^= 1  # one letter differs: walked over
     (folder / "m1.gguf").write_bytes(data)
-    assert read_header(folder / "m1.gguf", known).n_tensors == first.n_tensors
+    assert read_model_info(folder / "m1.gguf", known).n_tensors == first.n_tensors
 
 
 def _write(path: Path, split: int) -> None:
@@ -139,4 +139,4 @@ def test_todays_troubles_are_not_remembered(
         with pytest.raises(ModelError, match="Permission denied"):
             headers.read(path)
     headers.save()
-    assert Headers(tmp_path / "headers.json").read(path) == read_header(path)
+    assert Headers(tmp_path / "headers.json").read(path) == read_model_info(path)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatapp.library.fit import Gpu, Machine
+from chatapp.gguf.fit import Gpu, Machine
 from chatapp.library.suggestions import read_suggestions, suggest
 
 GB = 10**9

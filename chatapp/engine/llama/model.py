@@ -23,7 +23,7 @@ from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import ModelError, TemplateError
-from chatapp.library.fit import DEFAULT_N_CTX
+from chatapp.gguf.fit import DEFAULT_N_CTX
 
 DEFAULT_TEMPERATURE = 0.8  # llama.cpp's own
 _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}

@@ -16,7 +16,7 @@ import msgspec
 from chatapp.engine.llama import devices
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError
-from chatapp.library.fit import DEFAULT_N_CTX, SHORTEST_N_CTX, KvType, plan, read_machine
+from chatapp.gguf.fit import DEFAULT_N_CTX, SHORTEST_N_CTX, KvType, plan, read_machine
 from chatapp.library.headers import Headers
 from chatapp.paths import find_paths
 

@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 
 from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
-from chatapp.library.fit import Machine, guess_size, rough_mark
+from chatapp.gguf.fit import Machine, guess_size, rough_mark
 from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
 from chatapp.library.suggestions import suggest
 from chatapp.ui.fetches import Fetch, Fetches

@@ -20,8 +20,8 @@ from textual.widgets.option_list import Option
 
 from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
-from chatapp.library.fit import Machine, plan
-from chatapp.library.header import ModelInfo
+from chatapp.gguf.fit import Machine, plan
+from chatapp.gguf.model_info import ModelInfo
 from chatapp.library.headers import Headers
 from chatapp.library.local import ModelFile, find_models, stamp_folder
 from chatapp.paths import Paths

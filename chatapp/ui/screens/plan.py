@@ -1,6 +1,6 @@
 """What a model takes in memory, by context length and KV type, before it is loaded.
 
-Figures come from `chatapp.library.fit`, which reads the header alone.
+Figures come from `chatapp.gguf.fit`, which reads the header alone.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from chatapp.library.fit import (
+from chatapp.gguf.fit import (
     DEFAULT_N_CTX,
     Fit,
     KvType,
@@ -24,7 +24,7 @@ from chatapp.library.fit import (
     largest_context,
     plan,
 )
-from chatapp.library.header import ModelInfo
+from chatapp.gguf.model_info import ModelInfo
 from chatapp.ui.wording import clean_line, grouped, size
 
 _BAR_CELLS = 36

@@ -26,7 +26,7 @@ from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.ui.wording import clean_line, describe_machine, size
 
 if TYPE_CHECKING:  # imported where they are used: the first paint is not held up by them
-    from chatapp.library.fit import Machine
+    from chatapp.gguf.fit import Machine
     from chatapp.library.local import ModelFile
     from chatapp.library.offers import Offer, Repository
     from chatapp.library.suggestions import Suggestion
@@ -130,7 +130,7 @@ class ModelChoices(Vertical, can_focus=False):
         self._show_end()
 
     def _suggestion(self, one: Suggestion) -> Content:
-        from chatapp.library.fit import rough_mark
+        from chatapp.gguf.fit import rough_mark
 
         name = one.repo.partition("/")[2].removesuffix("-GGUF")
         mark = rough_mark(one.size_bytes, self._machine)
@@ -240,7 +240,7 @@ async def find_here(
     paths: Paths, folders: Sequence[str], machine: Machine | None
 ) -> list[tuple[ModelFile, str]]:
     """Chat models on this machine that fit it, best first, and how they fit."""
-    from chatapp.library.fit import plan
+    from chatapp.gguf.fit import plan
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_models
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.synthetic import TINY, write_model
-from chatapp.library.fit import (
+from chatapp.gguf.fit import (
     DEFAULT_N_CTX,
     Fit,
     Gpu,
@@ -20,7 +20,7 @@ from chatapp.library.fit import (
     plan,
     read_machine,
 )
-from chatapp.library.header import ModelInfo, read_header
+from chatapp.gguf.model_info import ModelInfo, read_model_info
 from convert.pipeline import convert
 from tests.convert.test_families import MODELS
 from tests.convert.tiny import write_hf
@@ -66,7 +66,7 @@ def ask_llama_cpp(path: Path, n_ctx: int, kv_type: str) -> dict[str, float]:
 
 
 def compare(path: Path, n_ctx: int, kv_type: Any = "f16") -> None:
-    needs = count_needs(read_header(path), n_ctx, kv_type)
+    needs = count_needs(read_model_info(path), n_ctx, kv_type)
     found = ask_llama_cpp(path, n_ctx, kv_type)
     print(path.name, n_ctx, kv_type, needs, found)
     rounding = 2**20 * 0.02  # of the figures in llama.cpp's log

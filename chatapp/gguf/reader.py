@@ -18,7 +18,7 @@ _FEWEST_KNOWN = 1000  # texts: a shorter list is walked over as fast
 _MOST_LENGTHS = 4  # known lists of as many texts that one is compared with
 
 MAX_STRING = 1 << 20
-"""Longest string kept or expected, in bytes; the longest chat templates are 60 kB."""
+"""Longest text kept or expected, in bytes; the longest chat templates are 60 kB."""
 
 
 class Malformed(Exception):  # noqa: N818 - not an error of its own: the caller names the file

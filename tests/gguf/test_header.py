@@ -9,15 +9,15 @@ import pytest
 from gguf import GGUFReader, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES, LlamaFileType
 
-from chatapp.errors import ModelError
-from chatapp.library.ggml_types import FILE_TYPES, TENSOR_TYPES, tensor_bytes, tensor_type_name
-from chatapp.library.header import name_size, read_header
-from tests.library import gguf_bytes as gb
+from chatapp.gguf.errors import GgufError
+from chatapp.gguf.ggml_types import FILE_TYPES, TENSOR_TYPES, file_type_name
+from chatapp.gguf.model_info import name_size, read_model_info
+from tests.gguf import gguf_bytes as gb
 
 
 def _reason(path: Path) -> str:
-    with pytest.raises(ModelError) as caught:
-        read_header(path)
+    with pytest.raises(GgufError) as caught:
+        read_model_info(path)
     assert str(path) in caught.value.message
     return caught.value.message.removeprefix(str(path))
 
@@ -31,7 +31,7 @@ def _reason_for(tmp_path: Path, content: bytes) -> str:
 def test_a_file_made_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(gb.small_model())
-    info = read_header(path)
+    info = read_model_info(path)
     assert (info.arch, info.name, info.license) == ("llama", "Tiny 北京", "mit")
     assert (info.n_ctx_train, info.n_layers, info.n_embd, info.n_heads) == (4096, 2, 64, 4)
     assert (info.n_vocab, info.n_tensors, info.n_params) == (5, 2, 64 * 5 + 512)
@@ -43,7 +43,7 @@ def test_a_file_made_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_real_file_agrees_with_the_gguf_package(tiny_model: Path) -> None:
-    info = read_header(tiny_model)
+    info = read_model_info(tiny_model)
     reader = GGUFReader(tiny_model)
     assert info.arch == reader.get_field("general.architecture").contents()  # type: ignore[union-attr]
     assert info.n_tensors == len(reader.tensors)
@@ -54,15 +54,18 @@ def test_a_real_file_agrees_with_the_gguf_package(tiny_model: Path) -> None:
 
 
 def test_the_tables_agree_with_the_gguf_package() -> None:
-    assert {number: row[1:] for number, row in TENSOR_TYPES.items()} == {
+    assert {number: (row.block, row.block_bytes) for number, row in TENSOR_TYPES.items()} == {
         kind.value: sizes for kind, sizes in GGML_QUANT_SIZES.items()
     }
     known = {kind.value: kind.name for kind in LlamaFileType if kind.name != "GUESSED"}
     assert known.keys() == FILE_TYPES.keys()
     for number, name in known.items():
         assert name.removeprefix("MOSTLY_").removeprefix("ALL_") == FILE_TYPES[number]
-    assert tensor_bytes(12, 512) == 288
-    assert (tensor_type_name(999), tensor_bytes(999, 512)) == ("type 999", 0)
+    assert {number: kind.name for number, kind in TENSOR_TYPES.items()} == {
+        kind.value: kind.name for kind in GGML_QUANT_SIZES
+    }
+    assert TENSOR_TYPES[12].tensor_bytes((2, 256)) == 288
+    assert file_type_name(999) == "type 999"
 
 
 def test_a_large_vocabulary_is_stepped_over(tmp_path: Path) -> None:
@@ -70,7 +73,7 @@ def test_a_large_vocabulary_is_stepped_over(tmp_path: Path) -> None:
     front = gb.header(gb.entries(n_vocab=300_000), [gb.tensor("a", (64,), 0, 0)])
     path = tmp_path / "large.gguf"
     path.write_bytes(gb.pad(front, 256))
-    info = read_header(path)
+    info = read_model_info(path)
     assert (info.n_vocab, info.n_tensors, info.chat_template) == (300_000, 1, True)
 
 
@@ -83,7 +86,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
         reason = _reason(path)
         assert "not a usable model file" in reason, length
     path.write_bytes(whole)
-    assert read_header(path).n_tensors == 2
+    assert read_model_info(path).n_tensors == 2
 
 
 def test_random_damage_ends_in_a_reason_or_a_description(tmp_path: Path) -> None:
@@ -97,8 +100,8 @@ def test_random_damage_ends_in_a_reason_or_a_description(tmp_path: Path) -> None
             content[dice.randrange(24, 1500)] = dice.choice((0, 1, 127, 128, 255))
         path.write_bytes(content)
         try:
-            read_header(path)
-        except ModelError:
+            read_model_info(path)
+        except GgufError:
             refused += 1
     assert refused > 20
 
@@ -181,7 +184,7 @@ def test_absurd_counts_in_a_sparse_file_end_soon(tmp_path: Path) -> None:
         if count > 10_000_000:
             assert "absurd" in _reason(path)
         else:
-            assert read_header(path).n_tensors == 0
+            assert read_model_info(path).n_tensors == 0
 
 
 def test_a_long_text_in_a_sparse_file_is_not_read(tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_values_of_unexpected_types_count_as_missing(tmp_path: Path) -> None:
         gb.entry("general.file_type", gb.U32, struct.pack("<I", 777)),
     ]
     path.write_bytes(gb.header(odd, []))
-    info = read_header(path)
+    info = read_model_info(path)
     assert (info.arch, info.name, info.license) == ("", "odd", "\ufffd\ufffd")
     assert info.quantisation == "type 777"
 
@@ -210,8 +213,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.gguf"
     os.mkfifo(pipe)
     assert "not a regular file" in _reason(pipe)
-    with pytest.raises(ModelError, match="There is no model file"):
-        read_header(tmp_path / "missing.gguf")
+    with pytest.raises(GgufError, match="There is no model file"):
+        read_model_info(tmp_path / "missing.gguf")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -254,4 +257,4 @@ def test_what_a_model_is_for(tmp_path: Path, arch: str, keys: dict[str, object],
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     writer.close()
-    assert read_header(path).use == use
+    assert read_model_info(path).use == use

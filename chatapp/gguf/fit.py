@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from chatapp.library.header import ModelInfo
+from chatapp.gguf.model_info import ModelInfo
 
 Verdict = Literal["GPU", "part", "CPU", "too large"]
 KvType = Literal["f16", "q8_0"]

@@ -1,0 +1,16 @@
+"""What this package raises: a message that says what failed on which file, and a hint what to do.
+
+chatapp and the converter each turn them into an error of their own tree.
+"""
+
+
+class GgufError(Exception):
+    """A model file cannot be read or written."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
