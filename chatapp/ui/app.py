@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from textual.app import App
 from textual.command import Provider
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
@@ -24,6 +25,7 @@ from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError
 from chatapp.paths import Paths
 from chatapp.store import Store
+from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.screens.chat import ChatScreen
 from chatapp.ui.setup import ChatSetup
@@ -76,6 +78,7 @@ class ChatApp(App[None]):
         self.setup = ChatSetup(
             config, paths, store, client, model, conversation_id, temporary, offline
         )
+        self._keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
         self._leaving: asyncio.Task[None] | None = None
         self.set_keymap(config.keys)
@@ -105,6 +108,17 @@ class ChatApp(App[None]):
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(signal.SIGTERM, self._leave)
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    async def on_event(self, event: Event) -> None:
+        """Keys and pastes wait for their turn; everything else is dispatched at once."""
+        if isinstance(event, (Key, Paste)) and not event.is_forwarded:
+            await self._keys.add(event)
+        else:
+            await super().on_event(event)
+
+    async def on_key_done(self, done: KeyDone) -> None:
+        """The next key's turn."""
+        await self._keys.arrive(done)
 
     async def on_unmount(self) -> None:
         """However the app ends, its child processes end with it."""

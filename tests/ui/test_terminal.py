@@ -87,6 +87,43 @@ def test_keys_typed_at_once_stay_in_order(terminal, home):
         assert store.get_path(store.list_conversations()[0].id)[0].content == "one\ntwo"
 
 
+def test_a_burst_of_editing_keys_ends_as_typed_slowly(terminal, home):
+    bursts = [
+        (b"teh\x7f\x7fhe", "the"),
+        (b"abc\x01X", "Xabc"),
+        (b"alpha beta\x17X", "alpha X"),
+        (b"abc\x1b[D\x1b[D\x1b[3~Y", "aYc"),
+        (b"one\x1b\rtwo\x1b[A\x1b[HT", "Tone\ntwo"),
+    ]
+    for keys, _ in bursts:
+        terminal.seen = b""
+        os.write(terminal.fd, keys + b"\r")
+        terminal.read_until(b"tok/s")
+        terminal.read_until(b"F1")
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+    with Store.open(home / "history.db") as store:
+        rows = store.get_path(store.list_conversations()[0].id)
+        sent = [text for _, text in bursts]
+        assert [row.content for row in rows if row.role == "user"] == sent
+
+
+def test_a_burst_while_an_answer_streams_keeps_its_order(terminal, home):
+    os.write(terminal.fd, b"/words 300\n/delay 5\rteh\x7f\x7fhe\x01X")
+    terminal.read_until(b"word300")
+    terminal.read_until(b"F1")
+    os.write(terminal.fd, b"\r")
+    with Store.open(home / "history.db") as store:
+        conversation = store.list_conversations()[0].id
+        end = time.monotonic() + 20
+        while len(rows := store.get_path(conversation)) < 3:
+            assert time.monotonic() < end, "the second message was never sent"
+            time.sleep(0.05)
+    assert rows[2].content == "Xthe"
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+
+
 def test_a_closed_terminal_ends_the_program_and_keeps_the_text(terminal, home):
     os.write(terminal.fd, b"/words 900\n/delay 20\r")
     terminal.read_until(b"word5")

@@ -8,6 +8,7 @@ methods need, is TextArea's own and is left alone.
 """
 
 import re
+from collections.abc import Callable
 from typing import ClassVar, cast
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -36,6 +37,9 @@ MAX_ROWS = 10
 
 _KEPT = 500
 """Prompts that can be recalled."""
+
+_ELSEWHERE = ("pageup", "pagedown")
+"""Keys of a text area that mean the conversation here."""
 
 _FOLDED = re.compile(r"\[pasted [^\]\n]*\]")
 
@@ -104,8 +108,12 @@ class PromptBox(TextArea):
             tab_behavior="focus",
         )
         accept_legacy_alt_enter()
+        for key in _ELSEWHERE:
+            self._bindings.key_to_bindings.pop(key, None)
         self.earlier: list[str] = list(earlier or [])
         """Prompts sent before, oldest first."""
+        self.may_send: Callable[[], bool] = lambda: True
+        """Asked before the text is given away; the one who says no says why."""
         self._recalled: int | None = None
         self._draft = ""
         self._pasted: dict[str, str] = {}
@@ -124,6 +132,11 @@ class PromptBox(TextArea):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return min(super().get_content_height(container, viewport, width), MAX_ROWS)
 
+    def type(self, text: str) -> None:
+        """Insert text at the cursor and take the focus; as when it is pasted here."""
+        self._insert(text)
+        self.focus()
+
     # Sending and recalling ---------------------------------------------------------------------
 
     def action_submit(self) -> None:
@@ -131,6 +144,8 @@ class PromptBox(TextArea):
         text = self.prompt.strip()
         if not text:
             self.post_message(self.Blank())
+            return
+        if not self.may_send():
             return
         if not self.earlier or self.earlier[-1] != text:
             self.earlier.append(text)
@@ -194,9 +209,7 @@ class PromptBox(TextArea):
         """Insert what was pasted, folded if it is large."""
         event.prevent_default()
         event.stop()
-        if not self.read_only:
-            self._insert(event.text)
-            self.focus()
+        self.type(event.text)
 
     def _insert(
         self, text: str, *, max_lines: int = MAX_PASTE_LINES, max_length: int = MAX_PASTE
@@ -209,6 +222,10 @@ class PromptBox(TextArea):
         if result is not None:
             self.move_cursor(result.end_location)
 
+    def action_paste(self) -> None:
+        """Insert what was cut or copied here last."""
+        self._insert(self.app.clipboard)
+
     def _fold(self, text: str, lines: int) -> str:
         size = f"{lines} lines" if lines > 1 else f"{len(text)} characters"
         name, number = f"[pasted {size}]", 1
@@ -219,10 +236,15 @@ class PromptBox(TextArea):
         return name
 
     async def _on_key(self, event: Key) -> None:
-        """Send, or start a new line, at once. A binding would run only when the event has risen
-        to the app: by then a fast typist's next key is in the text, before the new line."""
-        act = self.action_submit if event.key == "enter" else self.action_newline
-        if event.key == "enter" or event.key in NEWLINE_KEYS:
-            event.stop()
-            event.prevent_default()  # Textual calls the handler of every base class too
-            act()
+        """Do all editing here and now. As bindings, Enter and Backspace would be run by the app
+        when the event has risen to it: by then a fast typist's next key is in the text."""
+        if event.key == "enter":
+            self.action_submit()
+        elif event.key in NEWLINE_KEYS:
+            self.action_newline()
+        elif bound := self._bindings.key_to_bindings.get(event.key):
+            await self.run_action(bound[0].action)
+        else:
+            return
+        event.stop()
+        event.prevent_default()  # Textual calls the handler of every base class too

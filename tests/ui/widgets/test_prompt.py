@@ -59,6 +59,30 @@ async def test_what_terminals_send_for_a_new_line_is_one(sequence: str) -> None:
         assert app.sent == ["a\nb"]
 
 
+@pytest.mark.parametrize(
+    ("burst", "sent"),
+    [
+        ("teh\x7f\x7fhe\r", "the"),
+        ("abc\x01X\r", "Xabc"),
+        ("alpha beta\x17X\r", "alpha X"),
+        ("ab\x1b[D\x1b[3~c\x1b[Fd\r", "acd"),
+        ("one\ntwo\x1b[A\x1b[HT\r", "Tone\ntwo"),
+        ("abc\x15\x1ae\r", "abce"),
+        ("abc\x01\x0bd\r", "d"),
+        ("ab\x1b[1;2D\x18\x16\x16\r", "abb"),
+    ],
+)
+async def test_keys_that_come_at_once_are_taken_one_after_the_other(burst: str, sent: str) -> None:
+    app = Harness()
+    async with app.run_test() as pilot:
+        for event in XTermParser().feed(burst + "next"):
+            app.post_message(event)
+        await pilot.pause()
+        await pilot.pause()
+        assert app.sent == [sent]
+        assert app.box.text == "next"
+
+
 async def test_the_box_grows_to_a_third_of_the_screen_and_shrinks_again() -> None:
     app = Harness()
     async with app.run_test(size=(80, 24)) as pilot:

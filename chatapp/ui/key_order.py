@@ -1,0 +1,98 @@
+"""Keys one after the other, however fast they come.
+
+Textual runs a key with `priority` at once in the app, hands every other to the focused widget, and
+runs what that widget leaves alone only when the key has risen through all queues back to the app.
+In a burst (a slow machine, a paste without brackets) keys overtake each other on these three ways.
+`KeyOrder` gives the app one key only when the one before has done all it does.
+
+How it knows: a `KeyDone` follows the key through the same queues. It makes two rounds, because what
+a key asks for (`Submitted`, say) rises behind the first. Text that the focused widget takes by
+itself need not be waited for, so fast typing costs nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from textual.app import App
+from textual.events import Event, Key, Paste
+from textual.message import Message
+
+LOST_S = 0.5
+"""A follower that is not back by now went down with its widget."""
+
+_ROUNDS = 2
+
+
+class KeyDone(Message):
+    """When it reaches the app, nothing of the keys before it is left in any queue."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__()
+        self.rounds = rounds
+        """Rounds that are still to be made."""
+
+
+class KeyOrder:
+    """The queue of one app's keys and pastes. `dispatch` does what the app does with an event."""
+
+    def __init__(self, app: App[None], dispatch: Callable[[Event], Awaitable[None]]) -> None:
+        self._app = app
+        self._dispatch = dispatch
+        self._waiting: deque[Key | Paste] = deque()
+        self._follower: KeyDone | None = None
+        self._lost: asyncio.TimerHandle | None = None
+        self._settled = True
+        """Whether every key that was dispatched has done all it does."""
+
+    async def add(self, event: Key | Paste) -> None:
+        """Dispatch a key when its turn has come."""
+        self._waiting.append(event)
+        await self._go_on()
+
+    async def arrive(self, done: KeyDone) -> None:
+        """A follower is back at the app."""
+        if done is not self._follower:
+            return
+        if done.rounds:
+            self._follow(done.rounds - 1)
+        else:
+            await self._settle()
+
+    async def _settle(self) -> None:
+        self._follower, self._settled = None, True
+        if self._lost is not None:
+            self._lost.cancel()
+        await self._go_on()
+
+    async def _go_on(self) -> None:
+        while self._waiting and self._follower is None:
+            if self._is_text(self._waiting[0]):
+                self._settled = False
+                await self._dispatch(self._waiting.popleft())
+            elif not self._settled:
+                self._follow(_ROUNDS - 1)
+            else:
+                self._settled = False
+                try:
+                    await self._dispatch(self._waiting.popleft())
+                finally:
+                    self._follow(_ROUNDS - 1)
+
+    def _is_text(self, event: Key | Paste) -> bool:
+        """Whether the focused widget takes it itself, at once."""
+        focused = self._app.focused
+        if focused is None or not isinstance(event, Key) or not event.is_printable:
+            return False
+        return focused.check_consume_key(event.key, event.character)
+
+    def _follow(self, rounds: int) -> None:
+        if self._lost is not None:
+            self._lost.cancel()
+        self._follower = KeyDone(rounds)
+        self._lost = asyncio.get_running_loop().call_later(LOST_S, self._give_up, self._follower)
+        (self._app.focused or self._app.screen).post_message(self._follower)
+
+    def _give_up(self, done: KeyDone) -> None:
+        if done is self._follower:
+            self._app.call_later(self._settle)
