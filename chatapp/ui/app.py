@@ -169,7 +169,7 @@ class ChatApp(App[None]):
             await self.screen.run_action("close")
         elif len(self.screen_stack) > 1:
             self.pop_screen()
-        elif chat.pane.editing is not None:
+        elif chat.pane.editing is not None or chat.pane.transcript.marked is not None:
             chat.action_stop()
         elif chat.pane.prompt.prompt:
             chat.pane.prompt.set_prompt("")

@@ -187,10 +187,11 @@ class ChatFlow:
             return False
         if text:
             self._post(TextReturned(text, replaces))
-        self._post(Notice(self._why_busy()))
+        self._post(Notice(self.why_busy()))
         return True
 
-    def _why_busy(self) -> str:
+    def why_busy(self) -> str:
+        """Why nothing can be sent now, and what to do."""
         shown = self.conversation.id if self.conversation else None
         here = self.answering.busy_in in (None, shown)
         if self.answering.waiting:

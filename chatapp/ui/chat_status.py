@@ -32,6 +32,8 @@ class ChatStatus:
     def __init__(self, *, temporary: bool, offline: bool) -> None:
         self.line = StatusFacts(temporary=temporary, offline=offline)
         self.editing = False
+        self.marked = False
+        """A message is marked: keys for a message act on it."""
         self.awaited = ""
         """The model that is fetched and that messages wait for."""
         self._loading = ""
@@ -51,11 +53,18 @@ class ChatStatus:
     @property
     def activity(self) -> str:
         """What the hint line says instead of keys; empty when nothing is going on."""
-        parts = [self._loading, self._answering]
+        steps_back = (self.marked, self.editing, bool(self._answering))
+        first = steps_back.index(True) if True in steps_back else None  # what Esc does now
+        parts = [self._loading]
+        if self._answering:
+            parts.append(self._answering + (" – Esc stops" if first == 2 else ""))
         if self._waiting:
             parts.append(self._waits_for)
         if self.editing:
-            parts.append("editing – Enter sends it as a new branch, Esc cancels")
+            esc = ", Esc cancels" if first == 1 else ""
+            parts.append(f"editing – Enter sends it as a new branch{esc}")
+        if self.marked:
+            parts.append("marked – Alt+C copies it, Ctrl+E edits it, Esc removes the mark")
         return " · ".join(part for part in parts if part)
 
     @property
@@ -86,16 +95,16 @@ class ChatStatus:
                 self._waiting = True
             case AnswerAsked():
                 self._waiting = False
-                self._answering = "asking the model – Esc stops"
+                self._answering = "asking the model"
             case AnswerStarted():
                 self._shown_id = fact.conversation_id
-                self._answering = "answering – Esc stops"
+                self._answering = "answering"
                 self._said = 0
             case AnswerPrefill():
-                self._answering = f"{prefill_text(fact.progress)} – Esc stops"
+                self._answering = prefill_text(fact.progress)
                 self._before = fact.progress.total
             case AnswerText():
-                self._answering = "answering – Esc stops"
+                self._answering = "answering"
                 self._count(fact.n_tokens)
             case AnswerEnded():
                 self._waiting = False

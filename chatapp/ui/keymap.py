@@ -66,7 +66,7 @@ KEYS: tuple[Key, ...] = (
         "escape",
         "stop",
         "Stop",
-        "Stop the answer and keep its text; leave editing.",
+        "One step back: remove a mark, leave editing, stop the answer and keep its text.",
         "chat",
     ),
     Key(
@@ -94,7 +94,7 @@ KEYS: tuple[Key, ...] = (
         "ctrl+e",
         "edit",
         "Edit",
-        "Edit your last message, or the focused one, as a new branch.",
+        "Edit your last message, or the marked one, as a new branch.",
         "chat",
         bar=7,
         priority=True,
@@ -122,7 +122,68 @@ KEYS: tuple[Key, ...] = (
         "alt+c",
         "copy",
         "Copy answer",
-        "Copy the last answer, or the focused message, to the clipboard.",
+        "Copy the last answer, or the marked message, to the clipboard.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "thinking",
+        "alt+t",
+        "thinking",
+        "Thinking",
+        "Show or hide what the model thought, of the last answer or the marked one.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "page_up",
+        "pageup",
+        "scroll_page(-1)",
+        "Page up",
+        "Scroll the conversation up.",
+        "chat",
+    ),
+    Key(
+        "page_down",
+        "pagedown",
+        "scroll_page(1)",
+        "Page down",
+        "Scroll the conversation down.",
+        "chat",
+    ),
+    Key(
+        "oldest",
+        "ctrl+home",
+        "oldest",
+        "First message",
+        "Go to the first message of the chat.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "newest",
+        "ctrl+end",
+        "newest",
+        "Last message",
+        "Go to the end of the chat and stay there.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "mark_up",
+        "alt+up",
+        "mark(-1)",
+        "Mark above",
+        "Mark a message, then the one above it: the keys for a message act on the marked one.",
+        "chat",
+        priority=True,
+    ),
+    Key(
+        "mark_down",
+        "alt+down",
+        "mark(1)",
+        "Mark below",
+        "Mark the message below; below the last one, none.",
         "chat",
         priority=True,
     ),
@@ -270,7 +331,17 @@ def shown_keys(key: Key, keymap: Mapping[str, str]) -> str:
     return " / ".join(_spell(part.strip()) for part in keys.split(","))
 
 
-_NAMES = {"escape": "Esc", "slash": "/", "delete": "Del", "left": "←", "right": "→", "up": "↑"}
+_NAMES = {
+    "escape": "Esc",
+    "slash": "/",
+    "delete": "Del",
+    "left": "←",
+    "right": "→",
+    "up": "↑",
+    "down": "↓",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+}
 
 
 def _spell(key: str) -> str:

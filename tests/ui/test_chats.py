@@ -148,7 +148,7 @@ async def test_search_goes_far_back_in_a_long_chat(run, paths):
         hit = store.search("needle")[0]
         ui.app.chat.open_conversation(hit.conversation_id, hit.message_id)
         transcript = ui.pane.transcript
-        await ui.wait(lambda: transcript.focused_message == hit.message_id)
+        await ui.wait(lambda: transcript.marked == hit.message_id)
         await ui.wait(
             lambda: any(
                 view.item.id == hit.message_id and transcript.region.overlaps(view.region)

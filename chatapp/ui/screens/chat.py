@@ -9,11 +9,10 @@ import asyncio
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.events import DescendantFocus
+from textual.events import DescendantFocus, Key, Paste
 from textual.message import Message as Fact
 from textual.timer import Timer
 
-from chatapp.store.rows import MessageRow
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
 from chatapp.ui.fetches import Fetches
@@ -40,8 +39,6 @@ from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.hint_line import HintLine
 from chatapp.ui.widgets.message_requests import (
     ContinueRequested,
-    CopyRequested,
-    EditRequested,
     LinkClicked,
     SiblingRequested,
 )
@@ -50,6 +47,7 @@ from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.sidebar import ChatList, Sidebar
 from chatapp.ui.widgets.status_line import StatusLine
+from chatapp.ui.widgets.transcript import Transcript
 from chatapp.ui.widgets.welcome import Welcome, gather_facts
 from chatapp.ui.wording import clean_line, explain
 
@@ -92,6 +90,7 @@ class ChatScreen(ChatModelsScreen):
         )
         self.fetches = Fetches(setup.paths.models, self.post_message)
         self.host = ModelHost(setup.client, setup.config.engine, self.post_message)
+        self.pane.prompt.may_send = self._may_send
         wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
         self.query_one(Sidebar).display = wide and setup.config.ui.sidebar
         self.show_status()
@@ -123,12 +122,35 @@ class ChatScreen(ChatModelsScreen):
         if replaces is not None:
             self.pane.stop_editing()
             self._show_editing()
+        self.pane.transcript.marked = None
         self.work_on(self.flow.send(event.text, replaces), group="answer")
         self.load_again()
 
+    def _may_send(self) -> bool:
+        """Whether a message can be sent now; if not, it is said why, and the text stays."""
+        if not self.flow.answering.busy:
+            return True
+        self.post_message(Notice(self.flow.why_busy()))
+        self.load_again()
+        return False
+
+    def on_key(self, event: Key) -> None:
+        """A letter that no part of the screen has taken goes to the prompt."""
+        if event.is_printable and event.character and event.key not in self.active_bindings:
+            event.stop()
+            event.prevent_default()
+            self.pane.prompt.type(event.character)
+
+    def on_paste(self, event: Paste) -> None:
+        """So does a paste."""
+        event.stop()
+        self.pane.prompt.type(event.text)
+
     def action_stop(self) -> None:
-        """Leave editing, or stop the answer, or go back to the prompt."""
-        if self.pane.editing is not None:
+        """One step back: the mark, editing, the answer, and then to the prompt."""
+        if self.pane.transcript.marked is not None:
+            self.pane.transcript.marked = None
+        elif self.pane.editing is not None:
             self.pane.stop_editing()
             self._show_editing()
         elif self.flow.answering.busy:
@@ -149,10 +171,12 @@ class ChatScreen(ChatModelsScreen):
 
     def action_regenerate(self) -> None:
         """Another answer beside the last one."""
+        self.pane.transcript.marked = None
         self.work_on(self.flow.regenerate(), group="answer")
 
     def action_continue(self) -> None:
         """Go on with the last answer."""
+        self.pane.transcript.marked = None
         self.work_on(self.flow.resume(), group="answer")
 
     @on(ContinueRequested)
@@ -160,31 +184,26 @@ class ChatScreen(ChatModelsScreen):
         self.action_continue()
 
     def action_edit(self) -> None:
-        """Edit the focused message of the user, or the last one."""
+        """Edit the marked message of the user, or the last one."""
         asked = [row for row in self.flow.rows if row.role == "user"]
         if not asked:
             self.post_message(Notice("There is no message of yours to edit yet."))
             return
-        focused = self.pane.transcript.focused_message
-        row = next((row for row in asked if row.id == focused), asked[-1])
-        self._edit(row)
-
-    @on(EditRequested)
-    def _edit_requested(self, event: EditRequested) -> None:
-        for row in self.flow.rows:
-            if row.id == event.message_id and row.role == "user":
-                self._edit(row)
-
-    def _edit(self, row: MessageRow) -> None:
-        self.pane.start_editing(row.id, row.content)
+        marked = self.pane.transcript.marked
+        wanted = [row for row in asked if marked in (None, row.id)]
+        if not wanted:
+            self.post_message(Notice("The marked message is an answer. Esc removes the mark."))
+            return
+        self.pane.transcript.marked = None
+        self.pane.start_editing(wanted[-1].id, wanted[-1].content)
         self._show_editing()
 
     def action_sibling(self, step: int) -> None:
-        """Show the next version of the focused message, or of the last that has several."""
-        focused = self.pane.transcript.focused_message
+        """Show the next version of the marked message, or of the last that has several."""
+        marked = self.pane.transcript.marked
         several = [row.id for row in self.flow.rows if row.sibling_count > 1]
         if several:
-            message_id = focused if focused in several else several[-1]
+            message_id = marked if marked in several else several[-1]
             self.work_on(self.flow.switch(message_id, step), group="open")
 
     @on(SiblingRequested)
@@ -192,23 +211,44 @@ class ChatScreen(ChatModelsScreen):
         self.work_on(self.flow.switch(event.message_id, event.step), group="open")
 
     def action_copy(self) -> None:
-        """Copy the focused message, or the last answer."""
-        focused = self.pane.transcript.focused_message
-        rows = [row for row in self.flow.rows if row.id == focused]
-        rows = rows or [row for row in self.flow.rows if row.role == "assistant"]
-        if not rows:
+        """Copy the marked message, or the last answer."""
+        message_id = self._marked_or_answer()
+        if message_id is None:
             self.post_message(Notice("There is no answer to copy yet."))
             return
-        self._copy(rows[-1].id)
-
-    @on(CopyRequested)
-    def _copy_requested(self, event: CopyRequested) -> None:
-        self._copy(event.message_id)
-
-    def _copy(self, message_id: int) -> None:
+        what = "the last answer" if self.pane.transcript.marked is None else "the marked message"
         text = self.pane.transcript.item(message_id).content
         self.app.copy_to_clipboard(text)
-        self.post_message(Notice(f"Copied {len(text)} characters through the terminal (OSC 52)."))
+        size = f"{len(self.app.clipboard)} characters"
+        self.post_message(Notice(f"Copied {what}, {size}, through the terminal (OSC 52)."))
+
+    def action_thinking(self) -> None:
+        """Show or hide the thinking of the marked message, or of the last answer."""
+        message_id = self._marked_or_answer()
+        if message_id is not None:
+            self.pane.transcript.fold(message_id)
+
+    def _marked_or_answer(self) -> int | None:
+        marked = self.pane.transcript.marked
+        answers = [row.id for row in self.flow.rows if row.role == "assistant"]
+        return marked if marked is not None else answers[-1] if answers else None
+
+    def action_mark(self, step: int) -> None:
+        """Mark the message above or below."""
+        self.pane.transcript.mark_next(step)
+
+    def action_scroll_page(self, step: int) -> None:
+        """Scroll the conversation."""
+        self.pane.scroll_page(step)
+
+    def action_oldest(self) -> None:
+        """Go to the first message."""
+        self.pane.transcript.go_to_start()
+
+    def action_newest(self) -> None:
+        """Go to the end."""
+        self.pane.transcript.marked = None
+        self.pane.transcript.go_to_end()
 
     @on(LinkClicked)
     def _show_link(self, event: LinkClicked) -> None:
@@ -234,6 +274,11 @@ class ChatScreen(ChatModelsScreen):
     def _count(self, fact: AnswerText) -> None:
         self.status.apply(fact)
         self.show_status_soon()
+
+    @on(Transcript.Marked)
+    def _follow_mark(self, event: Transcript.Marked) -> None:
+        self.status.marked = event.message_id is not None
+        self.show_status()
 
     @on(Notice)
     def _notify(self, event: Notice) -> None:

@@ -40,7 +40,7 @@ class MessageView(LinesView):
         margin-bottom: 1;
         border-left: blank;
         &.-user { border-left: outer $accent 60%; }
-        &.-chosen { border-left: outer $primary; background: $boost; }
+        &.-marked { border-left: outer $primary; background: $boost; }
     }
     """
 

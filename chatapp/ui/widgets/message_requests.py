@@ -1,4 +1,4 @@
-"""What a user may ask of a message, by key or by click. Posted by the transcript and its messages.
+"""What a user may ask of a message by a click. Posted by the messages.
 
 Nothing is done here: the screen that holds the transcript decides.
 """
@@ -14,16 +14,8 @@ class MessageRequest(Message, namespace="transcript"):
         self.message_id = message_id
 
 
-class EditRequested(MessageRequest, namespace="transcript"):
-    """The user wants to change this message."""
-
-
 class ContinueRequested(MessageRequest, namespace="transcript"):
     """The user wants the rest of this answer."""
-
-
-class CopyRequested(MessageRequest, namespace="transcript"):
-    """The user wants this message's text."""
 
 
 class SiblingRequested(MessageRequest, namespace="transcript"):

@@ -6,7 +6,8 @@ lets them rise to the screen. Owns the draft and which message is being edited.
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
+from textual.events import Click
 from textual.widgets import ContentSwitcher
 
 from chatapp.ui.items import item_of, items_of
@@ -80,6 +81,19 @@ class ConversationPane(Vertical):
         self.prompt.remove_class("-editing")
         self.prompt.set_prompt(self._draft)
         self._draft = ""
+
+    def scroll_page(self, step: int) -> None:
+        """A page up (-1) or down (1) in what stands above the prompt."""
+        shown = self.query_one(ContentSwitcher).visible_content
+        if isinstance(shown, Transcript):
+            shown.scroll_page(step)
+        elif isinstance(shown, VerticalScroll):
+            (shown.scroll_page_up if step < 0 else shown.scroll_page_down)(animate=False)
+
+    def on_click(self, event: Click) -> None:
+        """Whatever is clicked, what is typed next goes to the prompt."""
+        if event.button == 1:
+            self.prompt.focus()
 
     @on(WelcomeText.ExampleChosen)
     def _offer(self, event: WelcomeText.ExampleChosen) -> None:

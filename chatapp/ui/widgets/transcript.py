@@ -1,26 +1,33 @@
-"""The messages of the shown line of a conversation, oldest first.
+"""The messages of the shown branch of a conversation, oldest first.
 
-Promises a flat cost: whatever the length of the chat, at most a window of messages has widgets,
-and streamed text is drawn on a timer, not per token. The view sticks to the end until the user
-scrolls away. Calls about a message that is not shown are ignored, because an answer may still
-stream for a chat that the user has left. It opens no links and changes no data: it posts what the
-user asks for.
+Promises a flat cost: whatever the length of the chat, at most a window of messages has widgets
+(`Window`), and streamed text is drawn on a timer, not per token. The view sticks to the end until
+the user scrolls away. Calls about a message that is not shown are ignored, because an answer may
+still stream for a chat that the user has left. It takes no focus: keys are the prompt's and the
+screen's. It opens no links and changes no data: it posts what the user asks for.
 """
 
-from dataclasses import replace
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
 from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.timer import Timer
 
 from chatapp.ui.widgets import message_requests
+from chatapp.ui.widgets.branch import Branch
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.message import MessageView
-from chatapp.ui.widgets.message_list import MessageList
+from chatapp.ui.widgets.window import Window
+
+FLUSH_S = 0.04
+"""Seconds between two drawings of streamed text."""
 
 
-class Transcript(MessageList, can_focus=True):
-    """Shows messages; one of them may be chosen by keyboard or click."""
+class Transcript(VerticalScroll, can_focus=False):
+    """Shows messages; one of them may be marked, by key or by click."""
 
     DEFAULT_CSS = """
     Transcript {
@@ -30,42 +37,90 @@ class Transcript(MessageList, can_focus=True):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "choose(-1)", "Message above", id="message-above", show=False),
-        Binding("down", "choose(1)", "Message below", id="message-below", show=False),
-        Binding("left", "sibling(-1)", "Previous alternative", id="message-previous", show=False),
-        Binding("right", "sibling(1)", "Next alternative", id="message-next", show=False),
-        Binding("e", "edit", "Edit", id="message-edit", show=False),
-        Binding("c,y", "copy", "Copy", id="message-copy", show=False),
-        Binding("g", "continue", "Continue", id="message-continue", show=False),
-        Binding("t", "fold", "Show thinking", id="message-thinking", show=False),
-        Binding("pageup", "page(-1)", "Page up", id="transcript-page-up", show=False),
-        Binding("pagedown", "page(1)", "Page down", id="transcript-page-down", show=False),
-        Binding("home", "first", "Older messages", id="transcript-home", show=False),
-        Binding("end", "last", "To the end", id="transcript-end", show=False),
-    ]
+    marked: reactive[int | None] = reactive(None)
+    """Id of the message that stands out: keys that act on a message act on this one."""
 
-    HELP = "The conversation. Up and down choose a message, E edits it, C copies it."
+    @dataclass
+    class Marked(Message):
+        """Another message is marked, or none."""
 
-    EditRequested = message_requests.EditRequested
+        message_id: int | None
+
     ContinueRequested = message_requests.ContinueRequested
-    CopyRequested = message_requests.CopyRequested
     SiblingRequested = message_requests.SiblingRequested
     LinkClicked = message_requests.LinkClicked
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._window = Window(self, self._make_view)
+        self._follows = True
+        """Whether the end is what the user wants to see."""
+        self._shifting = False
+        self._unflushed: set[int] = set()
+        self._timer: Timer | None = None
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(FLUSH_S, self.flush, pause=True)
+        self._wake()
+        self._stick()
+
+    # Content -----------------------------------------------------------------------------------
+
+    @property
+    def _branch(self) -> Branch:
+        return self._window.branch
+
+    def show(self, messages: Sequence[MessageItem]) -> None:
+        """Replace everything by `messages`, oldest first, and go to the end."""
+        self._window.branch = Branch(messages)
+        self._unflushed.clear()
+        self.marked = None
+        self._window.open_end()
+        self._follows = True
+        self.call_after_refresh(self._stick_if_followed)
+
+    def append(self, item: MessageItem) -> None:
+        """Add a message at the end and go there."""
+        at_end = self._window.at_end
+        self._branch.put(item)
+        if at_end:
+            self._window.grow_at_end()
+            self._stick()
+        else:
+            self.go_to_end()
+
+    def remove_after(self, message_id: int) -> None:
+        """Remove what follows a message."""
+        gone = self._branch.cut_after(message_id)
+        self._unflushed.difference_update(gone)
+        if self.marked not in self._branch:
+            self.marked = None
+        self._window.forget(gone)
+
+    @property
+    def items(self) -> list[MessageItem]:
+        """All messages, with what has been streamed so far."""
+        return [self.item(self._branch.id_at(place)) for place in range(len(self._branch))]
+
+    def item(self, message_id: int) -> MessageItem:
+        """A message with what has been streamed so far; KeyError if it is not in this chat."""
+        return self._branch.item(message_id)
 
     # Streaming ---------------------------------------------------------------------------------
 
     def begin_answer(self, item: MessageItem) -> None:
         """Show an answer that is about to stream; one that is shown already goes on."""
-        if any(known.id == item.id for known in self._items):
-            self._replace_item(item)
-            self._stick()
+        if item.id in self._branch:
+            self._replace(item)
+            self.go_to_end()
         else:
             self.append(item)
 
     def stream(self, message_id: int, text: str, reasoning: str = "") -> None:
         """More text of an answer, drawn within a few hundredths of a second."""
-        view = self._views.get(message_id)
+        if not self._branch.stream(message_id, text, reasoning):
+            return
+        view = self._window.view(message_id)
         if view is not None:
             view.add(text, reasoning)
             self._unflushed.add(message_id)
@@ -73,79 +128,208 @@ class Transcript(MessageList, can_focus=True):
 
     def set_progress(self, message_id: int, text: str) -> None:
         """A line in place of the answer until it starts."""
-        view = self._views.get(message_id)
+        self._branch.set_progress(message_id, text)
+        view = self._window.view(message_id)
         if view is not None:
             view.set_progress(text)
 
     def finish(self, message_id: int, item: MessageItem) -> None:
         """An answer has ended; `item` is how it is kept."""
-        self._replace_item(replace(item, id=message_id))
+        if message_id in self._branch:
+            self._replace(replace(item, id=message_id))
 
-    @property
-    def focused_message(self) -> int | None:
-        """Id of the chosen message."""
-        return self.chosen
+    def flush(self) -> None:
+        """Draw what was streamed since the last time."""
+        for message_id in list(self._unflushed):
+            view = self._window.view(message_id)
+            if view is not None:
+                self._flush_view(view)
+            if view is None or not view.is_behind:
+                self._unflushed.discard(message_id)
+        if not self._unflushed and self._timer is not None:
+            self._timer.pause()
 
-    # Choosing ----------------------------------------------------------------------------------
+    def _flush_view(self, view: MessageView) -> None:
+        """A message above what the user looks at grows without moving that."""
+        width = view.content_size.width
+        rows = view.count_lines(width) if width else 0
+        view.flush()
+        if rows and view.virtual_region.bottom <= self.scroll_y and not self._sticks:
+            self.set_scroll(None, self.scroll_y + view.count_lines(width) - rows)
 
-    def action_choose(self, step: int) -> None:
-        """Choose the message above or below; below the last one, none."""
-        ids = [item.id for item in self._items]
-        if not ids:
-            return
-        index = ids.index(self.chosen) + step if self.chosen in ids else len(ids) - 1
-        if index >= len(ids):
-            self.action_last()
-            return
-        self.chosen = ids[max(index, 0)]
-        if self.chosen not in self._views:
-            self._load_older()
-        self.scroll_to_widget(self._views[self.chosen], animate=False)
+    def _replace(self, item: MessageItem) -> None:
+        self._branch.put(item)
+        view = self._window.view(item.id)
+        if view is not None:
+            view.set_item(item)
+            self._note_behind(view)
 
-    def action_page(self, step: int) -> None:
-        """Scroll a page."""
+    def _make_view(self, message_id: int) -> MessageView:
+        view = MessageView(self._branch.item(message_id))
+        view.set_class(message_id == self.marked, "-marked")
+        if progress := self._branch.progress_of(message_id):
+            view.set_progress(progress)
+        self._note_behind(view)
+        return view
+
+    def _note_behind(self, view: MessageView) -> None:
+        if view.is_behind:
+            self._unflushed.add(view.item.id)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._timer is not None and self._unflushed:
+            self._timer.resume()
+
+    # Looking -----------------------------------------------------------------------------------
+
+    def reveal(self, message_id: int) -> None:
+        """Mark a message and bring it to the top of the view, however old it is."""
+        if message_id in self._branch:
+            self.marked = message_id
+            self._look_at(message_id, top=True)
+
+    def go_to_end(self) -> None:
+        """Go to the end and stay there."""
+        if not self._window.at_end:
+            self._window.open_end()
+        self._follows = True
+        self.call_after_refresh(self._stick_if_followed)
+
+    def go_to_start(self) -> None:
+        """Go to the first message."""
+        self._leave_end()
+        if not self._window.at_start:
+            self._window.open_at(0)
+        self.call_after_refresh(self.scroll_home, animate=False)
+
+    def scroll_page(self, step: int) -> None:
+        """A page up (-1) or down (1)."""
         (self.scroll_page_up if step < 0 else self.scroll_page_down)(animate=False)
 
-    def action_first(self) -> None:
-        """Go to the top of what is loaded; more is loaded there."""
-        self.scroll_home(animate=False)
+    def mark_next(self, step: int) -> None:
+        """Mark the message above (-1) or below (1); with none marked, the lowest in view. Below
+        the last message, none is marked."""
+        if not len(self._branch):
+            return
+        if self.marked is None:
+            place = self._branch.place_of(self._lowest_in_view())
+        else:
+            place = max(self._branch.place_of(self.marked) + step, 0)
+        if place >= len(self._branch):
+            self.marked = None
+            self.go_to_end()
+        else:
+            self.marked = self._branch.id_at(place)
+            self._look_at(self.marked, top=False)
 
-    def action_last(self) -> None:
-        """Go to the end and stay there."""
-        self.chosen = None
-        self._stick()
+    def _lowest_in_view(self) -> int:
+        bottom = self.scroll_y + self.container_size.height
+        views = list(self._window.views)
+        seen = [view for view in views if view.virtual_region.bottom <= bottom]
+        return (seen or views)[-1].item.id
 
-    def _wanted(self) -> int | None:
-        """The chosen message, or else the last one."""
-        return self.chosen if self.chosen is not None or not self._items else self._items[-1].id
+    def _look_at(self, message_id: int, *, top: bool) -> None:
+        self._leave_end()
+        if self._window.view(message_id) is None:
+            self._window.open_at(self._branch.place_of(message_id))
 
-    def action_sibling(self, step: int) -> None:
-        """Ask for another alternative."""
-        if (wanted := self._wanted()) is not None:
-            self.post_message(self.SiblingRequested(wanted, step))
+        def look() -> None:
+            view = self._window.view(message_id)
+            if view is not None:
+                self.scroll_to_widget(view, animate=False, top=top)
 
-    def action_edit(self) -> None:
-        """Ask to change the chosen message."""
-        if (wanted := self._wanted()) is not None:
-            self.post_message(self.EditRequested(wanted))
+        self.call_after_refresh(look)
 
-    def action_copy(self) -> None:
-        """Ask for the chosen message's text."""
-        if (wanted := self._wanted()) is not None:
-            self.post_message(self.CopyRequested(wanted))
+    def fold(self, message_id: int) -> None:
+        """Show or hide what was thought before an answer."""
+        view = self._window.view(message_id)
+        if view is not None:
+            view.action_fold()
 
-    def action_continue(self) -> None:
-        """Ask for the rest of the chosen answer."""
-        if (wanted := self._wanted()) is not None:
-            self.post_message(self.ContinueRequested(wanted))
-
-    def action_fold(self) -> None:
-        """Show or hide the chosen answer's thinking."""
-        wanted = self._wanted()
-        if wanted is not None and wanted in self._views:
-            self._views[wanted].action_fold()
+    def watch_marked(self, old: int | None, new: int | None) -> None:
+        for message_id in (old, new):
+            view = self._window.view(message_id) if message_id is not None else None
+            if view is not None:
+                view.set_class(message_id == new, "-marked")
+        self.post_message(self.Marked(new))
 
     def on_click(self, event: Click) -> None:
-        """A click chooses the message under it."""
+        """A click marks the message under it."""
         if isinstance(event.widget, MessageView):
-            self.chosen = event.widget.item.id
+            self.marked = event.widget.item.id
+
+    # Scrolling ---------------------------------------------------------------------------------
+
+    @property
+    def _overflows(self) -> bool:
+        return self.virtual_size.height > self.container_size.height
+
+    @property
+    def _sticks(self) -> bool:
+        return self.is_anchored and self.scroll_y >= self.max_scroll_y
+
+    def _stick(self) -> None:
+        """Go to the end and stay there. Textual's anchor would push a chat that is shorter than
+        the screen to its bottom, so it is dropped as soon as everything fits."""
+        self._follows = True
+        self.anchor(self._overflows)
+        if not self._overflows:
+            self.set_scroll(None, 0)
+
+    def _stick_if_followed(self) -> None:
+        if self._follows:
+            self._stick()
+
+    def _leave_end(self) -> None:
+        self._follows = False
+        self.anchor(False)
+
+    def release_anchor(self) -> None:
+        """Let the user scroll away. A step down at the end moves nothing, so the anchor, which
+        Textual takes up again when something moves, is looked at afterwards."""
+        super().release_anchor()
+        self.call_later(self._hold_end)
+
+    def _hold_end(self) -> None:
+        if self.scroll_target_y >= self.max_scroll_y:
+            self._check_anchor()
+
+    def watch_virtual_size(self) -> None:
+        if self._follows and self._overflows != self.is_anchored:
+            self._stick()
+        self._shift()
+
+    def on_resize(self) -> None:
+        self.watch_virtual_size()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._shift(round(new_value - old_value))
+
+    def _shift(self, moved: int = 0) -> None:
+        """Shift the window when less than a page is left before the end that the user moves to,
+        or when it does not fill the view."""
+        page = self.container_size.height
+        if self._shifting or not page or not len(self._window):
+            return
+        down = self.max_scroll_y - self.scroll_y
+        up = self.scroll_y if moved < 0 else self.max_scroll_y
+        if up < page and moved <= 0 and not self._window.at_start:
+            self._begin_shift()
+            self._window.shift_up()
+            if not self._window.at_end:
+                self._leave_end()
+        elif down < page and moved > 0 and not self._window.at_end:
+            self._begin_shift()
+            self._window.shift_down()
+        elif moved > 0 and down <= 0 and not self._follows:
+            self._stick()
+
+    def _begin_shift(self) -> None:
+        """One shift a layout: until then, positions are those of before."""
+        self._shifting = True
+        self.call_after_refresh(self._end_shift)
+
+    def _end_shift(self) -> None:
+        self._shifting = False

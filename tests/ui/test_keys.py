@@ -1,0 +1,303 @@
+"""What keys do: nothing invisible, nothing lost, none overtakes another."""
+
+import asyncio
+
+import pytest
+from textual import events
+from textual.geometry import Offset
+from textual.keys import key_to_character
+from textual.widgets import Input
+
+from chatapp.conversation import Message
+from chatapp.store import Store
+from chatapp.ui.forms.rename import RenameForm
+from chatapp.ui.keymap import KEYS
+from chatapp.ui.screens.search import SearchScreen
+from chatapp.ui.widgets.message import MessageView
+
+
+def burst(ui, *keys: str) -> None:
+    """All keys at once, before the app has looked at the first."""
+    for key in keys:
+        character = key if len(key) == 1 else key_to_character(key)
+        ui.app.post_message(events.Key(key, character))
+
+
+def long_chat(store: Store, count: int) -> int:
+    conversation = store.create_conversation("long")
+    parent = None
+    for number in range(count):
+        parent = store.add_message(conversation, Message("user", f"message {number}"), parent)
+    return conversation
+
+
+async def click_message(ui, message_id: int) -> None:
+    await ui.wait(lambda: any(view.item.id == message_id for view in ui.app.query(MessageView)))
+    view = next(view for view in ui.app.query(MessageView) if view.item.id == message_id)
+    await ui.wait(lambda: view.region.height > 0)
+    await ui.pilot.click(view, offset=Offset(3, 1))
+    await ui.wait(lambda: ui.pane.transcript.marked == message_id)
+
+
+# The mark
+
+
+async def test_escape_removes_the_mark_and_the_keys_act_on_the_last_answer_again(run):
+    async with run() as ui:
+        await ui.say("old one")
+        await ui.say("new one")
+        first = ui.path()[0].id
+        await click_message(ui, first)
+        await ui.wait(lambda: "Esc removes the mark" in ui.status.activity)
+        await ui.press("alt+c")
+        assert ui.app.clipboard == "old one"
+        await ui.press("escape")
+        assert ui.pane.transcript.marked is None
+        await ui.wait(lambda: ui.status.activity == "")
+        await ui.press("alt+c")
+        assert ui.app.clipboard == "new one"
+        await ui.press("ctrl+e")
+        assert ui.pane.prompt.prompt == "new one"
+
+
+async def test_sending_removes_the_mark(run):
+    async with run() as ui:
+        await ui.say("old one")
+        await ui.say("new one")
+        await click_message(ui, ui.path()[0].id)
+        await ui.press(*"newest", "enter")
+        await ui.wait(lambda: len(ui.flow.rows) == 6)
+        await ui.idle()
+        assert ui.pane.transcript.marked is None
+        await ui.press("alt+c")
+        await ui.wait(lambda: ui.app.clipboard == "newest")
+
+
+@pytest.mark.parametrize("key", ["ctrl+r", "ctrl+g", "ctrl+n"])
+async def test_an_answer_and_another_chat_remove_the_mark(run, key):
+    async with run() as ui:
+        await ui.say("one")
+        await click_message(ui, ui.path()[0].id)
+        await ui.press(key)
+        await ui.wait(lambda: ui.pane.transcript.marked is None)
+        await ui.idle()
+
+
+async def test_another_chat_is_opened_without_a_mark(run):
+    async with run() as ui:
+        await ui.say("one")
+        first = ui.app.chat.open_id
+        await ui.press("ctrl+n")
+        await ui.say("two")
+        await click_message(ui, ui.path()[0].id)
+        ui.app.chat.open_conversation(first)
+        await ui.wait(lambda: ui.app.chat.open_id == first)
+        await ui.wait(lambda: ui.pane.transcript.marked is None)
+
+
+async def test_escape_goes_back_one_step_at_a_time(run):
+    async with run() as ui:
+        await ui.say("one")
+        asked = ui.path()[0].id
+        await ui.write("/words 500\n/delay 20")
+        await ui.streaming()
+        assert "Esc stops" in ui.status.activity
+        await ui.press("ctrl+e")
+        assert "Esc stops" not in ui.status.activity
+        assert "Esc cancels" in ui.status.activity
+        await click_message(ui, asked)
+        await ui.wait(lambda: "Esc removes the mark" in ui.status.activity)
+        assert "Esc cancels" not in ui.status.activity
+        await ui.press("escape")
+        assert (ui.pane.transcript.marked, ui.pane.editing is None) == (None, False)
+        assert ui.flow.answering.busy
+        await ui.press("escape")
+        assert ui.pane.editing is None
+        assert ui.flow.answering.busy
+        await ui.press("escape")
+        await ui.idle()
+        assert ui.path()[-1].status == "stopped"
+
+
+async def test_an_answer_that_is_marked_is_not_edited(run):
+    async with run() as ui:
+        await ui.say("one")
+        await click_message(ui, ui.path()[1].id)
+        await ui.press("ctrl+e")
+        await ui.wait(lambda: any("is an answer" in text for text in ui.notices()))
+        assert ui.pane.editing is None
+
+
+async def test_a_message_is_marked_from_the_prompt(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.say("two")
+        await ui.press("alt+up", "alt+up", "alt+up", "alt+c")
+        assert ui.app.clipboard == "one"
+        await ui.press("alt+down", "alt+c")
+        assert ui.app.clipboard == "two"
+        await ui.press("alt+down", "alt+down")
+        assert ui.pane.transcript.marked is None
+        assert ui.pane.prompt.has_focus
+
+
+# Letters and pastes
+
+
+async def test_letters_after_a_click_go_to_the_prompt(run):
+    async with run() as ui:
+        await ui.say("one")
+        await click_message(ui, ui.path()[1].id)
+        await ui.press(*"ecygt/ é")
+        assert ui.pane.prompt.text == "ecygt/ é"
+        assert ui.pane.editing is None
+        assert ui.app.clipboard == ""
+        ui.app.post_message(events.Paste("and\na paste"))
+        await ui.wait(lambda: ui.pane.prompt.text == "ecygt/ éand\na paste")
+
+
+@pytest.mark.parametrize("part", ["#welcome", "#status", "#hints", "#prompt"])
+async def test_no_part_of_the_screen_swallows_a_letter(run, part):
+    async with run(size=(120, 40)) as ui:
+        await ui.pilot.click(part)
+        await ui.press(*"ec")
+        assert ui.pane.prompt.text.endswith("ec")
+
+
+async def test_letters_in_the_list_go_to_the_prompt_and_a_slash_filters(run):
+    async with run(size=(120, 40)) as ui:
+        await ui.say("one")
+        chats = ui.app.chat.sidebar.chats
+        chats.focus()
+        await ui.press(*"cde")
+        assert ui.pane.prompt.text == "cde"
+        chats.focus()
+        ui.app.post_message(events.Paste("fgh"))
+        await ui.wait(lambda: ui.pane.prompt.text == "cdefgh")
+        chats.focus()
+        await ui.press("slash", *"xy")
+        assert ui.app.chat.query_one("#chat-filter", Input).value == "xy"
+        assert ui.pane.prompt.text == "cdefgh"
+
+
+async def test_every_key_that_is_a_letter_is_in_the_list_of_chats():
+    letters = [key for key in KEYS for part in key.keys.split(",") if len(part) == 1]
+    assert letters == []
+
+
+# Bursts
+
+BURSTS = [
+    ([*"teh", "backspace", "backspace", *"he"], "the"),
+    ([*"abc", "ctrl+a", "X"], "Xabc"),
+    ([*"alpha", "space", *"beta", "ctrl+w", "X"], "alpha X"),
+    ([*"abc", "left", "left", "Y", "end", "Z"], "aYbcZ"),
+    ([*"one", "ctrl+j", *"two", "up", "home", "T"], "Tone\ntwo"),
+    ([*"abc", "ctrl+u", *"de"], "de"),
+    ([*"abc", "ctrl+a", "ctrl+k", *"de"], "de"),
+    ([*"abc", "ctrl+a", "delete", "delete", "x"], "xc"),
+    ([*"ab", "shift+left", "shift+left", "x"], "x"),
+    ([*"abc", "ctrl+c", *"de"], "de"),
+    ([*"abc", "escape", *"de"], "abcde"),
+    ([*"abc", "pageup", *"de"], "abcde"),
+]
+
+
+@pytest.mark.parametrize(("keys", "text"), BURSTS)
+async def test_a_burst_ends_as_typed_slowly(run, keys, text):
+    async with run() as ui:
+        burst(ui, *keys)
+        await ui.wait(lambda: ui.pane.prompt.text == text)
+        ui.pane.prompt.set_prompt("")
+        for key in keys:
+            burst(ui, key)
+            await asyncio.sleep(0.02)
+        assert ui.pane.prompt.text == text
+
+
+async def test_a_burst_while_an_answer_streams(run):
+    async with run() as ui:
+        await ui.write("/words 500\n/delay 5")
+        await ui.streaming()
+        burst(ui, *"teh", "backspace", "backspace", *"he", "ctrl+a", "X", "end", "enter", "Y")
+        await ui.wait(lambda: ui.pane.prompt.text == "XtheY")
+        assert len(ui.flow.rows) == 2, "nothing is sent meanwhile"
+
+
+async def test_enter_in_a_burst_sends_what_was_before_it(run):
+    async with run() as ui:
+        burst(ui, *"hello", "enter", *"next")
+        await ui.wait(lambda: len(ui.flow.rows) == 2)
+        await ui.idle()
+        assert ui.said() == ["hello", "hello"]
+        assert ui.pane.prompt.text == "next"
+
+
+async def test_what_follows_an_edit_in_a_burst_is_not_lost_to_the_draft(run):
+    async with run() as ui:
+        await ui.say("one")
+        ui.pane.prompt.set_prompt("draft ")
+        burst(ui, "ctrl+e", "backspace", "X", "enter", *"more")
+        await ui.wait(lambda: len(ui.flow.rows) == 2 and ui.said() == ["onX", "onX"])
+        await ui.idle()
+        assert ui.pane.prompt.text == "draft more"
+
+
+async def test_a_key_that_opens_a_dialog_opens_it_for_the_keys_behind_it(run):
+    async with run() as ui:
+        await ui.say("needle")
+        burst(ui, *"ab", "ctrl+f", *"need")
+        await ui.wait(lambda: isinstance(ui.app.screen, SearchScreen))
+        await ui.wait(lambda: ui.app.screen.query_one(Input).value == "need")
+        burst(ui, "escape", *"cd")
+        await ui.wait(lambda: ui.pane.prompt.text == "abcd")
+        burst(ui, "ctrl+a", "f2", "end", "X", "enter", "e")
+        await ui.wait(lambda: ui.store.list_conversations()[0].title == "needleX")
+        await ui.wait(lambda: ui.pane.prompt.text == "eabcd")
+        assert not isinstance(ui.app.screen, RenameForm)
+
+
+async def test_a_new_chat_in_a_burst_comes_after_what_was_sent(run):
+    async with run() as ui:
+        burst(ui, *"one", "enter", "ctrl+n", *"two")
+        await ui.wait(lambda: ui.pane.prompt.text == "two")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.wait(lambda: not ui.flow.answering.busy)
+        (chat,) = ui.store.list_conversations()
+        assert [row.content for row in ui.store.get_path(chat.id)] == ["one", "one"]
+
+
+async def test_keys_go_on_after_a_widget_went_away_with_one(run):
+    async with run() as ui:
+        await ui.press("f1")
+        await ui.wait(lambda: len(ui.app.screen_stack) == 2)
+        burst(ui, "escape", "f1", "escape", *"ab")
+        await ui.wait(lambda: ui.pane.prompt.text == "ab")
+        assert len(ui.app.screen_stack) == 1
+
+
+# Scrolling
+
+
+async def test_page_keys_scroll_the_conversation_from_the_prompt(run, paths):
+    store = Store.open(paths.history)
+    conversation = long_chat(store, 60)
+    async with run(store=store, conversation_id=conversation) as ui:
+        transcript = ui.pane.transcript
+        await ui.wait(lambda: transcript.max_scroll_y > 60)
+        await ui.wait(lambda: transcript.scroll_y == transcript.max_scroll_y)
+        rows = transcript.size.height
+        ui.pane.prompt.set_prompt("one\ntwo\nthree")
+        await ui.wait(lambda: transcript.size.height == rows - 2)
+        await ui.wait(lambda: transcript.scroll_y == transcript.max_scroll_y)
+        end = transcript.scroll_y
+        await ui.press("pageup")
+        await ui.wait(lambda: 10 < end - transcript.scroll_y < 24)
+        await ui.press("pagedown")
+        await ui.wait(lambda: transcript.scroll_y == transcript.max_scroll_y)
+        assert ui.pane.prompt.has_focus
+        assert ui.pane.prompt.cursor_location == (2, 5)
+        await ui.press("ctrl+home")
+        await ui.wait(lambda: transcript.scroll_y == 0)
+        await ui.press("ctrl+end")
+        await ui.wait(lambda: transcript.scroll_y == transcript.max_scroll_y)
