@@ -17,7 +17,6 @@ import msgspec
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import (
     ChatMessage,
-    Choice,
     Delta,
     Finished,
     Generate,
@@ -79,9 +78,10 @@ class Turn:
         path = await asyncio.to_thread(self._store.get_path, conversation_id, parent_id)
         system = (await asyncio.to_thread(self._store.get_conversation, conversation_id)).system
         generation = self._describe(model)
-        self.message_id = await asyncio.to_thread(
+        begun = await asyncio.to_thread(
             self._store.begin_answer, conversation_id, parent_id, generation
         )
+        self.message_id = begun.id
         request = Generate(
             request_id=f"answer-{self.message_id}",
             messages=chat_messages(path, system, model.fingerprint),
@@ -103,7 +103,7 @@ class Turn:
         row = await asyncio.to_thread(self._store.get_message, message_id)
         path = await asyncio.to_thread(self._store.get_path, row.conversation_id, message_id)
         conversation = await asyncio.to_thread(self._store.get_conversation, row.conversation_id)
-        await asyncio.to_thread(self._store.resume_answer, message_id)
+        await asyncio.to_thread(self._store.resume_answer, message_id, self._describe(model))
         self.message_id = message_id
         self.text, self.reasoning = row.content, row.reasoning
         same_model = row.generation is not None and row.generation.fingerprint == model.fingerprint
@@ -188,23 +188,18 @@ class Turn:
         self, conversation_id: int, parent_id: int, generation: NewGeneration
     ) -> None:
         for choice in self.outcome.choices[1:] if self.outcome else []:
-            row_id = await asyncio.to_thread(
-                self._store.begin_answer, conversation_id, parent_id, generation
+            cancelled = choice.finish_reason == "cancelled"
+            row = await asyncio.to_thread(
+                self._store.add_answer,
+                conversation_id,
+                parent_id,
+                parts_of(choice.text, choice.reasoning),
+                tuple(choice.tokens),
+                "stopped" if cancelled else "complete",
+                generation,
+                _outcome_of(self.outcome, choice.index, ""),
             )
-            await asyncio.to_thread(self._store_choice, row_id, choice)
-            self.alternative_ids.append(row_id)
-        if self.alternative_ids:
-            await asyncio.to_thread(self._store.select_leaf, conversation_id, self.message_id)
-
-    def _store_choice(self, row_id: int, choice: Choice) -> None:
-        status: FinalStatus = "stopped" if choice.finish_reason == "cancelled" else "complete"
-        self._store.finish_answer(
-            row_id,
-            parts_of(choice.text, choice.reasoning),
-            tuple(choice.tokens),
-            status,
-            outcome=_outcome_of(self.outcome, choice.index, ""),
-        )
+            self.alternative_ids.append(row.id)
 
     def _describe(self, model: ModelDescription) -> NewGeneration:
         params = self._params

@@ -115,10 +115,10 @@ def _store_question(question: Question, config: "Config", store: Store) -> tuple
     if last is None:
         system = config.chat.system if question.system is None else question.system
         conversation_id = store.create_conversation(make_title(question.prompt), system)
-        return conversation_id, store.add_message(conversation_id, message, None)
+        return conversation_id, store.add_message(conversation_id, message, None).id
     if question.system is not None:
         store.set_system(last.id, question.system)
-    return last.id, store.add_message(last.id, message, last.active_leaf_id)
+    return last.id, store.add_message(last.id, message, last.active_leaf_id).id
 
 
 def _show(event: PrefillProgress | Delta | Finished, output: Output, progress: Progress) -> None:

@@ -13,11 +13,11 @@ from sqlite_utils import Database
 
 from chatapp.errors import StoreError
 from chatapp.parts import Parts, reasoning_of, text_of
-from chatapp.store.messages import check_parent, go_to, pack_tokens
+from chatapp.store.messages import check_parent, fetch_message, go_to, pack_tokens
 from chatapp.store.owner import identify, is_gone, parse_owner
-from chatapp.store.rows import FinalStatus, NewGeneration, Outcome, Status
+from chatapp.store.rows import FinalStatus, MessageRow, NewGeneration, Outcome, Status
 from chatapp.store.search import index_text, unindex_text
-from chatapp.store.session import Session, clean, fetch_required
+from chatapp.store.session import Session, clean, fetch_required, make_uid
 from chatapp.store.words import join_words
 
 
@@ -30,34 +30,42 @@ class Answers(Session):
 
     def begin_answer(
         self, conversation_id: int, parent_id: int, generation: NewGeneration | None = None
-    ) -> int:
-        """Add an empty `streaming` answer under `parent_id` and go there; its id."""
-        given = generation or NewGeneration()
+    ) -> MessageRow:
+        """Add an empty `streaming` answer under `parent_id` and go there."""
         now = time.time()
         with self.writing() as db:
-            check_parent(db, conversation_id, parent_id)
-            cursor = db.execute(
-                "INSERT INTO messages (conversation_id, parent_id, role, status, created_at,"
-                " owner, heartbeat, content) VALUES (?, ?, 'assistant', 'streaming', ?, ?, ?, '')",
-                (conversation_id, parent_id, now, self._owner, now),
-            )
-            message_id = cursor.lastrowid or 0
-            db.execute(
-                "INSERT INTO generations (message_id, model_path, model_name, fingerprint,"
-                " template_hash, params_json, seed, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    message_id,
-                    clean(given.model_path),
-                    clean(given.model_name),
-                    given.fingerprint,
-                    given.template_hash,
-                    clean(given.params_json),
-                    given.seed,
-                    now,
-                ),
-            )
+            message_id = self._insert_answer(db, conversation_id, parent_id, now)
+            _insert_generation(db, message_id, generation or NewGeneration(), 0, now)
             go_to(db, conversation_id, message_id, now)
-        return message_id
+            return fetch_message(db, message_id)
+
+    def add_answer(
+        self,
+        conversation_id: int,
+        parent_id: int,
+        parts: Parts,
+        tokens: Sequence[int],
+        status: FinalStatus,
+        generation: NewGeneration | None = None,
+        outcome: Outcome | None = None,
+    ) -> MessageRow:
+        """Add a finished answer under `parent_id`; what is shown stays as it is."""
+        now = time.time()
+        with self.writing() as db:
+            message_id = self._insert_answer(db, conversation_id, parent_id, now)
+            _insert_generation(db, message_id, generation or NewGeneration(), 0, now)
+            self._finish(db, message_id, parts, tokens, status, outcome, now)
+            return fetch_message(db, message_id)
+
+    def _insert_answer(self, db: Database, conversation_id: int, parent_id: int, now: float) -> int:
+        check_parent(db, conversation_id, parent_id)
+        cursor = db.execute(
+            "INSERT INTO messages (conversation_id, parent_id, role, status, created_at,"
+            " owner, heartbeat, content, uid)"
+            " VALUES (?, ?, 'assistant', 'streaming', ?, ?, ?, '', ?)",
+            (conversation_id, parent_id, now, self._owner, now, make_uid()),
+        )
+        return cursor.lastrowid or 0
 
     def journal_answer(self, message_id: int, parts: Parts, tokens: Sequence[int]) -> None:
         """Save what there is of a streaming answer: all its parts and all its tokens so far.
@@ -74,14 +82,16 @@ class Answers(Session):
                 values,
             )
 
-    def resume_answer(self, message_id: int) -> None:
-        """Make an answer `streaming` again, its text and tokens kept, to go on writing it.
+    def resume_answer(self, message_id: int, generation: NewGeneration | None = None) -> MessageRow:
+        """Make an answer `streaming` again, its parts and tokens kept, to go on writing it.
 
-        Raises `StoreError` if it is no answer, or is being written by a running process.
+        The run that now begins is the last of the row's generations, and its `offset` says how
+        many characters stood there before it. Raises `StoreError` if it is no answer, or is
+        being written by a running process.
         """
         now = time.time()
         with self.writing() as db:
-            role, status, owner, heartbeat, content = _fetch_state(db, message_id)
+            role, status, owner, heartbeat, content, reasoning = _fetch_state(db, message_id)
             if role != "assistant":
                 raise StoreError(f"Message {message_id} is not an answer: it cannot go on.")
             if status == "streaming":
@@ -95,6 +105,9 @@ class Answers(Session):
                 "UPDATE messages SET status = 'streaming', owner = ?, heartbeat = ? WHERE id = ?",
                 (self._owner, now, message_id),
             )
+            offset = len(content) + len(reasoning)
+            _insert_generation(db, message_id, generation or NewGeneration(), offset, now)
+            return fetch_message(db, message_id)
 
     def finish_answer(
         self,
@@ -109,23 +122,34 @@ class Answers(Session):
 
         Raises `StoreError` if this process is not writing the answer.
         """
-        content, reasoning = clean(text_of(parts)), clean(reasoning_of(parts))
-        words, packed = join_words(content), pack_tokens(tokens)
         now = time.time()
         with self.writing() as db:
             self._claim(db, message_id)
-            db.execute(
-                "UPDATE messages SET content = ?, reasoning = ?, tokens = ?, heartbeat = ?,"
-                " status = ?, owner = '' WHERE id = ?",
-                (content, reasoning, packed, now, status, message_id),
-            )
-            index_text(db, "message_fts", message_id, words)
-            _record_outcome(db, message_id, outcome or Outcome())
-            db.execute(
-                "UPDATE conversations SET updated_at = ?"
-                " WHERE id = (SELECT conversation_id FROM messages WHERE id = ?)",
-                (now, message_id),
-            )
+            self._finish(db, message_id, parts, tokens, status, outcome, now)
+
+    def _finish(
+        self,
+        db: Database,
+        message_id: int,
+        parts: Parts,
+        tokens: Sequence[int],
+        status: FinalStatus,
+        outcome: Outcome | None,
+        now: float,
+    ) -> None:
+        content, reasoning = clean(text_of(parts)), clean(reasoning_of(parts))
+        db.execute(
+            "UPDATE messages SET content = ?, reasoning = ?, tokens = ?, heartbeat = ?,"
+            " status = ?, owner = '' WHERE id = ?",
+            (content, reasoning, pack_tokens(tokens), now, status, message_id),
+        )
+        index_text(db, "message_fts", message_id, join_words(content))
+        _record_outcome(db, message_id, outcome or Outcome())
+        db.execute(
+            "UPDATE conversations SET updated_at = ?"
+            " WHERE id = (SELECT conversation_id FROM messages WHERE id = ?)",
+            (now, message_id),
+        )
 
     def recover(self) -> list[int]:
         """Mark answers whose writer is gone as `interrupted`; their ids.
@@ -158,11 +182,32 @@ class Answers(Session):
             raise StoreError(f"Answer {message_id} is not being written here.")
 
 
-def _fetch_state(db: Database, message_id: int) -> tuple[str, Status, str, float, str]:
-    cursor = db.execute(
-        "SELECT role, status, owner, heartbeat, content FROM messages WHERE id = ?", (message_id,)
+def _insert_generation(
+    db: Database, message_id: int, given: NewGeneration, offset: int, now: float
+) -> None:
+    db.execute(
+        "INSERT INTO generations (message_id, model_path, model_name, fingerprint, template_hash,"
+        " params_json, seed, created_at, offset) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            message_id,
+            clean(given.model_path),
+            clean(given.model_name),
+            given.fingerprint,
+            given.template_hash,
+            clean(given.params_json),
+            given.seed,
+            now,
+            offset,
+        ),
     )
-    row: tuple[str, Status, str, float, str] = fetch_required(cursor, f"message {message_id}")
+
+
+def _fetch_state(db: Database, message_id: int) -> tuple[str, Status, str, float, str, str]:
+    cursor = db.execute(
+        "SELECT role, status, owner, heartbeat, content, reasoning FROM messages WHERE id = ?",
+        (message_id,),
+    )
+    row: tuple[str, Status, str, float, str, str] = fetch_required(cursor, f"message {message_id}")
     return row
 
 
@@ -175,7 +220,7 @@ def _record_outcome(db: Database, message_id: int, outcome: Outcome) -> None:
         "UPDATE generations SET finish_reason = ?, error = ?,"
         " seed = CASE WHEN ? = -1 THEN seed ELSE ? END, prompt_tokens = ?, reused_tokens = ?,"
         " completion_tokens = ?, load_s = ?, ttft_s = ?, prefill_tps = ?, decode_tps = ?"
-        " WHERE message_id = ?",
+        " WHERE id = (SELECT max(id) FROM generations WHERE message_id = ?)",
         (
             outcome.finish_reason,
             clean(outcome.error),

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 
 from chatapp.store.rows import ConversationRow
 from chatapp.store.search import build_match, index_text, parse_query, unindex_text
-from chatapp.store.session import Session, clean, fetch_required
+from chatapp.store.session import Session, clean, fetch_required, make_uid
 from chatapp.store.words import join_words
 from chatapp.text import cut_text, one_line
 
@@ -99,7 +99,7 @@ class Conversations(Session):
             )
 
 
-_COLUMNS = "id, title, system, created_at, updated_at, active_leaf_id, deleted_at"
+_COLUMNS = "id, title, system, created_at, updated_at, active_leaf_id, deleted_at, uid"
 _ORDER = "ORDER BY updated_at DESC, id DESC LIMIT :limit OFFSET :offset"
 _RECENT = f"SELECT {_COLUMNS} FROM conversations WHERE deleted_at IS NULL {_ORDER}"  # noqa: S608
 _MATCHING = f"""
@@ -123,8 +123,9 @@ def insert_conversation(
 ) -> int:
     """A new row with its title indexed, inside the caller's transaction; its id."""
     cursor = db.execute(
-        "INSERT INTO conversations (title, system, created_at, updated_at) VALUES (?, ?, ?, ?)",
-        (title, system, created_at, updated_at),
+        "INSERT INTO conversations (title, system, created_at, updated_at, uid)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (title, system, created_at, updated_at, make_uid()),
     )
     conversation_id = cursor.lastrowid or 0
     index_text(db, "title_fts", conversation_id, join_words(title))

@@ -15,7 +15,7 @@ from chatapp.store.messages import pack_tokens
 from chatapp.store.migrations import MIGRATIONS
 from chatapp.store.rows import ConversationTree, GenerationRow, MessageRow
 from chatapp.store.search import index_text
-from chatapp.store.session import Session, clean
+from chatapp.store.session import Session, clean, make_uid
 from chatapp.store.words import join_words
 
 
@@ -122,7 +122,7 @@ def _insert_message(
     content = clean(message.content)
     cursor = db.execute(
         "INSERT INTO messages (conversation_id, parent_id, role, status, created_at, tokens,"
-        " reasoning, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " reasoning, content, uid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             conversation_id,
             parent_id,
@@ -132,12 +132,13 @@ def _insert_message(
             pack_tokens(message.tokens),
             clean(message.reasoning),
             content,
+            make_uid(),
         ),
     )
     message_id = cursor.lastrowid or 0
     index_text(db, "message_fts", message_id, join_words(content))
-    if message.generation is not None:
-        _insert_generation(db, message_id, message.generation)
+    for generation in message.generations:
+        _insert_generation(db, message_id, generation)
     return message_id
 
 
@@ -145,8 +146,8 @@ def _insert_generation(db: Database, message_id: int, generation: GenerationRow)
     db.execute(
         "INSERT INTO generations (message_id, model_path, model_name, fingerprint, template_hash,"
         " params_json, seed, prompt_tokens, reused_tokens, completion_tokens, load_s, ttft_s,"
-        " prefill_tps, decode_tps, finish_reason, error, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " prefill_tps, decode_tps, finish_reason, error, created_at, offset)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message_id,
             clean(generation.model_path),
@@ -165,5 +166,6 @@ def _insert_generation(db: Database, message_id: int, generation: GenerationRow)
             clean(generation.finish_reason),
             clean(generation.error),
             generation.created_at,
+            generation.offset,
         ),
     )

@@ -4,9 +4,11 @@ A child is always younger than its parent and has the greater id; walking up by 
 therefore ends even in a damaged file. `tokens` are stored as little-endian 32-bit integers.
 """
 
+import json
 import sys
 import time
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ from chatapp.parts import parts_of
 from chatapp.store.conversations import fetch_conversation
 from chatapp.store.rows import ConversationTree, GenerationRow, MessageRow
 from chatapp.store.search import index_text
-from chatapp.store.session import Session, clean, fetch_required
+from chatapp.store.session import Session, clean, fetch_required, make_uid
 from chatapp.store.words import join_words
 
 
@@ -27,10 +29,10 @@ class Messages(Session):
 
     def add_message(
         self, conversation_id: int, message: Message, parent_id: int | None = None
-    ) -> int:
+    ) -> MessageRow:
         """Add a finished message under `parent_id` (None: a first message) and go there.
 
-        It is on the disk when this returns. Returns its id. Raises `StoreError` if the parent
+        It is on the disk when this returns. Raises `StoreError` if the parent
         is no message of this conversation.
         """
         content, reasoning = clean(message.content), clean(message.reasoning)
@@ -40,19 +42,18 @@ class Messages(Session):
             check_parent(db, conversation_id, parent_id)
             cursor = db.execute(
                 "INSERT INTO messages (conversation_id, parent_id, role, status, created_at,"
-                " content, reasoning) VALUES (?, ?, ?, 'complete', ?, ?, ?)",
-                (conversation_id, parent_id, message.role, now, content, reasoning),
+                " content, reasoning, uid) VALUES (?, ?, ?, 'complete', ?, ?, ?, ?)",
+                (conversation_id, parent_id, message.role, now, content, reasoning, make_uid()),
             )
             message_id = cursor.lastrowid or 0
             index_text(db, "message_fts", message_id, words)
             go_to(db, conversation_id, message_id, now)
-        return message_id
+            return fetch_message(db, message_id)
 
     def get_message(self, message_id: int) -> MessageRow:
         """One message. Raises `StoreError` if there is none."""
         with self.reading() as db:
-            cursor = db.execute(f"{_SELECT} FROM {_JOINED} WHERE m.id = ?", (message_id,))
-            return make_message(fetch_required(cursor, f"message {message_id}"))
+            return fetch_message(db, message_id)
 
     def get_path(
         self, conversation_id: int, leaf_id: int | None = None, limit: int | None = None
@@ -69,20 +70,20 @@ class Messages(Session):
                 return []
             # A negative LIMIT means none.
             parameters = (leaf_id, conversation_id, -1 if limit is None else limit)
-            rows = db.execute(_PATH, parameters).fetchall()
-        if not rows and limit != 0:
-            raise _no_message(leaf_id, conversation_id)
-        return [make_message(row) for row in rows]
+            ids = [row[0] for row in db.execute(_PATH, parameters)]
+            if not ids and limit != 0:
+                raise _no_message(leaf_id, conversation_id)
+            return fetch_messages(db, ids)
 
     def get_tree(self, conversation_id: int) -> ConversationTree:
         """A conversation with the messages of every branch."""
         with self.reading() as db:
             conversation = fetch_conversation(db, conversation_id)
             cursor = db.execute(
-                f"{_SELECT} FROM {_JOINED} WHERE m.conversation_id = ? ORDER BY m.id",
-                (conversation_id,),
+                "SELECT id FROM messages WHERE conversation_id = ? ORDER BY id", (conversation_id,)
             )
-            return ConversationTree(conversation, tuple(make_message(row) for row in cursor))
+            ids = [row[0] for row in cursor]
+            return ConversationTree(conversation, tuple(fetch_messages(db, ids)))
 
     def siblings(self, message_id: int) -> list[int]:
         """The messages with the same parent, itself included, oldest first."""
@@ -124,16 +125,20 @@ _SIBLINGS = (
     "(SELECT count(*) FROM messages s WHERE s.conversation_id = m.conversation_id"
     " AND s.parent_id IS m.parent_id"
 )
-_SELECT = (
-    "SELECT m.id, m.conversation_id, m.parent_id, m.role, m.content, m.reasoning, m.status,"
-    f" m.created_at, m.tokens, {_SIBLINGS} AND s.id < m.id), {_SIBLINGS}), g.id, g.message_id,"
-    " g.model_path, g.model_name, g.fingerprint, g.template_hash, g.params_json, g.seed,"
-    " g.prompt_tokens, g.reused_tokens, g.completion_tokens, g.load_s, g.ttft_s, g.prefill_tps,"
-    " g.decode_tps, g.finish_reason, g.error, g.created_at"
-)
-_JOINED = "messages m LEFT JOIN generations g ON g.message_id = m.id"
-# The walk reads no text; the CROSS JOIN then fetches the messages by id, path first.
-_PATH = f"""
+# The CROSS JOINs fetch by id, in the order of the list.
+_MESSAGES = f"""
+SELECT m.id, m.conversation_id, m.parent_id, m.role, m.content, m.reasoning, m.status,
+  m.created_at, m.tokens, {_SIBLINGS} AND s.id < m.id), {_SIBLINGS}), m.uid
+FROM json_each(?) wanted CROSS JOIN messages m ON m.id = wanted.value
+"""  # noqa: S608
+_GENERATIONS = """
+SELECT g.id, g.message_id, g.model_path, g.model_name, g.fingerprint, g.template_hash,
+  g.params_json, g.seed, g.prompt_tokens, g.reused_tokens, g.completion_tokens, g.load_s,
+  g.ttft_s, g.prefill_tps, g.decode_tps, g.finish_reason, g.error, g.created_at, g.offset
+FROM json_each(?) wanted CROSS JOIN generations g ON g.message_id = wanted.value ORDER BY g.id
+"""
+# The walk reads no text.
+_PATH = """
 WITH RECURSIVE path (id, parent_id, depth) AS (
   SELECT id, parent_id, 0 FROM messages WHERE id = ? AND conversation_id = ?
   UNION ALL
@@ -141,9 +146,8 @@ WITH RECURSIVE path (id, parent_id, depth) AS (
   CROSS JOIN messages m ON m.id = path.parent_id AND m.id < path.id
   LIMIT ?
 )
-{_SELECT} FROM path CROSS JOIN messages m ON m.id = path.id
-LEFT JOIN generations g ON g.message_id = m.id ORDER BY depth DESC
-"""  # noqa: S608
+SELECT id FROM path ORDER BY depth DESC
+"""
 _NEWEST_BELOW = """
 WITH RECURSIVE below (id) AS (
   VALUES (?1)
@@ -155,23 +159,36 @@ SELECT max(id) FROM below
 """
 
 
-def make_message(row: Any) -> MessageRow:
-    """The value for a row of the `_SELECT` columns."""
-    generation = None if row[11] is None else GenerationRow(*row[11:])
-    (message_id, conversation_id, parent_id, role, content, reasoning, status) = row[:7]
-    return MessageRow(
-        id=message_id,
-        conversation_id=conversation_id,
-        parent_id=parent_id,
-        role=role,
-        parts=parts_of(content, reasoning),
-        status=status,
-        created_at=row[7],
-        tokens=unpack_tokens(row[8]),
-        sibling_index=row[9],
-        sibling_count=row[10],
-        generations=() if generation is None else (generation,),
-    )
+def fetch_message(db: Database, message_id: int) -> MessageRow:
+    """One message. Raises `StoreError` if there is none."""
+    for row in fetch_messages(db, [message_id]):
+        return row
+    raise StoreError(f"There is no message {message_id}.", "See: chatapp history list")
+
+
+def fetch_messages(db: Database, ids: Sequence[int]) -> list[MessageRow]:
+    """The messages with these ids, in their order; what is not there is left out."""
+    wanted = (json.dumps(list(ids)),)
+    generations: defaultdict[int, list[GenerationRow]] = defaultdict(list)
+    for row in db.execute(_GENERATIONS, wanted):
+        generations[row[1]].append(GenerationRow(*row))
+    return [
+        MessageRow(
+            id=row[0],
+            conversation_id=row[1],
+            parent_id=row[2],
+            role=row[3],
+            parts=parts_of(row[4], row[5]),
+            status=row[6],
+            created_at=row[7],
+            tokens=unpack_tokens(row[8]),
+            sibling_index=row[9],
+            sibling_count=row[10],
+            generations=tuple(generations[row[0]]),
+            uid=row[11],
+        )
+        for row in db.execute(_MESSAGES, wanted)
+    ]
 
 
 def pack_tokens(tokens: Sequence[int]) -> bytes:

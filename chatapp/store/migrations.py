@@ -22,6 +22,17 @@ def create_schema(db: Database) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
+@MIGRATIONS(name="m002_runs")
+def add_runs(db: Database) -> None:
+    """A name for every conversation and message; several generations for one answer."""
+    for table in ("conversations", "messages"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN uid TEXT NOT NULL DEFAULT ''")
+        db.execute(f"UPDATE {table} SET uid = lower(hex(randomblob(16)))")  # noqa: S608
+        db.execute(f"CREATE UNIQUE INDEX {table}_uid ON {table} (uid)")
+    for statement in _RUNS.split(";\n"):
+        db.execute(statement)
+
+
 # In `messages` the small columns stand first: SQLite follows a row's overflow pages only as far
 # as it must, so walking the tree never reads the text. AUTOINCREMENT: an id is never used twice.
 _INITIAL = """
@@ -80,4 +91,32 @@ CREATE VIRTUAL TABLE message_fts USING fts5 (
 CREATE VIRTUAL TABLE title_fts USING fts5 (
   text, content='', tokenize='ascii', prefix='2 3'
 );
+"""
+
+_RUNS = """
+ALTER TABLE generations RENAME TO generations_1;
+CREATE TABLE generations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id INTEGER NOT NULL REFERENCES messages (id),
+  model_path TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  template_hash TEXT NOT NULL,
+  params_json TEXT NOT NULL,
+  seed INTEGER NOT NULL,
+  prompt_tokens INTEGER NOT NULL DEFAULT 0,
+  reused_tokens INTEGER NOT NULL DEFAULT 0,
+  completion_tokens INTEGER NOT NULL DEFAULT 0,
+  load_s REAL NOT NULL DEFAULT 0,
+  ttft_s REAL NOT NULL DEFAULT 0,
+  prefill_tps REAL NOT NULL DEFAULT 0,
+  decode_tps REAL NOT NULL DEFAULT 0,
+  finish_reason TEXT NOT NULL DEFAULT '',
+  error TEXT NOT NULL DEFAULT '',
+  created_at REAL NOT NULL,
+  offset INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO generations SELECT *, 0 FROM generations_1;
+DROP TABLE generations_1;
+CREATE INDEX generations_by_message ON generations (message_id, id);
 """

@@ -34,6 +34,8 @@ class ConversationRow:
     active_leaf_id: int | None
     """The last message of the branch that is shown; None: nothing was said yet."""
     deleted_at: float | None
+    uid: str = ""
+    """Names the conversation everywhere, in exports too: random, made by the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class GenerationRow:
     finish_reason: str
     error: str
     created_at: float
+    offset: int = 0
+    """Characters in the texts of all parts that stood before this run: where it went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class MessageRow:
     sibling_count: int
     generations: tuple[GenerationRow, ...] = ()
     """The runs that wrote an answer, oldest first: more than one when it was continued."""
+    uid: str = ""
+    """Names the message everywhere, in exports too: random, made by the store."""
 
     @property
     def content(self) -> str:

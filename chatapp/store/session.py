@@ -5,6 +5,7 @@ write is one short BEGIN IMMEDIATE transaction: it takes its lock at once and wa
 instance, where a plain BEGIN would fail without waiting when it turns from reading to writing.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,11 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def make_uid() -> str:
+    """A name that no other row anywhere has: 128 random bits in hexadecimal."""
+    return secrets.token_hex(16)
 
 
 def fetch_required(cursor: sqlite3.Cursor, what: str) -> Any:

@@ -151,10 +151,9 @@ class ChatFlow:
             )
             self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
         conversation_id = self.conversation.id
-        message_id = await self._in_store(
+        row = await self._in_store(
             self._store.add_message, conversation_id, Message.of("user", text), parent_id
         )
-        row = await self._read_row(message_id)
         if replaces is not None:
             self._cut_after(parent_id)
         self.rows.append(row)
@@ -164,9 +163,6 @@ class ChatFlow:
         await self.answering.run(
             conversation_id, lambda turn: turn.answer(conversation_id, parent_id)
         )
-
-    async def _read_row(self, message_id: int) -> MessageRow:
-        return await self._in_store(self._store.get_message, message_id)
 
     def _put_last(self, conversation_id: int, row: MessageRow) -> None:
         if self.conversation is None or self.conversation.id != conversation_id:

@@ -22,7 +22,7 @@ def ids(home: Path) -> list[int]:
     """Two conversations: one English, one Chinese with a hostile title."""
     with Store.open(find_paths().history) as store:
         first = store.create_conversation("Weather")
-        asked = store.add_message(first, Message.of("user", "Will it rain in Paris?"), None)
+        asked = store.add_message(first, Message.of("user", "Will it rain in Paris?"), None).id
         store.add_message(first, Message.of("assistant", "Rarely.\x1b[2J"), asked)
         second = store.create_conversation("北京 \x1b[31mred")
         store.add_message(second, Message.of("user", "我爱北京天安门"), None)

@@ -23,6 +23,7 @@ def without_ids(tree: ConversationTree) -> list[MessageRow]:
         replace(
             message,
             id=numbers[message.id],
+            uid="",
             conversation_id=0,
             parent_id=None if message.parent_id is None else numbers[message.parent_id],
             generations=tuple(replace(g, id=0, message_id=0) for g in message.generations),
@@ -66,7 +67,7 @@ def test_importing_twice_makes_copies(store: Store, tree: ConversationTree) -> N
 def test_an_answer_being_written_is_recorded_as_interrupted(
     store: Store, tree: ConversationTree
 ) -> None:
-    answer = store.begin_answer(tree.conversation.id, tree.messages[-1].id)
+    answer = store.begin_answer(tree.conversation.id, tree.messages[-1].id).id
     store.journal_answer(answer, parts_of("hal"), [1])
     document = json.loads(render("json", store.get_tree(tree.conversation.id)))
     last = document["conversations"][0]["messages"][-1]

@@ -25,6 +25,6 @@ def say(store: Store) -> Callable[..., int]:
     def add(text: str, conversation_id: int | None = None, parent_id: int | None = None) -> int:
         if conversation_id is None:
             conversation_id = store.create_conversation("chat")
-        return store.add_message(conversation_id, Message.of("user", text), parent_id)
+        return store.add_message(conversation_id, Message.of("user", text), parent_id).id
 
     return add

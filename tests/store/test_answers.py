@@ -24,7 +24,7 @@ NEW = NewGeneration(
 @pytest.fixture
 def answer(store: Store, say: Callable[..., int]) -> int:
     prompt = say("why?")
-    return store.begin_answer(store.get_message(prompt).conversation_id, prompt, NEW)
+    return store.begin_answer(store.get_message(prompt).conversation_id, prompt, NEW).id
 
 
 def test_an_answer_from_begin_to_end(store: Store, answer: int) -> None:
@@ -103,7 +103,7 @@ def test_regenerating_keeps_the_first_answer(store: Store, answer: int) -> None:
     row = store.get_message(answer)
     store.finish_answer(answer, parts_of("one"), [1], "complete")
     assert row.parent_id is not None
-    again = store.begin_answer(row.conversation_id, row.parent_id)
+    again = store.begin_answer(row.conversation_id, row.parent_id).id
     store.finish_answer(again, parts_of("two"), [2], "complete")
     assert store.siblings(answer) == [answer, again]
     assert [store.get_message(id_).content for id_ in (answer, again)] == ["one", "two"]
@@ -182,3 +182,40 @@ def test_owners_are_read_as_they_are_written() -> None:
     nowhere = me._replace(born="")
     assert parse_owner(str(nowhere)) == nowhere
     assert parse_owner("12") is None
+
+
+def test_every_run_of_an_answer_has_a_row_and_says_where_it_began(
+    store: Store, answer: int
+) -> None:
+    store.finish_answer(answer, parts_of("half", "hm"), [1], "stopped")
+    other = NewGeneration(model_name="other", fingerprint="bb")
+    resumed = store.resume_answer(answer, other)
+    assert [run.offset for run in resumed.generations] == [0, 6]
+    assert [run.model_name for run in resumed.generations] == [NEW.model_name, "other"]
+    assert (resumed.status, resumed.content, resumed.tokens) == ("streaming", "half", (1,))
+    outcome = Outcome(finish_reason="stop", completion_tokens=9)
+    store.finish_answer(answer, parts_of("half and half", "hm"), [1], "complete", outcome=outcome)
+    first, second = store.get_message(answer).generations
+    assert (first.finish_reason, second.finish_reason) == ("", "stop")
+    assert store.get_message(answer).generation == second
+
+
+def test_a_further_answer_does_not_change_what_is_shown(store: Store, answer: int) -> None:
+    store.finish_answer(answer, parts_of("one"), [1], "complete")
+    shown = store.get_message(answer)
+    assert shown.parent_id is not None
+    further = store.add_answer(
+        shown.conversation_id, shown.parent_id, parts_of("zwei"), [2], "stopped", NEW, Outcome()
+    )
+    assert (further.status, further.content, further.tokens) == ("stopped", "zwei", (2,))
+    assert (further.sibling_index, further.sibling_count) == (1, 2)
+    assert [row.id for row in store.get_path(shown.conversation_id)][-1] == answer
+    assert [hit.message_id for hit in store.search("zwei")] == [further.id]
+
+
+def test_every_row_has_a_name_of_its_own(store: Store, answer: int) -> None:
+    row = store.get_message(answer)
+    conversation = store.get_conversation(row.conversation_id)
+    named = {conversation.uid, *(message.uid for message in store.get_path(conversation.id))}
+    assert len(named) == 3
+    assert {len(uid) for uid in named} == {32}

@@ -17,9 +17,9 @@ from chatapp.store.rows import ConversationTree
 def tree(store: Store, say: Callable[..., int]) -> ConversationTree:
     first = say("naïve question")
     conversation = store.get_message(first).conversation_id
-    answer = store.begin_answer(conversation, first)
+    answer = store.begin_answer(conversation, first).id
     store.finish_answer(answer, parts_of("one"), [1, 2], "complete")
-    other = store.begin_answer(conversation, first)
+    other = store.begin_answer(conversation, first).id
     store.journal_answer(other, parts_of("tw"), [3])
     return store.get_tree(conversation)
 

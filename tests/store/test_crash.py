@@ -21,8 +21,8 @@ WRITER = """
 
     store = Store.open(Path(sys.argv[1]))
     conversation = store.create_conversation("crash")
-    prompt = store.add_message(conversation, Message.of("user", "count"))
-    answer = store.begin_answer(conversation, prompt)
+    prompt = store.add_message(conversation, Message.of("user", "count")).id
+    answer = store.begin_answer(conversation, prompt).id
     tokens = []
     while True:
         tokens.append(len(tokens))
@@ -97,7 +97,7 @@ BULK_WRITER = """
     conversation = store.create_conversation(sys.argv[2])
     parent = None
     for number in range(60):
-        parent = store.add_message(conversation, Message.of("user", f"word{number}"), parent)
+        parent = store.add_message(conversation, Message.of("user", f"word{number}"), parent).id
 """
 
 
@@ -105,7 +105,7 @@ def test_instances_that_start_and_write_at_once(path: Path) -> None:
     children = [start(BULK_WRITER, path, name) for name in ("one", "two", "three")]
     assert [child.wait() for child in children] == [0, 0, 0]
     with Store.open(path) as store:
-        assert store.schema_version == 1
+        assert store.schema_version == 2
         assert {row.title for row in store.list_conversations()} == {"one", "two", "three"}
         for row in store.list_conversations():
             contents = [message.content for message in store.get_path(row.id)]
@@ -117,6 +117,6 @@ def test_instances_that_start_and_write_at_once(path: Path) -> None:
 def test_a_second_instance_sees_what_the_first_commits(path: Path) -> None:
     with Store.open(path) as one, Store.open(path) as two:
         conversation = one.create_conversation("shared")
-        first = two.add_message(conversation, Message.of("user", "from two"))
+        first = two.add_message(conversation, Message.of("user", "from two")).id
         one.add_message(conversation, Message.of("user", "from one"), first)
         assert [row.content for row in two.get_path(conversation)] == ["from two", "from one"]

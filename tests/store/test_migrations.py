@@ -41,7 +41,7 @@ def test_an_old_file_is_opened_and_used(path: Path, schema: Path) -> None:
         store.resume_answer(2)
         store.finish_answer(2, parts_of("Beijing"), [4], "complete")
         assert store.search("peking") == []
-        assert store.add_message(1, Message.of("user", "thanks"), 2) == 4
+        assert store.add_message(1, Message.of("user", "thanks"), 2).id == 4
         assert store.find_damage() == []
 
 
@@ -89,4 +89,4 @@ def test_a_failing_migration_leaves_the_file_as_it_was(
         MIGRATIONS._migrations[:] = kept
     assert outline(sqlite3.connect(path)) == before
     with Store.open(path) as store:
-        assert store.schema_version == 1
+        assert store.schema_version == 2

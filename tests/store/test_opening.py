@@ -42,7 +42,7 @@ def test_everything_is_there_again_after_reopening(path: Path) -> None:
         before = store.get_tree(conversation)
     with Store.open(path) as store:
         assert store.get_tree(conversation) == before
-        assert store.schema_version == 1
+        assert store.schema_version == 2
         assert store.path == path
 
 
@@ -117,7 +117,9 @@ def test_every_flipped_page_is_an_error_or_harmless(path: Path) -> None:
         conversation = store.create_conversation("one")
         leaf = None
         for number in range(40):
-            leaf = store.add_message(conversation, Message.of("user", f"word{number} " * 300), leaf)
+            leaf = store.add_message(
+                conversation, Message.of("user", f"word{number} " * 300), leaf
+            ).id
     sound = path.read_bytes()
     rng = random.Random(7)
     refused = []
@@ -211,8 +213,8 @@ def test_locked_by_another_process(path: Path) -> None:
 
 def test_full_disk_keeps_what_was_saved(store: Store) -> None:
     conversation = store.create_conversation("one")
-    saved = store.add_message(conversation, Message.of("user", "saved"))
-    answer = store.begin_answer(conversation, saved)
+    saved = store.add_message(conversation, Message.of("user", "saved")).id
+    answer = store.begin_answer(conversation, saved).id
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StoreError, match="disk is full") as caught:

@@ -36,7 +36,7 @@ CALLS: dict[str, Callable[[Store], object]] = {
 @pytest.fixture
 def filled(store: Store) -> Store:
     conversation = store.create_conversation("one")
-    first = store.add_message(conversation, Message.of("user", "hello"))
+    first = store.add_message(conversation, Message.of("user", "hello")).id
     store.add_message(conversation, Message.of("user", "hello again"), first)
     store.begin_answer(conversation, first)
     return store

@@ -35,7 +35,7 @@ def texts(store: Store) -> dict[int, str]:
     ids = {}
     for name, text in TEXTS.items():
         conversation = store.create_conversation(name)
-        ids[store.add_message(conversation, Message.of("user", text))] = name
+        ids[store.add_message(conversation, Message.of("user", text)).id] = name
     return ids
 
 
@@ -170,7 +170,7 @@ def test_prompts_come_before_answers(store: Store, say: Callable[..., int]) -> N
     for number in range(3):
         prompts.append(say("a long question that mentions an elephant once " + "filler " * number))
         conversation = store.get_message(prompts[-1]).conversation_id
-        answers.append(store.begin_answer(conversation, prompts[-1]))
+        answers.append(store.begin_answer(conversation, prompts[-1]).id)
         store.finish_answer(answers[-1], parts_of("elephant elephant elephant"), [], "complete")
     hits = [hit.message_id for hit in store.search("elephant")]
     assert sorted(hits[:3]) == prompts

@@ -217,7 +217,7 @@ def test_purging_removes_for_good(store: Store, say: Callable[..., int]) -> None
     kept = say("elephant kept")
     gone = say("elephant unspeakable")
     conversation = store.get_message(gone).conversation_id
-    answer = store.begin_answer(conversation, gone)
+    answer = store.begin_answer(conversation, gone).id
     store.finish_answer(answer, parts_of("trumpet unspeakable"), [1], "complete")
     store.begin_answer(conversation, gone)
     store.delete_conversation(conversation)
@@ -260,8 +260,8 @@ def test_a_long_conversation_is_walked_to_its_root(store: Store) -> None:
         for number in range(5000):
             db.execute(
                 "INSERT INTO messages (conversation_id, parent_id, role, status, created_at,"
-                " content) VALUES (?, ?, 'user', 'complete', 0, ?)",
-                (conversation, number or None, str(number)),
+                " content, uid) VALUES (?, ?, 'user', 'complete', 0, ?, ?)",
+                (conversation, number or None, str(number), str(number)),
             )
     store.select_leaf(conversation, 5000)
     assert texts(store, conversation) == [str(number) for number in range(5000)]

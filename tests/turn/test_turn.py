@@ -49,7 +49,7 @@ def say(store: Store, text: str, conversation_id: int | None = None) -> tuple[in
     if conversation_id is None:
         conversation_id = store.create_conversation("test")
     leaf = store.get_conversation(conversation_id).active_leaf_id
-    return conversation_id, store.add_message(conversation_id, Message.of("user", text), leaf)
+    return conversation_id, store.add_message(conversation_id, Message.of("user", text), leaf).id
 
 
 async def answer(turn: Turn, conversation_id: int, message_id: int) -> Finished:
@@ -181,7 +181,7 @@ async def main():
     client = EngineClient(backend="echo")
     await client.load(LoadOptions(path="echo"))
     conversation = store.create_conversation("x")
-    user = store.add_message(conversation, Message.of("user", "/words 4000\\n/delay 5"), None)
+    user = store.add_message(conversation, Message.of("user", "/words 4000\\n/delay 5"), None).id
     turn = Turn(store, client, params=SamplingParams())
     async for event in turn.answer(conversation, user):
         if isinstance(event, Delta):

@@ -143,7 +143,7 @@ async def test_search_goes_far_back_in_a_long_chat(run, paths):
     parent = None
     for number in range(120):
         said = Message.of("user", f"message {number}" + " needle" * (number == 3))
-        parent = store.add_message(conversation, said, parent)
+        parent = store.add_message(conversation, said, parent).id
     async with run(store=store) as ui:
         hit = store.search("needle")[0]
         ui.app.chat.open_conversation(hit.conversation_id, hit.message_id)

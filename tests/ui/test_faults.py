@@ -175,8 +175,8 @@ async def test_an_interrupted_answer_is_found_at_the_next_start(run, paths):
     conversation = store.create_conversation("crashed")
     from chatapp.conversation import Message
 
-    asked = store.add_message(conversation, Message.of("user", "one two three four"), None)
-    answer = store.begin_answer(conversation, asked, NewGeneration(fingerprint="echo"))
+    asked = store.add_message(conversation, Message.of("user", "one two three four"), None).id
+    answer = store.begin_answer(conversation, asked, NewGeneration(fingerprint="echo")).id
     store.journal_answer(answer, parts_of("one two"), [ord(c) for c in "one two"])
     leave_as_a_dead_process(store, answer)
     async with run(store=store, conversation_id=conversation) as ui:
