@@ -66,7 +66,7 @@ class KeyOrder:
         await self._go_on()
 
     async def _go_on(self) -> None:
-        while self._waiting and self._follower is None:
+        while self._waiting and self._follower is None and self._app.screen_stack:
             if self._is_text(self._waiting[0]):
                 self._settled = False
                 await self._dispatch(self._waiting.popleft())
@@ -91,7 +91,8 @@ class KeyOrder:
             self._lost.cancel()
         self._follower = KeyDone(rounds)
         self._lost = asyncio.get_running_loop().call_later(LOST_S, self._give_up, self._follower)
-        (self._app.focused or self._app.screen).post_message(self._follower)
+        if self._app.screen_stack:  # there is none when the app is being left
+            (self._app.focused or self._app.screen).post_message(self._follower)
 
     def _give_up(self, done: KeyDone) -> None:
         if done is self._follower:

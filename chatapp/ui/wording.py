@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from chatapp.engine.protocol import PrefillProgress
@@ -31,6 +32,17 @@ def size(n_bytes: int) -> str:
     """`18 MB`, `4.4 GB`."""
     megabytes = n_bytes / 1e6
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
+
+
+def when_text(timestamp: float, now: datetime) -> str:
+    """`14:05` today, `Mon` this week, else `12 Nov` or `Nov 2024`."""
+    then = datetime.fromtimestamp(timestamp).astimezone()
+    days = (now.date() - then.date()).days
+    if days <= 0:
+        return then.strftime("%H:%M")
+    if days < 7:
+        return then.strftime("%a")
+    return then.strftime("%d %b" if then.year == now.year else "%b %Y")
 
 
 def describe_machine(machine: Machine | None) -> str:

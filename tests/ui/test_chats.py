@@ -3,6 +3,7 @@
 from textual.widgets import Input, OptionList
 
 from chatapp.conversation import Message
+from chatapp.errors import StoreError
 from chatapp.store import Store
 from chatapp.ui.forms.rename import RenameForm
 from chatapp.ui.screens.search import SearchScreen
@@ -42,7 +43,7 @@ async def test_delete_and_undo(run):
         assert any("Ctrl+Z" in text for text in ui.notices())
         await ui.press("ctrl+z")
         await ui.wait(lambda: [row.id for row in ui.store.list_conversations()] == [kept])
-        await ui.wait(lambda: ui.app.chat.sidebar.chats.option_count == 1)
+        await ui.wait(lambda: len(ui.app.chat.sidebar.chats.rows) == 1)
 
 
 async def test_deleting_the_chat_that_answers_stops_the_answer(run):
@@ -67,12 +68,109 @@ async def test_the_list_is_paged_and_newest_first(run, paths):
     fill(store, 150)
     async with run(store=store, size=(120, 30)) as ui:
         chats = ui.app.chat.sidebar.chats
-        await ui.wait(lambda: chats.option_count == 100)
+        await ui.wait(lambda: len(chats.rows) == 100)
         newest = store.list_conversations(1)[0].id
-        assert chats.options[0].id == str(newest)
+        assert chats.rows[0].id == newest
         chats.focus()
         chats.highlighted = 99
-        await ui.wait(lambda: chats.option_count == 150)
+        await ui.wait(lambda: len(chats.rows) == 150)
+
+
+async def test_the_list_follows_what_is_said_without_being_read_anew(run, paths, monkeypatch):
+    store = Store.open(paths.history)
+    fill(store, 230)
+    async with run(store=store, size=(120, 30)) as ui:
+        chats = ui.app.chat.sidebar.chats
+        for count in (100, 200, 230):
+            await ui.wait(lambda count=count: len(chats.rows) == count)
+            chats.highlighted = count
+        read: list[tuple[int, int]] = []
+        list_conversations = store.list_conversations
+
+        def count_rows(limit: int = 100, offset: int = 0, query: str = ""):
+            rows = list_conversations(limit, offset, query)
+            read.append((offset, len(rows)))
+            return rows
+
+        monkeypatch.setattr(store, "list_conversations", count_rows)
+        oldest = chats.rows[-1].id
+        ui.app.chat.open_conversation(oldest)
+        await ui.wait(lambda: ui.app.chat.open_id == oldest)
+        await ui.say("once more")
+        await ui.wait(lambda: chats.rows[0].id == oldest)
+        await ui.wait(lambda: chats.chosen_id == oldest)
+        assert set(read) == {(0, 100)}, "only the newest page"
+        assert [row.id for row in chats.rows] == [row.id for row in list_conversations(1000)]
+
+
+async def test_what_changes_deep_in_the_list_changes_in_its_place(run, paths):
+    store = Store.open(paths.history)
+    fill(store, 150)
+    async with run(store=store, size=(120, 30)) as ui:
+        chats = ui.app.chat.sidebar.chats
+        await ui.wait(lambda: len(chats.rows) == 100)
+        chats.focus()
+        await ui.press("end")
+        await ui.wait(lambda: len(chats.rows) == 150)
+        chats.highlighted = 130
+        deep = chats.chosen_id
+        await ui.press("delete")
+        await ui.wait(lambda: deep not in [row.id for row in chats.rows])
+        assert chats.highlighted == 130
+        await ui.press("ctrl+z")
+        await ui.wait(lambda: chats.rows[130].id == deep)
+        await ui.press("up")
+        assert chats.chosen_id == deep, "the highlight stayed with its chat"
+        await ui.press("f2")
+        await ui.wait(lambda: isinstance(ui.app.screen, RenameForm) and bool(ui.app.focused))
+        ui.app.screen.query_one(Input).value = "new name"
+        await ui.press("enter")
+        await ui.wait(lambda: chats.rows[130].title == "new name")
+        assert [row.id for row in chats.rows] == [row.id for row in store.list_conversations(1000)]
+
+
+async def test_chats_of_another_window_come_and_go(run, paths):
+    store, other = Store.open(paths.history), Store.open(paths.history)
+    fill(store, 120)
+    async with run(store=store, size=(120, 30)) as ui:
+        chats = ui.app.chat.sidebar.chats
+        await ui.wait(lambda: len(chats.rows) == 100)
+        other.delete_conversation(chats.rows[3].id)
+        fill(other, 2)
+        await ui.say("hello")
+        await ui.wait(lambda: len(chats.rows) >= 102)
+        shown = [row.id for row in chats.rows]
+        assert shown == [row.id for row in store.list_conversations(len(shown))]
+    other.close()
+
+
+async def test_a_list_that_cannot_be_read_keeps_what_it_shows(run, paths, monkeypatch):
+    store = Store.open(paths.history)
+    fill(store, 12)
+    async with run(store=store, size=(120, 30)) as ui:
+        chats = ui.app.chat.sidebar.chats
+        await ui.wait(lambda: len(chats.rows) == 12)
+
+        def fail(*args, **kwargs):
+            raise StoreError("The history is locked.", "Close the other program.")
+
+        monkeypatch.setattr(store, "list_conversations", fail)
+        ui.app.chat.sidebar.refresh_newest()
+        await ui.wait(lambda: any("is locked" in text for text in ui.notices()))
+        assert len(chats.rows) == 12
+        chats.focus()
+        await ui.press("end", "enter")
+        await ui.wait(lambda: ui.app.chat.open_id == chats.rows[-1].id)
+
+
+async def test_a_click_opens_a_chat(run, paths):
+    store = Store.open(paths.history)
+    fill(store, 12)
+    async with run(store=store, size=(120, 30)) as ui:
+        chats = ui.app.chat.sidebar.chats
+        await ui.wait(lambda: len(chats.rows) == 12)
+        await ui.pilot.click(chats, offset=(5, 4))
+        await ui.wait(lambda: ui.app.chat.open_id == chats.rows[4].id)
 
 
 async def test_filter_and_open(run, paths):
@@ -80,15 +178,17 @@ async def test_filter_and_open(run, paths):
     fill(store, 12)
     async with run(store=store, size=(120, 30)) as ui:
         chats = ui.app.chat.sidebar.chats
-        await ui.wait(lambda: chats.option_count == 12)
+        await ui.wait(lambda: len(chats.rows) == 12)
         chats.focus()
         await ui.press("slash")
         ui.app.chat.query_one("#chat-filter", Input).value = "number 7"
-        await ui.wait(lambda: chats.option_count == 1)
+        await ui.wait(lambda: len(chats.rows) == 1)
         await ui.press("enter", "enter")
         await ui.wait(lambda: ui.app.chat.open_id is not None)
         assert ui.said() == ["content 7 北京欢迎你"]
-        assert "Ctrl+R" in ui.pane.transcript.item(ui.path()[0].id).note
+        asked = ui.path()[0].id
+        await ui.wait(lambda: [item.id for item in ui.pane.transcript.items] == [asked])
+        assert "Ctrl+R" in ui.pane.transcript.item(asked).note
 
 
 async def test_the_sidebar_starts_hidden_on_a_narrow_terminal(run):

@@ -36,6 +36,7 @@ from chatapp.ui.messages import (
 from chatapp.ui.model_host import ModelHost
 from chatapp.ui.screens.chat_models import ChatModelsScreen
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.chat_list import ChatList
 from chatapp.ui.widgets.hint_line import HintLine
 from chatapp.ui.widgets.message_requests import (
     ContinueRequested,
@@ -45,7 +46,7 @@ from chatapp.ui.widgets.message_requests import (
 from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.prompt import PromptBox
-from chatapp.ui.widgets.sidebar import ChatList, Sidebar
+from chatapp.ui.widgets.sidebar import Sidebar
 from chatapp.ui.widgets.status_line import StatusLine
 from chatapp.ui.widgets.transcript import Transcript
 from chatapp.ui.widgets.welcome import Welcome, gather_facts

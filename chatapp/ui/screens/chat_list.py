@@ -10,14 +10,14 @@ from collections.abc import Awaitable
 
 from textual import on
 from textual.screen import Screen
-from textual.widgets import Input
 
 from chatapp.store.rows import SearchHit
 from chatapp.ui.chat_flow import ChatFlow, settle
 from chatapp.ui.messages import ConversationOpened, Notice
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.chat_list import ChatList
 from chatapp.ui.widgets.pane import ConversationPane
-from chatapp.ui.widgets.sidebar import ChatList, Sidebar
+from chatapp.ui.widgets.sidebar import Sidebar
 from chatapp.ui.wording import clean_line
 
 
@@ -51,7 +51,7 @@ class ChatListScreen(Screen[None]):
         self.run_worker(settle(work, self.post_message), group=group)
 
     def refresh_list(self) -> None:
-        """Read the list anew if it can be seen."""
+        """Bring the list up to date if it can be seen."""
         if self.sidebar.display:
             self.sidebar.show_open(self.open_id)
 
@@ -67,8 +67,8 @@ class ChatListScreen(Screen[None]):
         self.work_on(self.flow.open(conversation_id, message_id), group="open")
         self.pane.prompt.focus()
 
-    @on(Sidebar.Chosen)
-    def _open_chosen(self, event: Sidebar.Chosen) -> None:
+    @on(ChatList.Chosen)
+    def _open_chosen(self, event: ChatList.Chosen) -> None:
         self.open_conversation(event.conversation_id)
 
     @on(ConversationOpened)
@@ -89,7 +89,7 @@ class ChatListScreen(Screen[None]):
         """Go to the filter above the list."""
         if not self.sidebar.display:
             self.action_sidebar()
-        self.query_one("#chat-filter", Input).focus()
+        self.sidebar.filter.focus()
 
     def action_search(self) -> None:
         """Search all messages."""
@@ -110,26 +110,34 @@ class ChatListScreen(Screen[None]):
         if chosen is None:
             self.post_message(Notice("This chat has no name yet: it gets one with its message."))
         else:
-            self.work_on(self._ask_for_title(chosen), group="rename")
+            self._ask_for_title(chosen)
 
-    async def _ask_for_title(self, conversation_id: int) -> None:
+    def _ask_for_title(self, conversation_id: int) -> None:
+        """The form is there at once: the keys behind F2 are meant for it."""
         from chatapp.ui.forms.rename import RenameForm
 
+        rows = [row for row in (self.flow.conversation, *self.sidebar.chats.rows) if row]
+        old = next((row.title for row in rows if row.id == conversation_id), "")
+
+        def rename(title: str | None) -> None:
+            if title and title != old:
+                self.work_on(self._rename(conversation_id, title), group="rename")
+
+        self.app.push_screen(RenameForm(old), rename)
+
+    async def _rename(self, conversation_id: int, title: str) -> None:
         store = self.setup.store
-        row = await asyncio.to_thread(store.get_conversation, conversation_id)
-        title = await self.app.push_screen_wait(RenameForm(row.title))
-        if title and title != row.title:
-            await asyncio.to_thread(store.rename_conversation, conversation_id, title)
-            await self.flow.reread()
-            self.refresh_list()
+        await asyncio.to_thread(store.rename_conversation, conversation_id, title)
+        await self.flow.reread()
+        self.sidebar.put(await asyncio.to_thread(store.get_conversation, conversation_id))
 
     def action_delete(self) -> None:
         """Delete the open chat."""
         if self.open_id is not None:
             self.work_on(self._delete(self.open_id), group="delete")
 
-    @on(Sidebar.DeleteRequested)
-    def _delete_chosen(self, event: Sidebar.DeleteRequested) -> None:
+    @on(ChatList.DeleteRequested)
+    def _delete_chosen(self, event: ChatList.DeleteRequested) -> None:
         self.work_on(self._delete(event.conversation_id), group="delete")
 
     async def _delete(self, conversation_id: int) -> None:
@@ -143,10 +151,10 @@ class ChatListScreen(Screen[None]):
         self._deleted.append((conversation_id, title))
         if conversation_id == self.open_id:
             await self.flow.new()
-        self.refresh_list()
+        self.sidebar.remove(conversation_id)
         self.post_message(Notice(f"Deleted “{title}”. Ctrl+Z in the list brings it back."))
 
-    @on(Sidebar.UndeleteRequested)
+    @on(ChatList.UndeleteRequested)
     def action_undelete(self) -> None:
         """Bring back the chat that was deleted last."""
         if self._deleted:
@@ -158,5 +166,6 @@ class ChatListScreen(Screen[None]):
         conversation_id, title = self._deleted[-1]
         await asyncio.to_thread(self.setup.store.undelete_conversation, conversation_id)
         self._deleted.pop()
-        self.refresh_list()
+        store = self.setup.store
+        self.sidebar.put(await asyncio.to_thread(store.get_conversation, conversation_id))
         self.post_message(Notice(f"“{title}” is back."))

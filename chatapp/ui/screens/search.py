@@ -16,8 +16,7 @@ from textual.widgets.option_list import Option
 from chatapp.errors import ChatAppError
 from chatapp.store import Store
 from chatapp.store.rows import HIT_END, HIT_START, SearchHit
-from chatapp.ui.widgets.sidebar import when_text
-from chatapp.ui.wording import clean_line
+from chatapp.ui.wording import clean_line, when_text
 
 PAUSE_S = 0.12
 """Typing goes on for this long before the store is asked."""

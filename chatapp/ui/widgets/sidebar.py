@@ -1,57 +1,25 @@
-"""The list of conversations: newest first, paged, filtered by title, delete with undo.
+"""The list of conversations: newest first, paged, filtered, delete with undo.
 
-Reads titles only, never messages. What is chosen or asked for goes to the screen as a message.
+Reads conversations only, never messages, in a thread. After an answer only the newest page is read
+and laid over what is known, so that a change costs the same at any number of chats. What is chosen
+or asked for goes to the screen as a message of `ChatList`.
 """
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
-from textual.message import Message
-from textual.widgets import Input, OptionList
-from textual.widgets.option_list import Option
+from textual.widgets import Input
 
 from chatapp.errors import ChatAppError
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow
-from chatapp.ui.keymap import bindings
 from chatapp.ui.messages import Problem
-from chatapp.ui.wording import clean_line
+from chatapp.ui.widgets.chat_list import ChatList
 
 PAGE = 100
-
-ENTRY_CELLS = 29
-"""Width of the sidebar without its border, margins and scrollbar."""
-
-
-class ChatList(OptionList):
-    """The list itself; its keys are bound here so that the filter keeps its own."""
-
-    BINDINGS = bindings("sidebar")
-
-    def action_delete(self) -> None:
-        """Ask for the highlighted chat to be deleted."""
-        chosen = self.chosen_id
-        if chosen is not None:
-            self.post_message(Sidebar.DeleteRequested(chosen))
-
-    def action_undelete(self) -> None:
-        """Ask for the last deleted chat."""
-        self.post_message(Sidebar.UndeleteRequested())
-
-    def action_filter(self) -> None:
-        """Go to the filter field."""
-        self.screen.query_one("#chat-filter", Input).focus()
-
-    @property
-    def chosen_id(self) -> int | None:
-        """The highlighted conversation."""
-        option = self.highlighted_option
-        return int(option.id) if option is not None and option.id else None
+"""Conversations that are read at once."""
 
 
 class Sidebar(Vertical):
@@ -60,131 +28,119 @@ class Sidebar(Vertical):
     DEFAULT_CSS = """
     Sidebar { width: 32; background: $surface; border-right: solid $panel; }
     Sidebar Input { border: none; height: 1; padding: 0 1; background: $panel; }
-    Sidebar ChatList { border: none; padding: 0 0 0 1; height: 1fr; background: $surface;
+    Sidebar ChatList { padding: 0 0 0 1; height: 1fr;
         scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
-    Sidebar ChatList:focus { border: none; background-tint: $foreground 0%; }
     """
-
-    @dataclass
-    class Chosen(Message):
-        """Open this conversation."""
-
-        conversation_id: int
-
-    @dataclass
-    class DeleteRequested(Message):
-        """Delete this conversation."""
-
-        conversation_id: int
-
-    @dataclass
-    class UndeleteRequested(Message):
-        """Bring back what was deleted last."""
 
     def __init__(self, store: Store, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._store = store
-        self._count = 0
+        self._query = ""
+        """What the rows that are shown were found with."""
         self._complete = False
+        """Whether there is nothing behind the last row."""
         self._open_id: int | None = None
 
     def compose(self) -> ComposeResult:
         """Filter above the list."""
         yield Input(placeholder="Filter chats", id="chat-filter", compact=True)
-        yield ChatList(id="chat-list", markup=False)
+        yield ChatList(id="chat-list")
 
     @property
     def chats(self) -> ChatList:
         """The list of conversations."""
         return self.query_one(ChatList)
 
+    @property
+    def filter(self) -> Input:
+        """The field above it."""
+        return self.query_one(Input)
+
     def show_open(self, conversation_id: int | None) -> None:
-        """Read the list anew, with this conversation highlighted."""
+        """Highlight this conversation, and bring the list up to date."""
         self._open_id = conversation_id
-        self.reload()
+        self._show(list(self.chats.rows))
+        self.refresh_newest()
 
-    @work(exclusive=True, group="sidebar")
-    async def reload(self) -> None:
-        """Read the first page, or as much as was shown."""
-        keep = self.chats.chosen_id if self.chats.has_focus else self._open_id
-        index = self.chats.highlighted
-        rows = await self._read(0, max(PAGE, self._count))
-        if not self.query(ChatList):  # the app was left meanwhile
+    def remove(self, conversation_id: int) -> None:
+        """A conversation was deleted."""
+        self._show([row for row in self.chats.rows if row.id != conversation_id])
+
+    def put(self, row: ConversationRow) -> None:
+        """A conversation was renamed or brought back: it has its place by its age."""
+        rows = [known for known in self.chats.rows if known.id != row.id]
+        place = sum(_age(known) > _age(row) for known in rows)
+        if self._query or (place == len(rows) and not self._complete):
+            self.refresh_newest()  # whether it belongs here, only the store can say
+        else:
+            self._show([*rows[:place], row, *rows[place:]])
+
+    def _show(self, rows: list[ConversationRow]) -> None:
+        self.chats.show(rows, self._open_id)
+
+    # Reading -----------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="newest")
+    async def refresh_newest(self) -> None:
+        """Read the newest page and lay it over what is known."""
+        query = self.filter.value.strip()
+        newest = await self._read(0, query)
+        if newest is None:
             return
-        self.chats.clear_options()
-        self._append(rows)
-        ids = [row.id for row in rows]
-        if keep in ids:
-            self.chats.highlighted = ids.index(keep)
-        elif ids and self.chats.has_focus:
-            self.chats.highlighted = min(index or 0, len(ids) - 1)
+        if query != self._query or len(newest) < PAGE:
+            self._query, self._complete = query, len(newest) < PAGE
+            self._show(newest)
+        else:
+            self._show(lay_over(list(self.chats.rows), newest))
 
-    async def _read(self, offset: int, limit: int) -> list[ConversationRow]:
-        query = self.query_one("#chat-filter", Input).value.strip()
+    @on(ChatList.EndSeen)
+    def _page(self) -> None:
+        if not self._complete:
+            self._read_more()
+
+    @work(exclusive=True, group="more")
+    async def _read_more(self) -> None:
+        query, known = self._query, list(self.chats.rows)
+        more = await self._read(len(known), query)
+        if more is not None and query == self._query:
+            self._complete = len(more) < PAGE
+            known = list(self.chats.rows)
+            ids = {row.id for row in known}
+            self._show(known + [row for row in more if row.id not in ids])
+
+    async def _read(self, offset: int, query: str) -> list[ConversationRow] | None:
+        """One page; None: it cannot be read, or nobody is there any more to see it."""
         try:
-            rows = await asyncio.to_thread(self._store.list_conversations, limit, offset, query)
+            rows = await asyncio.to_thread(self._store.list_conversations, PAGE, offset, query)
         except ChatAppError as error:
             self.post_message(Problem(error))
-            rows = []
-        self._count = offset + len(rows)
-        self._complete = len(rows) < limit
-        return rows
+            return None
+        return rows if self.is_attached else None
 
-    def _append(self, rows: list[ConversationRow]) -> None:
-        now = datetime.now().astimezone()
-        self.chats.add_options(
-            Option(entry(row, now, row.id == self._open_id), id=str(row.id)) for row in rows
-        )
+    # Filter ------------------------------------------------------------------------------------
+
+    @on(ChatList.FilterRequested)
+    def _go_to_filter(self) -> None:
+        self.filter.focus()
 
     @on(Input.Changed, "#chat-filter")
     def _filter(self) -> None:
-        self._count = 0
-        self.reload()
+        self.refresh_newest()
 
     @on(Input.Submitted, "#chat-filter")
     def _leave_filter(self) -> None:
         self.chats.focus()
-        if self.chats.option_count:
-            self.chats.highlighted = 0
-
-    @on(OptionList.OptionHighlighted)
-    def _page(self, event: OptionList.OptionHighlighted) -> None:
-        event.stop()
-        if not self._complete and event.option_index >= self.chats.option_count - PAGE // 4:
-            self._complete = True  # until the page says otherwise: one request at a time
-            self._more()
-
-    @work(exclusive=True, group="sidebar")
-    async def _more(self) -> None:
-        rows = await self._read(self._count, PAGE)
-        if self.query(ChatList):
-            self._append(rows)
-
-    @on(OptionList.OptionSelected)
-    def _choose(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        if event.option_id:
-            self.post_message(self.Chosen(int(event.option_id)))
+        self.chats.highlighted = 0
 
 
-def entry(row: ConversationRow, now: datetime, is_open: bool) -> Content:
-    """Title on the left, time on the right, `ENTRY_CELLS` together."""
-    when = when_text(row.updated_at, now)
-    title = Content(clean_line(row.title) or "Untitled").truncate(
-        ENTRY_CELLS - len(when) - 1, ellipsis=True
-    )
-    gap = " " * max(1, ENTRY_CELLS - title.cell_length - len(when))
-    if is_open:
-        title = title.stylize("bold")
-    return title + Content(gap) + Content.styled(when, "dim")
+def _age(row: ConversationRow) -> tuple[float, int]:
+    """What the list is sorted by, the greatest first."""
+    return row.updated_at, row.id
 
 
-def when_text(timestamp: float, now: datetime) -> str:
-    """`14:05` today, `Mon` this week, else `12 Nov` or `Nov 2024`."""
-    then = datetime.fromtimestamp(timestamp).astimezone()
-    days = (now.date() - then.date()).days
-    if days <= 0:
-        return then.strftime("%H:%M")
-    if days < 7:
-        return then.strftime("%a")
-    return then.strftime("%d %b" if then.year == now.year else "%b %Y")
+def lay_over(known: list[ConversationRow], newest: list[ConversationRow]) -> list[ConversationRow]:
+    """`known` with its beginning replaced by the `newest` page. What is known to be as new as
+    that, and is not in it, was deleted."""
+    there = {row.id for row in newest}
+    last = min(map(_age, newest))
+    return newest + [row for row in known if row.id not in there and _age(row) < last]
