@@ -129,7 +129,7 @@ def _read_document(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits
         raise ConfigError(
             f"{path} is not valid TOML: {error}.", "Mend that line, or move the file away."
         ) from error
@@ -188,7 +188,7 @@ def _read_sampling(path: Path, values: dict[str, Any]) -> SamplingParams:
 
 def _convert(path: Path, parameter: Parameter, value: Any) -> Any:
     where = f"sampling.{parameter.name}"
-    if parameter.kind is float and type(value) is int:
+    if parameter.kind is float and type(value) is int and abs(value) < 2**63:
         return float(value)
     if parameter.kind is str and not isinstance(value, str):
         raise ConfigError(f"{path}: {where} must be text in quotes, not {value!r}.")
@@ -199,7 +199,7 @@ def _convert(path: Path, parameter: Parameter, value: Any) -> Any:
     if parameter.kind == tuple[tuple[int, float], ...]:
         try:
             return tuple((int(token), float(bias)) for token, bias in value.items())
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError, OverflowError):
             raise ConfigError(
                 f"{path}: {where} must be a table of token ids, as in {{ 50256 = -5.0 }}."
             ) from None

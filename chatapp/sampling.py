@@ -3,13 +3,25 @@
 One field here is one parameter everywhere: the flag of `chatapp ask`, the key in the settings
 file, the row stored with an answer, and the field of the engine's request. The defaults are
 llama.cpp's own. A parameter at its neutral value costs nothing: its sampler is left out.
+
+Every number is finite and within bounds, wherever it comes from: JSON has no infinity, and
+llama.cpp computes in 32 bits.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from chatapp.errors import UsageError
+
+BAN = -1e6
+"""A logit bias of this or less bans its token; -inf is read as this."""
+_MOST = 1e6
+"""Bound of a number that has no other: beyond it no sampler changes anything."""
+_MOST_TOKENS = 2**31 - 1
+BOUNDLESS = (_MOST, _MOST_TOKENS)
+"""Maxima that are not worth a word in a help text."""
 
 
 def _param(
@@ -20,6 +32,8 @@ def _param(
     maximum: float | None = None,
     unit: str = "",
 ) -> Any:
+    if maximum is None and minimum is not None:
+        maximum = _MOST_TOKENS if isinstance(default, int) else _MOST
     facts = {"help": help, "minimum": minimum, "maximum": maximum, "unit": unit}
     return field(default=default, metadata=facts)
 
@@ -117,7 +131,8 @@ class SamplingParams:
     mirostat_tau: float = _param(5.0, "Mirostat: target surprise.", minimum=0, unit="nats")
     mirostat_eta: float = _param(0.1, "Mirostat: learning rate.", minimum=0)
     logit_bias: tuple[tuple[int, float], ...] = _param(
-        (), "Add BIAS to the logit of token ID; give ID=BIAS, several times if needed."
+        (),
+        "Add BIAS to the logit of token ID; -inf bans it. Give ID=BIAS, several times if needed.",
     )
     grammar: str = _param("", "A GBNF grammar the answer must follow.")
     json_schema: str = _param("", "A JSON schema the answer must follow.")
@@ -133,6 +148,8 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for parameter in parameters():
             parameter.check(getattr(self, parameter.name))
+        biases = tuple((token, max(bias, BAN)) for token, bias in self.logit_bias)
+        object.__setattr__(self, "logit_bias", biases)  # the one way to mend a frozen value
         if self.grammar and self.json_schema:
             raise UsageError("A grammar and a JSON schema cannot be used together.")
 
@@ -152,21 +169,34 @@ class Parameter:
 
     def check(self, value: Any) -> None:
         """Raise `UsageError` when `value` is of another kind, out of bounds, or not a number."""
+        if self.kind == tuple[tuple[int, float], ...]:
+            _check_biases(value)
         if self.kind not in (int, float):
             return
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UsageError(f"{self.name} takes a number, not {value!r}.")
         if self.kind is int and not isinstance(value, int):
             raise UsageError(f"{self.name} takes a whole number, not {value!r}.")
-        low = self.minimum if self.minimum is not None else float("-inf")
-        high = self.maximum if self.maximum is not None else float("inf")
-        if not low <= value <= high:
+        assert self.minimum is not None
+        assert self.maximum is not None
+        if not self.minimum <= value <= self.maximum:
             raise UsageError(f"{self.name} is {value}, {self._bounds()}.")
 
     def _bounds(self) -> str:
-        if self.maximum is None:
-            return f"it must be at least {self.minimum:g}"
+        if self.maximum in BOUNDLESS:
+            return f"it must be at least {self.minimum:g} and at most {self.maximum:,.0f}"
         return f"it must lie between {self.minimum:g} and {self.maximum:g}"
+
+
+def _check_biases(biases: tuple[tuple[int, float], ...]) -> None:
+    for token, bias in biases:
+        if not 0 <= token <= _MOST_TOKENS:
+            raise UsageError(f"logit_bias names token {token}; no model has one of that number.")
+        if math.isnan(bias) or bias > -BAN:
+            raise UsageError(
+                f"logit_bias of token {token} is {bias}, it must be at most {-BAN:,.0f}.",
+                "-inf bans a token; to make one certain, 100 is enough.",
+            )
 
 
 _PARAMETERS: list[Parameter] = []

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from chatapp.errors import UsageError
-from chatapp.sampling import Parameter, SamplingParams, parameters
+from chatapp.sampling import BOUNDLESS, Parameter, SamplingParams, parameters
 
 _READ_FROM_FILES = ("grammar", "json_schema")
 _METAVARS = {int: "N", float: "X", tuple[tuple[int, float], ...]: "ID=BIAS"}
@@ -63,7 +63,7 @@ def _make_check(parameter: Parameter) -> Callable[[click.Context, click.Paramete
 def describe(parameter: Parameter) -> str:
     """Unit, bounds and default in short: `tokens, at least 0, default 40`."""
     facts = [parameter.unit] if parameter.unit else []
-    if parameter.maximum is not None:
+    if parameter.maximum is not None and parameter.maximum not in BOUNDLESS:
         facts.append(f"{_number(parameter.minimum)} to {_number(parameter.maximum)}")
     elif parameter.minimum is not None:
         facts.append(f"at least {_number(parameter.minimum)}")

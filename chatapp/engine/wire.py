@@ -13,11 +13,12 @@ import msgspec
 
 from chatapp.engine.protocol import Generate, LikelyToken, TokenLogprob
 from chatapp.errors import EngineError
-from chatapp.sampling import SamplingParams
+from chatapp.sampling import BAN, SamplingParams
 
 _MAX_LINE = 4 << 20
 _MAX_BODY = 4 << 20
 _OPENAI = {"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop"}
+_LEAST_BIAS = -100.0  # what OpenAI's API bans a token with; it refuses less
 _NOT_SENT = {"max_tokens", "json_schema", "logit_bias", "no_repeat_ngram_size", "temperature"}
 
 
@@ -131,7 +132,9 @@ def make_body(
     if params.temperature >= 0:
         body["temperature"] = params.temperature
     if params.logit_bias:
-        body["logit_bias"] = {str(token): bias for token, bias in params.logit_bias}
+        body["logit_bias"] = {
+            str(token): _LEAST_BIAS if bias <= BAN else bias for token, bias in params.logit_bias
+        }
     if params.json_schema:
         schema = msgspec.json.decode(params.json_schema)
         body["response_format"] = {

@@ -2,11 +2,22 @@
 
 from dataclasses import fields
 
+import msgspec
 import pytest
 
 from chatapp.cli.sampling_flags import apply_flags, describe
-from chatapp.errors import UsageError
-from chatapp.sampling import SamplingParams, parameters
+from chatapp.config import load_config
+from chatapp.errors import ConfigError, UsageError
+from chatapp.paths import Paths, find_paths
+from chatapp.sampling import BAN, SamplingParams, parameters
+
+
+@pytest.fixture
+def paths() -> Paths:
+    """Locations in the test's own home."""
+    found = find_paths()
+    found.config.mkdir(parents=True)
+    return found
 
 
 def test_every_field_is_a_parameter_with_help_and_a_legal_default() -> None:
@@ -32,12 +43,62 @@ def test_every_field_is_a_parameter_with_help_and_a_legal_default() -> None:
         ("mirostat", 3),
         ("seed", 2**32),
         ("max_tokens", -2),
+        ("max_tokens", 2**31),
+        ("top_k", 10**30),
+        ("top_n_sigma", float("inf")),
+        ("dry_multiplier", float("inf")),
+        ("dry_base", 1e39),  # finite, and infinite in the 32 bits of llama.cpp
+        ("mirostat_tau", float("nan")),
+        ("dynatemp_exponent", float("inf")),
+        ("logit_bias", ((5, float("inf")),)),
+        ("logit_bias", ((5, float("nan")),)),
+        ("logit_bias", ((5, 1e39),)),
+        ("logit_bias", ((-5, 1.0),)),
+        ("logit_bias", ((2**40, 1.0),)),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(UsageError) as caught:
         SamplingParams(**{name: value})  # type: ignore[arg-type]
     assert name in caught.value.message
+
+
+def test_every_number_has_bounds() -> None:
+    for row in parameters():
+        if row.kind in (int, float):
+            assert row.minimum is not None
+            assert row.maximum is not None
+            assert row.maximum < 2**32
+
+
+def test_a_ban_travels(paths: Paths) -> None:
+    """JSON has no infinity."""
+    params = SamplingParams(logit_bias=((5, float("-inf")), (6, -1e300), (7, 0.5)))
+    assert params.logit_bias == ((5, BAN), (6, BAN), (7, 0.5))
+    assert msgspec.json.decode(msgspec.json.encode(params), type=SamplingParams) == params
+    paths.settings.write_text("[sampling]\nlogit_bias = { 5 = -inf, 6 = -1e300, 7 = 0.5 }\n")
+    assert load_config(paths).sampling == params
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "logit_bias = { 5 = inf }",
+        "logit_bias = { 5 = nan }",
+        f"logit_bias = {{ 5 = {10**400} }}",
+        "top_n_sigma = inf",
+        "dry_multiplier = inf",
+        "temperature = nan",
+        f"temperature = {10**400}",
+        f"top_k = {10**30}",
+        f"top_k = {'9' * 5000}",  # more digits than Python reads
+    ],
+)
+def test_settings_with_numbers_that_are_none_are_refused(paths: Paths, line: str) -> None:
+    paths.settings.write_text(f"[sampling]\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(paths)
+    assert str(paths.settings) in caught.value.message
 
 
 def test_a_grammar_and_a_schema_exclude_each_other() -> None:
