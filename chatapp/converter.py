@@ -8,14 +8,13 @@ the app itself is killed the converter notices at its next event, whose reader i
 import asyncio
 import contextlib
 import json
-import sys
 from collections.abc import AsyncGenerator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from chatapp.engine.client import worker_environment
 from chatapp.errors import ConversionError
+from chatapp.launcher import launch_command
 
 STOP_TIMEOUT_S = 10.0
 """How long a converter may take to tidy up; a step in C code ends before a signal is looked at."""
@@ -53,12 +52,11 @@ class Converter:
         await self.stop()
         self._stopping, self._tail, self._output = False, b"", output
         process = self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "convert", "--json", *arguments),
+            *launch_command("convert", "--json", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_MAX_LINE_BYTES,
-            env=worker_environment(),
             start_new_session=True,  # a Ctrl+C in the terminal is for the UI alone
         )
         drain = asyncio.create_task(self._drain(process))

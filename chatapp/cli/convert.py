@@ -7,9 +7,10 @@ could die before its child. Only `--chat` waits for it, and then becomes the cha
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import click
+
+from chatapp.launcher import launch_command
 
 CHAT = "--chat"
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -47,8 +48,7 @@ quantize = _passed_on("quantize", "Make a smaller GGUF of a GGUF.")
 
 def convert_and_wait(words: list[str]) -> str:
     """Convert in a child process; the file it wrote. Ends this process as the child ended."""
-    command, environment = _command("convert", words)
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    child = subprocess.Popen(launch_command("convert", *words), stdout=subprocess.PIPE)
     while True:
         try:
             output, _ = child.communicate()
@@ -62,15 +62,7 @@ def convert_and_wait(words: list[str]) -> str:
 
 def hand_over(module: str, arguments: list[str]) -> None:
     """Become `python -m module arguments`."""
-    command, environment = _command(module, arguments)
+    command = launch_command(module, *arguments)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, command, environment)  # noqa: S606
-
-
-def _command(module: str, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """-P: a module in the current folder must not be taken for ours."""
-    root = str(Path(__file__).parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    path = f"{root}{os.pathsep}{inherited}" if inherited else root
-    return [sys.executable, "-P", "-m", module, *arguments], os.environ | {"PYTHONPATH": path}
+    os.execv(command[0], command)  # noqa: S606

@@ -7,9 +7,7 @@ Never blocks the event loop, never imports llama.cpp.
 """
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -48,6 +46,7 @@ from chatapp.errors import (
     TemplateError,
     UsageError,
 )
+from chatapp.launcher import launch_command
 
 State = Literal["stopped", "starting", "ready", "loading", "idle", "busy", "died"]
 
@@ -115,7 +114,6 @@ class EngineClient:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
-            env=worker_environment(),
             start_new_session=True,  # a Ctrl+C in the terminal is for the UI alone
         )
         self._tasks = [
@@ -353,15 +351,8 @@ def cancelled_before_start(request: Generate) -> Finished:
 
 
 def worker_command(*arguments: str) -> list[str]:
-    """How a worker is started. -P: a module in the current folder must not shadow ours."""
-    return [sys.executable, "-P", "-m", "chatapp.engine.worker", *arguments]
-
-
-def worker_environment() -> dict[str, str]:
-    """The worker's environment: this very chatapp can be imported, wherever it is started."""
-    root = str(Path(__file__).parents[2])
-    inherited = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}
+    """How a worker is started: with this very chatapp, wherever that is."""
+    return launch_command("chatapp.engine.worker", *arguments)
 
 
 def open_log(path: Path | None) -> BinaryIO | None:

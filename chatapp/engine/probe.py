@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from chatapp.engine.client import worker_command, worker_environment
+from chatapp.engine.client import worker_command
 from chatapp.errors import EngineError
 from chatapp.gguf.fit import Machine, read_machine
 
@@ -18,7 +18,6 @@ def probe() -> dict[str, Any]:
         done = subprocess.run(
             worker_command("--describe"),
             capture_output=True,
-            env=worker_environment(),
             timeout=_TIMEOUT_S,
             check=False,
         )
