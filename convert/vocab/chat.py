@@ -47,9 +47,14 @@ def find_templates(
             name = "default" if path.parent == folder else path.stem
             named[name] = load_text(path, _MAX_TEMPLATE)
     if override is not None:
-        named["default"] = load_text(override, _MAX_TEMPLATE)
+        named["default"] = load_template(override)
     default = named.pop("default", None) or None
     return default, {key: text for key, text in named.items() if text} if default else {}
+
+
+def load_template(path: Path) -> str:
+    """The chat template that a person names. Raises `VocabError`."""
+    return load_text(path, _MAX_TEMPLATE)
 
 
 def _named(value: Any) -> dict[str, str]:

@@ -23,7 +23,7 @@ from convert.vocab import (
     wordpiece,
 )
 from convert.vocab.assembly import add_notes
-from convert.vocab.chat import find_templates
+from convert.vocab.chat import load_template
 from convert.vocab.pretokenizers import NAMES
 from convert.vocab.vocabulary import Vocab, check_vocab
 from convert.vocab.wanted import Wanted
@@ -77,7 +77,7 @@ def read_vocab(
     wanted = Wanted(n_rows, checkpoint.config, chat_template, pre)
     vocab = _named(tokenizer, wanted) if tokenizer else _around(checkpoint, wanted)
     if chat_template is not None and vocab.chat_template is None:
-        vocab = replace(vocab, chat_template=find_templates(Path(), {}, chat_template)[0])
+        vocab = replace(vocab, chat_template=load_template(chat_template) or None)
     return check_vocab(vocab)
 
 

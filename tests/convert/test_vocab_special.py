@@ -115,6 +115,24 @@ def test_a_template_can_be_given_to_a_tokenizer_without_one(tmp_path: Path) -> N
         read_vocab(source(tmp_path), 50257, chat_template=tmp_path / "nowhere")
 
 
+def test_templates_in_the_current_folder_are_none_of_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.jinja"
+    mine.write_text("mine")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "additional_chat_templates").mkdir(parents=True)
+    (elsewhere / "chat_template.json").write_text("no JSON")
+    (elsewhere / "chat_template.jinja").write_bytes(b"\xff")
+    (elsewhere / "additional_chat_templates" / "rag.jinja").write_bytes(b"\xff")
+    monkeypatch.chdir(elsewhere)
+    (tmp_path / "model").mkdir()
+    vocab = read_vocab(source(tmp_path / "model"), 50257, chat_template=mine)
+    assert (vocab.chat_template, vocab.templates) == ("mine", {})
+    mine.write_text("")
+    assert read_vocab(source(tmp_path / "model"), 50257, chat_template=mine).chat_template is None
+
+
 def test_a_sample_is_rendered(folder: Path) -> None:
     vocab = configure(folder, chat_template=CHAT_TEMPLATE, bos_token="<|endoftext|>")
     assert render_sample(vocab) == (
