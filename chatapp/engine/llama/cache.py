@@ -7,7 +7,8 @@ costs a recomputation, never a wrong prefix.
 A decode is interrupted through llama.cpp's abort callback. It is libc's `strlen` on a two-byte
 flag: "" is 0 (go on), one character is 1 (abort). So llama.cpp's threads read the flag without
 taking Python's lock between the operations of a graph. It works on the CPU only; on a GPU a chunk
-of the prompt takes milliseconds.
+of the prompt takes milliseconds. Every request has a flag of its own: a cancel is set in another
+thread, and one that comes late finds the flag of a request that is over.
 """
 
 import contextlib
@@ -27,6 +28,13 @@ _CHUNK_S = 1.0
 _GPU_CHUNK_S = 0.15  # cannot be interrupted: a stop waits for it
 # At depth 4,096 on 2 cores, 32 tokens at a time are read at 69 tokens/s, 64 at 172, 128 at 206.
 _MIN_CHUNK, _FIRST_CHUNK = 64, 128
+
+
+_Flag = ctypes.Array[ctypes.c_char]
+
+
+def _new_flag() -> _Flag:
+    return ctypes.create_string_buffer(2)
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
@@ -51,28 +59,34 @@ class TokenCache:
             name: np.ctypeslib.as_array(getattr(self._batch, name), shape=(self._size,))
             for name in ("token", "pos", "n_seq_id", "logits")
         }
-        self._flag = ctypes.create_string_buffer(2)
         strlen = ctypes.CDLL(None).strlen
         self._abort = ctypes.cast(strlen, lib.ggml_abort_callback)
-        lib.llama_set_abort_callback(
-            model.context, self._abort, ctypes.cast(self._flag, ctypes.c_void_p)
-        )
+        self._flag = self._watch(_new_flag())
 
     @contextlib.contextmanager
     def abortable(self, cancelled: Cancellation) -> Iterator[None]:
         """Within this, setting `cancelled` aborts a decode that is running."""
 
+        flag = self._flag = self._watch(_new_flag())
+
         def abort() -> None:
-            self._flag[0] = b"x"
+            flag[0] = b"x"
 
         cancelled.on_set = abort
-        if cancelled.is_set():
+        if cancelled.is_set():  # it was set before `on_set` was there to be called
             abort()
         try:
             yield
         finally:
             cancelled.on_set = None
-            self._flag[0] = b"\0"
+            self._flag = self._watch(_new_flag())  # `abort` may be running, or about to
+
+    def _watch(self, flag: _Flag) -> _Flag:
+        """Let llama.cpp look at `flag`; it must be kept until another takes its place."""
+        lib.llama_set_abort_callback(
+            self._model.context, self._abort, ctypes.cast(flag, ctypes.c_void_p)
+        )
+        return flag
 
     def close(self) -> None:
         """Free the batch."""
