@@ -91,7 +91,7 @@ def ask(
         load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
     )
     if grammar or schema:  # a grammar from the settings gives way to either
-        sampling["grammar"] = _read_file(grammar) if grammar else ""
+        sampling["grammar"] = _read_grammar(grammar) if grammar else ""
         sampling["json_schema"] = _read_schema(schema) if schema else ""
     question = Question(
         prompt=text,
@@ -133,9 +133,19 @@ def _read_piped() -> str:
 
 def _read_file(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin files with a mark
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text.") from None
+
+
+def _read_grammar(path: Path) -> str:
+    text = _read_file(path)
+    if not text.strip():
+        raise UsageError(
+            f"{path} is empty: there is no grammar to follow.",
+            'The smallest is one rule, as in root ::= "yes" | "no".',
+        )
+    return text
 
 
 def _read_schema(path: Path) -> str:

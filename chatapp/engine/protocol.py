@@ -226,6 +226,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: list[TokenLogprob] = []
     """Of every sampled token, the end of the answer included, when they were asked for."""
     finish_reason: FinishReason = "stop"
+    note: str = ""
+    """A sentence, when it ended where nothing was allowed to follow although it is not whole."""
     seed: int = 0
 
 

@@ -192,6 +192,9 @@ class Generation:
         n_top, vocab = self._request.logprobs, self._model.vocab
         logits = copy_logits(self._model.context, row, vocab.n_tokens) if n_top else None
         token = alternative.sampler.sample(self._model.context, row)
+        if token is None:
+            alternative.finish_reason = "stop"
+            return
         if logits is not None:
             alternative.logprobs.append(describe_token(logits, token, n_top, vocab))
         now = time.perf_counter()
@@ -248,6 +251,7 @@ class Generation:
                     reasoning=alternative.assembler.reasoning,
                     logprobs=alternative.logprobs,
                     finish_reason=alternative.finish_reason or "stop",
+                    note=alternative.sampler.dead_end,
                     seed=alternative.seed,
                 )
             )

@@ -9,18 +9,21 @@ when it does not fit is the whole vocabulary filtered and sampled again.
 import ctypes
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
+from numpy.typing import NDArray
 
-from chatapp.engine.llama import native
+from chatapp.engine.llama.grammar import TOKEN_DATA, Grammar, view
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.errors import UsageError
-from chatapp.sampling import SamplingParams
+from chatapp.sampling import BAN, SamplingParams
 
 _MIN_KEEP = 1
 _MIROSTAT_M = 100
-_TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+_COLDEST = 1e-6
+"""A lower temperature is 0: logits divided by it would leave the range of a float."""
 
 
 class Sampler:
@@ -28,169 +31,200 @@ class Sampler:
 
     def __init__(self, vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) -> None:
         self._vocab = vocab
+        self._bias = _Bias(vocab, params.logit_bias)
         self._ngrams = _NGrams(params.no_repeat_ngram_size) if params.no_repeat_ngram_size else None
-        self._grammar = _make_grammar(vocab, params)
+        self._grammar: Grammar | None = None
+        self.dead_end = ""
+        """Why `sample` gave nothing, when the answer is not whole."""
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        for sampler in _make_samplers(vocab, params, seed, n_ctx):
-            lib.llama_sampler_chain_add(self._chain, sampler)
+        try:
+            for sampler in _make_samplers(vocab, params, seed, n_ctx):
+                lib.llama_sampler_chain_add(self._chain, sampler)
+            if grammar := _find_grammar(params):
+                self._grammar = Grammar(vocab, grammar)
+        except BaseException:  # whatever it was, nobody else knows of the C side
+            self.close()
+            raise
 
     def accept_prompt(self, tokens: list[int]) -> None:
         """Let penalties and n-gram blocking know what came before the answer."""
         for token in tokens:
-            lib.llama_sampler_accept(self._chain, token)
-            self._remember(token)
+            self._accept(token)
 
     def accept_answer(self, tokens: list[int]) -> None:
         """Take over the beginning of an answer that is continued; the grammar follows it."""
-        for token in tokens:
-            lib.llama_sampler_accept(self._chain, token)
-            self._remember(token)
+        for index, token in enumerate(tokens):
             if self._grammar:
-                lib.llama_sampler_accept(self._grammar, token)
+                if not self._grammar.fits(token):
+                    said = self._vocab.detokenize(tokens[: index + 1]).decode("utf-8", "replace")
+                    raise UsageError(
+                        f"The answer's beginning does not fit the grammar: …{said[-40:]!r}.",
+                        "Go on without the grammar or schema, or regenerate the answer.",
+                    )
+                self._grammar.accept(token)
+            self._accept(token)
 
-    def sample(self, context: int, row: int) -> int:
-        """Draw from logits row `row` of the last decode, and accept what was drawn."""
-        if self._ngrams:
-            self._block(context, row)
+    def sample(self, context: int, row: int) -> int | None:
+        """Draw from logits row `row` of the last decode, and accept what was drawn.
+
+        None when no token is allowed: the grammar has come to its end and the model has no token
+        for that, or `dead_end` says what forbids them all.
+        """
+        banned = self._find_banned()
+        if not (self._grammar or banned or self._bias):
+            token: int = lib.llama_sampler_sample(self._chain, context, row)
+            self._remember(token)
+            return token
+        logits = np.ctypeslib.as_array(
+            lib.llama_get_logits_ith(context, row), shape=(self._vocab.n_tokens,)
+        ).copy()  # other alternatives may draw from the same row
+        self._bias.apply(logits)
+        logits[banned] = -np.inf
+        drawn = (
+            self._draw_in_grammar(self._grammar, logits) if self._grammar else self._draw(logits)
+        )
+        if drawn is None:
+            self.dead_end = self._explain()
+            return None
+        self._accept(drawn)
         if self._grammar:
-            token = self._sample_in_grammar(context, row)
-        else:
-            token = lib.llama_sampler_sample(self._chain, context, row)
-        self._remember(token)
-        return token
+            self._grammar.accept(drawn)
+        return drawn
 
     def close(self) -> None:
         """Free the C side. The sampler cannot be used afterwards."""
         lib.llama_sampler_free(self._chain)
         if self._grammar:
-            lib.llama_sampler_free(self._grammar)
+            self._grammar.close()
+
+    def _accept(self, token: int) -> None:
+        lib.llama_sampler_accept(self._chain, token)
+        self._remember(token)
 
     def _remember(self, token: int) -> None:
         if self._ngrams:
             self._ngrams.add(token)
 
-    def _block(self, context: int, row: int) -> None:
+    def _find_banned(self) -> list[int]:
         """Ends of turn stay allowed: a turn must be able to end as the last one did."""
-        assert self._ngrams
-        logits = lib.llama_get_logits_ith(context, row)
-        for token in self._ngrams.banned():
-            if not self._vocab.is_end(token):
-                logits[token] = float("-inf")
+        if not self._ngrams:
+            return []
+        return [token for token in self._ngrams.banned() if not self._vocab.is_end(token)]
 
-    def _sample_in_grammar(self, context: int, row: int) -> int:
-        logits = np.ctypeslib.as_array(
-            lib.llama_get_logits_ith(context, row), shape=(self._vocab.n_tokens,)
-        )
+    def _draw_in_grammar(self, grammar: Grammar, logits: NDArray[np.float32]) -> int | None:
+        """Most tokens fit as they are drawn; the whole vocabulary is filtered for the others."""
         token = self._draw(logits)
-        single = np.array([(token, 1.0, 0.0)], dtype=_TOKEN_DATA)
-        lib.llama_sampler_apply(self._grammar, ctypes.byref(_view(single)))
-        if np.isneginf(single["logit"][0]):
-            token = self._draw(logits, filtered=True)
-        lib.llama_sampler_accept(self._chain, token)
-        lib.llama_sampler_accept(self._grammar, token)
+        if token is None or grammar.fits(token):
+            return token
+        logits = grammar.filter(logits)
+        while (token := self._draw(logits)) is not None and not grammar.fits(token):
+            logits[token] = -np.inf
         return token
 
-    def _draw(
-        self, logits: "np.ndarray[tuple[int], np.dtype[np.float32]]", *, filtered: bool = False
-    ) -> int:
-        rows = np.empty(len(logits), dtype=_TOKEN_DATA)
-        rows["id"], rows["logit"], rows["p"] = np.arange(len(logits)), logits, 0.0
-        candidates = _view(rows)
-        if filtered:
-            lib.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
+    def _draw(self, logits: NDArray[np.float32]) -> int | None:
+        """A token by the chain, of those above -inf. The others are left out: to samplers that
+        take logarithms, a probability of zero is not a number."""
+        allowed = np.flatnonzero(logits > -np.inf)
+        if not len(allowed):
+            return None
+        rows = np.empty(len(allowed), dtype=TOKEN_DATA)
+        rows["id"], rows["logit"], rows["p"] = allowed, logits[allowed], 0.0
+        candidates = view(rows)
         lib.llama_sampler_apply(self._chain, ctypes.byref(candidates))
         return int(candidates.data[candidates.selected].id)
 
-
-def _view(rows: "np.ndarray[tuple[int], np.dtype[np.void]]") -> lib.llama_token_data_array:
-    pointer = rows.ctypes.data_as(lib.llama_token_data_p)
-    return lib.llama_token_data_array(data=pointer, size=len(rows), selected=-1, sorted=False)
-
-
-def _make_samplers(vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) -> list[int]:
-    made = _make_adjusters(vocab, params, n_ctx)
-    if params.temperature == 0:
-        return [*made, lib.llama_sampler_init_greedy()]
-    temperature = lib.llama_sampler_init_temp_ext(
-        params.temperature, params.dynatemp_range, params.dynatemp_exponent
-    )
-    tau, eta = params.mirostat_tau, params.mirostat_eta
-    if params.mirostat == 1:
-        surprise = lib.llama_sampler_init_mirostat(vocab.n_tokens, seed, tau, eta, _MIROSTAT_M)
-        return [*made, temperature, surprise]
-    if params.mirostat == 2:
-        return [*made, temperature, lib.llama_sampler_init_mirostat_v2(seed, tau, eta)]
-    made += _make_truncations(params, seed)
-    return [*made, temperature, lib.llama_sampler_init_dist(seed)]
+    def _explain(self) -> str:
+        if self._grammar and self._grammar.is_complete:
+            return ""
+        if self._grammar:
+            return "The answer ends here: no token that is allowed fits the grammar."
+        return "The answer ends here: every token is banned."
 
 
-def _make_adjusters(vocab: Vocab, params: SamplingParams, n_ctx: int) -> list[int]:
-    made = []
-    if params.logit_bias:
-        for token, _bias in params.logit_bias:
+class _Bias:
+    """What is added to the logits before all else."""
+
+    def __init__(self, vocab: Vocab, biases: tuple[tuple[int, float], ...]) -> None:
+        for token, _bias in biases:
             if not 0 <= token < vocab.n_tokens:
                 raise UsageError(
                     f"logit_bias names token {token}; this model has 0 to {vocab.n_tokens - 1}."
                 )
-        rows = (lib.llama_logit_bias * len(params.logit_bias))(
-            *(lib.llama_logit_bias(token, bias) for token, bias in params.logit_bias)
-        )
-        made.append(lib.llama_sampler_init_logit_bias(vocab.n_tokens, len(rows), rows))
-    last_n = n_ctx if params.repeat_last_n < 0 else params.repeat_last_n
+        self._tokens = np.array([token for token, _ in biases], dtype=np.intp)
+        self._values = np.array([bias for _, bias in biases], dtype=np.float32)
+        self._values[self._values <= BAN] = -np.inf
+
+    def __bool__(self) -> bool:
+        return len(self._tokens) > 0
+
+    def apply(self, logits: NDArray[np.float32]) -> None:
+        """Add every bias; a token that is named twice gets both."""
+        np.add.at(logits, self._tokens, self._values)
+
+
+def _make_samplers(vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) -> Iterator[int]:
+    """One after the other, so that each has an owner before the next can fail."""
+    yield from _make_penalties(vocab, params, n_ctx)
+    if params.temperature < _COLDEST:
+        yield lib.llama_sampler_init_greedy()
+        return
+    if not params.mirostat:
+        yield from _make_truncations(params, seed)
+    yield lib.llama_sampler_init_temp_ext(
+        params.temperature, params.dynatemp_range, params.dynatemp_exponent
+    )
+    tau, eta = params.mirostat_tau, params.mirostat_eta
+    if params.mirostat == 1:
+        yield lib.llama_sampler_init_mirostat(vocab.n_tokens, seed, tau, eta, _MIROSTAT_M)
+    elif params.mirostat == 2:
+        yield lib.llama_sampler_init_mirostat_v2(seed, tau, eta)
+    else:
+        yield lib.llama_sampler_init_dist(seed)
+
+
+def _make_penalties(vocab: Vocab, params: SamplingParams, n_ctx: int) -> Iterator[int]:
+    last_n = _look_back(params.repeat_last_n, n_ctx)
     penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
     if last_n and penalties != (1.0, 0.0, 0.0):
-        made.append(lib.llama_sampler_init_penalties(vocab.n_tokens, last_n, *penalties))
+        yield lib.llama_sampler_init_penalties(vocab.n_tokens, last_n, *penalties)
     if params.dry_multiplier and params.dry_penalty_last_n:
         breakers = [text.encode("utf-8", "replace") for text in params.dry_sequence_breakers]
-        dry_last_n = n_ctx if params.dry_penalty_last_n < 0 else params.dry_penalty_last_n
-        made.append(
-            lib.llama_sampler_init_dry(
-                vocab.handle,
-                params.dry_multiplier,
-                params.dry_base,
-                params.dry_allowed_length,
-                dry_last_n,
-                (ctypes.c_char_p * len(breakers))(*breakers),
-                len(breakers),
-            )
+        yield lib.llama_sampler_init_dry(
+            vocab.handle,
+            params.dry_multiplier,
+            params.dry_base,
+            params.dry_allowed_length,
+            _look_back(params.dry_penalty_last_n, n_ctx),
+            (ctypes.c_char_p * len(breakers))(*breakers),
+            len(breakers),
         )
-    return made
 
 
-def _make_truncations(params: SamplingParams, seed: int) -> list[int]:
-    made = []
+def _look_back(n: int, n_ctx: int) -> int:
+    """Tokens that are remembered: memory is taken for all of them at once."""
+    return n_ctx if n < 0 else min(n, n_ctx)
+
+
+def _make_truncations(params: SamplingParams, seed: int) -> Iterator[int]:
     if params.top_n_sigma > 0:
-        made.append(lib.llama_sampler_init_top_n_sigma(params.top_n_sigma))
+        yield lib.llama_sampler_init_top_n_sigma(params.top_n_sigma)
     if params.top_k > 0:
-        made.append(lib.llama_sampler_init_top_k(params.top_k))
+        yield lib.llama_sampler_init_top_k(params.top_k)
     if params.typical_p < 1:
-        made.append(lib.llama_sampler_init_typical(params.typical_p, _MIN_KEEP))
+        yield lib.llama_sampler_init_typical(params.typical_p, _MIN_KEEP)
     if params.top_p < 1:
-        made.append(lib.llama_sampler_init_top_p(params.top_p, _MIN_KEEP))
+        yield lib.llama_sampler_init_top_p(params.top_p, _MIN_KEEP)
     if params.min_p > 0:
-        made.append(lib.llama_sampler_init_min_p(params.min_p, _MIN_KEEP))
+        yield lib.llama_sampler_init_min_p(params.min_p, _MIN_KEEP)
     if params.xtc_probability > 0:
-        made.append(
-            lib.llama_sampler_init_xtc(
-                params.xtc_probability, params.xtc_threshold, _MIN_KEEP, seed
-            )
+        yield lib.llama_sampler_init_xtc(
+            params.xtc_probability, params.xtc_threshold, _MIN_KEEP, seed
         )
-    return made
 
 
-def _make_grammar(vocab: Vocab, params: SamplingParams) -> int | None:
-    grammar = params.grammar
-    if params.json_schema:
-        grammar = _grammar_of_schema(params.json_schema)
-    if not grammar.strip():
-        return None
-    native.forget_problems()
-    made = lib.llama_sampler_init_grammar(vocab.handle, grammar.encode("utf-8", "replace"), b"root")
-    if not made:
-        reason = native.first_problem("it needs a rule named root")
-        raise UsageError(f"The grammar is not valid GBNF: {reason}.")
-    grammar_sampler: int = made
-    return grammar_sampler
+def _find_grammar(params: SamplingParams) -> str:
+    """The grammar that was asked for, or the schema as one; empty for none."""
+    return _grammar_of_schema(params.json_schema) if params.json_schema else params.grammar
 
 
 def _grammar_of_schema(schema: str) -> str:

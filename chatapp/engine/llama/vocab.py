@@ -40,12 +40,13 @@ class Vocab:
                 raise UsageError("The text is too long to be tokenised.", "Send it in parts.")
             size = -n
 
-    def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; nothing for control tokens."""
-        n = lib.llama_token_to_piece(self.handle, token, self._buffer, len(self._buffer), 0, False)
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes a token stands for; for control tokens nothing, or their text if `special`."""
+        size = len(self._buffer)
+        n = lib.llama_token_to_piece(self.handle, token, self._buffer, size, 0, special)
         if n < 0:
             self._buffer = ctypes.create_string_buffer(-n)
-            return self.piece(token)
+            return self.piece(token, special=special)
         return self._buffer.raw[:n]
 
     def spell(self, token: int) -> str:
