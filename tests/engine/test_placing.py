@@ -1,6 +1,8 @@
 """Planning and stepping down. Devices and failures are pretended: a test cannot take a machine's
 memory away, and no GPU is to be had. Everything else is the real llama.cpp on a real file."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,8 @@ from bench.synthetic import TINY, write_model
 from chatapp.engine.llama import devices, native
 from chatapp.engine.llama.devices import Device
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.placing import Way, plan_ways, remember
+from chatapp.engine.llama.placing import NoRoomError, place, plan_ways
+from chatapp.engine.llama.remembered import Way, find_room, remember
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError
 from chatapp.gguf.fit import count_needs
@@ -96,29 +99,111 @@ def test_a_halved_cache_is_used_and_said(pretend: Pretend, tmp_path: Path) -> No
         model.close()
 
 
-def test_what_failed_is_not_tried_again(pretend: Pretend, tiny_model: Path) -> None:
+def test_what_failed_is_tried_again_when_there_is_more_room(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    def set_free(gpu: int, host: int) -> None:
+        gpus = [Device("CUDA0", "a GPU", "gpu", gpu << 30, 80 << 30)] if gpu else []
+        monkeypatch.setattr(devices, "list_devices", lambda: gpus)
+        monkeypatch.setattr(devices, "memory_bytes", lambda: (host << 30, 64 << 30))
+
+    options = LoadOptions(path=str(tiny_model))
+    set_free(8, 8)
+    planned = plan_ways(tiny_model, options)
+    assert len(planned.ways) > 4
+    remember(tiny_model, options, planned.ways[2], find_room())
+    assert plan_ways(tiny_model, options) == replace(planned, ways=planned.ways[2:])
+    set_free(6, 16)  # main memory does not matter to the GPU
+    assert plan_ways(tiny_model, options).ways[0] == planned.ways[2]
+    set_free(70, 8)
+    assert plan_ways(tiny_model, options).ways == planned.ways
+    set_free(8, 8)
+    assert plan_ways(tiny_model, options).ways[0] == planned.ways[2]
+    other = LoadOptions(path=str(tiny_model), kv_type="q8_0")
+    assert plan_ways(tiny_model, other).ways[0] == replace(planned.way, kv_type="q8_0")
+    place(tiny_model, options, planned, lambda _way: None)  # the best way works
+    assert plan_ways(tiny_model, options).ways == planned.ways
+    set_free(0, 8)
+    planned = plan_ways(tiny_model, options)
+    remember(tiny_model, options, planned.ways[-1], find_room())
+    assert plan_ways(tiny_model, options).ways == planned.ways[-1:]
+    set_free(0, 9)
+    assert plan_ways(tiny_model, options).ways == planned.ways
+
+
+def test_only_a_lack_of_memory_steps_down(pretend: Pretend, tiny_model: Path) -> None:
     pretend(8 << 30, 8 << 30)
     options = LoadOptions(path=str(tiny_model))
     planned = plan_ways(tiny_model, options)
-    remember(tiny_model, options, planned.ways[2])
-    assert plan_ways(tiny_model, options) == replace(planned, ways=planned.ways[2:])
-    other = LoadOptions(path=str(tiny_model), kv_type="q8_0")
-    assert plan_ways(tiny_model, other).ways[0] == replace(planned.way, kv_type="q8_0")
-    pretend(8 << 30, 16 << 30)  # another GPU
-    assert plan_ways(tiny_model, options).ways[0] == planned.way
+    tried: list[Way] = []
+
+    def fail(error: Exception, until: int) -> Callable[[Way], None]:
+        def load(way: Way) -> None:
+            tried.append(way)
+            if len(tried) <= until:
+                raise error
+
+        tried.clear()
+        return load
+
+    with pytest.raises(ModelError, match="broken"):
+        place(tiny_model, options, planned, fail(ModelError("broken"), 99))
+    assert tried == planned.ways[:1]
+    with pytest.raises(NoRoomError):
+        place(tiny_model, options, planned, fail(NoRoomError("full"), 99))
+    assert tried == planned.ways
+    assert plan_ways(tiny_model, options) == planned
+    place(tiny_model, options, planned, fail(NoRoomError("full"), 3))
+    assert plan_ways(tiny_model, options).ways == planned.ways[3:]
+
+
+def test_a_broken_file_lacks_no_memory(pretend: Pretend, tmp_path: Path, tiny_model: Path) -> None:
+    native.start()
+    pretend(8 << 30, 8 << 30)
+    cut, odd = tmp_path / "cut.gguf", tmp_path / "odd.gguf"
+    cut.write_bytes(tiny_model.read_bytes()[:-20_000])
+    write_model(odd, replace(TINY, arch="frobnicate"))
+    for path in (cut, odd):
+        with pytest.raises(ModelError) as caught:
+            LoadedModel(LoadOptions(path=str(path)), lambda _fraction: None)
+        assert not isinstance(caught.value, NoRoomError)
+
+
+_LITTLE_ROOM = """
+import resource, sys
+import llama_cpp.llama_cpp as lib
+from chatapp.engine.llama import native
+native.start()
+model = lib.llama_model_load_from_file(sys.argv[1].encode(), native.model_params())
+params = lib.llama_context_default_params()
+params.n_ctx, params.kv_unified = 64_000_000, True
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+native.forget_problems()
+print(lib.llama_init_from_model(model, params), native.lacked_memory())
+"""
+
+
+def test_llama_cpp_s_words_for_a_lack_of_memory_are_known(tmp_path: Path) -> None:
+    """Keys and values of 8 GB in a process that may have 4: no byte of them is touched."""
+    path = write_model(tmp_path / "long.gguf", replace(TINY, n_layers=1, n_ctx=64_000_000))
+    done = subprocess.run(
+        [sys.executable, "-c", _LITTLE_ROOM, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "None True\n"
 
 
 def test_stepping_down_is_said_and_remembered(
     monkeypatch: pytest.MonkeyPatch, tiny_model: Path
 ) -> None:
     native.start()
+    monkeypatch.setattr(devices, "memory_bytes", lambda: (8 << 30, 8 << 30))
     tried = []
     real = LoadedModel._make_context
 
     def fail_above_4096(self: LoadedModel, path: Path, options: LoadOptions) -> int:
         tried.append(self.n_ctx)
         if self.n_ctx > 4096:
-            raise ModelError("out of memory")
+            raise NoRoomError("out of memory")
         return real(self, path, options)
 
     monkeypatch.setattr(LoadedModel, "_make_context", fail_above_4096)
@@ -132,3 +217,22 @@ def test_stepping_down_is_said_and_remembered(
             model.close()
     with pytest.raises(ModelError, match="out of memory"):
         LoadedModel(LoadOptions(path=str(tiny_model), n_ctx=8192), lambda _fraction: None)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, MemoryError])
+def test_whatever_fails_after_the_weights_gives_them_back(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[BaseException]
+) -> None:
+    native.start()
+    path = write_model(tmp_path / "wide.gguf", replace(TINY, n_vocab=100_000))  # 51 MB
+
+    def fail(_self: LoadedModel) -> None:
+        raise error
+
+    monkeypatch.setattr(LoadedModel, "_find_template", fail)
+    sizes = []
+    for _ in range(6):
+        with pytest.raises(error):
+            LoadedModel(LoadOptions(path=str(path), n_ctx=16_384), lambda _fraction: None)
+        sizes.append(int(Path("/proc/self/statm").read_text().split()[0]) * 4096 >> 20)
+    assert sizes[-1] - sizes[0] < 50, sizes  # MB of address space

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from chatapp.engine.llama import devices, native
 from chatapp.engine.llama.mapping import release_pages
-from chatapp.engine.llama.placing import Planned, plan_ways, remember
+from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
+from chatapp.engine.llama.remembered import Way
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
@@ -45,27 +46,24 @@ class LoadedModel:
         size = _check_file(path)
         _check_size(path, size)
         planned = plan_ways(path, options)
-        for way in planned.ways:
-            self.notices: list[str] = []
-            try:
-                held = replace(options, n_ctx=way.n_ctx, kv_type=way.kv_type)
-                self._open(path, held, way.gpu_layers, report)
-                break
-            except ModelError:  # step down: fewer layers on the GPU, then a shorter context
-                if way == planned.ways[-1]:
-                    raise
-        if way != planned.ways[0]:
-            remember(path, options, way)
-        self._say_what_was_given_up(options, planned)
-        release_pages(path)
-        self.template = self._find_template()
-        self.stop = self._find_stop()
-        self.description = self._describe(path, size, time.perf_counter() - started)
+        place(path, options, planned, lambda way: self._open(path, options, way, report))
+        try:
+            self._say_what_was_given_up(options, planned)
+            release_pages(path)
+            self.template = self._find_template()
+            self.stop = self._find_stop()
+            self.description = self._describe(path, size, time.perf_counter() - started)
+        except BaseException:  # whatever it was, nobody else could give the memory back
+            self.close()
+            raise
 
     def _open(
-        self, path: Path, options: LoadOptions, layers: int, report: Callable[[float], None]
+        self, path: Path, options: LoadOptions, way: Way, report: Callable[[float], None]
     ) -> None:
-        """Weights and context with `layers` on the GPU; `ModelError`, and nothing held, if not."""
+        """Weights and context as `way` has them; `ModelError`, and nothing held, if not."""
+        options = replace(options, n_ctx=way.n_ctx, kv_type=way.kv_type)
+        layers = way.gpu_layers
+        self.notices: list[str] = []
         self.model = _load_weights(path, layers, report)
         try:
             n_layers = lib.llama_model_n_layer(self.model) + 1
@@ -171,7 +169,7 @@ class LoadedModel:
         if not context:
             cache = _gib(self.n_ctx * self._kv_bytes_per_token(options))
             reason = native.first_problem("llama.cpp gave no reason")
-            raise ModelError(
+            raise NoRoomError(
                 f"{path.name} was read, but no context of {self.n_ctx} tokens ({cache}) could be "
                 f"made: {reason}.",
                 "Try a shorter one, for instance --n-ctx 2048.",
@@ -248,7 +246,8 @@ def _load_weights(path: Path, layers: int, report: Callable[[float], None]) -> i
     model: int | None = lib.llama_model_load_from_file(str(path).encode(), params)
     if model is None:
         reason = native.first_problem("llama.cpp gave no reason")
-        raise ModelError(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
+        kind = NoRoomError if native.lacked_memory() else ModelError
+        raise kind(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
     return model
 
 

@@ -12,6 +12,19 @@ import llama_cpp.llama_cpp as lib
 
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # enum ggml_log_level
 
+_NO_MEMORY = (
+    "failed to allocate",
+    "unable to allocate",
+    "cannot allocate",
+    "can't allocate",
+    "memory allocation",
+    "out of memory",
+    "outofdevicememory",
+    "outofhostmemory",
+    "bad_alloc",
+)
+"""llama.cpp's words, its backends', and the system's, in lower case."""
+
 _problems: deque[str] = deque(maxlen=40)
 _last_level = 0
 
@@ -47,6 +60,12 @@ def first_problem(default: str) -> str:
         reason = line.split(": ", 1)[-1] if line.split(": ", 1)[0].isidentifier() else line
         return reason[:400].rstrip(".")
     return default
+
+
+def lacked_memory() -> bool:
+    """Whether an error since `forget_problems` is about memory that could not be had."""
+    said = "\n".join(_problems).lower()
+    return any(words in said for words in _NO_MEMORY)
 
 
 def model_params() -> lib.llama_model_params:

@@ -1,37 +1,26 @@
-"""How a model is put into memory: planned from its header, stepped down when it fails, remembered.
+"""How a model is put into memory: planned from its header, and stepped down where memory fails.
 
-What did not work for a file, a context and these devices is not tried again: the next start begins
-where the last one ended.
+Only a lack of memory is worth another try: a file that is broken is broken in any place.
 """
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from chatapp.engine.llama import devices
+from chatapp.engine.llama.remembered import Way, find_room, forget, recall, remember
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError
 from chatapp.gguf.fit import DEFAULT_N_CTX, SHORTEST_N_CTX, KvType, plan, read_machine
 from chatapp.library.headers import Headers
-from chatapp.paths import find_paths
 
 _SHARES = (0.75, 0.5, 0.25, 0.0)
-_MOST_REMEMBERED = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to hold a model."""
-
-    gpu_layers: int
-    n_ctx: int
-    """0: as the options and the model say."""
-    kv_type: KvType = "f16"
+class NoRoomError(ModelError):
+    """llama.cpp could not get the memory for a model; with less of it on the GPU it might."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +63,8 @@ def plan_ways(path: Path, options: LoadOptions) -> Planned:
         gpu_layers=options.gpu_layers,
     )
     first = Way(fit.gpu_layers if has_gpu else 0, fit.n_ctx, fit.kv_type)
-    ways = [first]
-    if not options.n_ctx and first.n_ctx > DEFAULT_N_CTX:  # was chosen for there being room
-        ways.append(replace(first, n_ctx=DEFAULT_N_CTX))
-    if options.gpu_layers < 0:
-        last = ways[-1]
-        ways += [replace(last, gpu_layers=int(last.gpu_layers * share)) for share in _SHARES]
-    if not options.n_ctx and first.n_ctx > SHORTEST_N_CTX:
-        ways.append(replace(ways[-1], n_ctx=SHORTEST_N_CTX))
-    ways = list(dict.fromkeys(ways))
-    known = _read_known().get(_key(path, options, found))
+    ways = _step_down(first, options)
+    known = recall(path, options, first, find_room())
     short_of = fit.reason if has_gpu and options.gpu_layers < 0 else ""
     return Planned(
         first,
@@ -92,34 +73,35 @@ def plan_ways(path: Path, options: LoadOptions) -> Planned:
     )
 
 
-def remember(path: Path, options: LoadOptions, way: Way) -> None:
-    """Begin with `way` the next time. What cannot be written is tried anew then."""
-    known = _read_known()
-    key = _key(path, options, devices.list_devices())
-    known.pop(key, None)
-    known[key] = way
-    kept = dict(list(known.items())[-_MOST_REMEMBERED:])
-    target = _file()
-    with contextlib.suppress(OSError):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as stream:
-            stream.write(msgspec.json.encode(kept))
-        Path(stream.name).replace(target)
+def _step_down(first: Way, options: LoadOptions) -> list[Way]:
+    """`first`, and what is left of it where nobody asked for more: a usual context, fewer layers
+    on the GPU, a short context."""
+    ways = [first]
+    if not options.n_ctx and first.n_ctx > DEFAULT_N_CTX:  # was chosen for there being room
+        ways.append(replace(first, n_ctx=DEFAULT_N_CTX))
+    if options.gpu_layers < 0:
+        last = ways[-1]
+        ways += [replace(last, gpu_layers=int(last.gpu_layers * share)) for share in _SHARES]
+    if not options.n_ctx and first.n_ctx > SHORTEST_N_CTX:
+        ways.append(replace(ways[-1], n_ctx=SHORTEST_N_CTX))
+    return list(dict.fromkeys(ways))
 
 
-def _key(path: Path, options: LoadOptions, found: list[devices.Device]) -> str:
-    status = path.stat()
-    places = ",".join(f"{device.name}:{device.total_bytes}" for device in found if device.is_gpu)
-    asked = f"{options.n_ctx}:{options.kv_type}:{options.gpu_layers}"
-    return f"{path.absolute()}:{status.st_size}:{status.st_mtime_ns}|{asked}|{places}"
+def place(path: Path, options: LoadOptions, planned: Planned, load: Callable[[Way], None]) -> None:
+    """`load` in the first planned way that there is memory for, which is remembered.
 
-
-def _read_known() -> dict[str, Way]:
-    try:
-        return msgspec.json.decode(_file().read_bytes(), type=dict[str, Way])
-    except (OSError, msgspec.MsgspecError):
-        return {}
-
-
-def _file() -> Path:
-    return find_paths().state / "placing.json"
+    What `load` raises is raised at once, or, for `NoRoomError`, when no way is left.
+    """
+    room = find_room()
+    for way in planned.ways:
+        try:
+            load(way)
+        except NoRoomError:
+            if way == planned.ways[-1]:
+                raise
+        else:
+            if way == planned.way:
+                forget(path, options)
+            elif way != planned.ways[0]:
+                remember(path, options, way, room)
+            return
