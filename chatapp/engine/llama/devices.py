@@ -17,6 +17,7 @@ import llama_cpp.llama_cpp as lib
 from llama_cpp._ggml import libggml
 
 from chatapp.engine.llama import native
+from chatapp.engine.llama.main_memory import memory_bytes as memory_bytes
 
 _TYPES = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # enum ggml_backend_dev_type
 
@@ -90,23 +91,6 @@ def count_threads() -> int:
         except OSError:  # no sysfs: count every logical processor
             cores.add(str(cpu))
     return max(1, len(cores))
-
-
-def memory_bytes() -> tuple[int, int]:
-    """(available, total) main memory, 0 where the system does not say."""
-    try:
-        rows = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return (
-            int(rows["MemAvailable"].split()[0]) * 1024,
-            int(rows["MemTotal"].split()[0]) * 1024,
-        )
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return 0, 0
-    return total, total
 
 
 def gpu_note() -> str:
