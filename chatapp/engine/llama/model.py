@@ -5,36 +5,33 @@ longer than a learned position table, a model larger than memory. Every refusal 
 llama.cpp's own reason.
 """
 
-import ctypes
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import llama_cpp.llama_cpp as lib
 from msgspec.structs import replace
 
 from chatapp.engine.llama import devices, native
+from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.mapping import release_pages
+from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
 from chatapp.engine.llama.remembered import Way
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
-from chatapp.engine.protocol import LoadOptions, ModelDescription
+from chatapp.engine.llama.weights import Weights
+from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ModelError, TemplateError
 from chatapp.gguf.fit import DEFAULT_N_CTX
 
-DEFAULT_TEMPERATURE = 0.8  # llama.cpp's own
 _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
 _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 scale
 _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
 _FLASH_OFF, _FLASH_AUTO = 0, -1  # enum llama_flash_attn_type
-_SAMPLE_BYTES = 1 << 20
 _GPU_BATCHES = 4
 """Batches handed over at once: the GPU computes one while the next is prepared."""
-_NO_VOCAB = 0  # enum llama_vocab_type
 
 
 class LoadedModel:
@@ -43,7 +40,7 @@ class LoadedModel:
     def __init__(self, options: LoadOptions, report: Callable[[float], None]) -> None:
         started = time.perf_counter()
         path = Path(options.path)
-        size = _check_file(path)
+        size = check_file(path)
         _check_size(path, size)
         planned = plan_ways(path, options)
         place(path, options, planned, lambda way: self._open(path, options, way, report))
@@ -52,7 +49,7 @@ class LoadedModel:
             release_pages(path)
             self.template = self._find_template()
             self.stop = self._find_stop()
-            self.description = self._describe(path, size, time.perf_counter() - started)
+            self.description = describe(self, path, size, time.perf_counter() - started)
         except BaseException:  # whatever it was, nobody else could give the memory back
             self.close()
             raise
@@ -62,25 +59,21 @@ class LoadedModel:
     ) -> None:
         """Weights and context as `way` has them; `ModelError`, and nothing held, if not."""
         options = replace(options, n_ctx=way.n_ctx, kv_type=way.kv_type)
-        layers = way.gpu_layers
         self.notices: list[str] = []
-        self.model = _load_weights(path, layers, report)
+        self.weights = Weights(path, way.gpu_layers, report)
         try:
-            n_layers = lib.llama_model_n_layer(self.model) + 1
-            self.gpu_layers = n_layers if layers < 0 else min(layers, n_layers)
-            _check_kind(path, self.model)
-            self.vocab = Vocab(self.model)
-            self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.model)
+            self.vocab = Vocab(self.weights.handle)
+            self.n_ctx_train = self.weights.n_ctx_train
             self.n_ctx = self._choose_n_ctx(options)
             self._check_memory(path, options)
-            self.is_on_gpu = self.gpu_layers == n_layers
+            self.is_on_gpu = self.weights.is_on_gpu
             batches = _GPU_BATCHES if self.is_on_gpu else 1
             self.n_batch: int = max(32, min(options.n_batch * batches, self.n_ctx))
             self.n_ubatch: int = min(options.n_batch, self.n_batch)
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
             self.context = self._make_context(path, options)
         except BaseException:  # whatever it was, the weights may not stay in memory
-            lib.llama_model_free(self.model)
+            self.weights.close()
             raise
         self.kv_type = options.kv_type
         self.memory = lib.llama_get_memory(self.context)
@@ -95,34 +88,28 @@ class LoadedModel:
             self.notices.append(
                 "Keys and values are held in 8 bits (q8_0): in 16 they do not fit into memory."
             )
-        if self.gpu_layers < planned.way.gpu_layers:
+        on_gpu = self.weights.gpu_layers
+        if on_gpu < planned.way.gpu_layers:
             self.notices.append(
-                f"{self.gpu_layers} layers are on the GPU: {planned.way.gpu_layers} were planned "
+                f"{on_gpu} layers are on the GPU: {planned.way.gpu_layers} were planned "
                 "and did not fit."
             )
         elif planned.short_of:
-            n_layers = lib.llama_model_n_layer(self.model) + 1
             self.notices.append(
-                f"{self.gpu_layers} of {n_layers} layers are on the GPU. {planned.short_of}"
+                f"{on_gpu} of {self.weights.n_layers + 1} layers are on the GPU. {planned.short_of}"
             )
 
     def close(self) -> None:
         """Free the context and the weights."""
         lib.llama_free(self.context)
-        lib.llama_model_free(self.model)
-
-    def meta(self, key: str) -> str:
-        """A metadata value as text, empty when absent."""
-        buffer = ctypes.create_string_buffer(4096)
-        n = lib.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer))
-        return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
+        self.weights.close()
 
     def _choose_n_ctx(self, options: LoadOptions) -> int:
         trained = self.n_ctx_train or DEFAULT_N_CTX
         wanted = options.n_ctx or min(trained, DEFAULT_N_CTX)
         if wanted <= trained:
             return wanted
-        if self.meta("general.architecture") in _LEARNED_POSITIONS:
+        if self.weights.arch in _LEARNED_POSITIONS:
             self.notices.append(
                 f"The context is {trained} tokens, not {wanted}: this model has learned "
                 f"positions for {trained} and none beyond."
@@ -136,8 +123,8 @@ class LoadedModel:
 
     def _check_memory(self, path: Path, options: LoadOptions) -> None:
         _available, total = devices.memory_bytes()
-        on_gpu = self.gpu_layers / (lib.llama_model_n_layer(self.model) + 1)
-        weights = lib.llama_model_size(self.model) * (1 - on_gpu)
+        on_gpu = self.weights.gpu_layers / (self.weights.n_layers + 1)
+        weights = lib.llama_model_size(self.weights.handle) * (1 - on_gpu)
         cache = self.n_ctx * self._kv_bytes_per_token(options) * (1 - on_gpu)
         if total and weights + cache > total:
             raise ModelError(
@@ -147,10 +134,10 @@ class LoadedModel:
             )
 
     def _kv_bytes_per_token(self, options: LoadOptions) -> float:
-        n_head = max(1, lib.llama_model_n_head(self.model))
-        n_head_kv = max(1, lib.llama_model_n_head_kv(self.model))
-        width = lib.llama_model_n_embd(self.model) / n_head * n_head_kv
-        return float(2 * lib.llama_model_n_layer(self.model) * width * _KV_BYTES[options.kv_type])
+        n_head = max(1, lib.llama_model_n_head(self.weights.handle))
+        n_head_kv = max(1, lib.llama_model_n_head_kv(self.weights.handle))
+        width = lib.llama_model_n_embd(self.weights.handle) / n_head * n_head_kv
+        return float(2 * self.weights.n_layers * width * _KV_BYTES[options.kv_type])
 
     def _make_context(self, path: Path, options: LoadOptions) -> int:
         params = lib.llama_context_default_params()
@@ -165,7 +152,7 @@ class LoadedModel:
         params.type_k = params.type_v = _KV_TYPES[options.kv_type]
         params.kv_unified = True  # alternatives share the prompt's cells
         native.forget_problems()
-        context = lib.llama_init_from_model(self.model, params)
+        context = lib.llama_init_from_model(self.weights.handle, params)
         if not context:
             cache = _gib(self.n_ctx * self._kv_bytes_per_token(options))
             reason = native.first_problem("llama.cpp gave no reason")
@@ -178,7 +165,7 @@ class LoadedModel:
         return handle
 
     def _find_template(self) -> ChatTemplate | None:
-        raw = lib.llama_model_chat_template(self.model, None)
+        raw = lib.llama_model_chat_template(self.weights.handle, None)
         if not raw:
             self.notices.append(
                 "This model has no chat template: it completes text instead of answering."
@@ -204,115 +191,6 @@ class LoadedModel:
             self.notices.append(end.notice)
         return (end.text,) if end.text else ()
 
-    def _find_temperature(self) -> float:
-        """The file's own recommendation; anything but a sane number is as good as none."""
-        try:
-            wanted = float(self.meta("general.sampling.temp"))
-        except ValueError:
-            return DEFAULT_TEMPERATURE
-        return wanted if 0 <= wanted <= 2 else DEFAULT_TEMPERATURE  # NaN fails both
-
-    def _describe(self, path: Path, size: int, load_s: float) -> ModelDescription:
-        found = devices.list_devices()
-        return ModelDescription(
-            path=str(path),
-            name=self.meta("general.name") or path.stem,
-            arch=self.meta("general.architecture"),
-            size_bytes=size,
-            n_params=lib.llama_model_n_params(self.model),
-            n_ctx=self.n_ctx,
-            n_ctx_train=self.n_ctx_train,
-            n_vocab=self.vocab.n_tokens,
-            n_layers=lib.llama_model_n_layer(self.model),
-            kv_type=self.kv_type,
-            gpu_layers=self.gpu_layers,
-            devices=[device.description for device in found if device.is_gpu],
-            gpu_note="" if self.gpu_layers else _why_no_gpu(found),
-            chat_template=self.template is not None,
-            template_hash=self.template.hash if self.template else "",
-            temperature=self._find_temperature(),
-            fingerprint=fingerprint(path),
-            load_s=load_s,
-            notices=self.notices,
-        )
-
-
-def _load_weights(path: Path, layers: int, report: Callable[[float], None]) -> int:
-    params = native.model_params()
-    params.n_gpu_layers = layers
-    callback = _progress_callback(report)
-    params.progress_callback = callback
-    native.forget_problems()
-    model: int | None = lib.llama_model_load_from_file(str(path).encode(), params)
-    if model is None:
-        reason = native.first_problem("llama.cpp gave no reason")
-        kind = NoRoomError if native.lacked_memory() else ModelError
-        raise kind(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
-    return model
-
-
-def _check_kind(path: Path, model: int) -> None:
-    """Refuse what cannot generate text: llama.cpp would abort at the first token."""
-    reason = ""
-    if lib.llama_vocab_type(lib.llama_model_get_vocab(model)) == _NO_VOCAB:
-        reason = "it has no tokenizer"
-    elif lib.llama_model_has_encoder(model):
-        reason = "it is an encoder-decoder model"
-    elif not lib.llama_model_has_decoder(model) or _is_embedding(model):
-        reason = "it makes embeddings"
-    if reason:
-        raise ModelError(f"{path} cannot chat: {reason}.", "Choose a text generation model.")
-
-
-def _is_embedding(model: int) -> bool:
-    """Whether the model is an encoder alone; its context would have no memory."""
-    buffer = ctypes.create_string_buffer(64)
-    n = lib.llama_model_meta_val_str(model, b"general.architecture", buffer, len(buffer))
-    return n >= 0 and "bert" in buffer.value.decode("utf-8", "replace")
-
-
-def _progress_callback(report: Callable[[float], None]) -> Any:
-    def on_progress(done: float, _data: ctypes.c_void_p) -> bool:
-        report(done)
-        return True
-
-    return lib.llama_progress_callback(on_progress)
-
-
-def fingerprint(path: Path) -> str:
-    """Hash of a file's size, its first and its last MiB: cheap, and new for every conversion."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        digest.update(file.read(_SAMPLE_BYTES))
-        file.seek(max(0, size - _SAMPLE_BYTES))
-        digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()[:32]
-
-
-def _check_file(path: Path) -> int:
-    """Size in bytes of a file that at least begins like a model."""
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except FileNotFoundError:
-        raise ModelError(
-            f"There is no model file {path}.", "`chatapp models list` shows those that were found."
-        ) from None
-    except IsADirectoryError:
-        raise ModelError(
-            f"{path} is a folder, not a model file.",
-            "`chatapp convert` makes a model file from a folder with a checkpoint.",
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-    if magic != b"GGUF":
-        what = "is empty" if not magic else "is not a GGUF model file"
-        raise ModelError(
-            f"{path} {what}.", "chatapp runs GGUF files; `chatapp convert` makes them."
-        )
-    return path.stat().st_size
-
 
 def _check_size(path: Path, size: int) -> None:
     gpus = [device for device in devices.list_devices() if device.is_gpu]
@@ -323,21 +201,6 @@ def _check_size(path: Path, size: int) -> None:
             f"{path.name} is {_gib(size)}; this machine has {_gib(total + on_gpus)} of memory.",
             "Choose a smaller model or a smaller quantisation of it.",
         )
-
-
-def _why_no_gpu(found: list[devices.Device]) -> str:
-    if any(device.is_gpu for device in found):
-        return "No layer is on the GPU: --gpu-layers 0, or none fits its free memory."
-    return devices.gpu_note()
-
-
-def _hint_for(reason: str) -> str:
-    lowered = reason.lower()
-    if "unknown model architecture" in lowered:
-        return "This llama.cpp does not know it; a newer llama-cpp-python may."
-    if "not within the file bounds" in lowered or "truncated" in lowered or "corrupt" in lowered:
-        return "The file is incomplete or damaged: copy or download it again."
-    return "`chatapp models info FILE` shows what the file says of itself."
 
 
 def _gib(size: float) -> str:

@@ -1,0 +1,59 @@
+"""What the engine tells of a loaded model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import llama_cpp.llama_cpp as lib
+
+from chatapp.engine.llama import devices
+from chatapp.engine.llama.model_file import fingerprint
+from chatapp.engine.llama.weights import Weights
+from chatapp.engine.protocol import ModelDescription
+
+if TYPE_CHECKING:
+    from chatapp.engine.llama.model import LoadedModel
+
+DEFAULT_TEMPERATURE = 0.8  # llama.cpp's own
+
+
+def describe(model: LoadedModel, path: Path, size: int, load_s: float) -> ModelDescription:
+    """`model`, from the file `path` of `size` bytes, that took `load_s` seconds to load."""
+    found = devices.list_devices()
+    return ModelDescription(
+        path=str(path),
+        name=model.weights.meta("general.name") or path.stem,
+        arch=model.weights.arch,
+        size_bytes=size,
+        n_params=lib.llama_model_n_params(model.weights.handle),
+        n_ctx=model.n_ctx,
+        n_ctx_train=model.weights.n_ctx_train,
+        n_vocab=model.vocab.n_tokens,
+        n_layers=model.weights.n_layers,
+        kv_type=model.kv_type,
+        gpu_layers=model.weights.gpu_layers,
+        devices=[device.description for device in found if device.is_gpu],
+        gpu_note="" if model.weights.gpu_layers else _why_no_gpu(found),
+        chat_template=model.template is not None,
+        template_hash=model.template.hash if model.template else "",
+        temperature=_find_temperature(model.weights),
+        fingerprint=fingerprint(path),
+        load_s=load_s,
+        notices=model.notices,
+    )
+
+
+def _find_temperature(weights: Weights) -> float:
+    """The file's own recommendation; anything but a sane number is as good as none."""
+    try:
+        wanted = float(weights.meta("general.sampling.temp"))
+    except ValueError:
+        return DEFAULT_TEMPERATURE
+    return wanted if 0 <= wanted <= 2 else DEFAULT_TEMPERATURE  # NaN fails both
+
+
+def _why_no_gpu(found: list[devices.Device]) -> str:
+    if any(device.is_gpu for device in found):
+        return "No layer is on the GPU: --gpu-layers 0, or none fits its free memory."
+    return devices.gpu_note()

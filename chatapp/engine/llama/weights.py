@@ -1,0 +1,94 @@
+"""The weights of one model file, as llama.cpp holds them.
+
+Every refusal carries llama.cpp's own reason, or says what it would have ended the process over.
+"""
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as lib
+
+from chatapp.engine.llama import native
+from chatapp.engine.llama.placing import NoRoomError
+from chatapp.errors import ModelError
+
+_NO_VOCAB = 0  # enum llama_vocab_type
+
+
+class Weights:
+    """A loaded model file. `close` gives its memory back."""
+
+    def __init__(self, path: Path, gpu_layers: int, report: Callable[[float], None]) -> None:
+        """`gpu_layers` below 0: all. `report` takes the fraction done, 0 to 1."""
+        self.handle = _load(path, gpu_layers, report)
+        try:
+            self.n_layers: int = lib.llama_model_n_layer(self.handle)
+            most = self.n_layers + 1  # llama.cpp counts the output as one
+            self.gpu_layers: int = most if gpu_layers < 0 else min(gpu_layers, most)
+            self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.handle)
+            self.arch = self.meta("general.architecture")
+            self._check_kind(path)
+        except BaseException:  # whatever it was, the weights may not stay in memory
+            self.close()
+            raise
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether all of it is."""
+        return self.gpu_layers == self.n_layers + 1
+
+    def meta(self, key: str) -> str:
+        """A metadata value as text, empty when absent."""
+        buffer = ctypes.create_string_buffer(4096)
+        n = lib.llama_model_meta_val_str(self.handle, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
+
+    def close(self) -> None:
+        """Free them. A context made with them must be freed before."""
+        lib.llama_model_free(self.handle)
+
+    def _check_kind(self, path: Path) -> None:
+        """Refuse what cannot generate text: llama.cpp would abort at the first token."""
+        reason = ""
+        if lib.llama_vocab_type(lib.llama_model_get_vocab(self.handle)) == _NO_VOCAB:
+            reason = "it has no tokenizer"
+        elif lib.llama_model_has_encoder(self.handle):
+            reason = "it is an encoder-decoder model"
+        # an encoder alone: its context would have no memory
+        elif not lib.llama_model_has_decoder(self.handle) or "bert" in self.arch:
+            reason = "it makes embeddings"
+        if reason:
+            raise ModelError(f"{path} cannot chat: {reason}.", "Choose a text generation model.")
+
+
+def _load(path: Path, layers: int, report: Callable[[float], None]) -> int:
+    params = native.model_params()
+    params.n_gpu_layers = layers
+    callback = _progress_callback(report)
+    params.progress_callback = callback
+    native.forget_problems()
+    model: int | None = lib.llama_model_load_from_file(str(path).encode(), params)
+    if model is None:
+        reason = native.first_problem("llama.cpp gave no reason")
+        kind = NoRoomError if native.lacked_memory() else ModelError
+        raise kind(f"{path} cannot be loaded: {reason}.", _hint_for(reason))
+    return model
+
+
+def _progress_callback(report: Callable[[float], None]) -> Any:
+    def on_progress(done: float, _data: ctypes.c_void_p) -> bool:
+        report(done)
+        return True
+
+    return lib.llama_progress_callback(on_progress)
+
+
+def _hint_for(reason: str) -> str:
+    lowered = reason.lower()
+    if "unknown model architecture" in lowered:
+        return "This llama.cpp does not know it; a newer llama-cpp-python may."
+    if "not within the file bounds" in lowered or "truncated" in lowered or "corrupt" in lowered:
+        return "The file is incomplete or damaged: copy or download it again."
+    return "`chatapp models info FILE` shows what the file says of itself."
