@@ -7,6 +7,8 @@ import pytest
 
 from chatapp.cli.sampling_flags import apply_flags, describe
 from chatapp.config import load_config
+from chatapp.engine.protocol import ChatMessage, Generate
+from chatapp.engine.wire import make_body
 from chatapp.errors import ConfigError, UsageError
 from chatapp.paths import Paths, find_paths
 from chatapp.sampling import BAN, SamplingParams, parameters
@@ -78,6 +80,14 @@ def test_a_ban_travels(paths: Paths) -> None:
     assert msgspec.json.decode(msgspec.json.encode(params), type=SamplingParams) == params
     paths.settings.write_text("[sampling]\nlogit_bias = { 5 = -inf, 6 = -1e300, 7 = 0.5 }\n")
     assert load_config(paths).sampling == params
+
+
+def test_a_remote_is_sent_a_ban_that_it_takes() -> None:
+    params = SamplingParams(logit_bias=((5, float("-inf")), (7, 0.5)))
+    request = Generate(request_id="r", messages=[ChatMessage("user", "hi")], params=params)
+    for plain in (True, False):
+        _path, body = make_body(request, "m", 1, plain=plain)
+        assert body["logit_bias"] == {"5": -100.0, "7": 0.5}
 
 
 @pytest.mark.parametrize(
