@@ -10,7 +10,6 @@ import difflib
 import json
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -19,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from chatapp.errors import ConfigError, UsageError
+from chatapp.gguf.replacing import replacement
 from chatapp.paths import Paths
 from chatapp.sampling import Parameter, SamplingParams, parameters
 
@@ -256,15 +256,9 @@ def _set_line(text: str, section: str, key: str, line: str) -> str:
 def _replace_file(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".config-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+        with replacement(path) as part:
+            part.write_text(text, encoding="utf-8")
             if path.exists():
-                Path(name).chmod(path.stat().st_mode & 0o777)
-            Path(name).replace(path)
-        except BaseException:  # Ctrl+C too may not leave the temporary file
-            Path(name).unlink(missing_ok=True)
-            raise
+                part.chmod(path.stat().st_mode & 0o777)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chatapp.errors import ConfigError, UsageError
+from chatapp.gguf.replacing import write_whole
 from chatapp.paths import Paths
 
 PREFIX = "remote:"
@@ -129,9 +129,8 @@ def save_remotes(remotes: dict[str, Remote], paths: Paths) -> None:
     target = _file(paths)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(list(remotes.values()))) + b"\n")
-        Path(stream.name).replace(target)
+        text = msgspec.json.format(msgspec.json.encode(list(remotes.values())))
+        write_whole(target, text + b"\n")
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error.strerror}.") from error
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chatapp.gguf.size import size_text
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import ProofError, UsageError
 from convert.progress import Progress
@@ -161,7 +162,7 @@ def compare_logits(a: Side, b: Side, text: str, asked: bool, progress: Progress)
         return {"status": "not run", "reason": "only two GGUFs are run"}
     size = a.path.stat().st_size + b.path.stat().st_size
     if size > MAX_BYTES and not asked:
-        return {"status": "not run", "reason": f"{size / 1e9:.1f} GB; --text FILE runs them"}
+        return {"status": "not run", "reason": f"{size_text(size)}; --text FILE runs them"}
     try:
         return _run_both(a.path, b.path, text, progress)
     except ProofError as error:

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from chatapp.gguf.size import size_text
 from convert.cli import run
 from convert.errors import UsageError
 from convert.options import Options, parse_setting
 from convert.progress import Progress
-from convert.wording import megabytes, printable
+from convert.wording import printable
 
 _WIDTH = 12  # columns of the labels
 _FIGURES = (
@@ -71,7 +72,7 @@ def inspect(options: Options, *, tensors: bool = False) -> dict[str, Any]:
 def describe(report: dict[str, Any]) -> Iterator[str]:
     """The report as lines of text."""
     yield _row("File", report["path"])
-    yield _row("Format", f"{report['format']}, {megabytes(report['bytes'])}")
+    yield _row("Format", f"{report['format']}, {size_text(report['bytes'])}")
     if report.get("name"):
         yield _row("Name", report["name"])
     if report.get("kind") == "adapter":
@@ -123,9 +124,9 @@ def _pairs(hparams: dict[str, Any]) -> list[str]:
 
 def _tensors(tensors: dict[str, Any], ftype: str | None) -> Iterator[str]:
     recipe = f", as {ftype}" if ftype else ""
-    yield _row("Tensors", f"{tensors['count']:,}, {megabytes(tensors['bytes'])}{recipe}")
+    yield _row("Tensors", f"{tensors['count']:,}, {size_text(tensors['bytes'])}{recipe}")
     for kind, found in tensors["types"].items():
-        yield _row("", f"{kind:<8}{found['count']:>6,}  {megabytes(found['bytes']):>12}")
+        yield _row("", f"{kind:<8}{found['count']:>6,}  {size_text(found['bytes']):>12}")
 
 
 def _tokenizer(report: dict[str, Any]) -> Iterator[str]:
@@ -186,7 +187,7 @@ def _conversion(report: dict[str, Any]) -> Iterator[str]:
     more = len(ignored) - _IGNORED
     yield from _rows("", [f"and {more} more"] if more > 0 else [])
     if "sizes" in report:
-        cells = [f"{name:<8}{megabytes(size):>11}" for name, size in report["sizes"].items()]
+        cells = [f"{name:<8}{size_text(size):>11}" for name, size in report["sizes"].items()]
         rows = ["    ".join(cells[i : i + 3]) for i in range(0, len(cells), 3)]
         yield from _rows("Sizes", rows)
 

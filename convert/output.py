@@ -18,6 +18,8 @@ from typing import Any, Self
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter
 
+from chatapp.gguf.replacing import put_in_place
+from chatapp.gguf.size import size_text
 from convert.errors import OutputError, UsageError
 from convert.metadata import REPORT_BYTES, REPORT_KEY, add_metadata
 from convert.plan import Plan
@@ -55,7 +57,7 @@ def check_space(plan: Plan) -> None:
     free = shutil.disk_usage(output.parent).free
     if needed > free:
         raise OutputError(
-            f"{output.parent} has {free / 1e6:,.0f} MB free; the file needs {needed / 1e6:,.0f}.",
+            f"{output.parent} has {size_text(free)} free; the file needs {size_text(needed)}.",
             "Free some space, choose another folder with -o, or a smaller type with -q.",
         )
 
@@ -150,15 +152,8 @@ class PartFile:
 
     def commit(self) -> int:
         """Sync, rename to the final name, and return the size in bytes."""
-        with self.path.open("rb+") as file:
-            os.fsync(file.fileno())
         size = self.path.stat().st_size
-        self.path.replace(self._output)
-        folder = os.open(self._output.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # else the rename itself may be lost with the power
-        finally:
-            os.close(folder)
+        put_in_place(self.path, self._output)
         return size
 
 

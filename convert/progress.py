@@ -10,7 +10,8 @@ import json
 import os
 from typing import Any, Protocol, TextIO
 
-from convert.wording import describe_plan, describe_proof, megabytes, printable
+from chatapp.gguf.size import size_text
+from convert.wording import describe_plan, describe_proof, printable
 
 
 class Progress(Protocol):
@@ -80,5 +81,5 @@ def _sentences(event: str, fields: dict[str, Any]) -> list[str]:
         return describe_proof(fields)
     if event == "done":
         output = printable(fields["output"])
-        return [f"Wrote {output} ({megabytes(fields['bytes'])}, {fields['seconds']} s)."]
+        return [f"Wrote {output} ({size_text(fields['bytes'])}, {fields['seconds']} s)."]
     return []

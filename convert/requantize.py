@@ -17,6 +17,7 @@ from struct import Struct
 
 from chatapp.gguf.ggml_types import TensorType
 from chatapp.gguf.header import ALIGNMENT, Header, padded
+from chatapp.gguf.size import size_text
 from convert.checkpoints.gguf_file import open_header, read_tensors
 from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError, OutputError, UsageError
@@ -133,7 +134,7 @@ def _check_space(header: Header, types: Types, target: Path) -> None:
     free = shutil.disk_usage(target.parent).free
     if needed > free:
         raise OutputError(
-            f"{target.parent} has {free / 1e6:,.0f} MB free; the file needs {needed / 1e6:,.0f}.",
+            f"{target.parent} has {size_text(free)} free; the file needs {size_text(needed)}.",
             "Free some space, or choose another folder with -o.",
         )
 

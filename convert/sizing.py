@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gguf import GGUFWriter
 
+from chatapp.gguf.size import size_text
 from convert.architectures.model import Model
 from convert.errors import UsageError
 from convert.ftype import EXACT, FTYPES, FileType
@@ -45,13 +46,13 @@ def choose_by_size(
         ftype, size = min(sizes.items(), key=lambda item: item[1])
         more = "" if imatrix else " Smaller ones need --imatrix TEXT."
         raise UsageError(
-            f"Nothing fits {limit / 1e6:,.1f} MB: the smallest, {ftype.name}, takes "
-            f"{size / 1e6:,.1f}.",
+            f"Nothing fits {size_text(limit)}: the smallest, {ftype.name}, takes "
+            f"{size_text(size)}.",
             f"Allow more, or convert a smaller model.{more}",
         )
     # of types as large as one another the first is the more exact
     best = max(fitting, key=lambda ftype: fitting[ftype])
-    return best, f"the largest that fits {limit / 1e6:,.1f} MB"
+    return best, f"the largest that fits {size_text(limit)}"
 
 
 def _header_bytes(model: Model, vocab: Vocab) -> int:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatapp.gguf.size import size_text
+
 
 def describe_plan(plan: dict[str, Any]) -> list[str]:
     """The plan as lines of text."""
@@ -29,7 +31,7 @@ def describe_plan(plan: dict[str, Any]) -> list[str]:
 
 def _sizes(sizes: dict[str, int]) -> list[str]:
     """Every type's size, three in a row."""
-    cells = [f"{name:<9}{megabytes(size):>11}" for name, size in sizes.items()]
+    cells = [f"{name:<9}{size_text(size):>11}" for name, size in sizes.items()]
     rows = ["    ".join(cells[i : i + 3]) for i in range(0, len(cells), 3)]
     return [("Sizes:   " if i == 0 else "         ") + row for i, row in enumerate(rows)]
 
@@ -69,11 +71,6 @@ def _parity_row(name: str, report: dict[str, Any]) -> str:
 
 def _quote(label: str, text: str) -> str:
     return printable(label + text.replace("\n", "\\n").replace("\t", "\\t")[:100])
-
-
-def megabytes(size: int) -> str:
-    """`size` in bytes, for people."""
-    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
 
 
 def printable(text: str) -> str:

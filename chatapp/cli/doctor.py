@@ -61,13 +61,14 @@ def _print_finding(finding: "Finding") -> None:
 
 
 def _format(name: str, value: Any) -> list[str]:
-    from chatapp.cli.table import clean_line, format_size
+    from chatapp.cli.table import clean_line
+    from chatapp.gguf.size import size_text
 
     label = name.removesuffix("_bytes").removesuffix("bytes") or "size"
     if not label.isupper():  # the name of an environment variable
         label = label.replace("_", " ")
     if name.endswith("bytes"):
-        return [f"{label:<20} {format_size(value)}"]
+        return [f"{label:<20} {size_text(value)}"]
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [f"{label:<20} {clean_line(_format_device(item))}" for item in value]
     if isinstance(value, list):
@@ -78,7 +79,7 @@ def _format(name: str, value: Any) -> list[str]:
 
 
 def _format_device(device: dict[str, Any]) -> str:
-    from chatapp.cli.table import format_size
+    from chatapp.gguf.size import size_text
 
-    memory = f"{format_size(device['free_bytes'])} of {format_size(device['total_bytes'])} free"
+    memory = f"{size_text(device['free_bytes'])} of {size_text(device['total_bytes'])} free"
     return f"{device['name']} ({device['type']}): {device['description']}, {memory}"

@@ -63,10 +63,11 @@ def offers(repository: str, as_json: bool) -> None:
     from dataclasses import asdict
 
     from chatapp.cli.output import dump_json
-    from chatapp.cli.table import format_size, print_table
+    from chatapp.cli.table import print_table
     from chatapp.cli.waiting import run_beside
     from chatapp.engine.probe import look_at_machine
     from chatapp.gguf.fit import rough_mark
+    from chatapp.gguf.size import size_text
     from chatapp.library.hub import Hub
     from chatapp.library.offers import Spec, choose, parse_spec
 
@@ -80,7 +81,7 @@ def offers(repository: str, as_json: bool) -> None:
         (
             "*" if offer == best else "",
             offer.name,
-            format_size(offer.size_bytes),
+            size_text(offer.size_bytes),
             rough_mark(offer.size_bytes, machine),
         )
         for offer in found.offers
@@ -91,10 +92,11 @@ def offers(repository: str, as_json: bool) -> None:
 
 def _pull(text: str) -> None:
     from chatapp.cli.progress import Progress
-    from chatapp.cli.table import clean_line, format_size
+    from chatapp.cli.table import clean_line
     from chatapp.cli.waiting import run_beside
     from chatapp.engine.probe import look_at_machine
     from chatapp.gguf.fit import rough_mark
+    from chatapp.gguf.size import size_text
     from chatapp.library.fetching import Fetcher
     from chatapp.library.hub import Hub
     from chatapp.library.offers import choose, parse_spec
@@ -108,7 +110,7 @@ def _pull(text: str) -> None:
     facts = (
         repository.id,
         offer.name,
-        format_size(offer.size_bytes),
+        size_text(offer.size_bytes),
         rough_mark(offer.size_bytes, machine),
         f"licence: {repository.licence or 'not said'}",
     )
@@ -148,16 +150,16 @@ def _shortest_name(path: "Path") -> str:
 
 
 def _format_found(found: "Found", machine: "Machine | None") -> tuple[str, ...]:
-    from chatapp.cli.table import format_size
     from chatapp.gguf.fit import guess_size, rough_mark
     from chatapp.gguf.model_info import name_size
+    from chatapp.gguf.size import size_text
 
     size = guess_size(found.n_params)
     licence = f"{found.licence or '?'}{', gated' if found.gated else ''}"
     return (
         found.id,
         name_size(found.n_params) if found.n_params else "?",
-        format_size(size) if size else "?",
+        size_text(size) if size else "?",
         rough_mark(size, machine),
         f"{found.downloads:,}",
         licence,

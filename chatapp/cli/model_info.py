@@ -82,27 +82,28 @@ def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] 
 
 def _fit_rows(info: "ModelInfo", machine: "Machine | None") -> dict[str, str]:
     """What it takes here, as `chatapp` would load it."""
-    from chatapp.cli.table import format_size
+    from chatapp.gguf.size import size_text
 
     values = _fit_values(info, machine)
     if values is None:
         return {}
     needs = values["needs"]
     parts = (
-        f"weights {format_size(needs['weights'])}, keys and values {format_size(needs['kv'])}, "
-        f"buffers {format_size(needs['compute'] + needs['overhead'])}"
+        f"weights {size_text(needs['weights'])}, keys and values {size_text(needs['kv'])}, "
+        f"buffers {size_text(needs['compute'] + needs['overhead'])}"
     )
     halved = values["largest_n_ctx_q8_0"]
     longest = f"{values['largest_n_ctx']:,} tokens" + (f"; {halved:,} with q8_0" if halved else "")
     return {
         "fit": f"{values['mark']}. {values['reason']}".rstrip(),
-        "memory": f"{format_size(needs['total'])} at {values['n_ctx']:,} tokens: {parts}",
+        "memory": f"{size_text(needs['total'])} at {values['n_ctx']:,} tokens: {parts}",
         "longest context": longest,
     }
 
 
 def _print_info(info: "ModelInfo") -> None:
-    from chatapp.cli.table import clean_line, format_size
+    from chatapp.cli.table import clean_line
+    from chatapp.gguf.size import size_text
 
     types = ", ".join(f"{count} {name}" for name, count in info.tensor_types.items())
     use = {
@@ -116,7 +117,7 @@ def _print_info(info: "ModelInfo") -> None:
         "architecture": info.arch,
         "parameters": f"{info.n_params:,} ({info.size_label})",
         "quantisation": info.quantisation,
-        "size": format_size(info.size_bytes),
+        "size": size_text(info.size_bytes),
         "context": f"{info.n_ctx_train:,} tokens in training",
         "layers": f"{info.n_layers:,}",
         "embedding": f"{info.n_embd:,}",

@@ -101,8 +101,8 @@ def set_default(name: str | None) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
     """Remove a model from the models folder, all its shards with it; or a remote."""
-    from chatapp.cli.table import format_size
     from chatapp.config import load_config
+    from chatapp.gguf.size import size_text
     from chatapp.library.keeping import check_removable, remove_model
     from chatapp.library.local import find_model
     from chatapp.paths import find_paths
@@ -121,9 +121,9 @@ def remove(name: str, yes: bool) -> None:
     for path in going:
         click.echo(str(path), err=True)
     if not yes:
-        click.confirm(f"Remove {format_size(file.size_bytes)}?", abort=True, err=True)
+        click.confirm(f"Remove {size_text(file.size_bytes)}?", abort=True, err=True)
     freed = remove_model(going, paths)
-    click.echo(f"{format_size(freed)} are free again.", err=True)
+    click.echo(f"{size_text(freed)} are free again.", err=True)
     if str(file.path) == default:
         _forget_default(paths)
 
@@ -213,7 +213,7 @@ def _describe_remote(remote: "Remote", default: Path | None) -> dict[str, Any]:
 
 
 def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
-    from chatapp.cli.table import format_size
+    from chatapp.gguf.size import size_text
 
     info = row["info"]
     if row["size_bytes"] is None:
@@ -221,7 +221,7 @@ def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
     facts = ("?", "?", "?", "") if info is None else (*_format_facts(info), row["fit"] or "")
     where = row["source"] if row["error"] is None else f"{row['source']}: {row['error']}"
     mark = "*" if row["default"] else ""
-    return (mark, row["name"], format_size(row["size_bytes"]), *facts, where)
+    return (mark, row["name"], size_text(row["size_bytes"]), *facts, where)
 
 
 def _format_facts(info: dict[str, Any]) -> tuple[str, str, str]:

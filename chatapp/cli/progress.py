@@ -3,7 +3,8 @@
 import sys
 from typing import TYPE_CHECKING
 
-from chatapp.cli.table import format_duration, format_size
+from chatapp.cli.table import format_duration
+from chatapp.gguf.size import size_text
 from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class Progress:
         if fetch.note:
             self._show(f"fetching {share} · {strip_controls(fetch.note)} Trying again.")
             return
-        parts = [f"fetching {share}", f"{format_size(fetch.done)} of {format_size(fetch.total)}"]
+        parts = [f"fetching {share}", f"{size_text(fetch.done)} of {size_text(fetch.total)}"]
         if fetch.rate:
-            parts.append(f"{format_size(int(fetch.rate))}/s")
+            parts.append(f"{size_text(int(fetch.rate))}/s")
         if fetch.seconds_left is not None:
             parts.append(f"{format_duration(fetch.seconds_left)} left")
         self._show(" · ".join(parts))

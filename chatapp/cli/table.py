@@ -38,16 +38,6 @@ def measure(text: str) -> int:
     )
 
 
-def format_size(n_bytes: int) -> str:
-    """`18 MB`, `4.4 GB`, in powers of 1000 as disks and downloads have it."""
-    value = float(n_bytes)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
-
-
 def format_time(seconds: float) -> str:
     """Seconds since 1970 as local time, to the minute."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -1,8 +1,8 @@
 """Files the command line writes: whole or not at all, and readable by their owner alone."""
 
-import os
-import tempfile
 from pathlib import Path
+
+from chatapp.gguf.replacing import write_whole
 
 
 def write_private(path: Path, text: str) -> None:
@@ -13,12 +13,4 @@ def write_private(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
-    target = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, text.encode())

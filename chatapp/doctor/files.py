@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from chatapp.doctor.report import Report
+from chatapp.gguf.size import size_text
 from chatapp.paths import BUILTIN_MODEL, Paths
 
 _LITTLE_SPACE_BYTES = 500_000_000
@@ -36,7 +37,7 @@ def check_files(report: Report, paths: Paths) -> None:
         report.add(
             "error" if free < _NO_SPACE_BYTES else "warning",
             "files",
-            f"Only {free // 1_000_000} MB are free at {paths.data}.",
+            f"Only {size_text(free)} are free at {paths.data}.",
             "Delete something, or move chatapp's files with CHATAPP_HOME.",
         )
     if not BUILTIN_MODEL.is_file():

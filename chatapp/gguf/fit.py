@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from chatapp.gguf.model_info import ModelInfo
+from chatapp.gguf.size import size_text
 
 Verdict = Literal["GPU", "part", "CPU", "too large"]
 KvType = Literal["f16", "q8_0"]
@@ -97,6 +98,8 @@ class Fit:
     """Why it is not more; empty when all is well."""
     is_free: bool = True
     """Its part of the main memory is free now, not only there."""
+    host_bytes: int = 0
+    """What it takes of main memory."""
 
     @property
     def mark(self) -> str:
@@ -255,19 +258,17 @@ def _place(info: ModelInfo, machine: Machine, n_ctx: int, kv_type: KvType, wante
     verdict: Verdict = "CPU"
     if on_gpu:
         verdict = "GPU" if on_gpu == n_layers else "part"
+    needed = f"{size_text(rest)} of main memory"
     reason, is_free = "", not machine.free_bytes or rest <= machine.free_bytes
     if machine.total_bytes and rest > machine.total_bytes - _HOST_MARGIN:
         verdict, on_gpu = "too large", 0
-        reason = (
-            f"It needs {_gb(rest)} of main memory; this machine has {_gb(machine.total_bytes)}."
-        )
+        reason = f"It needs {needed}; this machine has {size_text(machine.total_bytes)}."
     elif not is_free:
-        reason = f"It needs {_gb(rest)} of main memory and {_gb(machine.free_bytes)} are free now."
+        reason = f"It needs {needed} and {size_text(machine.free_bytes)} are free now."
     elif machine.gpus and not fits:
-        reason = (
-            f"{_gb(machine.gpu_bytes)} are free on the GPU, and all of it needs {_gb(needs.total)}."
-        )
-    return Fit(verdict, on_gpu, n_layers, n_ctx, kv_type, needs, reason, is_free)
+        free, total = size_text(machine.gpu_bytes), size_text(needs.total)
+        reason = f"{free} are free on the GPU, and all of it needs {total}."
+    return Fit(verdict, on_gpu, n_layers, n_ctx, kv_type, needs, reason, is_free, rest)
 
 
 def _fits_gpus(info: ModelInfo, machine: Machine, needs: Needs, n: int) -> bool:
@@ -291,7 +292,3 @@ def _compute_bytes(info: ModelInfo, n_ctx: int) -> int:
     mask = 2 * n_tokens * -(-n_ctx // _PADDING) * _PADDING
     logits = 4 * _SEQUENCES * info.n_vocab
     return rows + mask + logits
-
-
-def _gb(n_bytes: float) -> str:
-    return f"{n_bytes / 1e9:.1f} GB"

@@ -24,6 +24,7 @@ from typing import BinaryIO, Protocol
 from chatapp.errors import HubError
 from chatapp.gguf.errors import GgufError
 from chatapp.gguf.model_info import read_model_info
+from chatapp.gguf.size import size_text
 from chatapp.library.offers import HubFile
 
 BLOCK = 1 << 20
@@ -141,7 +142,7 @@ class Fetcher:
         free = shutil.disk_usage(self._folder).free
         if needed + _ROOM > free:
             raise HubError(
-                f"{self._folder} has {_size_text(free)} free; {_size_text(needed)} are to come.",
+                f"{self._folder} has {size_text(free)} free; {size_text(needed)} are to come.",
                 "Free some space, take a smaller quantisation, or move the folder: CHATAPP_HOME.",
             )
 
@@ -300,7 +301,7 @@ def _lock(stream: BinaryIO, target: Path) -> None:
 def _disk_error(error: OSError, target: Path, progress: Progress) -> HubError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return HubError(
-            f"The disk is full at {_size_text(progress.done)} of {_size_text(progress.total)}.",
+            f"The disk is full at {size_text(progress.done)} of {size_text(progress.total)}.",
             "What has come is kept: free some space, and the same command goes on from there.",
         )
     return HubError(f"{target} cannot be written: {error.strerror or error}.")
@@ -314,9 +315,3 @@ def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
-
-
-def _size_text(n_bytes: int) -> str:
-    if n_bytes < 1e9:
-        return f"{n_bytes / 1e6:.0f} MB"
-    return f"{n_bytes / 1e9:.2f} GB" if n_bytes < 10e9 else f"{n_bytes / 1e9:.0f} GB"

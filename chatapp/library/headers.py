@@ -9,8 +9,6 @@ thousand texts of a vocabulary are walked over once, not in every quantisation o
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from chatapp.errors import ModelError
 from chatapp.gguf.errors import GgufError
 from chatapp.gguf.model_info import ModelInfo, name_size, read_model_info
 from chatapp.gguf.reader import KnownTexts
+from chatapp.gguf.replacing import write_whole
 from chatapp.library.local import list_shards
 
 _THREADS = 4
@@ -132,13 +131,7 @@ class Headers:
         data = msgspec.json.encode(_Memory(_VERSION, kept))
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".headers-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(name).replace(self._path)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            write_whole(self._path, data)
         self._changed = False
 
     def _load(self) -> dict[str, _Row]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chatapp.errors import ModelError
+from chatapp.gguf.size import size_text
 from chatapp.library.headers import read_info
 from chatapp.library.local import ModelFile, list_shards
 from chatapp.paths import Paths
@@ -75,7 +76,7 @@ def _copy(
     needed, free = source.stat().st_size, shutil.disk_usage(part.parent).free
     if needed > free:
         raise ModelError(
-            f"{part.parent} has {free / 1e9:.1f} GB free; {source.name} needs {needed / 1e9:.1f}.",
+            f"{part.parent} has {size_text(free)} free; {source.name} needs {size_text(needed)}.",
             "Free some space, or run the file where it is: chatapp --model FILE.",
         )
     with source.open("rb") as read, part.open("xb") as write:

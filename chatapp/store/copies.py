@@ -1,14 +1,13 @@
 """The history as a whole: backups, imported conversations, its size and its health."""
 
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from chatapp.errors import StoreError
+from chatapp.gguf.replacing import replacement
 from chatapp.store.conversations import clean_title, insert_conversation
 from chatapp.store.faults import translate
 from chatapp.store.messages import pack_tokens
@@ -56,19 +55,10 @@ class Copies(Session):
         if self.path is not None and path.exists() and path.samefile(self.path):
             raise StoreError("A backup cannot replace the history itself.", "Name another file.")
         try:
-            # mkstemp makes the file with mode 0600.
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            os.close(handle)
+            with replacement(path) as part:
+                self._copy_to(part)
         except OSError as error:
             raise _cannot_write(path, error) from error
-        part = Path(name)
-        try:
-            self._copy_to(part)
-            part.replace(path)
-        except OSError as error:
-            raise _cannot_write(path, error) from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def add_trees(self, trees: Iterable[ConversationTree]) -> list[int]:
         """Add whole conversations under new ids, all or none; the new ids.

@@ -12,7 +12,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from chatapp.errors import ChatAppError
-from chatapp.train.storage import write_atomically
+from chatapp.gguf.replacing import write_whole
 
 META_FILE = "meta.pkl"
 
@@ -34,4 +34,5 @@ def save_characters(tokenizer: Tokenizer, folder: Path) -> None:
     stoi = tokenizer.get_vocab()
     itos = {index: character for character, index in stoi.items()}
     meta = {"vocab_size": len(stoi), "itos": itos, "stoi": stoi}
-    write_atomically(folder / META_FILE, pickle.dumps(meta, protocol=2))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / META_FILE, pickle.dumps(meta, protocol=2), mode=None)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from chatapp.errors import ChatAppError
+from chatapp.gguf.replacing import write_whole
 from chatapp.train.model import GPT, ModelArgs
-from chatapp.train.storage import write_atomically
 
 CHECKPOINT_FILE = "ckpt.pt"
 
@@ -83,7 +83,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
     names = Checkpoint.__dataclass_fields__
     torch.save({name: getattr(checkpoint, name) for name in names}, buffer)
     path = folder / CHECKPOINT_FILE
-    write_atomically(path, buffer.getvalue())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, buffer.getvalue(), mode=None)
     return path
 
 

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
+from chatapp.gguf.replacing import write_whole
 from chatapp.train.characters import character_tokenizer, save_characters
 from chatapp.train.chat_format import spell
 from chatapp.train.checkpoint import (
@@ -29,7 +30,6 @@ from chatapp.train.model import ModelArgs
 from chatapp.train.pretrain import pretrain_stage
 from chatapp.train.progress import Reporter, StderrReporter
 from chatapp.train.settings import Recipe, Source, make_recipe, read_recipe
-from chatapp.train.storage import write_atomically
 from chatapp.train.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer, train_tokenizer
 
 
@@ -69,7 +69,7 @@ def train(
         save_tokenizer(tokenizer, out, recipe.model.block_size, chat=True)
         if recipe.temperature >= 0:
             config = json.dumps({"temperature": recipe.temperature})
-            write_atomically(out / GENERATION_FILE, config.encode())
+            write_whole(out / GENERATION_FILE, config.encode(), mode=None)
         stage = finetune_stage(recipe, tokenizer, out)
         _run(stage, recipe, checkpoint, resume, reporter)
     return out / CHECKPOINT_FILE

@@ -12,6 +12,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from chatapp.errors import ChatAppError
+from chatapp.gguf.replacing import write_whole
 from chatapp.train.chat_format import (
     CHAT_TEMPLATE,
     END_OF_TEXT,
@@ -20,7 +21,6 @@ from chatapp.train.chat_format import (
     Marker,
     Piece,
 )
-from chatapp.train.storage import write_atomically
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
@@ -61,8 +61,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, model_max_length: int, ch
     }
     if chat:
         config["chat_template"] = CHAT_TEMPLATE
-    write_atomically(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True).encode())
-    write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2).encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True).encode(), mode=None)
+    write_whole(folder / CONFIG_FILE, json.dumps(config, indent=2).encode(), mode=None)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -11,6 +11,7 @@ from typing import Any
 from textual.content import Content
 
 from chatapp.errors import ChatAppError
+from chatapp.gguf.size import size_text
 from chatapp.ui.wording import clean_line, explain, grouped
 
 AS_SOURCE = ""
@@ -47,7 +48,7 @@ def _left_out(ignored: list[list[str]]) -> list[Content]:
 
 
 def _sizes(sizes: Mapping[str, int]) -> list[Content]:
-    cells = [f"{_clean(name):<8}{megabytes(size):>10}" for name, size in sizes.items()]
+    cells = [f"{_clean(name):<8}{size_text(size):>10}" for name, size in sizes.items()]
     return [Content("   ".join(cells[i : i + 3])) for i in range(0, len(cells), 3)]
 
 
@@ -57,11 +58,11 @@ def types_of(plan: Mapping[str, Any], *, imatrix: bool) -> list[tuple[str, str]]
     held_back = set() if imatrix else set(plan.get("need_imatrix", ()))
     kept = f"as the source: {_clean(plan['type'])}"
     if plan["type"] in sizes:
-        kept += f", {megabytes(sizes[plan['type']])}"
+        kept += f", {size_text(sizes[plan['type']])}"
     return [
         (kept, AS_SOURCE),
         *(
-            (f"{_clean(name):<8}{megabytes(size):>10}", name)
+            (f"{_clean(name):<8}{size_text(size):>10}", name)
             for name, size in sizes.items()
             if name not in held_back
         ),
@@ -79,7 +80,7 @@ def default_output(folder: Path, plan: Mapping[str, Any], chosen: str) -> Path:
 
 def done_text(done: Mapping[str, Any], proof: Mapping[str, Any]) -> Content:
     """The file that was written and what was proved of it."""
-    written = f"Wrote {_clean(done['output'])} · {megabytes(done['bytes'])} · {done['seconds']} s"
+    written = f"Wrote {_clean(done['output'])} · {size_text(done['bytes'])} · {done['seconds']} s"
     lines = [Content.styled(written, "bold $text-success")]
     tokenizer, parity = proof.get("tokenizer", {}), proof.get("parity", {})
     if tokenizer:
@@ -113,11 +114,6 @@ def error_text(error: ChatAppError) -> Content:
     """The sentence, and what to do about it."""
     message, _, hint = explain(error).partition("\n")
     return Content.assemble((message, "$text-error"), f"\n{hint}" if hint else "")
-
-
-def megabytes(size: int) -> str:
-    """`0.2 MB`, `4.4 GB`."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _clean(text: object) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from chatapp.errors import ChatAppError, HubError
-from chatapp.ui.wording import clean_line, size
+from chatapp.gguf.size import size_text
+from chatapp.ui.wording import clean_line
 
 if TYPE_CHECKING:
     from chatapp.library.fetching import Progress
@@ -64,15 +65,15 @@ class Fetch:
         if progress is None:
             return f"{name}  begins"
         parts = [f"{name}  {progress.done / max(progress.total, 1):.0%}"]
-        parts.append(f"{size(progress.done)} of {size(progress.total)}")
+        parts.append(f"{size_text(progress.done)} of {size_text(progress.total)}")
         if self.done:
-            return f"{name}  {size(progress.total)}"
+            return f"{name}  {size_text(progress.total)}"
         if not self.running:
             return " · ".join([*parts, "paused"])
         if progress.note:
             return " · ".join([*parts, clean_line(progress.note)])
         if progress.seconds_left is not None:
-            parts += [f"{size(int(progress.rate))}/s", _time(progress.seconds_left)]
+            parts += [f"{size_text(int(progress.rate))}/s", _time(progress.seconds_left)]
         return " · ".join(parts)
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chatapp.engine.protocol import PrefillProgress
 from chatapp.errors import ChatAppError
+from chatapp.gguf.size import size_text
 from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ def rate(number: float) -> str:
     return f"{number:.1f}" if number < 100 else grouped(round(number))
 
 
-def size(n_bytes: int) -> str:
-    """`18 MB`, `4.4 GB`."""
-    megabytes = n_bytes / 1e6
-    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
-
-
 def when_text(timestamp: float, now: datetime) -> str:
     """`14:05` today, `Mon` this week, else `12 Nov` or `Nov 2024`."""
     then = datetime.fromtimestamp(timestamp).astimezone()
@@ -49,10 +44,10 @@ def describe_machine(machine: Machine | None) -> str:
     """What this machine has, in one line."""
     if machine is None:
         return "llama.cpp does not start; `chatapp doctor` says why."
-    memory = f"{size(machine.total_bytes)} of memory, {size(machine.free_bytes)} free"
+    memory = f"{size_text(machine.total_bytes)} of memory, {size_text(machine.free_bytes)} free"
     if not machine.gpus:
         return f"This machine: {memory}, no GPU that llama.cpp can use."
-    gpus = ", ".join(f"{clean_line(g.name)} ({size(g.free_bytes)} free)" for g in machine.gpus)
+    gpus = ", ".join(f"{clean_line(g.name)} ({size_text(g.free_bytes)} free)" for g in machine.gpus)
     return f"This machine: {gpus}; {memory}."
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatapp.gguf.size import size_text
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ProofError
@@ -124,7 +125,7 @@ def _check_memory(model: Model, scope: Scope) -> None:
     needed, free = 10 * model.n_weights, _available_memory()  # float32 twice while loading, logits
     if free is not None and needed > free:
         raise Unavailable(
-            f"PyTorch would need {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free"
+            f"PyTorch would need {size_text(needed)} of memory and {size_text(free)} are free"
         )
 
 

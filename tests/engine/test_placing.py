@@ -236,3 +236,16 @@ def test_whatever_fails_after_the_weights_gives_them_back(
             LoadedModel(LoadOptions(path=str(path), n_ctx=16_384), lambda _fraction: None)
         sizes.append(int(Path("/proc/self/statm").read_text().split()[0]) * 4096 >> 20)
     assert sizes[-1] - sizes[0] < 50, sizes  # MB of address space
+
+
+def test_a_model_larger_than_the_machine_is_refused_with_both_numbers(
+    pretend: Pretend, tiny_model: Path
+) -> None:
+    info = read_model_info(tiny_model)
+    least = count_needs(info, 4096, "f16").total
+    pretend(least - 1)
+    asked = LoadOptions(path=str(tiny_model), n_ctx=4096, kv_type="f16")
+    with pytest.raises(ModelError, match=r"is too large\. It needs \d+ MB .* has \d+ MB"):
+        LoadedModel(asked, lambda _: None)
+    pretend(least)
+    LoadedModel(asked, lambda _: None).close()

@@ -7,7 +7,7 @@ from chatapp.engine.protocol import PrefillProgress
 from chatapp.ui.screens.search import snippet
 from chatapp.ui.widgets.hint_line import key_hints
 from chatapp.ui.widgets.status_line import StatusFacts, compose_line
-from chatapp.ui.wording import clean_line, prefill_text, size
+from chatapp.ui.wording import clean_line, prefill_text
 
 FULL = StatusFacts(
     model="smollm2-360m-instruct-q8_0",
@@ -89,7 +89,5 @@ def test_a_snippet_keeps_its_spaces_and_marks():
     assert any(span.start == 4 and span.end == 9 for span in marked.spans)
 
 
-def test_sizes():
-    assert size(18_400_000) == "18 MB"
-    assert size(4_380_000_000) == "4.4 GB"
+def test_a_line_is_cleaned():
     assert clean_line(" a\x1b[31m\n b ") == "a b"

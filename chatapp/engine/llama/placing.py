@@ -35,7 +35,7 @@ class Planned:
 
 
 def plan_ways(path: Path, options: LoadOptions) -> Planned:
-    """How to hold the model in `path` on this machine."""
+    """How to hold the model in `path` on this machine. Raises `ModelError` when it is too large."""
     found = devices.list_devices()
     has_gpu = any(device.is_gpu for device in found)
     available, total = devices.memory_bytes()
@@ -62,6 +62,11 @@ def plan_ways(path: Path, options: LoadOptions) -> Planned:
         kv_type=asked,
         gpu_layers=options.gpu_layers,
     )
+    if total and fit.host_bytes > total:  # more than it wants to keep free: than there is
+        raise ModelError(
+            f"{path.name} is too large. {fit.reason}",
+            "Choose a smaller model or quantisation, or a shorter context with --n-ctx.",
+        )
     first = Way(fit.gpu_layers if has_gpu else 0, fit.n_ctx, fit.kv_type)
     ways = _step_down(first, options)
     known = recall(path, options, first, find_room())

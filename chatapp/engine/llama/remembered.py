@@ -7,8 +7,6 @@ better ones would fail again, at a second or more each. With more they are tried
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import msgspec
 from chatapp.engine.llama import devices
 from chatapp.engine.protocol import LoadOptions
 from chatapp.gguf.fit import KvType
+from chatapp.gguf.replacing import write_whole
 from chatapp.paths import find_paths
 
 _MOST = 200
@@ -102,13 +101,7 @@ def _write(known: dict[str, _Found]) -> None:
     target = _file()
     with contextlib.suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(msgspec.json.encode(known))
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        write_whole(target, msgspec.json.encode(known))
 
 
 def _file() -> Path:

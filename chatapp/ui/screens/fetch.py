@@ -19,10 +19,11 @@ from textual.widgets.option_list import Option
 from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
 from chatapp.gguf.fit import Machine, guess_size, rough_mark
+from chatapp.gguf.size import size_text
 from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
 from chatapp.library.suggestions import suggest
 from chatapp.ui.fetches import Fetch, Fetches
-from chatapp.ui.wording import clean_line, describe_machine, size
+from chatapp.ui.wording import clean_line, describe_machine
 
 _TICK_S = 0.3
 
@@ -73,7 +74,7 @@ class FetchScreen(ModalScreen[None]):
             (fetch, self._fetch_entry(fetch)) for fetch in self._fetches.all
         ]
         for one in [] if self._offline else suggest(self._machine):
-            facts = (f"about {size(one.size_bytes)}", self._mark(one.size_bytes), one.licence)
+            facts = (f"about {size_text(one.size_bytes)}", self._mark(one.size_bytes), one.licence)
             rows.append((one.repo, _entry(one.repo, facts, one.about)))
         self._fill(rows, 0)
         self._at_start = True
@@ -121,7 +122,7 @@ class FetchScreen(ModalScreen[None]):
         rows: list[tuple[str | Offer | Fetch, Content]] = []
         for one in found:
             n_bytes = guess_size(one.n_params)
-            facts = [f"about {size(n_bytes)}", self._mark(n_bytes)] if n_bytes else []
+            facts = [f"about {size_text(n_bytes)}", self._mark(n_bytes)] if n_bytes else []
             facts += [one.licence, "gated" if one.gated else "", f"{one.downloads:,} downloads"]
             rows.append((one.id, _entry(one.id, facts)))
         self._fill(rows, 0)
@@ -150,7 +151,7 @@ class FetchScreen(ModalScreen[None]):
         self.query_one(Input).clear()
         rows: list[tuple[str | Offer | Fetch, Content]] = []
         for offer in found.offers:
-            facts = [size(offer.size_bytes), self._mark(offer.size_bytes)]
+            facts = [size_text(offer.size_bytes), self._mark(offer.size_bytes)]
             rows.append((offer, _entry(offer.name, facts, "recommended" * (offer is best))))
         self._fill(rows, found.offers.index(best))
         gate = " Gated: its licence must be accepted on the hub." if found.gated else ""

@@ -22,13 +22,14 @@ from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
 from chatapp.gguf.fit import Machine, plan
 from chatapp.gguf.model_info import ModelInfo
+from chatapp.gguf.size import size_text
 from chatapp.library.headers import Headers
 from chatapp.library.local import ModelFile, find_models, stamp_folder
 from chatapp.paths import Paths
 from chatapp.remotes import PREFIX, read_remotes
 from chatapp.ui.keymap import find_key, shown_keys
 from chatapp.ui.screens.plan import Choice, PlanScreen
-from chatapp.ui.wording import clean_line, grouped, size
+from chatapp.ui.wording import clean_line, grouped
 
 _CONVERT, _FETCH = find_key("convert"), find_key("fetch")
 
@@ -144,7 +145,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
         head = Content.assemble(
             mark,
             (clean_line(file.name), "bold"),
-            (f"  {size(file.size_bytes)} · " if file.size_bytes else "  ", "dim"),
+            (f"  {size_text(file.size_bytes)} · " if file.size_bytes else "  ", "dim"),
             (clean_line(file.source), "dim"),
         )
         return Content("\n").join([head, Content("  ") + facts])

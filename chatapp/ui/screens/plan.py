@@ -25,7 +25,8 @@ from chatapp.gguf.fit import (
     plan,
 )
 from chatapp.gguf.model_info import ModelInfo
-from chatapp.ui.wording import clean_line, grouped, size
+from chatapp.gguf.size import size_text
+from chatapp.ui.wording import clean_line, grouped
 
 _BAR_CELLS = 36
 _SHORTEST = 512
@@ -135,12 +136,12 @@ def plan_text(info: ModelInfo, machine: Machine, fit: Fit, longest: tuple[int, .
     for label, n_bytes, style in rows:
         cells = max(1, round(_BAR_CELLS * n_bytes / scale))
         bar = Content.styled("█" * cells, style)
-        lines.append(Content(f"{label:<13}") + bar + Content(f" {size(n_bytes)}"))
+        lines.append(Content(f"{label:<13}") + bar + Content(f" {size_text(n_bytes)}"))
     style = "$text-error" if fit.verdict == "too large" else "$text-success"
     style = "$text-warning" if fit.reason and fit.verdict != "too large" else style
     lines += [
         Content(""),
-        Content(f"{'together':<13}{size(fit.needs.total)} of {size(free)} free: ")
+        Content(f"{'together':<13}{size_text(fit.needs.total)} of {size_text(free)} free: ")
         + Content.styled(fit.mark, f"bold {style}"),
     ]
     if fit.reason:

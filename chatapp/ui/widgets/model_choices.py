@@ -22,8 +22,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatapp.errors import ChatAppError
+from chatapp.gguf.size import size_text
 from chatapp.paths import BUILTIN_MODEL, Paths
-from chatapp.ui.wording import clean_line, describe_machine, size
+from chatapp.ui.wording import clean_line, describe_machine
 
 if TYPE_CHECKING:  # imported where they are used: the first paint is not held up by them
     from chatapp.gguf.fit import Machine
@@ -113,7 +114,8 @@ class ModelChoices(Vertical, can_focus=False):
         if here:
             rows.append((None, Content.styled("Already on this machine", "bold")))
             rows += [
-                (file.path, _entry(file.name, (size(file.size_bytes), mark))) for file, mark in here
+                (file.path, _entry(file.name, (size_text(file.size_bytes), mark)))
+                for file, mark in here
             ]
         if suggested:
             rows.append((None, Content.styled("To fetch from the hub", "bold")))
@@ -134,7 +136,7 @@ class ModelChoices(Vertical, can_focus=False):
 
         name = one.repo.partition("/")[2].removesuffix("-GGUF")
         mark = rough_mark(one.size_bytes, self._machine)
-        return _entry(name, (size(one.size_bytes), mark, one.about))
+        return _entry(name, (size_text(one.size_bytes), mark, one.about))
 
     def step(self, step: int) -> None:
         """To the next choice, or the one before."""
@@ -197,7 +199,7 @@ class ModelChoices(Vertical, can_focus=False):
             return
         self._found = (row, repository, offer)
         gate = " It is gated: accept its licence on the hub first." if repository.gated else ""
-        facts = f"{clean_line(offer.name)}, {size(offer.size_bytes)}"
+        facts = f"{clean_line(offer.name)}, {size_text(offer.size_bytes)}"
         licence = clean_line(repository.licence) or "not said"
         self._note(
             f"{clean_line(repository.id)}: {facts}, licence {licence}.{gate} Enter fetches it."
