@@ -14,3 +14,7 @@ class GgufError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+
+class TemplateError(GgufError):
+    """A chat template cannot be rendered: it is wrong, refuses, or takes too much of something."""

@@ -1,21 +1,17 @@
 """Chat templates: where they lie, and a sample of what they write.
 
-A template comes with the model, so it is untrusted code. It runs in Jinja's immutable sandbox, may
-not build huge strings, and is interrupted after a few seconds.
+A template comes with the model, so it is untrusted code: `chatapp.gguf.sandbox` runs it.
 """
 
 from __future__ import annotations
 
-import json
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from chatapp.gguf.errors import TemplateError
+from chatapp.gguf.sandbox import TemplateProcess
 from convert.errors import VocabError
 from convert.vocab.files import load_json_if_there, load_text
 from convert.vocab.vocabulary import Vocab
@@ -26,8 +22,6 @@ SAMPLE = (
     {"role": "user", "content": "Thanks!"},
 )
 _MAX_TEMPLATE = 1 << 20  # bytes; the longest in use has 30 kB
-_MAX_REPEAT = 1_000_000
-_TIMEOUT_S = 3.0
 _SHOWN = 2000  # characters of a rendered sample
 
 
@@ -76,30 +70,28 @@ def render_sample(vocab: Vocab) -> str:
     """
     if not vocab.chat_template:
         return ""
-    if len(vocab.chat_template) > _MAX_TEMPLATE:
-        raise VocabError("The chat template is over a million characters long.")
     words = {
         f"{role}_token": vocab.tokens[index]
         for role, index in vocab.special_ids.items()
         if role in ("bos", "eos", "pad", "unk")
     }
+    text, failure = _render(vocab.chat_template, **words)
+    if failure:
+        raise VocabError(failure, "Give another with --chat-template FILE.")
+    return text
+
+
+@lru_cache(maxsize=4)  # the plan, its notes and the report each want it
+def _render(template: str, **words: str) -> tuple[str, str]:
+    """(the sample, or why there is none)."""
     try:
-        with _time_limit():
-            template = _environment().from_string(vocab.chat_template)
-            text: str = template.render(
-                messages=[dict(message) for message in SAMPLE],
-                add_generation_prompt=True,
-                tools=None,
-                documents=None,
-                **words,
+        with TemplateProcess() as process:
+            text = process.render(
+                template, SAMPLE, add_generation_prompt=True, tools=None, documents=None, **words
             )
-    # A template may raise anything Python can raise while it runs; none of it is ours.
-    except Exception as error:  # noqa: BLE001
-        raise VocabError(
-            f"The chat template fails: {type(error).__name__}: {str(error)[:200]}.",
-            "Give another with --chat-template FILE.",
-        ) from None
-    return text[:_SHOWN]
+    except TemplateError as error:
+        return "", error.message
+    return text[:_SHOWN], ""
 
 
 def sample_or_nothing(vocab: Vocab) -> str:
@@ -124,52 +116,3 @@ def template_notes(vocab: Vocab) -> tuple[str, ...]:
         )
         return (note,)
     return ()
-
-
-def _environment() -> Any:
-    import jinja2.exceptions  # 60 ms, and only for models that chat
-    import jinja2.ext
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Environment(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset(["*", "**"])
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            for sized, factor in ((left, right), (right, left)):
-                if operator == "**" or (
-                    isinstance(sized, str | list | tuple)
-                    and isinstance(factor, int)
-                    and len(sized) * factor > _MAX_REPEAT
-                ):
-                    raise jinja2.exceptions.SecurityError("the result is too large")
-            return super().call_binop(context, operator, left, right)
-
-    def fail(message: Any) -> NoReturn:
-        raise jinja2.exceptions.TemplateRuntimeError(str(message))
-
-    environment = Environment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
-    )
-    environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
-    environment.globals["raise_exception"] = fail
-    environment.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
-    return environment
-
-
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    """Interrupt Python code that runs too long; only the main thread can be."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def expire(_signal: int, _frame: FrameType | None) -> NoReturn:
-        raise TimeoutError(f"it ran for more than {_TIMEOUT_S:.0f} s")
-
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, _TIMEOUT_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -159,7 +159,7 @@ def test_a_sample_is_rendered(folder: Path) -> None:
 def test_a_hostile_or_broken_template_is_a_note(folder: Path, template: str) -> None:
     vocab = configure(folder, chat_template=template)
     (note,) = template_notes(vocab)
-    assert note.startswith("The chat template fails")
+    assert note.startswith("The chat template ")
     assert len(note) < 400
 
 
@@ -168,5 +168,5 @@ def test_a_template_that_never_ends_is_interrupted(folder: Path) -> None:
     vocab = configure(folder, chat_template=loop)
     started = time.monotonic()
     (note,) = template_notes(vocab)
-    assert "more than 3 s" in note
+    assert "more than 5 s" in note
     assert time.monotonic() - started < 6

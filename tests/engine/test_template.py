@@ -1,9 +1,18 @@
 """Chat templates are hostile programs: what works, what is refused, what cannot escape."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import llama_cpp.llama_cpp as lib
 import pytest
 
+from bench.synthetic import TINY, write_model
+from chatapp.engine.llama import native
+from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.llama.template import ChatTemplate
+from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import TemplateError
+from chatapp.gguf.sandbox import TemplateProcess
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -69,5 +78,39 @@ def test_refused(source: str) -> None:
 
 def test_an_endless_template_is_interrupted() -> None:
     nested = "{% for i in range(99999) %}" * 3 + "x" + "{% endfor %}" * 3
-    with pytest.raises(TemplateError, match="more than 3 s"):
-        render(nested)
+    with pytest.raises(TemplateError, match="more than 1 s"):
+        ChatTemplate(nested, "", "", TemplateProcess(seconds=1)).render(HELLO)
+
+
+NESTED = "{% for a in [1] %}" * 25 + "x" + "{% endfor %}" * 25
+
+
+@pytest.mark.parametrize(
+    "template", [NESTED, "{{ 'a' | center(2 * 10**9) }}", "{{ 9 ** 999999999 }}"]
+)
+def test_a_model_with_a_hostile_template_loads_and_says_so(tmp_path: Path, template: str) -> None:
+    native.start()
+    path = write_model(tmp_path / "model.gguf", replace(TINY, template=template))
+    model = LoadedModel(LoadOptions(path=str(path)), lambda _: None)
+    try:
+        assert model.template is None
+        assert any(note.startswith("The chat template ") for note in model.notices)
+    finally:
+        model.close()
+
+
+def test_whatever_fails_after_the_weights_frees_them(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.start()
+    freed = []
+    free = lib.llama_model_free
+    monkeypatch.setattr(lib, "llama_model_free", lambda model: freed.append(free(model)))
+
+    def fail(_: LoadedModel) -> None:
+        raise SyntaxError("too many statically nested blocks")
+
+    monkeypatch.setattr(LoadedModel, "_find_template", fail)
+    with pytest.raises(SyntaxError):
+        LoadedModel(LoadOptions(path=str(tiny_model)), lambda _: None)
+    assert len(freed) == 1

@@ -23,11 +23,11 @@ from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import LoadOptions
-from chatapp.errors import ModelError, TemplateError
+from chatapp.errors import TemplateError
 from chatapp.gguf.fit import DEFAULT_N_CTX
+from chatapp.gguf.sandbox import TemplateProcess
 
 _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
-_KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # q8_0: blocks of 32 with one f16 scale
 _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
 _FLASH_OFF, _FLASH_AUTO = 0, -1  # enum llama_flash_attn_type
 _GPU_BATCHES = 4
@@ -41,9 +41,14 @@ class LoadedModel:
         started = time.perf_counter()
         path = Path(options.path)
         size = check_file(path)
-        _check_size(path, size)
         planned = plan_ways(path, options)
-        place(path, options, planned, lambda way: self._open(path, options, way, report))
+        self._templates = TemplateProcess()
+        self._templates.start()  # while the weights are read
+        try:
+            place(path, options, planned, lambda way: self._open(path, options, way, report))
+        except BaseException:
+            self._templates.close()
+            raise
         try:
             self._say_what_was_given_up(options, planned)
             release_pages(path)
@@ -65,7 +70,6 @@ class LoadedModel:
             self.vocab = Vocab(self.weights.handle)
             self.n_ctx_train = self.weights.n_ctx_train
             self.n_ctx = self._choose_n_ctx(options)
-            self._check_memory(path, options)
             self.is_on_gpu = self.weights.is_on_gpu
             batches = _GPU_BATCHES if self.is_on_gpu else 1
             self.n_batch: int = max(32, min(options.n_batch * batches, self.n_ctx))
@@ -100,7 +104,8 @@ class LoadedModel:
             )
 
     def close(self) -> None:
-        """Free the context and the weights."""
+        """Free the context and the weights, and end the process of the template."""
+        self._templates.close()
         lib.llama_free(self.context)
         self.weights.close()
 
@@ -121,24 +126,6 @@ class LoadedModel:
         )
         return wanted
 
-    def _check_memory(self, path: Path, options: LoadOptions) -> None:
-        _available, total = devices.memory_bytes()
-        on_gpu = self.weights.gpu_layers / (self.weights.n_layers + 1)
-        weights = lib.llama_model_size(self.weights.handle) * (1 - on_gpu)
-        cache = self.n_ctx * self._kv_bytes_per_token(options) * (1 - on_gpu)
-        if total and weights + cache > total:
-            raise ModelError(
-                f"{path.name} needs {_gib(weights)} for its weights and {_gib(cache)} for a "
-                f"context of {self.n_ctx} tokens; this machine has {_gib(total)} of memory.",
-                "Choose a smaller model or quantisation, or a shorter context with --n-ctx.",
-            )
-
-    def _kv_bytes_per_token(self, options: LoadOptions) -> float:
-        n_head = max(1, lib.llama_model_n_head(self.weights.handle))
-        n_head_kv = max(1, lib.llama_model_n_head_kv(self.weights.handle))
-        width = lib.llama_model_n_embd(self.weights.handle) / n_head * n_head_kv
-        return float(2 * self.weights.n_layers * width * _KV_BYTES[options.kv_type])
-
     def _make_context(self, path: Path, options: LoadOptions) -> int:
         params = lib.llama_context_default_params()
         params.n_ctx = self.n_ctx
@@ -154,11 +141,10 @@ class LoadedModel:
         native.forget_problems()
         context = lib.llama_init_from_model(self.weights.handle, params)
         if not context:
-            cache = _gib(self.n_ctx * self._kv_bytes_per_token(options))
             reason = native.first_problem("llama.cpp gave no reason")
             raise NoRoomError(
-                f"{path.name} was read, but no context of {self.n_ctx} tokens ({cache}) could be "
-                f"made: {reason}.",
+                f"{path.name} was read, but no context of {self.n_ctx} tokens could be made: "
+                f"{reason}.",
                 "Try a shorter one, for instance --n-ctx 2048.",
             )
         handle: int = context
@@ -173,7 +159,10 @@ class LoadedModel:
             return None
         try:
             template = ChatTemplate(
-                raw.decode("utf-8", "replace"), self.vocab.bos_text, self.vocab.eos_text
+                raw.decode("utf-8", "replace"),
+                self.vocab.bos_text,
+                self.vocab.eos_text,
+                self._templates,
             )
             template.render([{"role": "user", "content": "Hello"}])
         except TemplateError as error:
@@ -190,18 +179,3 @@ class LoadedModel:
         if end.notice:
             self.notices.append(end.notice)
         return (end.text,) if end.text else ()
-
-
-def _check_size(path: Path, size: int) -> None:
-    gpus = [device for device in devices.list_devices() if device.is_gpu]
-    _available, total = devices.memory_bytes()
-    on_gpus = sum(gpu.free_bytes for gpu in gpus)
-    if total and size > total + on_gpus:
-        raise ModelError(
-            f"{path.name} is {_gib(size)}; this machine has {_gib(total + on_gpus)} of memory.",
-            "Choose a smaller model or a smaller quantisation of it.",
-        )
-
-
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"

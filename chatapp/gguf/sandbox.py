@@ -1,0 +1,250 @@
+"""Chat templates, rendered in a process of their own that can be killed.
+
+Promises: whatever a template does, rendering it ends with the text or with a `TemplateError` after
+`SECONDS` at the latest; it takes no more than `MEMORY` bytes, and none of ours. Interrupting C code
+(one huge power, one sort) takes a kill, and a kill takes a process. It is started when it is first
+needed, kept, started again after a kill, and ends when its parent does, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from chatapp.gguf.errors import TemplateError
+
+SECONDS = 5.0
+MEMORY = 512 << 20
+"""Bytes of a rendering process; one that has rendered a few MB takes 40 MB."""
+MAX_TEMPLATE = 1_000_000
+"""Characters; the longest in use has 60,000."""
+MAX_REPLY = 64 << 20
+"""Bytes of rendered text, as JSON has them."""
+
+_START_SECONDS = 60.0  # until Python and jinja2 are loaded, on a machine that is busy
+_LOOK_SECONDS = 0.05  # between two looks at the memory: 4 GB/s may be written meanwhile
+_SCRIPT = Path(__file__).with_name("rendering.py")
+
+
+class TemplateProcess:
+    """Renders templates. May be used from any thread; one rendering at a time."""
+
+    def __init__(self, *, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        """Nothing is started before `start` or the first rendering."""
+        self._seconds = seconds
+        self._memory = memory
+        self._child: _Child | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to start the process without waiting for it: 0.1 s that may pass meanwhile.
+
+        What is wrong with that is said by the first rendering.
+        """
+        with self._lock, contextlib.suppress(TemplateError):
+            self._running()
+
+    def check(self, source: str) -> None:
+        """Compile a template. Raises `TemplateError`."""
+        self._ask(source, None)
+
+    def render(self, source: str, messages: Sequence[Mapping[str, Any]], **values: Any) -> str:
+        """The text that the template `source` makes of `messages`. Raises `TemplateError`."""
+        return self._ask(source, {"messages": messages, **values})
+
+    def close(self) -> None:
+        """End the process; another rendering would start one again."""
+        with self._lock:
+            self._drop()
+
+    def _ask(self, source: str, values: Mapping[str, Any] | None) -> str:
+        if len(source) > MAX_TEMPLATE:
+            raise TemplateError("The chat template is over a million characters long.")
+        request = json.dumps({"source": source, "values": values}, ensure_ascii=False)
+        data = request.encode("utf-8", "surrogatepass")
+        with self._lock:
+            was_kept = self._child is not None and self._child.is_ready
+            try:
+                reply = self._exchange(data)
+            except (
+                _EndedError
+            ):  # while it was kept somebody may have killed it: a new one will tell
+                if not was_kept:
+                    raise
+                reply = self._exchange(data)
+        if "error" in reply:
+            raise TemplateError(f"The chat template {reply['error']}.")
+        return reply["text"]
+
+    def _exchange(self, request: bytes) -> dict[str, str]:
+        try:
+            child = self._running()
+            child.await_start()
+            return child.exchange(request, self._seconds)
+        except BaseException:  # Ctrl+C too: what it would still say belongs to nobody
+            self._drop()
+            raise
+
+    def _running(self) -> _Child:
+        if self._child is not None and not self._child.is_alive:
+            self._drop()
+        if self._child is None:
+            self._child = _Child(self._seconds, self._memory)
+            self._finalizer = weakref.finalize(self, self._child.end)
+        return self._child
+
+    def _drop(self) -> None:
+        if self._child is not None:
+            self._child = None
+            self._finalizer()
+
+
+class _EndedError(TemplateError):
+    """The process has gone."""
+
+
+class _Child:
+    """One process, and the two pipes to it."""
+
+    def __init__(self, seconds: float, memory: int) -> None:
+        # a script whose parent was killed outlives it by a second more at most
+        command = [
+            sys.executable,
+            "-P",
+            str(_SCRIPT),
+            str(memory),
+            str(seconds + 1),
+            str(MAX_REPLY),
+        ]
+        self._memory = memory
+        try:
+            self._process = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl+C is for its parent
+            )
+        except OSError as error:
+            raise TemplateError(
+                f"No process can be started for the chat template: {error.strerror or error}."
+            ) from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        os.set_blocking(self._stdin.fileno(), False)
+        self.is_ready = False
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """Kill it and wait for its end, which is at once."""
+        self._process.kill()
+        self._process.wait()
+        self._stdin.close()
+        self._stdout.close()
+
+    def await_start(self) -> None:
+        if not self.is_ready:
+            self._receive(b"", _START_SECONDS)
+            self.is_ready = True
+
+    def exchange(self, request: bytes, seconds: float) -> dict[str, str]:
+        """The reply to a request. Raises `TemplateError`, and then the process is of no use."""
+        return self._receive(len(request).to_bytes(4, "big") + request, seconds)
+
+    def _receive(self, sending: bytes, seconds: float) -> dict[str, str]:
+        deadline = time.monotonic() + seconds
+        left, got, wanted = memoryview(sending), bytearray(), 4
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stdout, selectors.EVENT_READ)
+            if left:
+                selector.register(self._stdin, selectors.EVENT_WRITE)
+            while len(got) < wanted:
+                ready = {key.fileobj for key, _ in selector.select(_LOOK_SECONDS)}
+                if time.monotonic() > deadline:
+                    raise TemplateError(f"The chat template ran for more than {seconds:.0f} s.")
+                if not ready and _resident_bytes(self._process.pid) > self._memory:
+                    mib = self._memory >> 20
+                    raise TemplateError(f"The chat template took more than {mib} MiB of memory.")
+                if self._stdin in ready:
+                    left = left[self._send(left) :]
+                    if not left:
+                        selector.unregister(self._stdin)
+                if self._stdout in ready:
+                    got += self._read(wanted - len(got))
+                    if len(got) == 4 and wanted == 4:
+                        wanted += self._check_length(int.from_bytes(got, "big"))
+        return _decode(bytes(got[4:]))
+
+    def _send(self, left: memoryview) -> int:
+        try:
+            return os.write(self._stdin.fileno(), left[: 1 << 16])
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def _read(self, count: int) -> bytes:
+        data = os.read(self._stdout.fileno(), min(count, 1 << 20))
+        if not data:
+            raise self._ended()
+        return data
+
+    def _check_length(self, length: int) -> int:
+        if not 0 < length <= MAX_REPLY:
+            raise TemplateError("The chat template's process answered with nonsense.")
+        return length
+
+    def _ended(self) -> _EndedError:
+        return _EndedError("The chat template brought its process to an end.")
+
+
+def _decode(data: bytes) -> dict[str, str]:
+    try:
+        reply = json.loads(data.decode("utf-8", "surrogatepass"))
+    except ValueError:
+        reply = None
+    if isinstance(reply, dict) and any(
+        isinstance(reply.get(key), str) for key in ("text", "error")
+    ):
+        return reply
+    raise TemplateError("The chat template's process answered with nonsense.")
+
+
+def _resident_bytes(pid: int) -> int:
+    """Main memory that a process uses; 0 where it has gone, or nobody says."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):
+        said = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        return int(said.stdout) * 1024
+    return 0
