@@ -48,6 +48,11 @@ def run_embedding(
         "cosine_pooled": min(pooled),
         "texts": len(texts),
     }
+    if not np.isfinite([*cosines, *pooled]).all():
+        raise ProofError(
+            "The embeddings cannot be compared: some are NaN, infinite or zero.",
+            "Nothing was kept.",
+        )
     mean = float(np.mean(cosines))
     if not mean > MIN_COSINE:
         raise ProofError(
