@@ -27,6 +27,7 @@ from convert.progress import Progress
 from convert.typemap import weight_bytes
 from convert.writing import write_tensors
 
+_FEW = 12  # characters: a status, the name of a type
 _METADATA_PER_TOKEN = 64  # bytes, a generous guess for the space check
 
 
@@ -169,4 +170,21 @@ def _take(file: int) -> bool:
 
 
 def _pad_report(report: dict[str, Any]) -> bytes:
-    return json.dumps(report, allow_nan=False).encode().ljust(REPORT_BYTES)
+    """The report in exactly the bytes reserved for it: where it is longer, its texts are cut."""
+    data = json.dumps(report, allow_nan=False).encode()
+    for longest in (160, 80, 40, 20, 10, 0):
+        if len(data) <= REPORT_BYTES:
+            return data.ljust(REPORT_BYTES)
+        data = json.dumps(_cut(report, longest), allow_nan=False).encode()
+    if len(data) > REPORT_BYTES:
+        raise OutputError(f"The proof's report has {len(data)} bytes, and {REPORT_BYTES} are kept.")
+    return data.ljust(REPORT_BYTES)
+
+
+def _cut(value: Any, longest: int) -> Any:
+    """`value` with no text of more than `longest` characters but what are a few words anyway."""
+    if isinstance(value, dict):
+        return {key: _cut(item, longest) for key, item in value.items()}
+    if isinstance(value, str) and len(value) > max(longest, _FEW):
+        return value[:longest]
+    return value
