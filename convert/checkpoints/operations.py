@@ -1,16 +1,19 @@
 """Tensors made of other tensors: what lies between a checkpoint's layout and llama.cpp's.
 
 It promises that nothing is read before the result is, and then no more than the rows asked for
-(`transpose` reads its source once for each block of columns). All of them work on rows, as
-`Tensor` defines them; shapes are checked by whoever calls, who can say what was expected.
+(`transpose` reads its source once for each `_STRIPE` of columns, whatever the blocks). All of them
+work on rows, as `Tensor` defines them; shapes are checked by whoever calls, who can say what was
+expected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from math import prod
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,8 @@ from numpy.typing import NDArray
 from convert.checkpoints.tensor import Tensor
 
 Rows = NDArray[np.intp]
+_STRIPE = 8 << 20  # weights that are held of a matrix being transposed: 32 MiB
+_ONE_AT_A_TIME = Lock()  # several threads would all read the same stripe
 _RANK = {"BF16": 1, "F16": 1, "F32": 2, "F64": 3}
 
 
@@ -142,12 +147,32 @@ def transpose(tensor: Tensor) -> Tensor:
     """A matrix [n, m] as [m, n]: Hugging Face's Conv1D keeps its weights the other way round."""
     n, m = tensor.shape
 
+    width = max(1, _STRIPE // max(1, n))
+
     def read(start: int, stop: int) -> NDArray[np.float32]:
-        columns = [block[:, start:stop] for block in tensor.blocks()]
-        return np.ascontiguousarray(np.concatenate(columns).T)
+        rows = np.empty((stop - start, n), np.float32)
+        for index in range(start // width, -(-stop // width)):
+            first, last = max(start, index * width), min(stop, (index + 1) * width, m)
+            with _ONE_AT_A_TIME:
+                stripe = _turned_stripe(tensor, index, width)
+            offset = index * width
+            rows[first - start : last - start] = stripe[first - offset : last - offset]
+        return rows
 
     identity = (*tensor.identity, "transposed")
     return replace(tensor, shape=(m, n), read=read, identity=identity, origin=_origin(tensor))
+
+
+@lru_cache(maxsize=2)  # of all matrices together: rows are asked for in order, by some threads
+def _turned_stripe(tensor: Tensor, index: int, width: int) -> NDArray[np.float32]:
+    """`width` columns of a matrix as rows, the last stripe with fewer."""
+    first = index * width
+    turned = np.empty((min(width, tensor.n_cols - first), tensor.n_rows), np.float32)
+    at = 0
+    for block in tensor.blocks():
+        turned[:, at : at + len(block)] = block[:, first : first + width].T
+        at += len(block)
+    return turned
 
 
 def affine(tensor: Tensor, *, scale: float = 1.0, shift: float = 0.0) -> Tensor:

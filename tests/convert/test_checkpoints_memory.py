@@ -45,6 +45,29 @@ print(peak() - before, int((block == 0).all()))
     assert is_zero == "1"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak in /proc")
+def test_transposing_does_not_hold_the_file(tmp_path: Path) -> None:
+    """0.6 GB in a sparse file: stripes of 32 MiB, two of them at most."""
+    path = tmp_path / "big"
+    write_sparse(path, "safetensors", 40_000, 8192)
+    code = f"""
+from pathlib import Path
+from convert.checkpoints import open_checkpoint
+from convert.checkpoints.operations import transpose
+def peak():
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+tensor = transpose(open_checkpoint(Path({str(path)!r})).tensors["w"])
+before = peak()
+for start in range(0, 600, 3):
+    assert (tensor.read(start, start + 3) == 0).all()
+print(peak() - before)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert int(result.stdout) < 130_000  # kB
+
+
 def write_sparse(path: Path, kind: str, rows: int, cols: int) -> None:
     """A file of one bf16 tensor "w", all of it a hole."""
     size = rows * cols * 2
