@@ -212,6 +212,33 @@ async def test_search_jumps_to_the_message(run, paths):
         assert ui.said() == ["content 1 北京欢迎你"]
 
 
+async def test_a_search_that_fails_leaves_no_rows_behind(run, paths, monkeypatch):
+    store = Store.open(paths.history)
+    fill(store, 3)
+    async with run(store=store) as ui:
+        await ui.press("ctrl+f")
+        await ui.wait(lambda: isinstance(ui.app.screen, SearchScreen) and bool(ui.app.focused))
+        screen = ui.app.screen
+        hits = screen.query_one(OptionList)
+        screen.query_one(Input).value = "content"
+        await ui.wait(lambda: hits.option_count == 3)
+
+        def fail(*args, **kwargs):
+            raise StoreError("The history is locked.", "Close the other program.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "search", fail)
+            screen.query_one(Input).value = "content 2"
+            await ui.wait(lambda: "is locked" in str(screen.query_one("#dialog-note").render()))
+            assert hits.option_count == 0
+            await ui.press("enter", "down", "enter", "up")
+        screen.query_one(Input).value = "content 1"
+        await ui.wait(lambda: hits.option_count == 1)
+        await ui.press("enter")
+        await ui.wait(lambda: ui.app.chat.open_id is not None)
+        assert ui.said() == ["content 1 北京欢迎你"]
+
+
 async def test_search_finds_a_branch_that_is_not_shown(run):
     async with run() as ui:
         await ui.say("pineapple")

@@ -27,7 +27,7 @@ def long_chat(store: Store, count: int) -> int:
     conversation = store.create_conversation("long")
     parent = None
     for number in range(count):
-        parent = store.add_message(conversation, Message("user", f"message {number}"), parent)
+        parent = store.add_message(conversation, Message.of("user", f"message {number}"), parent)
     return conversation
 
 

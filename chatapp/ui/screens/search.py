@@ -56,21 +56,22 @@ class SearchScreen(ModalScreen[SearchHit | None]):
     @work(exclusive=True)
     async def _search(self, query: str) -> None:
         await asyncio.sleep(PAUSE_S)
-        note = self.query_one("#dialog-note", Static)
         try:
-            self._hits = await asyncio.to_thread(self._store.search, query, LIMIT)
+            hits = await asyncio.to_thread(self._store.search, query, LIMIT)
         except ChatAppError as error:
-            self._hits = []
-            note.update(clean_line(str(error)))
-            return
-        hits = self.query_one("#search-hits", OptionList)
-        hits.clear_options()
+            self._show([], clean_line(str(error)))
+        else:
+            self._show(hits, count_text(len(hits), query))
+
+    def _show(self, hits: list[SearchHit], note: str) -> None:
+        """Hits and list together, so that no row is left that stands for nothing."""
+        self._hits = hits
+        options = self.query_one("#search-hits", OptionList)
+        options.clear_options()
         now = datetime.now().astimezone()
-        hits.add_options(
-            Option(entry(hit, now), id=str(index)) for index, hit in enumerate(self._hits)
-        )
-        hits.highlighted = 0 if self._hits else None
-        note.update(count_text(len(self._hits), query))
+        options.add_options(Option(entry(hit, now)) for hit in hits)
+        options.highlighted = 0 if hits else None
+        self.query_one("#dialog-note", Static).update(note)
 
     def action_move(self, step: int) -> None:
         """Move among the hits while the field keeps the focus."""
@@ -82,13 +83,16 @@ class SearchScreen(ModalScreen[SearchHit | None]):
 
     @on(Input.Submitted)
     def _open_highlighted(self) -> None:
-        index = self.query_one("#search-hits", OptionList).highlighted
-        if index is not None and index < len(self._hits):
-            self.dismiss(self._hits[index])
+        self._open(self.query_one("#search-hits", OptionList).highlighted)
 
     @on(OptionList.OptionSelected)
-    def _open(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self._hits[event.option_index])
+    def _open_selected(self, event: OptionList.OptionSelected) -> None:
+        self._open(event.option_index)
+
+    def _open(self, index: int | None) -> None:
+        """A click may be older than the list: there may be no such hit any more."""
+        if index is not None and index < len(self._hits):
+            self.dismiss(self._hits[index])
 
 
 def count_text(count: int, query: str) -> str:
