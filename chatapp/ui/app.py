@@ -25,6 +25,7 @@ from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError
 from chatapp.paths import Paths
 from chatapp.store import Store
+from chatapp.text import strip_controls
 from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.screens.chat import ChatScreen
@@ -203,8 +204,12 @@ class ChatApp(App[None]):
             return False
         self.copy_to_clipboard(text)
         self.screen.clear_selection()
-        self.notify(f"Copied {len(text)} characters through the terminal (OSC 52).")
+        self.notify(f"Copied {len(self.clipboard)} characters through the terminal (OSC 52).")
         return True
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """What is copied is pasted into terminals: it passes the same filter as what is drawn."""
+        super().copy_to_clipboard(strip_controls(text))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Commands act on the chat, so the palette opens over nothing else."""

@@ -10,11 +10,14 @@ from textual.widgets import OptionList
 
 from bench.synthetic import TINY, write_model
 from chatapp.config import Config, load_config
+from chatapp.conversation import Message
 from chatapp.remotes import make_remote, save_remotes
+from chatapp.store import Store
 from chatapp.ui.keymap import KEYS, bindings, find_key, movable_ids, shown_keys
 from chatapp.ui.screens.help import HelpScreen
 from chatapp.ui.screens.models import ModelsScreen
 from chatapp.ui.screens.plan import PlanScreen
+from chatapp.ui.widgets.message_requests import LinkClicked
 
 
 def texts(options: OptionList) -> list[str]:
@@ -147,6 +150,35 @@ async def test_copy_takes_the_last_answer(run):
         await ui.say("to be copied")
         await ui.press("alt+c")
         assert ui.app.clipboard == "to be copied"
+
+
+EVIL = "\x1b]52;c;aGk=\x07# A\t*b*\n\x9b31m\u202ec \x1b[2J\x00- d\u2066 👩\u200d👧"
+HARMLESS = "# A\t*b*\nc - d 👩\u200d👧"
+
+
+async def test_what_is_copied_is_harmless_to_paste(run, paths):
+    store = Store.open(paths.history)
+    conversation = store.create_conversation("evil")
+    asked = store.add_message(conversation, Message.of("user", EVIL), None)
+    async with run(store=store, conversation_id=conversation) as ui:
+        await ui.wait(lambda: len(ui.flow.rows) == 1)
+        await ui.press("ctrl+r")  # the echo engine says it, too
+        await ui.wait(lambda: len(ui.flow.rows) == 2)
+        await ui.idle()
+        assert "\x1b" in ui.path()[1].content
+        await ui.press("alt+c")
+        assert ui.app.clipboard == HARMLESS
+        ui.app.copy_to_clipboard("")
+        ui.pane.transcript.reveal(asked)
+        await ui.press("alt+c")
+        assert ui.app.clipboard == HARMLESS
+        ui.pane.post_message(LinkClicked(f"http://b/{EVIL}"))
+        await ui.wait(lambda: ui.app.clipboard == f"http://b/{HARMLESS}")
+        ui.pane.prompt.load_text(EVIL)
+        ui.pane.prompt.select_all()
+        await ui.press("ctrl+x")
+        assert ui.app.clipboard.startswith("# A\t*b*\nc - d")
+        assert "\u202e" not in ui.app.clipboard
 
 
 async def test_the_welcome_gives_way_to_the_conversation(run):
