@@ -30,6 +30,11 @@ class Paths:
         return self.data / "history.db"
 
     @property
+    def draft(self) -> Path:
+        """What was being written when the screen ended."""
+        return self.data / "draft.txt"
+
+    @property
     def models(self) -> Path:
         """The folder where a dropped GGUF file is found."""
         return self.data / "models"
@@ -48,6 +53,11 @@ class Paths:
     def engine_log(self) -> Path:
         """What llama.cpp printed, newest run last."""
         return self.state / "engine.log"
+
+    @property
+    def screen_log(self) -> Path:
+        """What went wrong in the screen that nobody expected, newest last."""
+        return self.state / "screen.log"
 
 
 def find_paths() -> Paths:

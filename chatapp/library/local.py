@@ -49,11 +49,10 @@ def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFil
         found[BUILTIN_MODEL.resolve()] = ModelFile(
             BUILTIN_MODEL, BUILTIN_NAMES[0], BUILTIN_MODEL.stat().st_size, "built-in"
         )
-    here = Path.cwd()
+    here = _current_folder()
     places = [
         Place(paths.models, "models folder", _MAX_DEPTH),
-        Place(here, "here", 0),
-        Place(here / "models", "here", 1),
+        *([Place(here, "here", 0), Place(here / "models", "here", 1)] if here else []),
         *(Place(expand_home(folder), str(folder), _MAX_DEPTH) for folder in extra),
         *list_places(),
     ]
@@ -66,6 +65,13 @@ def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFil
             file = ModelFile(blob.path, blob.name, size, blob.source, blob.projector)
             found.setdefault(blob.path.resolve(), file)
     return list(found.values())
+
+
+def _current_folder() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it was deleted under us: there is nothing to find in it
+        return None
 
 
 def _look_into(place: Place) -> Iterator[ModelFile]:

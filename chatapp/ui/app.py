@@ -14,11 +14,16 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.command import Provider
+from textual.css.query import NoMatches
+from textual.dom import DOMNode
 from textual.events import Event, Key, Paste
+from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input, TextArea
+from textual.worker import WorkerFailed
 
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
@@ -26,10 +31,13 @@ from chatapp.errors import ChatAppError
 from chatapp.paths import Paths
 from chatapp.store import Store
 from chatapp.text import strip_controls
+from chatapp.ui.draft import DraftFile
+from chatapp.ui.faults import Faults, guard, ignore_strays, watch_strays
 from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.screens.chat import ChatScreen
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.wording import explain
 
 THEMES = {"dark": "textual-dark", "light": "textual-light"}
 
@@ -79,6 +87,10 @@ class ChatApp(App[None]):
         self.setup = ChatSetup(
             config, paths, store, client, model, conversation_id, temporary, offline
         )
+        self.faults = Faults(None if temporary else paths.screen_log, self._say_fault)
+        self._draft = DraftFile(None if temporary else paths.draft)
+        self._is_up = False
+        """The screen has been drawn: from now on nothing unexpected ends the app."""
         self._keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
         self._leaving: asyncio.Task[None] | None = None
@@ -105,10 +117,59 @@ class ChatApp(App[None]):
     def on_mount(self) -> None:
         """Leave cleanly when the system asks for it."""
         loop = asyncio.get_running_loop()
+        watch_strays(loop, lambda error: self.call_later(self._report, error))
         # In a thread that is not the main one there are no signals to handle.
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(signal.SIGTERM, self._leave)
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def on_ready(self) -> None:
+        """Offer what was being written when the app ended last."""
+        self._is_up = True
+        draft = self._draft.take()
+        if draft and not self.chat.pane.prompt.prompt:
+            self.chat.pane.prompt.set_prompt(draft)
+            self.notify("What you were writing is back in the prompt.")
+
+    # What nobody expected
+
+    def _register_child(
+        self, parent: DOMNode, child: Widget, before: int | None, after: int | None
+    ) -> None:
+        """Every widget and screen comes by here before its messages are handled."""
+        guard(child, self._handle_exception)
+        super()._register_child(parent, child, before, after)
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:  # noqa: BLE001 -- any handler, Textual's own too
+            self._handle_exception(error)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Where Textual brings whatever a worker, handler, timer or drawing raised."""
+        if self._is_up:
+            self._report(error)
+        else:
+            super()._handle_exception(error)
+
+    def _report(self, error: BaseException) -> None:
+        self.save_draft()
+        if isinstance(error, WorkerFailed):
+            error = error.error
+        if isinstance(error, ChatAppError):
+            self._say_fault(explain(error))
+        else:
+            self.faults.report(error)
+
+    def _say_fault(self, text: str) -> None:
+        if not self._exit:
+            self.notify(text, severity="error", timeout=12, markup=False)
+
+    def save_draft(self) -> None:
+        """Keep what is being written for the next start."""
+        with contextlib.suppress(NoMatches, ScreenStackError):  # while it opens or closes
+            self._draft.save(self.chat.pane.unsent)
 
     async def on_event(self, event: Event) -> None:
         """Keys and pastes wait for their turn; everything else is dispatched at once."""
@@ -123,6 +184,7 @@ class ChatApp(App[None]):
 
     async def on_unmount(self) -> None:
         """However the app ends, its child processes end with it."""
+        ignore_strays(asyncio.get_running_loop())
         await self.setup.client.stop()
         await self.setup.converter.stop()
 
@@ -143,21 +205,24 @@ class ChatApp(App[None]):
         self._leave(hang_up=True)
 
     async def _clean_up(self, hang_up: bool) -> None:
+        self.save_draft()
         flow = self.chat.flow
-        flow.answering.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
-        await asyncio.gather(
-            self.setup.client.stop(),
-            self.setup.converter.stop(),
-            asyncio.to_thread(self.chat.fetches.stop),
-        )
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
-        if hang_up:
-            self.setup.store.close()
-            os._exit(EXIT_HANG_UP)
-        self.exit()
+        try:
+            flow.answering.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
+            await asyncio.gather(
+                self.setup.client.stop(),
+                self.setup.converter.stop(),
+                asyncio.to_thread(self.chat.fetches.stop),
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
+        finally:
+            if hang_up:
+                self.setup.store.close()
+                os._exit(EXIT_HANG_UP)
+            self.exit()
 
     async def action_interrupt(self) -> None:
         """Ctrl+C: copy a selection, else stop, else close, else clear, else quit at the second."""

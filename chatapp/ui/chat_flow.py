@@ -92,14 +92,18 @@ class ChatFlow:
         if self._refuse_if_busy(text, replaces):
             return
         self.answering.claim()
+        stored = False
         try:
             async with self._moving:
                 conversation_id, row = await self._store_message(text, replaces)
+            stored = True
         except StoreError as error:
-            self.answering.release()
-            self._post(TextReturned(text, replaces))
             self._post(Problem(error))
             return
+        finally:
+            if not stored:
+                self.answering.release()
+                self._post(TextReturned(text, replaces))
         self._post(MessageStored(row))
         self._post(ConversationsChanged())
         await self._answer(conversation_id, row.id)

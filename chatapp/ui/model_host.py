@@ -12,7 +12,7 @@ from textual.message import Message as Fact
 from chatapp.config import EngineConfig, KvType
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions, ModelDescription
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, ModelError
 from chatapp.ui.messages import ModelFailed, ModelLoading, ModelReady
 
 
@@ -58,13 +58,20 @@ class ModelHost:
             flash_attn=self._config.flash_attn,
             kv_type=kv_type or self._config.kv_type,
         )
+        problem: ChatAppError = ModelError(f"{path.name} was not loaded.")
         try:
             self.model = await self._client.load(
                 options, lambda fraction: self._report(path, fraction)
             )
         except ChatAppError as error:
-            self._post(ModelFailed(path.name, error))
+            problem = error
+        finally:  # whatever it was, nothing is being loaded any more
+            if self.model is None:
+                self.failed = path
+                self._post(ModelFailed(path.name, problem))
+        if self.model is None:
             return False
+        self.failed = None
         self._post(ModelReady(self.model))
         return True
 

@@ -121,6 +121,7 @@ def run(paths: Paths) -> Run:
         config: Config | None = None,
         store: Store | None = None,
         client: EngineClient | None = None,
+        faults: bool = False,
         **options: object,
     ) -> AsyncIterator[Driver]:
         store = store or Store.open(paths.history)
@@ -133,6 +134,7 @@ def run(paths: Paths) -> Run:
                 if ready:
                     await driver.ready()
                 yield driver
+            assert faults or app.faults.seen == [], "nothing unexpected went wrong"
         finally:
             await client.stop()
             store.close()

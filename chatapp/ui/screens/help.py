@@ -70,6 +70,7 @@ def files_table(paths: Paths, *, temporary: bool) -> Group:
         ("Models", str(paths.models)),
         ("Settings", str(paths.settings)),
         ("Engine log", str(paths.engine_log)),
+        ("Screen log", str(paths.screen_log)),
     ]
     return _table("Files", rows)
 

@@ -64,6 +64,12 @@ class ConversationPane(Vertical):
         """Where the user writes."""
         return self.query_one(PromptBox)
 
+    @property
+    def unsent(self) -> str:
+        """What is being written, and the draft that waits meanwhile."""
+        waits = self._draft if self.editing is not None else ""
+        return "\n".join(part for part in (waits, self.prompt.prompt) if part)
+
     def start_editing(self, message_id: int, text: str) -> None:
         """Put an earlier message into the prompt; the draft waits."""
         if self.editing is None:
