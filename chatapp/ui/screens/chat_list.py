@@ -151,7 +151,7 @@ class ChatListScreen(Screen[None]):
         self._deleted.append((conversation_id, title))
         if conversation_id == self.open_id:
             await self.flow.new()
-        self.sidebar.remove(conversation_id)
+        self.sidebar.drop(conversation_id)
         self.post_message(Notice(f"Deleted “{title}”. Ctrl+Z in the list brings it back."))
 
     @on(ChatList.UndeleteRequested)

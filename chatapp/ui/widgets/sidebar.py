@@ -62,7 +62,7 @@ class Sidebar(Vertical):
         self._show(list(self.chats.rows))
         self.refresh_newest()
 
-    def remove(self, conversation_id: int) -> None:
+    def drop(self, conversation_id: int) -> None:
         """A conversation was deleted."""
         self._show([row for row in self.chats.rows if row.id != conversation_id])
 
