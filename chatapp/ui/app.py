@@ -154,7 +154,6 @@ class ChatApp(App[None]):
             super()._handle_exception(error)
 
     def _report(self, error: BaseException) -> None:
-        self.save_draft()
         if isinstance(error, WorkerFailed):
             error = error.error
         if isinstance(error, ChatAppError):
@@ -163,6 +162,7 @@ class ChatApp(App[None]):
             self.faults.report(error)
 
     def _say_fault(self, text: str) -> None:
+        self.save_draft()
         if not self._exit:
             self.notify(text, severity="error", timeout=12, markup=False)
 

@@ -49,7 +49,7 @@ class Faults:
         self.seen.append(error)
         words = kind if len(kind) <= _MAX_WORDS else f"{kind[:_MAX_WORDS]}…"
         where = f" Details are in {self._log}." if self._write(error) else ""
-        self._say(f"Something unexpected went wrong: {words}. Nothing you wrote is lost.{where}")
+        self._say(f"Something unexpected went wrong: {words}. Your draft is kept.{where}")
 
     def _write(self, error: BaseException) -> bool:
         if self._log is None:
@@ -85,7 +85,9 @@ def guard(pump: MessagePump, report: Callable[[Exception], None]) -> None:
     pump._dispatch_message = dispatch_guarded  # type: ignore[method-assign]
 
 
-def watch_strays(loop: asyncio.AbstractEventLoop, report: Callable[[BaseException], None]) -> None:
+def watch_strays(
+    loop: asyncio.AbstractEventLoop, report: Callable[[BaseException], object]
+) -> None:
     """Hear of what is raised where nobody waits for it: tasks, callbacks, threads. By default it
     would be printed over the screen. `ignore_strays` ends it."""
 

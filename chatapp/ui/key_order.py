@@ -18,7 +18,7 @@ from textual.app import App
 from textual.events import Event, Key, Paste
 from textual.message import Message
 
-LOST_S = 0.5
+LOST_S = 2.0
 """A follower that is not back by now went down with its widget."""
 
 _ROUNDS = 2
