@@ -221,7 +221,15 @@ class Transcript(VerticalScroll, can_focus=False):
             self.go_to_end()
         else:
             self.marked = self._branch.id_at(place)
-            self._look_at(self.marked, top=False)
+            if not self._sees(self._window.view(self.marked)):
+                self._look_at(self.marked, top=False)
+
+    def _sees(self, view: MessageView | None) -> bool:
+        """Whether a message is in view as a whole."""
+        if view is None or not view.virtual_region.height:
+            return False
+        bottom = self.scroll_y + self.container_size.height
+        return self.scroll_y <= view.virtual_region.y and view.virtual_region.bottom <= bottom
 
     def _lowest_in_view(self) -> int:
         bottom = self.scroll_y + self.container_size.height
