@@ -91,7 +91,7 @@ class ChatApp(App[None]):
         self._draft = DraftFile(None if temporary else paths.draft)
         self._is_up = False
         """The screen has been drawn: from now on nothing unexpected ends the app."""
-        self._keys = KeyOrder(self, super().on_event)
+        self.keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
         self._leaving: asyncio.Task[None] | None = None
         self.set_keymap(config.keys)
@@ -174,13 +174,13 @@ class ChatApp(App[None]):
     async def on_event(self, event: Event) -> None:
         """Keys and pastes wait for their turn; everything else is dispatched at once."""
         if isinstance(event, (Key, Paste)) and not event.is_forwarded:
-            await self._keys.add(event)
+            await self.keys.add(event)
         else:
             await super().on_event(event)
 
     async def on_key_done(self, done: KeyDone) -> None:
         """The next key's turn."""
-        await self._keys.arrive(done)
+        await self.keys.arrive(done)
 
     async def on_unmount(self) -> None:
         """However the app ends, its child processes end with it."""

@@ -44,6 +44,13 @@ class KeyOrder:
         self._lost: asyncio.TimerHandle | None = None
         self._settled = True
         """Whether every key that was dispatched has done all it does."""
+        self.n_dispatched = 0
+        """Keys and pastes that have had their turn."""
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, and nothing is waited for."""
+        return not self._waiting and self._follower is None
 
     async def add(self, event: Key | Paste) -> None:
         """Dispatch a key when its turn has come."""
@@ -69,15 +76,19 @@ class KeyOrder:
         while self._waiting and self._follower is None and self._app.screen_stack:
             if self._is_text(self._waiting[0]):
                 self._settled = False
-                await self._dispatch(self._waiting.popleft())
+                await self._dispatch_next()
             elif not self._settled:
                 self._follow(_ROUNDS - 1)
             else:
                 self._settled = False
                 try:
-                    await self._dispatch(self._waiting.popleft())
+                    await self._dispatch_next()
                 finally:
                     self._follow(_ROUNDS - 1)
+
+    async def _dispatch_next(self) -> None:
+        self.n_dispatched += 1
+        await self._dispatch(self._waiting.popleft())
 
     def _is_text(self, event: Key | Paste) -> bool:
         """Whether the focused widget takes it itself, at once."""

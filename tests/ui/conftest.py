@@ -97,7 +97,13 @@ class Driver:
         """Press keys and let the app act on them. A pilot's own `press` waits for an idle
         process, which there is none of while an answer streams."""
         for key in keys:
+            before = self.app.keys.n_dispatched
             self.app.simulate_key(key)
+            await self.wait(
+                lambda before=before: (
+                    self.app._exit or (self.app.keys.n_dispatched > before and self.app.keys.idle)
+                )
+            )
             await asyncio.sleep(0.02)
 
 

@@ -27,7 +27,8 @@ def long_chat(store: Store, count: int) -> int:
     conversation = store.create_conversation("long")
     parent = None
     for number in range(count):
-        parent = store.add_message(conversation, Message.of("user", f"message {number}"), parent)
+        said = Message.of("user", f"message {number}")
+        parent = store.add_message(conversation, said, parent).id
     return conversation
 
 
@@ -119,13 +120,15 @@ async def test_escape_goes_back_one_step_at_a_time(run):
         assert ui.path()[-1].status == "stopped"
 
 
-async def test_an_answer_that_is_marked_is_not_edited(run):
+async def test_of_a_marked_answer_the_question_is_edited(run):
     async with run() as ui:
         await ui.say("one")
-        await click_message(ui, ui.path()[1].id)
+        await ui.say("two")
+        asked, answer = (row.id for row in ui.path()[:2])
+        await click_message(ui, answer)
         await ui.press("ctrl+e")
-        await ui.wait(lambda: any("is an answer" in text for text in ui.notices()))
-        assert ui.pane.editing is None
+        assert ui.pane.editing == asked
+        assert ui.pane.transcript.marked is None, "the mark has done its work"
 
 
 async def test_a_message_is_marked_from_the_prompt(run):
@@ -213,6 +216,14 @@ async def test_a_burst_ends_as_typed_slowly(run, keys, text):
             burst(ui, key)
             await asyncio.sleep(0.02)
         assert ui.pane.prompt.text == text
+
+
+async def test_a_paste_among_keys_keeps_its_place(run):
+    async with run() as ui:
+        burst(ui, *"ab", "backspace")
+        ui.app.post_message(events.Paste("<one\ntwo>"))
+        burst(ui, *"cd", "ctrl+w", "x")
+        await ui.wait(lambda: ui.pane.prompt.text == "a<one\ntwo>x")
 
 
 async def test_a_burst_while_an_answer_streams(run):

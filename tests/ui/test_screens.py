@@ -159,7 +159,7 @@ HARMLESS = "# A\t*b*\nc - d 👩\u200d👧"
 async def test_what_is_copied_is_harmless_to_paste(run, paths):
     store = Store.open(paths.history)
     conversation = store.create_conversation("evil")
-    asked = store.add_message(conversation, Message.of("user", EVIL), None)
+    asked = store.add_message(conversation, Message.of("user", EVIL), None).id
     async with run(store=store, conversation_id=conversation) as ui:
         await ui.wait(lambda: len(ui.flow.rows) == 1)
         await ui.press("ctrl+r")  # the echo engine says it, too

@@ -185,18 +185,18 @@ class ChatScreen(ChatModelsScreen):
         self.action_continue()
 
     def action_edit(self) -> None:
-        """Edit the marked message of the user, or the last one."""
+        """Edit the marked message of the user, or what a marked answer answers, or the last one."""
         asked = [row for row in self.flow.rows if row.role == "user"]
         if not asked:
             self.post_message(Notice("There is no message of yours to edit yet."))
             return
         marked = self.pane.transcript.marked
-        wanted = [row for row in asked if marked in (None, row.id)]
-        if not wanted:
-            self.post_message(Notice("The marked message is an answer. Esc removes the mark."))
-            return
+        before = [
+            row for row in asked if marked is None or row.id <= marked
+        ]  # a child's id is greater
+        row = before[-1] if before else asked[0]
         self.pane.transcript.marked = None
-        self.pane.start_editing(wanted[-1].id, wanted[-1].content)
+        self.pane.start_editing(row.id, row.content)
         self._show_editing()
 
     def action_sibling(self, step: int) -> None:
