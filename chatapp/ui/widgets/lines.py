@@ -1,9 +1,9 @@
 """A widget that draws lines of styled runs and no more than the lines on the screen.
 
 One widget shows a whole message, since a widget a block makes every layout dearer the longer the
-chat is. Styles are component classes, so themes reach them. The surprising fact: Textual's text
-selection finds its place by an `offset` in each segment's meta data, which `Strip.apply_offsets`
-puts there, counted in characters of the line.
+chat is. Styles are component classes of the scroll, so themes reach them. The surprising fact:
+Textual's text selection finds its place by an `offset` in each segment's meta data, which
+`Strip.apply_offsets` puts there, counted in characters of the line.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.containers import VerticalScroll
 from textual.geometry import Region, Size
 from textual.selection import Selection
 from textual.strip import Strip
@@ -37,16 +38,14 @@ def _click(href: str, action: str) -> Style:
     return Style.from_meta({"@click": action or ("open_link", (href,))})
 
 
-class LinesView(Widget):
-    """Draws what `count_lines` and `get_line` give. A click on a link runs `action_open_link`."""
+class LinesScroll(VerticalScroll):
+    """A scroll of `LinesView`s that has their looks, once for all of them: as component classes of
+    each view they were nine tenths of what it cost to open a chat."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{name}" for name in STYLES}
 
     DEFAULT_CSS = """
-    LinesView {
-        width: 1fr;
-        height: auto;
-        color: $foreground;
+    LinesScroll {
         & > .lines--em { text-style: italic; }
         & > .lines--strong { text-style: bold; }
         & > .lines--strike { text-style: strike; }
@@ -81,6 +80,15 @@ class LinesView(Widget):
         & > .lines--error { color: $text-error; }
         & > .lines--action { color: $text-accent; text-style: bold; }
     }
+    """
+
+
+class LinesView(Widget):
+    """Draws what `count_lines` and `get_line` give, inside a `LinesScroll`. A click on a link runs
+    `action_open_link`."""
+
+    DEFAULT_CSS = """
+    LinesView { width: 1fr; height: auto; color: $foreground; }
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
@@ -175,14 +183,17 @@ class LinesView(Widget):
         return look
 
     def _component_look(self, name: str) -> Style:
-        """What the rules of one component say, with translucent colours already blended."""
-        rules = self.get_component_styles(name)
-        blended = self.get_component_rich_style(name)
-        look = rules.text_style
-        if rules.has_rule("color") or rules.has_rule("auto_color"):
-            look += Style(color=blended.color)
+        """What the rules of one component say, with translucent colours blended over this view."""
+        scroll = next(node for node in self.ancestors if isinstance(node, LinesScroll))
+        rules = scroll.get_component_styles(name)
+        look, under = rules.text_style, self.background_colors[1]
         if rules.has_rule("background"):
-            look += Style(bgcolor=blended.bgcolor)
+            under += rules.background
+            look += Style(bgcolor=under.rich_color)
+        if rules.has_rule("auto_color") and rules.auto_color:
+            look += Style(color=(under + under.get_contrast_text(rules.color.a)).rich_color)
+        elif rules.has_rule("color"):
+            look += Style(color=(under + rules.color).rich_color)
         return look
 
     # Selecting with the mouse ------------------------------------------------------------------

@@ -10,7 +10,6 @@ screen's. It opens no links and changes no data: it posts what the user asks for
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from textual.containers import VerticalScroll
 from textual.events import Click
 from textual.message import Message
 from textual.reactive import reactive
@@ -19,6 +18,7 @@ from textual.timer import Timer
 from chatapp.ui.widgets import message_requests
 from chatapp.ui.widgets.branch import Branch
 from chatapp.ui.widgets.item import MessageItem
+from chatapp.ui.widgets.lines import LinesScroll
 from chatapp.ui.widgets.message import MessageView
 from chatapp.ui.widgets.window import Window
 
@@ -26,7 +26,7 @@ FLUSH_S = 0.04
 """Seconds between two drawings of streamed text."""
 
 
-class Transcript(VerticalScroll, can_focus=False):
+class Transcript(LinesScroll, can_focus=False):
     """Shows messages; one of them may be marked, by key or by click."""
 
     DEFAULT_CSS = """

@@ -13,15 +13,15 @@ from textual.containers import VerticalScroll
 from chatapp.ui.widgets.branch import Branch
 from chatapp.ui.widgets.message import MessageView
 
-SIZE = 40
+SIZE = 24
 """Messages that have widgets when a window is opened."""
 
-STEP = 20
+STEP = 12
 """Messages that are added when the user nears an end of the window."""
 
 MAX = SIZE + STEP
 
-_ABOVE = 10
+_ABOVE = 6
 """Of the messages of a window that is opened at a message, those before it."""
 
 
@@ -77,7 +77,7 @@ class Window:
         self._scroll.mount_all(self._add(self.last, len(self.branch)))
         self.last = len(self.branch)
         if len(self) > MAX:
-            self._drop_above(self._scroll.virtual_size.height)
+            self._drop_above(self._scroll.virtual_size.height - 2 * self._scroll.size.height)
 
     def shift_up(self) -> None:
         """Older messages come in above; what is far below goes out."""
