@@ -5,6 +5,8 @@ next. They are raised where the fact is known and caught in two places only, the
 the app. `exit_code` is what `chatapp` ends with when the error reaches the command line.
 """
 
+from chatapp.text import whole_text
+
 
 class ChatAppError(Exception):
     """Something failed in a way we can explain."""
@@ -12,6 +14,7 @@ class ChatAppError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message, hint = (whole_text(text) for text in (message, hint))  # names from a disk, too
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -8,6 +8,11 @@ one who writes a file makes its folder.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from chatapp.text import whole_text
+
+_ADDRESS = "file://"
 
 BUILTIN_MODEL = Path(__file__).parent / "builtin" / "model.gguf"
 """The model that ships inside the package."""
@@ -74,6 +79,23 @@ def find_paths() -> Paths:
         config=Path(dirs.user_config_dir),
         state=Path(dirs.user_log_dir),
     )
+
+
+def spell_path(path: Path) -> str:
+    """`path` as text that JSON, TOML and SQLite can hold, and `read_path` reads.
+
+    That is the path itself, or its `file://` address where its bytes are not UTF-8: Python has half
+    surrogates in their place, which none of these take.
+    """
+    text = str(path)
+    return path.absolute().as_uri() if whole_text(text) != text else text
+
+
+def read_path(text: str | Path) -> Path:
+    """The path that `spell_path` has spelled, or that a person gave, perhaps with `~`."""
+    if str(text).startswith(_ADDRESS):
+        return Path(os.fsdecode(unquote_to_bytes(str(text).removeprefix(_ADDRESS))))
+    return expand_home(text)
 
 
 def expand_home(text: str | Path) -> Path:

@@ -24,6 +24,7 @@ _MAX_CONTROL = 64
 _SPECIAL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _STRING_END = re.compile("[\x07\n\x18\x1a\x1b\x9c]")
 _STRING_STARTS = {"]", "P", "X", "^", "_"}
 _STRING_STARTS_C1 = {"\x9d", "\x90", "\x98", "\x9e", "\x9f"}
@@ -119,6 +120,11 @@ class ControlFilter:
         # ESC may start the terminator `ESC \` or another sequence: both are read the same way.
         self._state = _State.GROUND
         return found.start() if found.group() in "\x1b\n" else found.end()
+
+
+def whole_text(text: str) -> str:
+    """`text` with U+FFFD for half surrogates, as they come from names whose bytes are no UTF-8."""
+    return _HALF.sub("\ufffd", text)
 
 
 def strip_controls(text: str) -> str:

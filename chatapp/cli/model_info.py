@@ -21,7 +21,7 @@ def show_model(file: str, as_json: bool) -> None:
     from chatapp.engine.probe import look_at_machine
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_model
-    from chatapp.paths import find_paths
+    from chatapp.paths import find_paths, spell_path
     from chatapp.remotes import PREFIX
 
     paths = find_paths()
@@ -31,7 +31,7 @@ def show_model(file: str, as_json: bool) -> None:
     found = find_model(file, load_config(paths), paths)
     info = Headers(None).read_model(found.path)
     machine = look_at_machine()
-    projector = None if found.projector is None else str(found.projector)
+    projector = None if found.projector is None else spell_path(found.projector)
     if as_json:
         values = {"projector": projector, "fit": _fit_values(info, machine)}
         click.echo(dump_json(as_values(info) | values))
@@ -63,7 +63,9 @@ def _show_remote(name: str, paths: "Paths", *, as_json: bool) -> None:
 
 def as_values(info: "ModelInfo") -> dict[str, Any]:
     """Everything in a header, for JSON."""
-    return asdict(info) | {"path": str(info.path), "use": info.use}
+    from chatapp.paths import spell_path
+
+    return asdict(info) | {"path": spell_path(info.path), "use": info.use}
 
 
 def _fit_values(info: "ModelInfo", machine: "Machine | None") -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 Reads headers only, never loads a model, never starts the engine.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ def show_path(name: str | None) -> None:
     from chatapp.paths import find_paths
 
     paths = find_paths()
-    click.echo(str(resolve_model(name, load_config(paths), paths) if name else paths.models))
+    path = resolve_model(name, load_config(paths), paths) if name else paths.models
+    click.echo(os.fsencode(path))  # as bytes: a script opens what is printed, whatever it is
 
 
 @models.command("default")
@@ -78,20 +80,20 @@ def set_default(name: str | None) -> None:
     from chatapp.config import load_config, save_setting
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_model, resolve_model
-    from chatapp.paths import find_paths
+    from chatapp.paths import find_paths, spell_path
     from chatapp.remotes import PREFIX
 
     paths = find_paths()
     config = load_config(paths)
     if name is None:
-        click.echo(str(resolve_model(None, config, paths)))
+        click.echo(os.fsencode(resolve_model(None, config, paths)))
         return
     if name.startswith(PREFIX):
         name = str(resolve_model(name, config, paths))
     else:
         file = find_model(name, config, paths)
         Headers(None).read_model(file.path)  # a broken one is refused here, not at every start
-        name = file.name if file.source == "built-in" else str(file.path)
+        name = file.name if file.source == "built-in" else spell_path(file.path)
     save_setting(paths, "engine", "model", name)
     click.echo(f"From now on: {name}", err=True)
 
@@ -162,7 +164,7 @@ def import_file(source: Path, force: bool) -> None:
         path = import_model(source, find_paths(), force=force, report=progress.show_copy)
     finally:
         progress.clear()
-    click.echo(str(path))
+    click.echo(os.fsencode(path))
 
 
 for _command in (show_model, search, offers, pull, add_remote):
@@ -174,14 +176,16 @@ def _describe(
 ) -> dict[str, Any]:
     from chatapp.errors import ModelError
     from chatapp.gguf.fit import plan
+    from chatapp.paths import spell_path
+    from chatapp.text import whole_text
 
     row: dict[str, Any] = {
-        "name": file.name,
-        "path": str(file.path),
+        "name": whole_text(file.name),
+        "path": spell_path(file.path),
         "size_bytes": file.size_bytes,
         "source": file.source,
-        "projector": None if file.projector is None else str(file.projector),
-        "default": default is not None and file.path.resolve() == default.resolve(),
+        "projector": None if file.projector is None else spell_path(file.projector),
+        "default": default is not None and os.path.realpath(file.path) == os.path.realpath(default),
         "info": None,
         "fit": None,
         "error": None,

@@ -72,10 +72,11 @@ def override_engine(
 def load_options(config: "Config", model: Path, *, n_parallel: int = 1) -> "LoadOptions":
     """How the engine is told to hold `model`."""
     from chatapp.engine.protocol import LoadOptions
+    from chatapp.paths import spell_path
 
     engine = config.engine
     return LoadOptions(
-        path=str(model),
+        path=spell_path(model),
         n_ctx=engine.n_ctx,
         gpu_layers=engine.gpu_layers,
         n_threads=engine.n_threads,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatapp.doctor.report import Report
 from chatapp.gguf.size import size_text
-from chatapp.paths import BUILTIN_MODEL, Paths
+from chatapp.paths import BUILTIN_MODEL, Paths, spell_path
 
 _LITTLE_SPACE_BYTES = 500_000_000
 _NO_SPACE_BYTES = 20_000_000
@@ -119,7 +119,7 @@ def check_model(report: Report, paths: Paths) -> None:
         return  # reported already
     info = read_info(resolve_model(None, config, paths))
     report.facts["model"] = {
-        "path": str(info.path),
+        "path": spell_path(info.path),
         "name": info.name,
         "arch": info.arch,
         "quantisation": info.quantisation,

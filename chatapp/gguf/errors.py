@@ -8,6 +8,8 @@ class GgufError(Exception):
     """A model file cannot be read or written."""
 
     def __init__(self, message: str, hint: str = "") -> None:
+        # Names of files may hold half surrogates, which no file and no stream takes.
+        message, hint = (text.encode("utf-8", "replace").decode() for text in (message, hint))
         super().__init__(message)
         self.message = message
         self.hint = hint

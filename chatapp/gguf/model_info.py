@@ -104,7 +104,7 @@ def _describe(header: Header) -> ModelInfo:
         size_bytes=header.n_bytes,
         gguf_version=header.version,
         arch=arch,
-        name=header.text("general.name") or header.path.stem,
+        name=header.text("general.name") or header.path.stem.encode("utf-8", "replace").decode(),
         size_label=header.text("general.size_label") or name_size(n_params),
         says_size=bool(header.text("general.size_label")),
         quantisation=_name_quantisation(header, types),

@@ -25,6 +25,7 @@ from chatapp.gguf.model_info import ModelInfo, name_size, read_model_info
 from chatapp.gguf.reader import KnownTexts
 from chatapp.gguf.replacing import write_whole
 from chatapp.library.local import list_shards
+from chatapp.paths import spell_path
 
 _THREADS = 4
 """The disk is waited for in parallel; the reading itself holds the interpreter."""
@@ -71,7 +72,7 @@ class Headers:
     def read(self, path: Path) -> ModelInfo:
         """The header of one file; `ModelError` as `read_info` has it, remembered too."""
         rows = self._load()
-        key = str(path.absolute())
+        key = spell_path(path.absolute())
         try:
             status = path.stat()
         except OSError:

@@ -16,8 +16,9 @@ from pathlib import Path
 from chatapp.config import Config
 from chatapp.errors import ModelError
 from chatapp.library.places import Place, list_blobs, list_places
-from chatapp.paths import BUILTIN_MODEL, Paths, expand_home, sees_file, sees_folder
+from chatapp.paths import BUILTIN_MODEL, Paths, expand_home, read_path, sees_file, sees_folder
 from chatapp.remotes import PREFIX, find_remote
+from chatapp.text import whole_text
 
 BUILTIN_NAMES = ("builtin", "built-in")
 _PROJECTOR = re.compile(r"(^|[-_.])mmproj([-_.]|$)", re.IGNORECASE)
@@ -44,34 +45,39 @@ class ModelFile:
 
 def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFile]:
     """Every model file in the usual places and in the folders `extra`, each file once."""
-    found: dict[Path, ModelFile] = {}
+    found: dict[str, ModelFile] = {}
     if sees_file(BUILTIN_MODEL):
-        found[BUILTIN_MODEL.resolve()] = ModelFile(
+        found[_identify(BUILTIN_MODEL)] = ModelFile(
             BUILTIN_MODEL, BUILTIN_NAMES[0], BUILTIN_MODEL.stat().st_size, "built-in"
         )
-    here = _current_folder()
     places = [
         Place(paths.models, "models folder", _MAX_DEPTH),
-        *([Place(here, "here", 0), Place(here / "models", "here", 1)] if here else []),
+        *_places_here(),
         *(Place(expand_home(folder), str(folder), _MAX_DEPTH) for folder in extra),
         *list_places(),
     ]
     for place in places:
         for file in _look_into(place):
-            found.setdefault(file.path.resolve(), file)
+            found.setdefault(_identify(file.path), file)
     for blob in list_blobs():
         size = _size_on_disk(blob.path)
         if size is not None:
             file = ModelFile(blob.path, blob.name, size, blob.source, blob.projector)
-            found.setdefault(blob.path.resolve(), file)
+            found.setdefault(_identify(blob.path), file)
     return list(found.values())
 
 
-def _current_folder() -> Path | None:
+def _identify(path: Path) -> str:
+    """The same for every name of a file; a loop of links is no error (Python 3.11's `resolve`)."""
+    return os.path.realpath(path)
+
+
+def _places_here() -> list[Place]:
     try:
-        return Path.cwd()
-    except OSError:  # it was deleted under us: there is nothing to find in it
-        return None
+        here = Path.cwd()
+    except OSError:  # the folder was removed while we stood in it
+        return []
+    return [Place(here, "here", 0), Place(here / "models", "here", 1)]
 
 
 def _look_into(place: Place) -> Iterator[ModelFile]:
@@ -120,7 +126,7 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     wanted = str(name or config.engine.model or BUILTIN_NAMES[0])
     if wanted.startswith(PREFIX):
         return Path(f"{PREFIX}{find_remote(wanted, paths).name}")
-    path = expand_home(wanted)
+    path = read_path(wanted)
     if sees_file(path):
         return path.absolute()
     if wanted.lower() in BUILTIN_NAMES:
@@ -130,7 +136,7 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
         hint = f"It holds: {', '.join(inside[:5])}." if inside else "It holds no .gguf file."
         raise ModelError(f"{path} is a folder; a model is one file.", hint)
     files = find_models(paths, config.library.folders)
-    named = [f for f in files if wanted.lower() in (f.name.lower(), f.path.stem.lower())]
+    named = [f for f in files if wanted.lower() in _names(f)]
     same = [file for file in named if file.source == named[0].source]  # ours before others'
     if len(same) > 1:
         places = " or ".join(_spell(file, paths) for file in same[:5])
@@ -141,6 +147,12 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     if sees_file(under):
         return under
     raise ModelError(f"There is no model {wanted}.", _suggest(path.name, files, paths))
+
+
+def _names(file: ModelFile) -> set[str]:
+    """What means a file, in lower case: its name, that without the ending, and both as shown."""
+    names = {file.name.lower(), file.path.stem.lower()}
+    return names | {whole_text(name) for name in names}
 
 
 def _spell(file: ModelFile, paths: Paths) -> str:
@@ -171,18 +183,26 @@ def _suggest(wanted: str, files: list[ModelFile], paths: Paths) -> str:
 def _walk(folder: Path, depth: int) -> Iterator[Path]:
     """First shards and single files under `folder`; folders that cannot be read are passed over."""
     try:
-        entries = list(os.scandir(folder))
-    except OSError:
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+    except (OSError, ValueError):  # ValueError: a configured name with a NUL in it
         return
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir(follow_symlinks=False) and depth > 0:
+        if depth > 0 and _is_folder(entry):
             yield from _walk(Path(entry.path), depth - 1)
-        elif entry.name.lower().endswith(".gguf") and entry.is_file():
+        elif entry.name.lower().endswith(".gguf") and sees_file(Path(entry.path)):
             shard = _SHARD.search(entry.name)
             if shard is None or shard.group(1) == "00001":
                 yield Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # it vanished, or a network's file system does not say
+        return False
 
 
 def list_shards(path: Path) -> list[Path]:

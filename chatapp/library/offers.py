@@ -21,7 +21,7 @@ _QUANT = re.compile(
 )
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})$")
 _NO_MODEL = re.compile(r"(^|[-_.])(mmproj|imatrix)([-_.]|$)", re.IGNORECASE)
-_PLAIN = re.compile(r"[^\x00-\x1f\x7f/\\:]+")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f/\\:\ud800-\udfff]+")
 _LOSSLESS_ENOUGH = 2_000_000_000  # below this the better quantisation costs little memory
 _BY_TASTE = ("Q4_K_M", "Q4_K_S", "IQ4_XS", "Q4_0", "MXFP4", "Q5_K_M", "Q3_K_M", "Q6_K", "Q8_0")
 

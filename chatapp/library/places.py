@@ -60,10 +60,10 @@ def list_places() -> list[Place]:
         Place(home / ".cache" / "lm-studio" / "models", "LM Studio", 4),
         Place(home / "Library" / "Caches" / "llama.cpp", "llama.cpp cache", 1),
     ]
-    found: dict[Path, Place] = {}
+    found: dict[str, Place] = {}
     for place in places:
         if sees_folder(place.folder):
-            found.setdefault(place.folder.resolve(), place)
+            found.setdefault(os.path.realpath(place.folder), place)
     return list(found.values())
 
 
@@ -117,6 +117,8 @@ def _files_below(root: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
 
 def _layers(path: Path) -> dict[str, str]:
     """Media type to digest of a manifest's first layer of that type."""
+    if not sees_file(path):  # opening a pipe would wait for its writer
+        return {}
     try:
         with path.open("rb") as file:
             manifest: Any = json.loads(file.read(_MAX_MANIFEST))

@@ -13,6 +13,7 @@ from chatapp.config import EngineConfig, KvType
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import ChatAppError, ModelError
+from chatapp.paths import spell_path
 from chatapp.ui.messages import ModelFailed, ModelLoading, ModelReady
 
 
@@ -51,7 +52,7 @@ class ModelHost:
         self._post(ModelLoading(path.name, 0.0))
         n_ctx, kv_type = self._planned.get(path, (0, None))
         options = LoadOptions(
-            path=str(path),
+            path=spell_path(path),
             n_ctx=n_ctx or self._config.n_ctx,
             gpu_layers=self._config.gpu_layers,
             n_threads=self._config.n_threads,

@@ -1,5 +1,7 @@
 """Finding model files, and what a name that somebody types stands for."""
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from chatapp.config import Config, EngineConfig
 from chatapp.errors import ModelError
 from chatapp.library import local
 from chatapp.library.local import find_models, resolve_model
-from chatapp.paths import Paths, find_paths
+from chatapp.paths import Paths, find_paths, read_path, spell_path
 
 
 @pytest.fixture
@@ -146,3 +148,65 @@ def test_folders_that_may_not_be_seen_are_passed_over(
     assert "a.gguf" in [file.name for file in find_models(paths)]
     with pytest.raises(ModelError, match="There is no model ~nosuchuser"):
         resolve_model("~nosuchuser/x.gguf", Config(), paths)
+
+
+def test_what_is_no_file_is_passed_over(paths: Paths, tmp_path: Path) -> None:
+    for folder in (paths.models, tmp_path / "here"):
+        (folder / "loop.gguf").symlink_to("loop.gguf")
+        (folder / "a.gguf").symlink_to("b.gguf")
+        (folder / "b.gguf").symlink_to("a.gguf")
+        (folder / "gone.gguf").symlink_to("nowhere")
+        (folder / "device.gguf").symlink_to("/dev/zero")
+        (folder / "around").symlink_to(".")
+        (folder / "folder.gguf").mkdir()
+        os.mkfifo(folder / "pipe.gguf")
+        with socket.socket(socket.AF_UNIX) as end:
+            here = Path.cwd()
+            os.chdir(folder)  # the address of a socket is short
+            end.bind("socket.gguf")
+            os.chdir(here)
+    _put(paths.models / "folder.gguf" / "inside.gguf")
+    (tmp_path / "ring").symlink_to("ring")
+    found = find_models(paths, [str(tmp_path / "ring"), "with\0nul", "~nobody/here"])
+    assert [file.name for file in found] == ["builtin", "inside.gguf"]
+    for name in ("loop", "loop.gguf", str(paths.models / "loop.gguf"), "pipe.gguf", "device.gguf"):
+        with pytest.raises(ModelError):
+            resolve_model(name, Config(), paths)
+
+
+def test_a_current_folder_that_is_gone_holds_nothing(paths: Paths, tmp_path: Path) -> None:
+    _put(paths.models / "a.gguf")
+    Path.cwd().rmdir()
+    assert [file.name for file in find_models(paths)] == ["builtin", "a.gguf"]
+    assert resolve_model("a", Config(), paths) == paths.models / "a.gguf"
+
+
+NAMES = [b"bad\xff.gguf", b"\xe4\xf6%20 \xfc?#.gguf", b"\xed\xa0\x80.gguf"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_any_bytes_can_be_used(paths: Paths, name: bytes) -> None:
+    path = _put(paths.models / os.fsdecode(name))
+    [_, file] = find_models(paths)
+    assert file.path == path
+    shown = file.name.encode("utf-8", "replace").decode()
+    assert "?" in shown
+    spelled = spell_path(path)
+    assert spelled.encode().startswith(b"file:///")
+    assert read_path(spelled) == path
+    wanted = [
+        file.name,
+        path.stem,
+        spelled,
+        "".join(c if c < "\ud800" else "\ufffd" for c in file.name),
+    ]
+    assert [resolve_model(name, Config(), paths) for name in wanted] == [path] * len(wanted)
+    with pytest.raises(ModelError) as caught:
+        resolve_model(path.stem + "x", Config(), paths)
+    str(caught.value).encode()
+
+
+def test_other_paths_are_spelled_as_they_are() -> None:
+    for text in ("/a/b c.gguf", "remote:x", "/ü/%FF", "a?b#c"):
+        assert spell_path(Path(text)) == text
+        assert read_path(text) == Path(text)

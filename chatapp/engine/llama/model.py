@@ -26,6 +26,7 @@ from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import TemplateError
 from chatapp.gguf.fit import DEFAULT_N_CTX
 from chatapp.gguf.sandbox import TemplateProcess
+from chatapp.paths import read_path
 
 _LEARNED_POSITIONS = {"gpt2", "starcoder", "mpt", "bert"}
 _KV_TYPES = {"f16": 1, "q8_0": 8}  # enum ggml_type
@@ -39,7 +40,7 @@ class LoadedModel:
 
     def __init__(self, options: LoadOptions, report: Callable[[float], None]) -> None:
         started = time.perf_counter()
-        path = Path(options.path)
+        path = read_path(options.path)
         size = check_file(path)
         planned = plan_ways(path, options)
         self._templates = TemplateProcess()

@@ -16,7 +16,7 @@ from chatapp.engine.llama import devices
 from chatapp.engine.protocol import LoadOptions
 from chatapp.gguf.fit import KvType
 from chatapp.gguf.replacing import write_whole
-from chatapp.paths import find_paths
+from chatapp.paths import find_paths, spell_path
 
 _MOST = 200
 _SLACK = 64 << 20
@@ -87,7 +87,7 @@ def _key(path: Path, options: LoadOptions) -> str:
     gpus = [device for device in devices.list_devices() if device.is_gpu]
     places = ",".join(f"{gpu.name}:{gpu.total_bytes}" for gpu in gpus)
     asked = f"{options.n_ctx}:{options.kv_type}:{options.gpu_layers}:{options.flash_attn}"
-    return f"{path.absolute()}:{status.st_size}:{status.st_mtime_ns}|{asked}|{places}"
+    return f"{spell_path(path.absolute())}:{status.st_size}:{status.st_mtime_ns}|{asked}|{places}"
 
 
 def _read() -> dict[str, _Found]:

@@ -4,6 +4,7 @@ Every refusal carries llama.cpp's own reason, or says what it would have ended t
 """
 
 import ctypes
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _load(path: Path, layers: int, report: Callable[[float], None]) -> int:
     callback = _progress_callback(report)
     params.progress_callback = callback
     native.forget_problems()
-    model: int | None = lib.llama_model_load_from_file(str(path).encode(), params)
+    model: int | None = lib.llama_model_load_from_file(os.fsencode(path), params)
     if model is None:
         reason = native.first_problem("llama.cpp gave no reason")
         kind = NoRoomError if native.lacked_memory() else ModelError

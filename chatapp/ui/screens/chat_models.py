@@ -17,7 +17,7 @@ from textual import on
 
 from chatapp.errors import ChatAppError
 from chatapp.library.local import BUILTIN_NAMES
-from chatapp.paths import BUILTIN_MODEL
+from chatapp.paths import BUILTIN_MODEL, spell_path
 from chatapp.ui.chat_status import ChatStatus
 from chatapp.ui.fetches import Fetch, FetchEnded, Fetches, FetchMoved
 from chatapp.ui.messages import AnswerEnded, ModelFailed, ModelReady, Notice, Problem
@@ -107,7 +107,7 @@ class ChatModelsScreen(ChatListScreen):
         from chatapp.config import save_setting
 
         self._has_chosen = True
-        name = BUILTIN_NAMES[0] if path == BUILTIN_MODEL else str(path)
+        name = BUILTIN_NAMES[0] if path == BUILTIN_MODEL else spell_path(path)
         try:
             await asyncio.to_thread(save_setting, self.setup.paths, "engine", "model", name)
         except ChatAppError as error:

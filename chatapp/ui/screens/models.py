@@ -25,7 +25,7 @@ from chatapp.gguf.model_info import ModelInfo
 from chatapp.gguf.size import size_text
 from chatapp.library.headers import Headers
 from chatapp.library.local import ModelFile, find_models, stamp_folder
-from chatapp.paths import Paths
+from chatapp.paths import Paths, spell_path
 from chatapp.remotes import PREFIX, read_remotes
 from chatapp.ui.keymap import find_key, shown_keys
 from chatapp.ui.screens.plan import Choice, PlanScreen
@@ -111,7 +111,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
             options.add_option(Option("No model file was found.", disabled=True))
         for index, file in enumerate(self._files):
             options.add_option(Option(self._entry(file, Content("…")), id=str(index)))
-            if str(file.path) == (chosen or self._current):
+            if (str(file.path) == chosen) if chosen else (spell_path(file.path) == self._current):
                 options.highlighted = index
         if options.highlighted is None:
             options.highlighted = 0
@@ -141,7 +141,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
         return str(self._files[index].path) if index is not None and self._files else ""
 
     def _entry(self, file: ModelFile, facts: Content) -> Content:
-        mark = "● " if str(file.path) == self._current else "  "
+        mark = "● " if spell_path(file.path) == self._current else "  "
         head = Content.assemble(
             mark,
             (clean_line(file.name), "bold"),
