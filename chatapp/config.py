@@ -124,7 +124,7 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 def _read_document(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -223,7 +223,7 @@ def save_setting(paths: Paths, section: str, key: str, value: str | bool | float
     """
     path = Path(os.path.realpath(paths.settings))  # a link into a dotfiles folder stays a link
     before = _read_document(path)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     edited = _set_line(text, section, key, f"{key} = {json.dumps(value, ensure_ascii=False)}")
     wanted = before | {section: {**before.get(section, {}), key: value}}
     try:

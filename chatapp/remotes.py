@@ -6,6 +6,7 @@ environment variable, or from the system's keyring, in the moment it is needed.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
@@ -98,7 +99,7 @@ def make_remote(name: str, url: str, model: str = "", key_env: str = "") -> Remo
 def read_remotes(paths: Paths) -> dict[str, Remote]:
     """Every remote by its name. `ConfigError` when the file is damaged."""
     try:
-        data = _file(paths).read_bytes()
+        data = _file(paths).read_bytes().removeprefix(codecs.BOM_UTF8)
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -8,7 +8,6 @@ anywhere ends here as one sentence and a hint on stderr, with its exit code. Exi
 `CHATAPP_BACKEND=echo` puts the scripted echo engine in place of llama.cpp, for tests and demos.
 """
 
-import io
 import os
 import sys
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import click
 from chatapp import __version__
 from chatapp.cli.engine_flags import engine_options
 from chatapp.cli.group import Entry, LazyGroup
+from chatapp.cli.streams import prepare_streams, silence_stdout
 from chatapp.errors import ChatAppError
 
 READER_LEFT = 141
@@ -104,30 +104,23 @@ class Session:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. `arguments` are the process's own unless given."""
-    _prepare_stdout()
+    prepare_streams()
     stdout = sys.stdout
     try:
         code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has left: say nothing, and keep the interpreter from trying
-        # to write the rest at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        silence_stdout()  # whoever read our output has left: nothing is said
         code = READER_LEFT
+    except OSError as error:
+        silence_stdout()
+        _complain_of(error)
+        code = 1
     except SystemExit:
         if sys.stdout is stdout:
             raise
         code = READER_LEFT  # click has found it out and put a silent stream in the place of ours
     sys.exit(code)
-
-
-def _prepare_stdout() -> None:
-    """UTF-8 in a pipe whatever the locale, and a `?` for what a terminal cannot show."""
-    if sys.stdout is None:  # started with `>&-`
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
-    elif isinstance(sys.stdout, io.TextIOWrapper):
-        encoding = None if sys.stdout.isatty() else "utf-8"
-        sys.stdout.reconfigure(encoding=encoding, errors="replace")
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -149,10 +142,14 @@ def _run(arguments: list[str] | None) -> int:
     except OSError as error:  # a full disk, a folder without permission: no bug of ours
         if session.debug:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or str(error) or type(error).__name__}.", "")
+        _complain_of(error)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _complain_of(error: OSError) -> None:
+    where = f"{error.filename}: " if error.filename else ""
+    _complain(f"{where}{error.strerror or str(error) or type(error).__name__}.", "")
 
 
 def _complain(message: str, hint: str) -> None:

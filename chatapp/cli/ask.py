@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from chatapp.errors import UsageError
 
 MAX_PROMPT_BYTES = 16 * 1024 * 1024
 """More than any context holds; keeps a mistaken `chatapp ask < /dev/zero` from filling memory."""
+
+_SILENT_S = 1.0
+_WAITING = "chatapp: waiting for standard input to end; with </dev/null only PROMPT is answered"
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -123,12 +127,18 @@ def read_prompt(words: tuple[str, ...]) -> str:
 def _read_piped() -> str:
     if sys.stdin is None or sys.stdin.isatty():
         return ""
-    content = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1)
+    said = threading.Timer(_SILENT_S, click.echo, (_WAITING,), {"err": True})
+    said.daemon = True
+    said.start()
+    try:
+        content = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1)
+    finally:
+        said.cancel()
     if len(content) > MAX_PROMPT_BYTES:
         raise UsageError(
             f"More than {MAX_PROMPT_BYTES >> 20} MiB came in by the pipe.", "No model reads that."
         )
-    return content.decode("utf-8", "replace").rstrip("\n")
+    return content.decode("utf-8-sig", "replace").rstrip("\n")
 
 
 def _read_file(path: Path) -> str:

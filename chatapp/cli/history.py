@@ -164,7 +164,7 @@ def import_conversations(file: Any) -> None:
     from chatapp.export import import_json
 
     try:
-        text = file.read().decode("utf-8")
+        text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{file.name} is not UTF-8 text.") from None
     with _open() as store:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatapp.errors import ModelError, UsageError
+from chatapp.errors import ChatAppError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from chatapp.config import Config, KvType
@@ -44,15 +44,25 @@ def make_client(paths: "Paths", *, log: bool = True) -> "EngineClient":
 
 
 def choose_model(name: str | None, config: "Config", paths: "Paths") -> Path:
-    """The model file that is asked for; `ModelError` when there is none."""
+    """The model file that is asked for; the error names the setting when that is what is wrong."""
     from chatapp.library.local import resolve_model
 
     try:
         return resolve_model(name, config, paths)
-    except ModelError:
-        if backend_name() == "echo":  # it reads no file
+    except ChatAppError as error:
+        if backend_name() == "echo" and isinstance(error, ModelError):  # it reads no file
             return Path(name or "echo")
-        raise
+        if name or not config.engine.model:
+            raise
+        raise SettingError(
+            f"The model of the settings cannot be used ([engine] model in {paths.settings}): "
+            f"{error.message}",
+            error.hint,
+        ) from error
+
+
+class SettingError(ModelError):
+    """The model that the settings name cannot be found."""
 
 
 def override_engine(

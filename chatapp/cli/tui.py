@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from chatapp.paths import Paths
     from chatapp.store import Store
 
+BUILTIN = "builtin"
+
 
 def open_chat(
     *,
@@ -44,7 +46,10 @@ def open_chat(
     config = setting.override_engine(
         load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
     )
-    path = setting.choose_model(model, config, paths)
+    try:
+        path, problem = setting.choose_model(model, config, paths), ""
+    except setting.SettingError as error:  # one chooses another where one sees which there are
+        path, problem = setting.choose_model(BUILTIN, config, paths), str(error)
     with _open_store(paths, temporary) as store:
         conversation_id = _find_conversation(store, go_on, conversation)
         _check_keys(config, paths)
@@ -56,6 +61,7 @@ def open_chat(
             store,
             setting.make_client(paths, log=not temporary),
             model=path,
+            problem=problem,
             conversation_id=conversation_id,
             temporary=temporary,
             offline=offline,

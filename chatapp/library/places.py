@@ -81,7 +81,7 @@ def _folder(variable: str) -> Path | None:
 def _studio_home(home: Path) -> Path:
     """LM Studio writes where its folder is into a file, once the user has moved it."""
     try:
-        with (home / ".lmstudio-home-pointer").open(encoding="utf-8") as file:
+        with (home / ".lmstudio-home-pointer").open(encoding="utf-8-sig") as file:
             said = file.read(4096).strip()
     except (OSError, UnicodeDecodeError):
         said = ""

@@ -79,13 +79,14 @@ class ChatApp(App[None]):
         client: EngineClient,
         *,
         model: Path,
+        problem: str = "",
         conversation_id: int | None = None,
         temporary: bool = False,
         offline: bool = False,
     ) -> None:
         super().__init__()
         self.setup = ChatSetup(
-            config, paths, store, client, model, conversation_id, temporary, offline
+            config, paths, store, client, model, problem, conversation_id, temporary, offline
         )
         self.faults = Faults(None if temporary else paths.screen_log, self._say_fault)
         self._draft = DraftFile(None if temporary else paths.draft)

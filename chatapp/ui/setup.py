@@ -19,6 +19,8 @@ class ChatSetup:
     store: Store
     client: EngineClient
     model: Path
+    problem: str = ""
+    """Why `model` is not the one that the settings name."""
     conversation_id: int | None = None
     temporary: bool = False
     offline: bool = False

@@ -101,6 +101,8 @@ class ChatScreen(ChatModelsScreen):
     def _start(self) -> None:
         self.run_worker(self.load_model(self.setup.model), group="model")
         self.work_on(self._recover_and_open(), group="open")
+        if self.setup.problem:
+            self.choose_model(f"{clean_line(self.setup.problem)} Esc keeps the built-in model.")
 
     async def _recover_and_open(self) -> None:
         interrupted = await asyncio.to_thread(self.setup.store.recover)

@@ -64,6 +64,10 @@ class ChatModelsScreen(ChatListScreen):
 
     def action_models(self) -> None:
         """Choose a model file."""
+        self.choose_model()
+
+    def choose_model(self, note: str = "") -> None:
+        """Open the list of models, with what is to be known first."""
         from chatapp.ui.screens.models import ModelsScreen
 
         current = self.setup.client.model
@@ -75,6 +79,7 @@ class ChatModelsScreen(ChatListScreen):
                 folders=self.setup.config.library.folders,
                 keymap=self.setup.config.keys,
                 convert=self.action_convert,
+                note=note,
             ),
             self._switch_as,
         )

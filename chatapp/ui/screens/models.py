@@ -56,8 +56,10 @@ class ModelsScreen(ModalScreen[Choice | None]):
         folders: Sequence[str] = (),
         keymap: Mapping[str, str],
         convert: Callable[[], None],
+        note: str = "",
     ) -> None:
         super().__init__()
+        self._note = note
         self._keymap = keymap
         self._convert = convert
         self._paths = paths
@@ -74,6 +76,8 @@ class ModelsScreen(ModalScreen[Choice | None]):
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Models"
             dialog.border_subtitle = "Enter loads · M memory · Esc closes"
+            if self._note:
+                yield Static(Content.styled(self._note, "$text-warning"), id="model-problem")
             yield OptionList(id="model-list", markup=False)
             yield Static(
                 f"More models: {shown_keys(_FETCH, self._keymap)} fetches them; .gguf files in "
