@@ -9,6 +9,7 @@ anywhere ends here as one sentence and a hint on stderr, with its exit code. Exi
 """
 
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -105,6 +106,7 @@ class Session:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. `arguments` are the process's own unless given."""
     prepare_streams()
+    _leave_in_order()
     stdout = sys.stdout
     try:
         code = _run(arguments)
@@ -121,6 +123,21 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         code = READER_LEFT  # click has found it out and put a silent stream in the place of ours
     sys.exit(code)
+
+
+def _leave_in_order() -> None:
+    """SIGTERM and a closed terminal end us as Ctrl+C does: no half-written file stays behind.
+
+    A signal that whoever started us wants ignored (`nohup`) stays so.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_DFL)  # the second one does not wait
+    raise SystemExit(128 + number)
 
 
 def _run(arguments: list[str] | None) -> int:

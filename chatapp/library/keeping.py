@@ -6,8 +6,10 @@ or removed; all shards of a split model come and go together.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from chatapp.library.local import ModelFile, list_shards
 from chatapp.paths import Paths
 
 _BLOCK = 8 << 20
+_STALE_S = 600.0
 
 
 def import_model(
@@ -41,6 +44,7 @@ def import_model(
     total = sum(shard.stat().st_size for shard in shards)
     try:
         paths.models.mkdir(parents=True, exist_ok=True)
+        _sweep(paths.models)
         done = 0
         for shard, target in zip(shards, targets, strict=True):
             if target.exists() and target.samefile(shard):
@@ -68,6 +72,14 @@ def _bring(
     finally:
         part.unlink(missing_ok=True)
     return done
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the parts of imports that were killed; the parts of downloads are gone on with."""
+    for part in folder.glob(".*.[gG][gG][uU][fF].part"):
+        with contextlib.suppress(OSError):  # it is gone already
+            if time.time() - part.stat().st_ctime > _STALE_S:  # a running copy writes all the time
+                part.unlink()
 
 
 def _copy(

@@ -1,6 +1,7 @@
 """Closed, full and silent standard streams; files that begin with a byte order mark."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.store import Store
 from tests.cli.conftest import COMMAND, Run
 from tests.cli.test_tui import Terminal
 
@@ -138,3 +140,31 @@ def test_the_chat_opens_with_the_choice_when_the_settings_model_is_gone(
         terminal.press(b"\x11")
         assert code.result() == 0, terminal.seen[-2000:]
     assert (home / "config.toml").read_text() == '[engine]\nmodel = "builtin"\n'
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_an_answer_in_order(
+    environment: dict[str, str], tmp_path: Path, home: Path, number: signal.Signals
+) -> None:
+    child = subprocess.Popen(
+        [*COMMAND, "ask", "/words 5000"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    )
+    assert child.stdout
+    assert child.stdout.read(4) == b"word"
+    child.send_signal(number)
+    _, said = child.communicate(timeout=120)
+    assert child.returncode == 128 + number
+    assert b"Traceback" not in said
+    with Store.open(home / "history.db") as store:
+        assert store.recover() == [], "the answer was closed"
+        [_, answer] = store.get_path(1)
+    assert answer.status in ("stopped", "interrupted")
+    assert "word1 word2 ".startswith(answer.content[:12])
+    assert [
+        path.name for path in home.iterdir() if "tmp" in path.name or ".part" in path.name
+    ] == []

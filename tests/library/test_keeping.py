@@ -8,6 +8,7 @@ import pytest
 
 from chatapp.config import Config
 from chatapp.errors import ModelError
+from chatapp.library import keeping
 from chatapp.library.keeping import check_removable, import_model, remove_model
 from chatapp.library.local import find_model, list_shards
 from chatapp.paths import BUILTIN_MODEL, Paths, find_paths
@@ -111,3 +112,18 @@ def test_what_only_seems_to_be_in_the_folder_stays(paths: Paths, source: Path) -
         with pytest.raises(ModelError, match="is not in the models folder"):
             check_removable(file, paths)
     assert source.exists()
+
+
+def test_parts_of_killed_imports_are_removed(
+    paths: Paths, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.models.mkdir(parents=True)
+    stale, download = paths.models / ".big.gguf.part", paths.models / ".x.gguf.0a1b2c3d4e5f.part"
+    for part in (stale, download):
+        part.write_bytes(b"GGUF")
+    import_model(source, paths, report=silent)
+    assert stale.exists(), "another import may be writing it"
+    monkeypatch.setattr(keeping, "_STALE_S", -1.0)
+    import_model(source, paths, force=True, report=silent)
+    assert not stale.exists()
+    assert download.exists()
