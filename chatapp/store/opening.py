@@ -1,4 +1,4 @@
-"""Opens the history file: folder, mode 0600, WAL, schema.
+"""Opens the history file: folder, mode 0600, WAL, schema, the second connection.
 
 Promises that a file it refuses (newer, damaged, somebody else's) is left byte for byte as it
 was. Surprising: an existing file is never opened with open(); closing such a descriptor would
@@ -8,7 +8,6 @@ drop the POSIX locks of every SQLite connection this process has on that file.
 import os
 import sqlite3
 import stat
-import time
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -16,48 +15,59 @@ from sqlite_utils import Database
 from chatapp.errors import StoreError
 from chatapp.store.faults import damaged, translate
 from chatapp.store.migrations import MIGRATIONS
+from chatapp.store.session import Session
+from chatapp.store.upgrade import connect, enable_wal, upgrade
 
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another instance's write before it gives up."""
 
 
-def open_file(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+def open_file(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Session:
     """The migrated database at `path`, made if it is missing.
 
     Raises `StoreError` when the file is locked, newer than this program, damaged, no history of
-    ours, or cannot be written, and when the disk is full.
+    ours, or cannot be written, when the disk is full, and when an older file cannot be brought up
+    to date (see `upgrade.py`).
     """
     _make_private(path)
     where = str(path)
     with translate(where):
-        conn = sqlite3.connect(
-            path, timeout=busy_timeout_s, check_same_thread=False, isolation_level=None
-        )
+        if _is_older(path, where, busy_timeout_s):
+            upgrade(path, busy_timeout_s)
+        db = connect(path, busy_timeout_s)
         try:
-            db = Database(conn, execute_plugins=False)
-            _refuse_foreign(db, where)
-            _enable_wal(db, busy_timeout_s)
+            enable_wal(db, busy_timeout_s)
             _prepare(db)
+            browser = connect(path, busy_timeout_s)
+            browser.execute("PRAGMA query_only = ON")
+            browser.execute("PRAGMA trusted_schema = OFF")
         except BaseException:  # Ctrl+C too may not leave the file open
-            conn.close()
+            db.close()
             raise
-    return db
+    return Session(db, browser)
 
 
-def open_memory() -> Database:
+def open_memory() -> Session:
     """A migrated database that is gone when it is closed and never touches the disk."""
     conn = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     db = Database(conn, execute_plugins=False)
     # Sorting a large result would otherwise write text into a temporary file.
     db.execute("PRAGMA temp_store = MEMORY")
     _prepare(db)
-    return db
+    return Session(db)
+
+
+def _is_older(path: Path, where: str, busy_timeout_s: float) -> bool:
+    db = connect(path, busy_timeout_s)
+    try:
+        return _refuse_foreign(db, where)
+    finally:
+        db.close()
 
 
 def _prepare(db: Database) -> None:
     # FULL: a committed message survives a power cut, not only a killed process.
     db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA trusted_schema = OFF")
     # IMMEDIATE also when nothing is pending: it finds a read-only or locked file now, and keeps
     # two programs that start together from both creating the schema.
@@ -68,6 +78,10 @@ def _prepare(db: Database) -> None:
         db.rollback()
         raise
     db.commit()
+    # After the schema: its steps rename and drop tables that refer to each other.
+    db.execute("PRAGMA foreign_keys = ON")
+    # What is deleted is overwritten with zeros.
+    db.execute("PRAGMA secure_delete = ON").fetchall()
 
 
 def _make_private(path: Path) -> None:
@@ -91,7 +105,8 @@ def _make_private(path: Path) -> None:
         ) from error
 
 
-def _refuse_foreign(db: Database, where: str) -> None:
+def _refuse_foreign(db: Database, where: str) -> bool:
+    # Whether it is ours and older.
     # One transaction, one snapshot: another instance may be making the schema at this moment.
     with db.atomic():
         tables = set(db.table_names())
@@ -111,19 +126,4 @@ def _refuse_foreign(db: Database, where: str) -> None:
         )
     if applied and not {"conversations", "messages", "generations"} <= tables:
         raise damaged(where, "tables are missing")
-
-
-def _enable_wal(db: Database, busy_timeout_s: float) -> None:
-    # SQLite does not always wait for its busy timeout while two programs switch a new file to
-    # WAL at once, so the waiting is done here.
-    deadline = time.monotonic() + busy_timeout_s
-    while True:
-        try:
-            db.enable_wal()
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+    return bool(applied) and ours > applied

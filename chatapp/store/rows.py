@@ -134,6 +134,16 @@ class MessageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Purged:
+    """What became of deleted conversations."""
+
+    conversations: int
+    """So many were removed for good."""
+    swept: bool
+    """No trace of them is left in the file. False: it was in use, and a later start sweeps it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationTree:
     """A conversation with every branch; parents stand before their children."""
 

@@ -1,10 +1,10 @@
-"""Full-text search over messages and titles.
+"""Full-text search over titles, over what was said and, when asked for, over what was thought.
 
 A message is in the index exactly while its status is not `streaming`: a journalled answer would
-otherwise be indexed twice a second. The index holds no text; `unindex` must be given the text
-that was indexed. A query is words that must all occur, each also as a beginning of a longer
-word; "in quotes" they are an exact phrase. No character in it is an operator, so nothing in it can
-be a syntax error.
+otherwise be indexed four times a second. The index holds no text; to take something out it must
+be given the words that were put in. Files and what tools gave back are not indexed. A query is
+words that must all occur, each also as a beginning of a longer word; "in quotes" they are an exact
+phrase. No character in it is an operator, so nothing in it can be a syntax error.
 """
 
 import re
@@ -14,10 +14,12 @@ from typing import Literal, cast
 from sqlite_utils import Database
 
 from chatapp.conversation import Role
+from chatapp.parts import Parts, Reasoning, Text
+from chatapp.store.parts import read_parts
 from chatapp.store.rows import SearchHit
-from chatapp.store.session import Session
+from chatapp.store.session import clean
 from chatapp.store.snippets import make_snippet
-from chatapp.store.words import Phrase, compose, cut_words
+from chatapp.store.words import Phrase, compose, cut_words, join_words
 
 CANDIDATES = 2000
 """Newest matches that are ranked; ranking all of a million messages would take seconds."""
@@ -25,7 +27,7 @@ CANDIDATES = 2000
 _MAX_QUERY = 1000
 _MAX_PHRASES = 32
 
-Index = Literal["message_fts", "title_fts"]
+Index = Literal["message_fts", "reasoning_fts", "title_fts"]
 
 
 def index_text(db: Database, index: Index, rowid: int, words: str) -> None:
@@ -41,33 +43,47 @@ def unindex_text(db: Database, index: Index, rowid: int, words: str) -> None:
     )
 
 
-class Search(Session):
-    """The searching part of the store."""
+Words = tuple[tuple[Index, str], ...]
+"""What a message is found by, in each index."""
 
-    def search(
-        self, query: str, limit: int = 50, conversation_id: int | None = None
-    ) -> list[SearchHit]:
-        """Messages that match, prompts before answers, then the best first.
 
-        Deleted conversations do not show. A query without a word in it finds nothing.
-        """
-        phrases = parse_query(query)
-        if not phrases:
-            return []
-        with self.reading() as db:
-            ids = [
-                row[0]
-                for row in db.execute(
-                    _RANKED,
-                    {
-                        "match": build_match(phrases),
-                        "conversation": conversation_id,
-                        "candidates": CANDIDATES,
-                        "limit": limit,
-                    },
-                )
-            ]
-            return [_fetch_hit(db, message_id, phrases) for message_id in ids]
+def words_of(parts: Parts) -> Words:
+    """The words of what was said and thought; made before a transaction, for it takes time."""
+    thought = join_words(clean(_join(parts, Reasoning)))
+    said: Words = (("message_fts", join_words(clean(_join(parts, Text)))),)
+    return (*said, ("reasoning_fts", thought)) if thought else said
+
+
+def index_message(db: Database, message_id: int, words: Words) -> None:
+    """Make a message searchable."""
+    for index, text in words:
+        index_text(db, index, message_id, text)
+
+
+def unindex_message(db: Database, message_id: int) -> None:
+    """Take a message out; its stored parts must be those it was indexed with."""
+    parts = read_parts(db, [message_id]).get(message_id, ())
+    for index, text in words_of(parts):
+        unindex_text(db, index, message_id, text)
+
+
+def find_messages(
+    db: Database, query: str, limit: int, conversation_id: int | None, *, reasoning: bool
+) -> list[SearchHit]:
+    """Messages that match, prompts before answers, then the best first."""
+    phrases = parse_query(query)
+    if not phrases:
+        return []
+    parameters = {
+        "match": build_match(phrases),
+        "conversation": conversation_id,
+        "candidates": CANDIDATES,
+        "limit": limit,
+    }
+    index = "reasoning_fts" if reasoning else "message_fts"
+    rows = db.execute(_RANKED.replace("message_fts", index), parameters).fetchall()
+    kind = Reasoning if reasoning else Text
+    return [_read_hit(db, message_id, phrases, kind) for (message_id,) in rows]
 
 
 # CROSS JOIN keeps SQLite from starting anywhere but at the index, newest first, so that the
@@ -107,17 +123,25 @@ def build_match(phrases: Sequence[Phrase]) -> str:
     )
 
 
-def _fetch_hit(db: Database, message_id: int, phrases: Sequence[Phrase]) -> SearchHit:
+def _join(parts: Parts, kind: type[Text | Reasoning]) -> str:
+    # A blank line between parts: the end of one and the beginning of the next are two words.
+    return "\n\n".join(part.text for part in parts if isinstance(part, kind))
+
+
+def _read_hit(
+    db: Database, message_id: int, phrases: Sequence[Phrase], kind: type[Text | Reasoning]
+) -> SearchHit:
     row = db.execute(
-        "SELECT m.conversation_id, c.title, m.role, m.created_at, m.content"
+        "SELECT m.conversation_id, c.title, m.role, m.created_at"
         " FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.id = ?",
         (message_id,),
     ).fetchone()
+    text = _join(read_parts(db, [message_id]).get(message_id, ()), kind)
     return SearchHit(
         conversation_id=row[0],
         message_id=message_id,
         title=row[1],
         role=cast(Role, row[2]),
-        snippet=make_snippet(row[4], phrases),
+        snippet=make_snippet(text, phrases),
         created_at=row[3],
     )

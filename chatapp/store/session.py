@@ -1,11 +1,12 @@
-"""One connection, one lock: what every part of the store stands on.
+"""Two connections to one file, a lock for each: what everything in the store stands on.
 
-`reading` and `writing` are the only ways to the database. Both may be used from any thread. A
-write is one short BEGIN IMMEDIATE transaction: it takes its lock at once and waits for another
-instance, where a plain BEGIN would fail without waiting when it turns from reading to writing.
+`writing` and `reading` share the first: short statements by id, and every change. `browsing` has
+the second, which cannot write: lists, searches and exports may take long there and delay no
+journal. All may be used from any thread. A write is one short BEGIN IMMEDIATE transaction: it
+takes its lock at once and waits for another instance, where a plain BEGIN would fail without
+waiting when it turns from reading to writing.
 """
 
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +21,17 @@ from chatapp.store.faults import translate
 
 
 class Session:
-    """A migrated database that threads may share."""
+    """A migrated database that threads may share.
 
-    def __init__(self, db: Database) -> None:
+    `browser` is a second connection to the same file; without one (in memory there is only one)
+    browsing waits for its turn like everything else.
+    """
+
+    def __init__(self, db: Database, browser: Database | None = None) -> None:
         self._db = db
         self._lock = RLock()
+        self._browser = browser or db
+        self._browser_lock = RLock() if browser else self._lock
         name = str(db.execute("PRAGMA database_list").fetchone()[2])
         self.path: Path | None = Path(name) if name else None
         """The file; None: in memory."""
@@ -32,9 +39,15 @@ class Session:
 
     @contextmanager
     def reading(self) -> Iterator[Database]:
-        """The database, for statements that change nothing. Fetch before leaving."""
+        """The database, for short statements that change nothing. Fetch before leaving."""
         with self._lock, translate(self._where):
             yield self._db
+
+    @contextmanager
+    def browsing(self) -> Iterator[Database]:
+        """The database as it was last committed, for what may take long."""
+        with self._browser_lock, translate(self._where):
+            yield self._browser
 
     @contextmanager
     def writing(self) -> Iterator[Database]:
@@ -50,6 +63,9 @@ class Session:
 
     def close(self) -> None:
         """Close the database. Closing twice is harmless."""
+        # The writer last: the last connection to go folds the write-ahead log into the file.
+        with self._browser_lock, translate(self._where):
+            self._browser.close()
         with self._lock, translate(self._where):
             self._db.close()
 
@@ -64,11 +80,6 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
-
-
-def make_uid() -> str:
-    """A name that no other row anywhere has: 128 random bits in hexadecimal."""
-    return secrets.token_hex(16)
 
 
 def fetch_required(cursor: sqlite3.Cursor, what: str) -> Any:

@@ -118,7 +118,7 @@ def test_our_own_streaming_answers_are_not_recovered(store: Store, answer: int, 
 
 
 def become(store: Store, answer: int, owner: str, silent_s: float) -> None:
-    with store.writing() as db:
+    with store.session.writing() as db:
         db.execute(
             "UPDATE messages SET owner = ?, heartbeat = heartbeat - ? WHERE id = ?",
             (owner, silent_s, answer),
@@ -162,7 +162,7 @@ def test_an_abandoned_answer_can_be_continued(store: Store, answer: int) -> None
 
 def test_a_writer_that_was_given_up_goes_on(store: Store, answer: int) -> None:
     store.journal_answer(answer, parts_of("elephants"), [1])
-    with store.writing() as db:
+    with store.session.writing() as db:
         db.execute("UPDATE messages SET status = 'interrupted' WHERE id = ?", (answer,))
         db.execute(
             "INSERT INTO message_fts (rowid, text) VALUES (?, 'elephants')",

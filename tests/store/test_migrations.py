@@ -45,24 +45,26 @@ def test_an_old_file_is_opened_and_used(path: Path, schema: Path) -> None:
         assert store.find_damage() == []
 
 
-def outline(db: sqlite3.Connection) -> dict[str, str]:
+def outline(path: Path) -> dict[str, str]:
+    db = sqlite3.connect(path)
     rows = db.execute(
         "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '\\_sqlite%' ESCAPE '\\'"
-    )
+    ).fetchall()
+    db.close()
     return {name: " ".join((sql or "").split()) for name, sql in rows if "migrations" not in name}
 
 
 def test_an_old_file_ends_with_the_schema_of_a_new_one(path: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.db"
     Store.open(new).close()
-    wanted = outline(sqlite3.connect(new))
+    wanted = outline(new)
     for schema in SCHEMAS:
         old = tmp_path / f"{schema.stem}.db"
         with sqlite3.connect(old) as conn:
             conn.executescript(schema.read_text(encoding="utf-8"))
         conn.close()
         Store.open(old).close()
-        assert outline(sqlite3.connect(old)) == wanted
+        assert outline(old) == wanted
 
 
 def test_the_file_says_what_it_is(path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_failing_migration_leaves_the_file_as_it_was(
         raise sqlite3.OperationalError("database or disk is full")
 
     Store.open(path).close()
-    before = outline(sqlite3.connect(path))
+    before = outline(path)
     kept = list(MIGRATIONS._migrations)
     MIGRATIONS(name="m998_fails")(fail)
     try:
@@ -87,6 +89,6 @@ def test_a_failing_migration_leaves_the_file_as_it_was(
             Store.open(path)
     finally:
         MIGRATIONS._migrations[:] = kept
-    assert outline(sqlite3.connect(path)) == before
+    assert outline(path) == before
     with Store.open(path) as store:
         assert store.schema_version == 2

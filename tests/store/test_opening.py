@@ -94,7 +94,8 @@ def test_a_folder_in_place_of_the_file(path: Path) -> None:
 
 def test_a_database_that_turns_read_only(path: Path) -> None:
     with Store.open(path) as store:
-        store._db.execute("PRAGMA query_only = ON")
+        with store.session.reading() as db:
+            db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreError, match="is not writable"):
             store.create_conversation("one")
 
@@ -148,9 +149,10 @@ def test_damage_is_found(path: Path) -> None:
         conversation = store.create_conversation("one")
         store.add_message(conversation, Message.of("user", "word " * 5000))
         assert store.find_damage() == []
-        store._db.execute("PRAGMA ignore_check_constraints = ON")
-        store._db.execute("UPDATE messages SET role = 'nobody'")
-        store._db.execute("PRAGMA ignore_check_constraints = OFF")
+        with store.session.reading() as db:
+            db.execute("PRAGMA ignore_check_constraints = ON")
+            db.execute("UPDATE messages SET role = 'nobody'")
+            db.execute("PRAGMA ignore_check_constraints = OFF")
         assert store.find_damage() == ["CHECK constraint failed in messages"]
 
 
@@ -215,8 +217,9 @@ def test_full_disk_keeps_what_was_saved(store: Store) -> None:
     conversation = store.create_conversation("one")
     saved = store.add_message(conversation, Message.of("user", "saved")).id
     answer = store.begin_answer(conversation, saved).id
-    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-    store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with store.session.reading() as db:
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StoreError, match="disk is full") as caught:
         store.add_message(conversation, Message.of("user", "x" * 1_000_000), saved)
     assert "Free some space" in caught.value.hint
@@ -224,7 +227,8 @@ def test_full_disk_keeps_what_was_saved(store: Store) -> None:
         store.journal_answer(answer, parts_of("y" * 1_000_000), [])
     store.journal_answer(answer, parts_of("short"), [1])
     assert [row.content for row in store.get_path(conversation)] == ["saved", "short"]
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    with store.session.reading() as db:
+        db.execute("PRAGMA max_page_count = 1000000")
     store.finish_answer(answer, parts_of("y" * 1_000_000), [1], "complete")
     assert len(store.get_message(answer).content) == 1_000_000
     assert store.find_damage() == []

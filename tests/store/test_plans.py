@@ -29,6 +29,11 @@ CALLS: dict[str, Callable[[Store], object]] = {
     "finish": lambda store: store.finish_answer(3, parts_of("x"), [], "complete"),
     "recover": lambda store: store.recover(),
     "search": lambda store: store.search("hello"),
+    "search thoughts": lambda store: store.search("hello", reasoning=True),
+    "deleted": lambda store: store.list_deleted(30),
+    "resume": lambda store: store.resume_answer(4),
+    "further": lambda store: store.add_answer(1, 1, parts_of("x", "y"), [], "complete"),
+    "walk": lambda store: list(store.read_tree(1)),
     "search within": lambda store: store.search("hello", conversation_id=1),
 }
 
@@ -39,19 +44,25 @@ def filled(store: Store) -> Store:
     first = store.add_message(conversation, Message.of("user", "hello")).id
     store.add_message(conversation, Message.of("user", "hello again"), first)
     store.begin_answer(conversation, first)
+    store.add_answer(conversation, first, parts_of("hello", "hm"), [1], "stopped")
     return store
 
 
 def explain(store: Store, call: Callable[[Store], object]) -> list[str]:
     statements: list[tuple[str, Any]] = []
-    with store._db.tracer(lambda sql, parameters: statements.append((sql, parameters))):
-        call(store)
-    return [
-        step[3]
-        for sql, parameters in statements
-        if re.match(r"\s*(SELECT|WITH|UPDATE|INSERT|DELETE)", sql)
-        for step in store._db.conn.execute(f"EXPLAIN QUERY PLAN {sql}", parameters or ())
-    ]
+
+    def note(sql: str, parameters: Any) -> None:
+        statements.append((sql, parameters))
+
+    with store.session.browsing() as lists, store.session.reading() as db:
+        with lists.tracer(note), db.tracer(note):
+            call(store)
+        return [
+            step[3]
+            for sql, parameters in statements
+            if re.match(r"\s*(SELECT|WITH|UPDATE|INSERT|DELETE)", sql)
+            for step in db.conn.execute(f"EXPLAIN QUERY PLAN {sql}", parameters or ())
+        ]
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -61,11 +72,12 @@ def test_no_full_scan(filled: Store, name: str) -> None:
         "VIRTUAL TABLE",
         "USING INDEX conversations_recent",
         "USING INDEX messages_streaming",
+        "USING INDEX conversations_deleted",
     )
     scans = [
         step
         for step in steps
-        if re.match(r"SCAN (messages|m|s|g|generations|c|conversations)\b", step)
+        if re.match(r"SCAN (messages|m|s|g|generations|c|conversations|p|parts|b|blobs)\b", step)
         and not any(index in step for index in allowed)
     ]
     assert scans == []
@@ -80,9 +92,10 @@ def test_lists_do_not_touch_messages(filled: Store) -> None:
             read.add(f"{table}.{column}")
         return 0
 
-    filled._db.conn.set_authorizer(authorize)
-    filled.list_conversations()
-    filled._db.conn.set_authorizer(None)
+    with filled.session.browsing() as db:
+        db.conn.set_authorizer(authorize)
+        filled.list_conversations()
+        db.conn.set_authorizer(None)
     assert {name.split(".")[0] for name in read} == {"conversations"}
 
 
@@ -94,9 +107,10 @@ def test_matching_lists_do_not_read_bodies(filled: Store) -> None:
             read.add(f"{table}.{column}")
         return 0
 
-    filled._db.conn.set_authorizer(authorize)
-    filled.list_conversations(query="hello")
-    filled._db.conn.set_authorizer(None)
+    with filled.session.browsing() as db:
+        db.conn.set_authorizer(authorize)
+        filled.list_conversations(query="hello")
+        db.conn.set_authorizer(None)
     assert {name for name in read if name.startswith("messages.")} == {
         "messages.id",
         "messages.conversation_id",

@@ -220,8 +220,8 @@ def test_a_hit_far_inside_a_huge_message_still_has_a_snippet(
 
 def test_sqlite_itself_would_not_do(store: Store) -> None:
     # The reason for words.py: should this ever fail, SQLite has learnt it.
-    db = store._db
-    db.execute("CREATE VIRTUAL TABLE temp.tri USING fts5 (text, tokenize='trigram')")
-    db.execute("INSERT INTO temp.tri VALUES (?)", (TEXTS["chinese"],))
-    assert db.execute("SELECT count(*) FROM temp.tri('\"北京\"')").fetchone() == (0,)
-    assert db.execute("SELECT count(*) FROM temp.tri('\"北京市\"')").fetchone() == (1,)
+    with store.session.writing() as db:
+        db.execute("CREATE VIRTUAL TABLE temp.tri USING fts5 (text, tokenize='trigram')")
+        db.execute("INSERT INTO temp.tri VALUES (?)", (TEXTS["chinese"],))
+        assert db.execute("SELECT count(*) FROM temp.tri('\"北京\"')").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM temp.tri('\"北京市\"')").fetchone() == (1,)

@@ -9,6 +9,7 @@ from chatapp.conversation import Message
 from chatapp.errors import StoreError
 from chatapp.parts import parts_of
 from chatapp.store import Store
+from chatapp.store.rows import Purged
 
 
 def texts(
@@ -221,17 +222,15 @@ def test_purging_removes_for_good(store: Store, say: Callable[..., int]) -> None
     store.finish_answer(answer, parts_of("trumpet unspeakable"), [1], "complete")
     store.begin_answer(conversation, gone)
     store.delete_conversation(conversation)
-    assert store.purge_deleted(older_than_s=3600) == 0
-    assert store.purge_deleted() == 1
-    assert store.purge_deleted() == 0
+    assert store.purge_deleted(1) == Purged(0, swept=True)
+    assert store.purge_deleted(0) == Purged(1, swept=True)
+    assert store.purge_deleted(0) == Purged(0, swept=True)
     with pytest.raises(StoreError, match="no conversation"):
         store.get_conversation(conversation)
     assert [hit.message_id for hit in store.search("elephant")] == [kept]
     assert store.search("trumpet") == []
     assert store.find_damage() == []
     assert store.path is not None
-    store._db.execute("INSERT INTO message_fts (message_fts) VALUES ('optimize')")
-    store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     assert b"unspeakable" not in store.path.read_bytes()
     assert say("next") > answer, "an id is never used twice"
 
@@ -256,12 +255,16 @@ def test_text_is_kept_as_it_is(
 
 def test_a_long_conversation_is_walked_to_its_root(store: Store) -> None:
     conversation = store.create_conversation()
-    with store.writing() as db:
+    with store.session.writing() as db:
         for number in range(5000):
             db.execute(
-                "INSERT INTO messages (conversation_id, parent_id, role, status, created_at,"
-                " content, uid) VALUES (?, ?, 'user', 'complete', 0, ?, ?)",
-                (conversation, number or None, str(number), str(number)),
+                "INSERT INTO messages (conversation_id, parent_id, role, status, created_at)"
+                " VALUES (?, ?, 'user', 'complete', 0)",
+                (conversation, number or None),
+            )
+            db.execute(
+                "INSERT INTO parts (message_id, position, kind, text) VALUES (?, 0, 'text', ?)",
+                (number + 1, str(number)),
             )
     store.select_leaf(conversation, 5000)
     assert texts(store, conversation) == [str(number) for number in range(5000)]

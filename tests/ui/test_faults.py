@@ -195,7 +195,7 @@ def leave_as_a_dead_process(store: Store, answer: int) -> None:
     child = subprocess.run(
         [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
     )
-    with store.writing() as db:
+    with store.session.writing() as db:
         owner = db.execute("SELECT owner FROM messages WHERE id = ?", (answer,)).fetchone()[0]
         dead = owner.replace(str(os.getpid()), child.stdout.decode().strip())
         assert dead != owner
