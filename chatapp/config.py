@@ -63,6 +63,15 @@ class ChatConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryConfig:
+    """`[history]`: what becomes of deleted conversations."""
+
+    keep_deleted_days: int = _at_least(30, 0)
+    """Days after which a deleted conversation is removed for good, when the chat is opened;
+    0: the next time it is opened."""
+
+
+@dataclass(frozen=True, slots=True)
 class UiConfig:
     """`[ui]`: how the terminal interface looks."""
 
@@ -80,6 +89,7 @@ class Config:
     library: LibraryConfig = LibraryConfig()
     sampling: SamplingParams = field(default_factory=SamplingParams)
     chat: ChatConfig = ChatConfig()
+    history: HistoryConfig = HistoryConfig()
     ui: UiConfig = UiConfig()
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`[keys]`: a binding's id to the keys that replace its own, separated by commas."""
@@ -89,6 +99,7 @@ _SECTIONS: Mapping[str, type] = {
     "engine": EngineConfig,
     "library": LibraryConfig,
     "chat": ChatConfig,
+    "history": HistoryConfig,
     "ui": UiConfig,
 }
 

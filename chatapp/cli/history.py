@@ -1,4 +1,5 @@
-"""`chatapp history`: past conversations on the command line. Deleting can be undone."""
+"""`chatapp history`: past conversations on the command line. Deleting can be undone, until
+what was deleted is purged."""
 
 import sys
 from dataclasses import asdict
@@ -10,6 +11,8 @@ import click
 from chatapp.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chatapp.store import Store
     from chatapp.store.rows import MessageRow
 
@@ -22,7 +25,7 @@ _IDS = click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
 
 @click.group(no_args_is_help=True)
 def history() -> None:
-    """Past conversations: list, read, search, export, delete."""
+    """Past conversations: list, read, search, export, delete, purge."""
 
 
 def _open() -> "Store":
@@ -58,7 +61,7 @@ def list_conversations(query: str, limit: int, as_json: bool) -> None:
 def show_conversation(conversation_id: int | None, as_json: bool) -> None:
     """Print a conversation, the last one unless ID is given: the branch that is shown."""
     from chatapp.cli.output import dump_json
-    from chatapp.export import render
+    from chatapp.export import export
 
     with _open() as store:
         if conversation_id is None:
@@ -68,7 +71,12 @@ def show_conversation(conversation_id: int | None, as_json: bool) -> None:
             head = asdict(store.get_conversation(conversation_id))
             click.echo(dump_json(head | {"messages": rows}))
         else:
-            click.echo(render("markdown", store.get_tree(conversation_id)), nl=False)
+            _print_pieces(export("markdown", store, [conversation_id]))
+
+
+def _print_pieces(pieces: "Iterator[str]") -> None:
+    for piece in pieces:
+        click.echo(piece, nl=False)
 
 
 def _describe(row: "MessageRow") -> dict[str, Any]:
@@ -82,15 +90,16 @@ def _describe(row: "MessageRow") -> dict[str, Any]:
 
 @history.command("search")
 @click.argument("words", nargs=-1, required=True)
+@click.option("--reasoning", is_flag=True, help="In what models thought, not in what was said.")
 @_LIMIT
 @_JSON
-def search_messages(words: tuple[str, ...], limit: int, as_json: bool) -> int:
+def search_messages(words: tuple[str, ...], reasoning: bool, limit: int, as_json: bool) -> int:
     """Find messages that contain WORDS. Exit code 1 when there are none."""
     from chatapp.cli.output import dump_json
     from chatapp.cli.table import format_time
 
     with _open() as store:
-        hits = store.search(" ".join(words), limit=limit)
+        hits = store.search(" ".join(words), limit=limit, reasoning=reasoning)
     if as_json:
         click.echo(dump_json([asdict(hit) | {"snippet": mark(hit.snippet, "")} for hit in hits]))
     for hit in [] if as_json else hits:
@@ -139,7 +148,7 @@ def _clean(piece: str) -> str:
 )
 def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -> None:
     """Write conversations as Markdown, JSON or HTML; all of them unless ID is given."""
-    from chatapp.export import FORMATS, render
+    from chatapp.export import FORMATS, export
 
     if name not in FORMATS:
         raise UsageError(f"There is no format {name}.", f"It can be {', '.join(FORMATS)}.")
@@ -147,13 +156,13 @@ def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -
         wanted = ids or _all_ids(store)
         if not wanted:
             raise StoreError("There are no conversations to export.")
-        text = render(name, *(store.get_tree(conversation_id) for conversation_id in wanted))
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    from chatapp.cli.writing import write_private
+        pieces = export(name, store, wanted)
+        if output is None:
+            _print_pieces(pieces)
+            return
+        from chatapp.cli.writing import write_private
 
-    write_private(output, text)
+        write_private(output, pieces)
     click.echo(f"{_count(len(wanted))} written to {output}", err=True)
 
 
@@ -161,12 +170,19 @@ def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -
 @click.argument("file", type=click.File("rb"))
 def import_conversations(file: Any) -> None:
     """Bring back conversations from a JSON export. FILE may be - for standard input."""
-    from chatapp.export import import_json
+    from chatapp.export import MAX_BYTES, import_json
 
+    content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise UsageError(
+            f"{file.name} is larger than {MAX_BYTES >> 20} MiB.",
+            "Export fewer conversations at a time: chatapp history export --format json ID...",
+        )
     try:
-        text = file.read().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{file.name} is not UTF-8 text.") from None
+    del content
     with _open() as store:
         new = import_json(store, text)
     click.echo(f"{_count(len(new))} imported: {', '.join(map(str, new))}", err=True)
@@ -200,6 +216,37 @@ def undelete_conversations(ids: tuple[int, ...]) -> None:
             store.get_conversation(conversation_id)
             store.undelete_conversation(conversation_id)
     click.echo(f"{_count(len(ids))} brought back.", err=True)
+
+
+@history.command("purge")
+@click.option("--now", is_flag=True, help="Everything that was deleted, however recently.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def purge_conversations(now: bool, yes: bool) -> None:
+    """Remove deleted conversations for good; no trace of them stays in the file.
+
+    Without --now those that were deleted before the `keep_deleted_days` of the settings.
+    """
+    from chatapp.cli.table import clean_line
+    from chatapp.config import load_config
+    from chatapp.paths import find_paths
+
+    days = 0 if now else load_config(find_paths()).history.keep_deleted_days
+    with _open() as store:
+        rows = store.list_deleted(days)
+        for row in rows:
+            click.echo(f"{row.id}  {clean_line(row.title)}", err=True)
+        if rows and not yes:
+            click.confirm(
+                f"Remove {_count(len(rows))} for good? This cannot be undone", abort=True, err=True
+            )
+        done = store.empty_bin() if now else store.purge_deleted(days)
+    click.echo(f"{_count(done.conversations)} removed for good.", err=True)
+    if not done.swept:
+        click.echo(
+            "Traces may still be in the file: another program is using it, or the disk is full."
+            " The next start of chatapp removes them.",
+            err=True,
+        )
 
 
 @history.command("backup")

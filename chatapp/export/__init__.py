@@ -1,10 +1,10 @@
 """Conversations as files: Markdown and HTML to read, JSON to keep and to bring back.
 
-Exporters take values from the store (`ConversationTree`), never SQL. Markdown and HTML show the
+Exporters take values from the store, message by message, never SQL. Markdown and HTML show the
 active branch without control characters; JSON holds everything.
 """
 
-from chatapp.export.reading import import_json
-from chatapp.export.registry import FORMATS, Format, render
+from chatapp.export.reading import MAX_BYTES, import_json
+from chatapp.export.registry import FORMATS, Format, export, render
 
-__all__ = ["FORMATS", "Format", "import_json", "render"]
+__all__ = ["FORMATS", "MAX_BYTES", "Format", "export", "import_json", "render"]

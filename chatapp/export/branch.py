@@ -1,14 +1,24 @@
 """What the formats for people share: the shown branch, its labels, and code fences."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chatapp.store.rows import ConversationTree, MessageRow
+from chatapp.parts import File, Image, ToolCall, ToolResult
+from chatapp.store.rows import ConversationRow, ConversationTree, MessageRow
+from chatapp.text import strip_controls
 
-_ROLES = {"user": "You", "assistant": "Assistant", "system": "System"}
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*)$")
+_ROLES = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
+_FENCE = re.compile(r" {0,3}((?:(?:[-+*]|\d{1,9}[.)]) {1,4})*)(`{3,}(?=[^`]*$)|~{3,})[ \t]*(.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A conversation to be written, its messages read while they are written."""
+
+    conversation: ConversationRow
+    messages: Iterable[MessageRow]
 
 
 def active_branch(tree: ConversationTree) -> list[MessageRow]:
@@ -37,6 +47,29 @@ def describe(message: MessageRow) -> str:
     return f"{_ROLES[message.role]} ({', '.join(notes)})" if notes else _ROLES[message.role]
 
 
+def label(part: File | Image | ToolCall | ToolResult) -> str:
+    """What an attachment is, in a line without control characters: `File notes.txt`."""
+    if isinstance(part, File):
+        return f"File {_one_line(part.name)}"
+    if isinstance(part, Image):
+        kind = _one_line(part.media_type)
+        return f"Image {_one_line(part.name)} ({kind}, {format_size(len(part.data))})"
+    if isinstance(part, ToolCall):
+        return f"Tool call {_one_line(part.name)}"
+    return "Tool result (an error)" if part.is_error else "Tool result"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(strip_controls(text).split())
+
+
+def format_size(size: int) -> str:
+    """Bytes in words: `12.3 kB`."""
+    if size < 1000:
+        return f"{size} bytes"
+    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
 def format_time(seconds: float) -> str:
     """Seconds since 1970 as `2026-11-23 18:05 UTC`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -53,19 +86,33 @@ class Piece:
     """False: the text ended inside the fence."""
 
 
-def split_fences(text: str) -> Iterator[Piece]:
-    """Prose and code fences of a Markdown text, in order (CommonMark 0.31, section 4.5)."""
-    lines: list[str] = []
+def track_fences(text: str) -> Iterator[tuple[str, str]]:
+    """Each line of a Markdown text with the fence that is open behind it (empty: none).
+
+    As CommonMark 0.31 says in section 4.5; a fence may also open behind the mark of a list item.
+    """
     fence = ""
     for line in text.split("\n"):
         match = _FENCE.match(line)
-        closes = fence and match and not match[2].strip() and match[1].startswith(fence)
-        if closes or (match and not fence):
-            if fence or lines:
-                yield Piece("\n".join(lines), fence, closed=True)
-            lines = []
-            fence = "" if fence else (match[1] if match else "")
-        else:
+        if fence:
+            if match and not match[1] and not match[3].strip() and match[2].startswith(fence):
+                fence = ""
+        elif match:
+            fence = match[2]
+        yield line, fence
+
+
+def split_fences(text: str) -> Iterator[Piece]:
+    """Prose and code fences of a Markdown text, in order."""
+    lines: list[str] = []
+    fence = ""
+    for line, after in track_fences(text):
+        if after == fence:
             lines.append(line)
+            continue
+        if fence or lines:
+            yield Piece("\n".join(lines), fence, closed=True)
+        lines = []
+        fence = after
     if fence or lines:
         yield Piece("\n".join(lines), fence, closed=not fence)

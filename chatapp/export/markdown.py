@@ -1,49 +1,121 @@
 """Markdown for people: the shown branch under headings, messages as they are.
 
-A message that ends inside a code fence has the fence closed, so that it does not swallow the
-messages after it. Control characters and escape sequences are left out.
+What a message leaves open stays in it: a code fence is closed, and raw HTML becomes text, so that
+neither a `<!--` nor a `<details>` swallows the messages after it. Control characters and escape
+sequences are left out.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator
 
-from chatapp.export.branch import active_branch, describe, format_time, split_fences
-from chatapp.store.rows import ConversationTree, MessageRow
+from chatapp.export.branch import Told, describe, format_time, label, track_fences
+from chatapp.parts import File, Part, Reasoning, Text, ToolCall, ToolResult
+from chatapp.store.rows import MessageRow
 from chatapp.text import strip_controls
 
 
-def render_markdown(trees: Sequence[ConversationTree]) -> str:
+def write_markdown(conversations: Iterable[Told]) -> Iterator[str]:
     """The conversations one after the other, a rule between them."""
-    return "\n\n---\n\n".join(_render_tree(tree) for tree in trees) + "\n"
+    for number, told in enumerate(conversations):
+        if number:
+            yield "\n\n---\n\n"
+        yield from _write_conversation(told)
+    yield "\n"
 
 
-def _render_tree(tree: ConversationTree) -> str:
-    conversation = tree.conversation
-    blocks = [
-        f"# {strip_controls(conversation.title) or 'Untitled'}",
-        f"*{format_time(conversation.created_at)}*",
-    ]
+def _write_conversation(told: Told) -> Iterator[str]:
+    conversation = told.conversation
+    yield f"# {_prose(conversation.title) or 'Untitled'}"
+    yield f"\n\n*{format_time(conversation.created_at)}*"
     if conversation.system:
-        blocks.append("## System prompt")
-        blocks.append(_close_fence(strip_controls(conversation.system)))
-    for message in active_branch(tree):
-        blocks += _render_message(message)
-    return "\n\n".join(blocks)
+        yield f"\n\n## System prompt\n\n{_body(conversation.system)}"
+    for message in told.messages:
+        for block in _render_message(message):
+            yield f"\n\n{block}"
 
 
-def _render_message(message: MessageRow) -> list[str]:
-    blocks = [f"## {strip_controls(describe(message))}"]
-    if message.reasoning:
-        thought = _close_fence(strip_controls(message.reasoning).strip("\n"))
-        blocks.append("\n".join(f"> {line}".rstrip() for line in thought.split("\n")))
-    if message.content:
-        blocks.append(_close_fence(strip_controls(message.content).strip("\n")))
+def _render_message(message: MessageRow) -> Iterator[str]:
+    yield f"## {_prose(describe(message))}"
+    for part in message.parts:
+        yield from _render_part(part)
     if message.generation is not None and message.generation.error:
-        blocks.append(f"*Error: {strip_controls(message.generation.error)}*")
-    return blocks
+        yield f"*Error: {_prose(message.generation.error)}*"
 
 
-def _close_fence(text: str) -> str:
-    last = None
-    for last in split_fences(text):  # noqa: B007 - only the last one may be open
-        pass
-    return text if last is None or last.closed else f"{text}\n{last.fence}"
+def _render_part(part: Part) -> Iterator[str]:
+    if isinstance(part, Text):
+        if part.text:
+            yield _body(part.text)
+    elif isinstance(part, Reasoning):
+        yield "\n".join(f"> {line}".rstrip() for line in _body(part.text).split("\n"))
+    else:
+        yield f"**{_prose(label(part))}**"
+        if isinstance(part, File):
+            yield _fence(part.text)
+        elif isinstance(part, ToolCall):
+            yield _fence(part.arguments, "json")
+        elif isinstance(part, ToolResult):
+            yield from _render_result(part)
+
+
+def _render_result(result: ToolResult) -> Iterator[str]:
+    # What a tool says is shown as it is: it is mostly no Markdown.
+    for part in result.parts:
+        if isinstance(part, Text):
+            yield _fence(part.text)
+        else:
+            yield from _render_part(part)
+
+
+def _fence(text: str, language: str = "") -> str:
+    text = strip_controls(text)
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    mark = "`" * (longest + 1)
+    return f"{mark}{language}\n{text.rstrip()}\n{mark}"
+
+
+def _body(text: str) -> str:
+    lines: list[str] = []
+    prose: list[str] = []
+    fence = ""
+    for line, after in track_fences(strip_controls(text).strip("\n")):
+        if not fence and not after:
+            prose.append(line)
+            continue
+        lines += [*_escape_html(prose), line]
+        prose = []
+        fence = after
+    return "\n".join([*lines, *_escape_html(prose), *([fence] if fence else [])])
+
+
+def _prose(line: str) -> str:
+    return "\n".join(_escape_html(strip_controls(line).split("\n")))
+
+
+# A tag, a comment, a declaration or an instruction begins; `<https://...>` is a link, and a
+# backslash before it has made it text already.
+_TAG = re.compile(r"(?<!\\)((?:\\\\)*)<(?=[A-Za-z/!?])(?![A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]*>)")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(?:.*?[^`])\1(?!`)")
+
+
+def _escape_html(text: list[str]) -> list[str]:
+    """Raw HTML in lines of prose as text. Code between backticks stays, where that is certain."""
+    lines = []
+    sure = True
+    for line in text:
+        if not line.strip():
+            sure = True  # code between backticks ends with its paragraph
+        outside = _CODE.sub("", line)
+        # A backtick without its other half may open code that goes on in the next line.
+        sure = sure and "`" not in outside
+        lines.append(_escape_line(line) if sure else _TAG.sub(r"\1\\<", line))
+    return lines
+
+
+def _escape_line(line: str) -> str:
+    pieces = []
+    position = 0
+    for code in _CODE.finditer(line):
+        pieces += [_TAG.sub(r"\1\\<", line[position : code.start()]), code.group()]
+        position = code.end()
+    return "".join([*pieces, _TAG.sub(r"\1\\<", line[position:])])

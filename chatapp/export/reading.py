@@ -1,18 +1,23 @@
 """Brings conversations back from JSON. The file is taken for hostile until it is checked whole.
 
-Promises all or nothing: one error that names the place, and then not a row was written. A parent
-must stand before its children, which rules out cycles. Keys that are not known are ignored.
+Promises all or nothing: one error that names the place, and then not a row was written. Both
+versions are read: messages of text and thoughts with one generation (1), and of parts (2). The
+whole file is in memory while it is read, about five times over. A parent must stand before its
+children, which rules out cycles. Keys that are not known are ignored.
 """
 
 import json
 import math
+import re
 from dataclasses import fields
 from typing import Any, NoReturn, Protocol, cast, get_args
+
+import msgspec
 
 from chatapp.conversation import Role
 from chatapp.errors import UsageError
 from chatapp.export.lossless import FORMAT, VERSION
-from chatapp.parts import parts_of
+from chatapp.parts import Parts, parts_of
 from chatapp.store.rows import (
     ConversationRow,
     ConversationTree,
@@ -23,6 +28,9 @@ from chatapp.store.rows import (
 
 MAX_TIME = 253402300799.0
 """The end of the year 9999, in seconds since 1970: later times cannot be shown."""
+
+MAX_BYTES = 2**30
+"""The largest file that is read; divide a larger history by exporting some conversations."""
 
 _MAX_INT = 2**63 - 1
 _MAX_TOKEN = 2**31 - 1
@@ -62,7 +70,7 @@ def parse_json(text: str) -> list[ConversationTree]:
     if version > VERSION:
         raise UsageError("The file comes from a newer version of chatapp.", "Update chatapp.")
     entries = _Entry(document, "").items("conversations")
-    return [_read_tree(entry) for entry in entries]
+    return [_read_tree(entry, version) for entry in entries]
 
 
 def _wrong(reason: str) -> UsageError:
@@ -132,6 +140,20 @@ class _Entry:
             raise self.fail(key, "is not a list of token ids")
         return tuple(value)
 
+    def name(self, key: str) -> str:
+        """A random name that the store made."""
+        value = self.text(key)
+        if not re.fullmatch("[0-9a-f]{32}", value):
+            raise self.fail(key, "is not 32 hexadecimal digits")
+        return value
+
+    def parts(self, key: str) -> Parts:
+        """The parts of a message. Raises `UsageError` for a kind that is not known."""
+        try:
+            return msgspec.convert(self._get(key), Parts)
+        except msgspec.ValidationError as error:
+            raise self.fail(key, f"is not a list of parts ({error})") from None
+
     def items(self, key: str) -> "list[_Entry]":
         value = self._get(key)
         if not isinstance(value, list):
@@ -143,11 +165,11 @@ class _Entry:
         return None if value is None else _Entry(value, self._name(key))
 
 
-def _read_tree(entry: _Entry) -> ConversationTree:
+def _read_tree(entry: _Entry, version: int) -> ConversationTree:
     messages: list[MessageRow] = []
     seen: set[int] = set()
     for item in entry.items("messages"):
-        message = _read_message(item)
+        message = _read_message(item, version)
         if message.id in seen:
             raise item.fail("id", f"{message.id} is used twice")
         if message.parent_id is not None and message.parent_id not in seen:
@@ -167,31 +189,41 @@ def _read_tree(entry: _Entry) -> ConversationTree:
         updated_at=entry.number("updated_at", MAX_TIME),
         active_leaf_id=active,
         deleted_at=None,
+        uid=entry.name("uid") if version > 1 else "",
     )
     return ConversationTree(conversation, tuple(messages))
 
 
-def _read_message(entry: _Entry) -> MessageRow:
-    generation = entry.optional("generation")
+def _read_message(entry: _Entry, version: int) -> MessageRow:
     message_id = entry.integer("id", 1)
+    if version == 1:
+        parts = parts_of(entry.text("content"), entry.text("reasoning"))
+        only = entry.optional("generation")
+        runs = [] if only is None else [only]
+    else:
+        parts = entry.parts("parts")
+        runs = entry.items("generations")
     return MessageRow(
         id=message_id,
         conversation_id=0,
         parent_id=entry.identity("parent"),
         role=cast(Role, entry.choice("role", get_args(Role))),
-        parts=parts_of(entry.text("content"), entry.text("reasoning")),
+        parts=parts,
         status=cast(FinalStatus, entry.choice("status", get_args(FinalStatus))),
         created_at=entry.number("created_at", MAX_TIME),
         tokens=entry.tokens("tokens"),
         # The store counts siblings itself.
         sibling_index=0,
         sibling_count=1,
-        generations=() if generation is None else (_read_generation(generation, message_id),),
+        generations=tuple(_read_generation(run, message_id, version) for run in runs),
+        uid=entry.name("uid") if version > 1 else "",
     )
 
 
-def _read_generation(entry: _Entry, message_id: int) -> GenerationRow:
+def _read_generation(entry: _Entry, message_id: int, version: int) -> GenerationRow:
     values: dict[str, Any] = {"id": 0, "message_id": message_id}
+    if version == 1:
+        values["offset"] = 0
     for field in fields(GenerationRow):
         if field.name in values:
             continue

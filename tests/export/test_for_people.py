@@ -1,13 +1,15 @@
 """Markdown and HTML: what is shown, and that nothing in it acts."""
 
 import re
+import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from chatapp.conversation import Message
 from chatapp.errors import UsageError
-from chatapp.export import FORMATS, render
+from chatapp.export import FORMATS, export, render
 from chatapp.export.branch import active_branch, split_fences
 from chatapp.store import Store
 from chatapp.store.rows import ConversationTree
@@ -43,10 +45,10 @@ def test_markdown_shows_the_active_branch(tree: ConversationTree) -> None:
     text = render("markdown", tree)
     headings = [line for line in text.splitlines() if line.startswith("#")]
     assert headings == [
-        "# Café <b> & 北京",
+        "# Café \\<b> & 北京",
         "## System prompt",
         "## You",
-        "## Assistant (tiny <model>, 2 of 2, stopped)",
+        "## Assistant (tiny \\<model>, 2 of 2, stopped)",
         "## You",
     ]
     assert "> I think\n>\n> so" in text
@@ -64,9 +66,9 @@ def test_an_open_fence_does_not_swallow_the_next_message(tree: ConversationTree)
 def test_errors_are_shown(store: Store, tree: ConversationTree) -> None:
     store.select_leaf(tree.conversation.id, tree.messages[3].id)
     shown = store.get_tree(tree.conversation.id)
-    assert "*Error: out of <memory>*" in render("markdown", shown)
+    assert "*Error: out of \\<memory>*" in render("markdown", shown)
     assert "out of &lt;memory&gt;" in render("html", shown)
-    assert "(tiny <model>, failed)" in render("markdown", shown)
+    assert "(tiny \\<model>, failed)" in render("markdown", shown)
 
 
 class Page(HTMLParser):
@@ -82,7 +84,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
-        if tag != "meta":
+        if tag not in ("meta", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -149,3 +151,73 @@ def test_parents_in_a_circle_end(tree: ConversationTree) -> None:
 )
 def test_fences(text: str, pieces: list[tuple[str, str, bool]]) -> None:
     assert [(piece.text, piece.fence, piece.closed) for piece in split_fences(text)] == pieces
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("<!-- never closed", "\\<!-- never closed"),
+        ("  <details><summary>x", "  \\<details>\\<summary>x"),
+        ("<script>\nalert(1)", "\\<script>\nalert(1)"),
+        ("<?php and <![CDATA[", "\\<?php and \\<![CDATA["),
+        ("</div>", "\\</div>"),
+        (r"\<b> \\<b>", r"\<b> \\\<b>"),
+        ("1 < 2, a <- b, <3", "1 < 2, a <- b, <3"),
+        ("see <https://example.org/a?b>", "see <https://example.org/a?b>"),
+        ("code `List<String>` and List<String>", "code `List<String>` and List\\<String>"),
+        ("open ` code\nb` <!-- `c", "open ` code\nb` \\<!-- `c"),
+        ("```html\n<!-- kept -->\n```", "```html\n<!-- kept -->\n```"),
+        ("- ```\n  <b>\n  ```\n<b>", "- ```\n  <b>\n  ```\n\\<b>"),
+        ("1. do\n   ```sh\n   ls <a>\n   ```", "1. do\n   ```sh\n   ls <a>\n   ```"),
+        ("```\n<!--", "```\n<!--\n```"),
+    ],
+)
+def test_raw_html_in_markdown_is_text(store: Store, given: str, written: str) -> None:
+    conversation = store.create_conversation(given.split("\n")[0])
+    asked = store.add_message(conversation, Message.of("user", given)).id
+    store.add_message(conversation, Message.of("assistant", "The next message."), asked)
+    text = "".join(export("markdown", store, [conversation]))
+    assert f"## You\n\n{written}\n\n## Assistant\n\nThe next message.\n" in text
+
+
+@pytest.mark.parametrize("name", ["markdown", "html"])
+def test_every_kind_of_part_is_shown(name: str, store: Store, kinds: int) -> None:
+    text = "".join(export(name, store, [kinds]))
+    for word in ("look at this", "notes", "a **file**", "Image cat.png (image/png, 2.1 kB)"):
+        assert word in text
+    for word in ("fetch", "half JSON", "Tool result (an error)", "not found", "more.txt"):
+        assert word in text
+    assert CONTROLS.search(text) is None
+    assert text == render(name, store.get_tree(kinds))
+
+
+def test_files_in_markdown_stay_in_their_fence(store: Store, kinds: int) -> None:
+    text = "".join(export("markdown", store, [kinds]))
+    assert "````\na **file**\n```\n<!-- open\n````" in text
+    assert "iVBOR" not in text
+    assert len(text) < 2000, "the image is named, not written"
+
+
+def test_images_in_html_are_those_that_cannot_act(store: Store, kinds: int) -> None:
+    page = Page("".join(export("html", store, [kinds])))
+    assert page.open == []
+    sources = [value or "" for name, value in page.attributes if name == "src"]
+    assert len(sources) == 1
+    assert sources[0].startswith("data:image/png;base64,iVBOR")
+    assert "Image evil.svg (image/png, 38 bytes)" in "".join(page.data)
+    assert "script" not in page.tags
+
+
+def test_an_export_holds_a_few_messages_at_a_time(store: Store) -> None:
+    conversation = store.create_conversation("long")
+    parent = None
+    for _ in range(60):
+        said = Message.of("user", "x" * 200_000)
+        parent = store.add_message(conversation, said, parent).id
+    for name in FORMATS:
+        tracemalloc.start()
+        size = sum(len(piece) for piece in export(name, store, [conversation]))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert size > 12_000_000
+        assert peak < 0.75 * size, name

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 
 from chatapp.errors import UsageError
-from chatapp.export import import_json, render
+from chatapp.export import export, import_json, render
 from chatapp.export.reading import parse_json
-from chatapp.parts import parts_of
+from chatapp.parts import Reasoning, Text, parts_of
 from chatapp.store import Store
 from chatapp.store.rows import ConversationTree, MessageRow
+
+UID = re.compile('"uid": "([0-9a-f]{32})"')
 
 
 def without_ids(tree: ConversationTree) -> list[MessageRow]:
@@ -39,6 +42,8 @@ def test_a_round_trip_loses_nothing(store: Store, tree: ConversationTree) -> Non
         back = other.get_tree(new)
         assert render("json", back) == first
         assert without_ids(back) == without_ids(tree)
+        assert [row.uid for row in back.messages] == [row.uid for row in tree.messages]
+        assert back.conversation.uid == tree.conversation.uid
         assert back.conversation.title == tree.conversation.title
         assert back.conversation.system == tree.conversation.system
         assert back.conversation.updated_at == tree.conversation.updated_at
@@ -61,7 +66,11 @@ def test_many_conversations_and_empty_ones(store: Store, tree: ConversationTree)
 def test_importing_twice_makes_copies(store: Store, tree: ConversationTree) -> None:
     text = render("json", tree)
     one, two = (*import_json(store, text), *import_json(store, text))
-    assert render("json", store.get_tree(one)) == render("json", store.get_tree(two)) == text
+    copies = [render("json", store.get_tree(number)) for number in (one, two)]
+    names = [set(UID.findall(document)) for document in (text, *copies)]
+    assert [len(found) for found in names] == [len(tree.messages) + 1] * 3
+    assert names[0].isdisjoint(names[1] | names[2]), "they are not the same rows"
+    assert {UID.sub("", document) for document in copies} == {UID.sub("", text)}
 
 
 def test_an_answer_being_written_is_recorded_as_interrupted(
@@ -71,7 +80,8 @@ def test_an_answer_being_written_is_recorded_as_interrupted(
     store.journal_answer(answer, parts_of("hal"), [1])
     document = json.loads(render("json", store.get_tree(tree.conversation.id)))
     last = document["conversations"][0]["messages"][-1]
-    assert (last["status"], last["content"], last["tokens"]) == ("interrupted", "hal", [1])
+    assert (last["status"], last["tokens"]) == ("interrupted", [1])
+    assert last["parts"] == [{"type": "text", "text": "hal"}]
 
 
 def test_the_json_is_one_message_a_line(tree: ConversationTree) -> None:
@@ -90,7 +100,7 @@ def messages(document: dict[str, Any]) -> list[dict[str, Any]]:
 BAD: dict[str, tuple[Change, str]] = {
     "format": (lambda d: d.update(format="other"), '"format" is not'),
     "no format": (lambda d: d.pop("format"), '"format" is not'),
-    "newer": (lambda d: d.update(version=2), "newer version"),
+    "newer": (lambda d: d.update(version=3), "newer version"),
     "version": (lambda d: d.update(version="1"), 'no "version"'),
     "no list": (lambda d: d.update(conversations={}), "conversations is not a list"),
     "no object": (lambda d: d.update(conversations=[3]), r"conversations\[0\] is not an object"),
@@ -103,16 +113,31 @@ BAD: dict[str, tuple[Change, str]] = {
     "active": (lambda d: d["conversations"][1].update(active=99), "active 99 is not"),
     "role": (lambda d: messages(d)[0].update(role="narrator"), "role is not one of"),
     "status": (lambda d: messages(d)[0].update(status="streaming"), "status is not one of"),
-    "content": (lambda d: messages(d)[0].update(content=None), "content is not a text"),
-    "gone": (lambda d: messages(d)[0].pop("content"), r"\[0\].content is missing"),
+    "parts": (lambda d: messages(d)[0].update(parts=None), "parts is not a list of parts"),
+    "kind": (lambda d: messages(d)[0].update(parts=[{"type": "video"}]), "not a list of parts"),
+    "base64": (
+        lambda d: messages(d)[0].update(parts=[{"type": "image", "data": "%"}]),
+        "not a list of parts",
+    ),
+    "nested": (
+        lambda d: messages(d)[0].update(
+            parts=[{"type": "tool_result", "call_id": "1", "parts": [{"type": "tool_result"}]}]
+        ),
+        "not a list of parts",
+    ),
+    "uid": (lambda d: messages(d)[0].update(uid="../x"), "uid is not 32 hexadecimal"),
+    "gone": (lambda d: messages(d)[0].pop("parts"), r"\[0\].parts is missing"),
     "tokens": (lambda d: messages(d)[0].update(tokens=[1, 2**31]), "list of token ids"),
     "text token": (lambda d: messages(d)[0].update(tokens="12"), "list of token ids"),
     "time": (lambda d: messages(d)[0].update(created_at=1e18), "not a number in range"),
     "before 1970": (lambda d: messages(d)[0].update(created_at=-5), "not a number in range"),
     "title": (lambda d: d["conversations"][1].update(title=["x"]), "title is not a text"),
-    "generation": (lambda d: messages(d)[1].update(generation=[]), "generation is not an object"),
-    "seed": (lambda d: messages(d)[1]["generation"].update(seed=2**64), "seed is not a whole"),
-    "rate": (lambda d: messages(d)[1]["generation"].update(decode_tps="x"), "not a number"),
+    "generation": (
+        lambda d: messages(d)[1].update(generations=[3]),
+        r"generations\[0\] is not an object",
+    ),
+    "seed": (lambda d: messages(d)[1]["generations"][0].update(seed=2**64), "seed is not a whole"),
+    "rate": (lambda d: messages(d)[1]["generations"][0].update(decode_tps="x"), "not a number"),
 }
 
 
@@ -168,12 +193,50 @@ def test_strange_but_sound_files_come_in(store: Store, tree: ConversationTree) -
     (entry,) = extended["conversations"]
     entry["active"] = None
     entry["title"] = "two\nlines \ud800"
-    entry["messages"][0]["content"] = "half \ud83d pair"
+    entry["messages"][0]["parts"] = [{"type": "text", "text": "half \ud83d pair"}]
     (new,) = import_json(store, json.dumps(extended))
     back = store.get_tree(new)
     assert back.conversation.title == "two lines \ufffd"
     assert back.messages[0].content == "half \ufffd pair"
     assert back.conversation.active_leaf_id == back.messages[-1].id
+
+
+VERSION_1 = """{"format": "chatapp-conversations", "version": 1, "conversations": [
+{"title": "Old", "system": "", "created_at": 1.5, "updated_at": 2.5, "active": 2, "messages": [
+{"id": 1, "parent": null, "role": "user", "status": "complete", "created_at": 1.5,
+ "content": "Why?", "reasoning": "", "tokens": [], "generation": null},
+{"id": 2, "parent": 1, "role": "assistant", "status": "stopped", "created_at": 2.5,
+ "content": "So\\u0000", "reasoning": "hm", "tokens": [5, 6],
+ "generation": {"model_path": "/m.gguf",
+ "model_name": "m", "fingerprint": "ff", "template_hash": "t", "params_json": "{}", "seed": -1,
+ "prompt_tokens": 1, "reused_tokens": 0, "completion_tokens": 2, "load_s": 0.0, "ttft_s": 0.5,
+ "prefill_tps": 9.5, "decode_tps": 3.5, "finish_reason": "cancelled", "error": "",
+ "created_at": 2.5}}]}]}
+"""
+
+
+def test_a_file_of_the_first_version_comes_in(store: Store) -> None:
+    (new,) = import_json(store, VERSION_1)
+    asked, answered = store.get_tree(new).messages
+    assert (asked.parts, asked.generations) == ((Text("Why?"),), ())
+    assert answered.parts == (Reasoning("hm"), Text("So\x00"))
+    assert answered.tokens == (5, 6)
+    assert answered.generation is not None
+    assert (answered.generation.offset, answered.generation.decode_tps) == (0, 3.5)
+    assert len({asked.uid, answered.uid}) == 2
+
+
+def test_every_kind_of_part_and_every_run_comes_back(store: Store, kinds: int) -> None:
+    before = store.get_tree(kinds)
+    text = "".join(export("json", store, [kinds]))
+    assert text == render("json", before)
+    with Store.in_memory() as other:
+        (new,) = import_json(other, text)
+        after = other.get_tree(new)
+        assert without_ids(after) == without_ids(before)
+        assert [message.role for message in after.messages] == ["user", "assistant", "tool"]
+        assert [run.offset for run in after.messages[1].generations] == [0, 8]
+        assert render("json", after) == text
 
 
 def test_a_long_chain_comes_in(store: Store, tree: ConversationTree) -> None:
