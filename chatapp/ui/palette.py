@@ -1,4 +1,4 @@
-"""The command palette's commands: the keymap's rows, found by name."""
+"""The command palette's commands, found by name: the keymap's rows, and what has no key."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,7 +10,7 @@ from chatapp.ui.keymap import KEYS, Key, shown_keys
 
 
 class ChatCommands(Provider):
-    """Every key that has an action, as a command."""
+    """Every key that has an action, and the rest, as commands."""
 
     @property
     def _keymap(self) -> Mapping[str, str]:
@@ -34,13 +34,20 @@ class ChatCommands(Provider):
                 )
 
     def _title(self, key: Key) -> str:
-        return f"{key.label}  ({shown_keys(key, self._keymap)})"
+        keys = shown_keys(key, self._keymap) if key.keys else ""
+        return f"{key.label}  ({keys})" if keys else key.label
 
     async def _run(self, key: Key) -> None:
         owner = self.app if key.scope == "app" else self.screen
         await self.app.run_action(key.action, owner)
 
 
+# What one does too rarely for a key.
+_KEYLESS = (
+    Key("empty_bin", "", "empty_bin", "Empty bin", "Remove deleted chats for good.", "chat"),
+)
+
+
 def _commands() -> list[Key]:
-    commands = [key for key in KEYS if key.action and key.id != "palette"]
+    commands = [key for key in (*KEYS, *_KEYLESS) if key.action and key.id != "palette"]
     return sorted(commands, key=lambda key: key.bar or len(KEYS))

@@ -157,6 +157,42 @@ def test_delete_asks_and_can_be_undone(chatapp: Run, ids: list[int]) -> None:
     assert chatapp("history", "delete").returncode == 2
 
 
+def test_purge_asks_and_removes_for_good(chatapp: Run, ids: list[int], home: Path) -> None:
+    number = str(ids[0])
+    chatapp("history", "delete", number, "--yes")
+    done = chatapp("history", "purge", "--yes")
+    assert (done.returncode, "0 conversations removed" in done.stderr) == (0, True)
+    refused = chatapp("history", "purge", "--now", stdin="n\n")
+    assert refused.returncode == 130
+    assert "Weather" in refused.stderr
+    assert b"Will it rain" in (home / "history.db").read_bytes()
+    done = chatapp("history", "purge", "--now", "--yes")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "1 conversation removed for good" in done.stderr
+    assert b"Will it rain" not in (home / "history.db").read_bytes()
+    assert chatapp("history", "undelete", number).returncode == 1
+    assert [row["id"] for row in json.loads(chatapp("history", "list", "--json").stdout)] == [
+        ids[1]
+    ]
+
+
+def test_purge_keeps_for_as_long_as_the_settings_say(
+    chatapp: Run, ids: list[int], home: Path
+) -> None:
+    (home / "config.toml").write_text("[history]\nkeep_deleted_days = 0\n")
+    chatapp("history", "delete", str(ids[0]), "--yes")
+    assert "1 conversation removed" in chatapp("history", "purge", "-y").stderr
+
+
+def test_thoughts_are_searched_when_asked(chatapp: Run, ids: list[int], home: Path) -> None:
+    with Store.open(home / "history.db") as store:
+        said = Message.of("assistant", "Rarely.", "An umbrella, perhaps")
+        store.add_message(ids[0], said)
+    assert chatapp("history", "search", "umbrella").returncode == 1
+    found = chatapp("history", "search", "--reasoning", "umbr")
+    assert (found.returncode, "umbrella, perhaps" in found.stdout) == (0, True)
+
+
 def test_backup_is_a_history(chatapp: Run, ids: list[int], tmp_path: Path) -> None:
     file = tmp_path / "copy.db"
     assert chatapp("history", "backup", str(file)).returncode == 0

@@ -5,6 +5,7 @@ from textual.widgets import Input, OptionList
 from chatapp.conversation import Message
 from chatapp.errors import StoreError
 from chatapp.store import Store
+from chatapp.ui.forms.empty_bin import EmptyBinForm
 from chatapp.ui.forms.rename import RenameForm
 from chatapp.ui.screens.search import SearchScreen
 from chatapp.ui.widgets.message import MessageView
@@ -282,3 +283,32 @@ async def test_search_goes_far_back_in_a_long_chat(run, paths):
                 for view in transcript.query(MessageView)
             )
         )
+
+
+async def test_the_bin_is_emptied_from_the_palette_after_a_question(run):
+    async with run() as ui:
+        await ui.say("throw me away")
+        thrown = ui.app.chat.open_id
+        ui.app.chat.action_delete()
+        await ui.wait(lambda: ui.store.list_conversations() == [])
+        for keys, left in ((("enter",), [thrown]), (("down", "enter"), [])):
+            await ui.press("ctrl+p")
+            await ui.pilot.press(*"empty bin")
+            await ui.pilot.press("enter")
+            await ui.wait(lambda: isinstance(ui.app.screen, EmptyBinForm) and bool(ui.app.focused))
+            for key in keys:
+                await ui.press(key)
+            await ui.wait(lambda: len(ui.app.screen_stack) == 1)
+            await ui.wait(lambda left=left: [row.id for row in ui.store.list_deleted()] == left)
+        await ui.wait(lambda: any("removed for good" in text for text in ui.notices()))
+
+
+async def test_what_was_deleted_long_ago_is_gone_after_the_start(run, paths):
+    with Store.open(paths.history) as store:
+        old, new = store.create_conversation("long ago"), store.create_conversation("now")
+        for conversation in (old, new):
+            store.delete_conversation(conversation)
+        with store.session.writing() as db:
+            db.execute("UPDATE conversations SET deleted_at = 1000 WHERE id = ?", (old,))
+    async with run() as ui:
+        await ui.wait(lambda: [row.id for row in ui.store.list_deleted()] == [new])

@@ -114,6 +114,7 @@ class ChatScreen(ChatModelsScreen):
             self.post_message(
                 Notice("An answer was interrupted last time. Open its chat; Ctrl+G continues it.")
             )
+        self.work_on(self.purge_old(), group="purge")
 
     # What is said
 

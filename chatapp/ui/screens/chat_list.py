@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from textual import on
 from textual.screen import Screen
 
-from chatapp.store.rows import SearchHit
+from chatapp.store.rows import Purged, SearchHit
 from chatapp.ui.chat_flow import ChatFlow, settle
 from chatapp.ui.messages import ConversationOpened, Notice
 from chatapp.ui.setup import ChatSetup
@@ -169,3 +169,30 @@ class ChatListScreen(Screen[None]):
         store = self.setup.store
         self.sidebar.put(await asyncio.to_thread(store.get_conversation, conversation_id))
         self.post_message(Notice(f"“{title}” is back."))
+
+    def action_empty_bin(self) -> None:
+        """Remove for good what was deleted, after a question."""
+        self.work_on(self._empty_bin(), group="delete")
+
+    async def _empty_bin(self) -> None:
+        from chatapp.ui.forms.empty_bin import EmptyBinForm
+
+        store = self.setup.store
+        deleted = await asyncio.to_thread(store.list_deleted)
+        if not await self.app.push_screen_wait(EmptyBinForm(len(deleted))):
+            return
+        self._deleted.clear()
+        self._tell_purged(await asyncio.to_thread(store.empty_bin))
+
+    async def purge_old(self) -> None:
+        """Remove for good what was deleted longer ago than the settings say."""
+        days = self.setup.config.history.keep_deleted_days
+        done = await asyncio.to_thread(self.setup.store.purge_deleted, days)
+        if done.conversations:
+            self._tell_purged(done)
+
+    def _tell_purged(self, done: Purged) -> None:
+        count = done.conversations
+        chats = "1 deleted chat was" if count == 1 else f"{count} deleted chats were"
+        later = "" if done.swept else " Traces stay in the file until chatapp starts again."
+        self.post_message(Notice(f"{chats} removed for good.{later}"))
