@@ -63,8 +63,12 @@ class OurApp(App[None]):
         old = [MessageItem(n + 2, "assistant", make_text("prose", 1000)) for n in range(before)]
         transcript.show([*old, MessageItem(1, "assistant", text, "streaming")])
 
+        so_far = text
+
         async def append(piece: str) -> None:
-            transcript.stream(1, piece)
+            nonlocal so_far
+            so_far += piece
+            transcript.write(1, so_far)
             transcript.flush()
 
         return append

@@ -25,20 +25,20 @@ PROMPT_TOKENS = 8000
 
 async def stop_once(client: EngineClient, number: int, *, in_decode: bool, wait_s: float) -> float:
     """Seconds from cancel to `Finished`; the cancel comes `wait_s` after work has begun."""
-    request = Generate(
-        request_id=f"stop-{number}-{in_decode}",
+    generate = Generate(
         prompt=f"{number % 10}" * (16 if in_decode else PROMPT_TOKENS),
         params=SamplingParams(temperature=0),
     )
+    request = client.request(generate)
     cancelled_at = 0.0
 
     def cancel() -> None:
         nonlocal cancelled_at
         cancelled_at = time.perf_counter()
-        client.cancel(request.request_id)
+        request.cancel()
 
     planned = False
-    async for event in client.generate(request):
+    async for event in request.events():
         begun = isinstance(event, Delta if in_decode else PrefillProgress)
         if begun and not planned:
             planned = True
@@ -51,7 +51,6 @@ async def stop_once(client: EngineClient, number: int, *, in_decode: bool, wait_
 async def read_through(client: EngineClient) -> float:
     """Seconds that the whole prompt takes."""
     request = Generate(
-        request_id="whole",
         prompt="x" * PROMPT_TOKENS,
         params=SamplingParams(temperature=0, max_tokens=1),
     )

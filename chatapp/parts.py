@@ -5,6 +5,7 @@ A message is a tuple of parts, in the order in which they were said. The structs
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -78,3 +79,14 @@ def parts_of(text: str, reasoning: str = "") -> Parts:
     """
     thought: Parts = (Reasoning(reasoning),) if reasoning else ()
     return (*thought, Text(text)) if text else thought
+
+
+def grow(parts: Parts, kind: Literal["text", "reasoning"], text: str) -> Parts:
+    """`parts` with `text` at their end: in the last part if that is of this kind, else in one
+    more."""
+    if not text:
+        return parts
+    made = Text if kind == "text" else Reasoning
+    if parts and isinstance(last := parts[-1], made):
+        return (*parts[:-1], made(last.text + text))
+    return (*parts, made(text))

@@ -1,20 +1,23 @@
 """One answer from beginning to end: what the chat screen and `chatapp ask` both do.
 
-Promises: the answer's row exists before its first token; while it streams, text and tokens are
+Promises: the answer's row exists before its first token; while it streams, its `AnswerState` is
 journalled every quarter second by a task of its own (a pause of the model loses nothing, a slow
 disk does not slow the stream); however it ends, the row says so: complete, stopped by the user,
-interrupted by a dead engine, failed. The user's message is the caller's to store first.
+interrupted by a dead engine, failed. The row is written from the state and never read back. `stop`
+works at any moment, before the engine has heard of the answer too. The user's message is the
+caller's to store first.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from chatapp.engine.client import EngineClient
+from chatapp.answer import AnswerState, apply, break_off, stop_here
+from chatapp.engine.client import EngineClient, GenerateRequest
 from chatapp.engine.protocol import (
     ChatMessage,
     Delta,
@@ -23,10 +26,10 @@ from chatapp.engine.protocol import (
     ModelDescription,
     PrefillProgress,
 )
-from chatapp.errors import ChatAppError, ConnectionLostError, EngineDiedError, StoreError
-from chatapp.parts import parts_of
+from chatapp.errors import ChatAppError, StoreError
+from chatapp.parts import Text
 from chatapp.sampling import SamplingParams
-from chatapp.store.rows import FinalStatus, MessageRow, NewGeneration, Outcome
+from chatapp.store.rows import FinalStatus, GenerationRow, MessageRow, NewGeneration, Outcome
 
 if TYPE_CHECKING:
     from chatapp.store import Store
@@ -53,153 +56,179 @@ class Turn:
         self._params = params
         self._n = n
         self._logprobs = logprobs
-        self._request_id = ""
-        self._stopped = False
-        self._dirty = False
+        self._stopping = asyncio.Event()
+        self._request: GenerateRequest | None = None
+        self._journalled: AnswerState | None = None
         self._journal_error: StoreError | None = None
-        self.message_id = 0
-        """The answer's row; 0 before it exists."""
-        self.text = ""
-        self.reasoning = ""
-        self.tokens: list[int] = []
+        self._row: MessageRow | None = None
+        self.states: list[AnswerState] = [AnswerState()] * n
+        """What is known of every alternative; the first is the answer."""
         self.outcome: Finished | None = None
         self.alternative_ids: list[int] = []
         """Rows of the further alternatives, siblings of the answer."""
 
+    @property
+    def state(self) -> AnswerState:
+        """What is known of the answer."""
+        return self.states[0]
+
+    @property
+    def message_id(self) -> int:
+        """The answer's row; 0 before it exists."""
+        return self._row.id if self._row else 0
+
+    @property
+    def row(self) -> MessageRow | None:
+        """The answer's row as it is to be; None before it exists."""
+        row, state = self._row, self.state
+        if row is None:
+            return None
+        *before, last = row.generations
+        ended = last if state.status == "streaming" else _end(last, state.outcome)
+        return replace(
+            row,
+            parts=state.parts,
+            tokens=state.tokens,
+            status=state.status,
+            generations=(*before, ended),
+        )
+
     def stop(self) -> None:
         """End the answer here and keep its text."""
-        self._stopped = True
-        if self._request_id:
-            self._client.cancel(self._request_id)
+        self._stopping.set()
+        if self._request:
+            self._request.cancel()
 
     async def answer(self, conversation_id: int, parent_id: int) -> AsyncGenerator[TurnEvent, None]:
         """Answer the user message `parent_id`."""
-        model = await self._client.ensure_loaded()
+        model = await self._find_model()
         path = await asyncio.to_thread(self._store.get_path, conversation_id, parent_id)
         system = (await asyncio.to_thread(self._store.get_conversation, conversation_id)).system
         generation = self._describe(model)
-        begun = await asyncio.to_thread(
+        self._row = await asyncio.to_thread(
             self._store.begin_answer, conversation_id, parent_id, generation
         )
-        self.message_id = begun.id
-        request = Generate(
-            request_id=f"answer-{self.message_id}",
+        generate = Generate(
             messages=chat_messages(path, system, model.fingerprint),
             params=self._params,
             n=self._n,
             logprobs=self._logprobs,
         )
-        async with contextlib.aclosing(self._stream(request)) as events:
+        async with contextlib.aclosing(self._run(generate)) as events:
             async for event in events:
                 yield event
-        await self._store_alternatives(conversation_id, parent_id, generation)
+        for state in self.states[1:]:
+            await self._store_alternative(conversation_id, parent_id, generation, state)
 
     async def resume(self, message_id: int) -> AsyncGenerator[TurnEvent, None]:
         """Go on with a stopped or interrupted answer from its last token.
 
-        With the model that began it, the very tokens are taken up; with another, its text.
+        With the model that wrote all of it, the very tokens are taken up; with another, its text.
         """
-        model = await self._client.ensure_loaded()
-        row = await asyncio.to_thread(self._store.get_message, message_id)
+        model = await self._find_model()
+        row = await asyncio.to_thread(self._store.resume_answer, message_id, self._describe(model))
         path = await asyncio.to_thread(self._store.get_path, row.conversation_id, message_id)
-        conversation = await asyncio.to_thread(self._store.get_conversation, row.conversation_id)
-        await asyncio.to_thread(self._store.resume_answer, message_id, self._describe(model))
-        self.message_id = message_id
-        self.text, self.reasoning = row.content, row.reasoning
-        same_model = row.generation is not None and row.generation.fingerprint == model.fingerprint
-        self.tokens = list(row.tokens) if same_model else []
-        request = Generate(
-            request_id=f"answer-{message_id}",
-            messages=chat_messages(path[:-1], conversation.system, model.fingerprint),
+        system = (await asyncio.to_thread(self._store.get_conversation, row.conversation_id)).system
+        self._row = row
+        keeps_tokens = _is_all_by(row, model.fingerprint)
+        self.states = [AnswerState(row.parts, row.tokens, keeps_tokens=keeps_tokens)]
+        generate = Generate(
+            messages=chat_messages(path[:-1], system, model.fingerprint),
             params=self._params,
-            prefix_text=row.content,
-            prefix_tokens=self.tokens,
+            prefix=row.parts,
+            prefix_tokens=list(row.tokens) if keeps_tokens else [],
         )
-        async with contextlib.aclosing(self._stream(request)) as events:
+        async with contextlib.aclosing(self._run(generate)) as events:
             async for event in events:
                 yield event
 
-    async def _stream(self, request: Generate) -> AsyncGenerator[TurnEvent, None]:
-        self._request_id = request.request_id
-        journal = asyncio.create_task(self._keep_journal())
-        status: FinalStatus = "stopped"  # when whoever listens goes away
-        error = ""
+    async def _find_model(self) -> ModelDescription:
+        """The loaded model; if stopped meanwhile, the one that is being loaded again."""
+        loading = asyncio.ensure_future(self._client.ensure_loaded())
+        stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            events = self._client.generate(request)
-            if self._stopped:
-                self._client.cancel(self._request_id)
-            async with contextlib.aclosing(events):
+            await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            loading.cancel()
+            raise
+        finally:
+            stopping.cancel()
+        known = self._client.last_model
+        if loading.done() or known is None:
+            return await loading
+        loading.add_done_callback(_forget)  # the next message will need it
+        return known
+
+    async def _run(self, generate: Generate) -> AsyncGenerator[TurnEvent, None]:
+        request = self._request = self._client.request(generate)
+        if self._stopping.is_set():
+            request.cancel()
+        self._journalled = self.state
+        journal = asyncio.create_task(self._keep_journal())
+        try:
+            async with contextlib.aclosing(request.events()) as events:
                 async for event in events:
                     self._take(event)
                     yield event
-            cancelled = self.outcome and self.outcome.choices[0].finish_reason == "cancelled"
-            status = "stopped" if cancelled else "complete"
-        except ChatAppError as fault:
-            lost = isinstance(fault, EngineDiedError | ConnectionLostError)
-            status = "interrupted" if lost else "failed"
-            error = fault.message
+        except ChatAppError as error:
+            self.states = [break_off(state, error) for state in self.states]
             raise
         finally:
+            if self.state.status == "streaming":  # whoever listened has left
+                self.states = [stop_here(state) for state in self.states]
             journal.cancel()
             await asyncio.wait([journal])
-            await asyncio.to_thread(self._finish, status, error)
+            await asyncio.to_thread(self._finish)
         if self._journal_error:
             raise self._journal_error
 
     def _take(self, event: TurnEvent) -> None:
-        if isinstance(event, Delta) and event.index == 0:
-            if event.channel == "answer":
-                self.text += event.text
-            else:
-                self.reasoning += event.text
-            self.tokens += event.tokens
-            self._dirty = True
-        elif isinstance(event, Finished):
+        if isinstance(event, PrefillProgress):
+            return
+        self.states = [apply(state, event, index) for index, state in enumerate(self.states)]
+        if isinstance(event, Finished):
             self.outcome = event
 
     async def _keep_journal(self) -> None:
         while True:
             await asyncio.sleep(JOURNAL_S)
-            if not self._dirty:
+            state = self.state
+            if state is self._journalled:
                 continue
-            self._dirty = False
+            self._journalled = state
             try:
                 await asyncio.to_thread(
-                    self._store.journal_answer,
-                    self.message_id,
-                    parts_of(self.text, self.reasoning),
-                    tuple(self.tokens),
+                    self._store.journal_answer, self.message_id, state.parts, state.tokens
                 )
                 self._journal_error = None
             except StoreError as error:  # the answer goes on; the end of it says so
                 self._journal_error = error
 
-    def _finish(self, status: FinalStatus, error: str) -> None:
-        self._store.finish_answer(
-            self.message_id,
-            parts_of(self.text, self.reasoning),
-            tuple(self.tokens),
-            status,
-            outcome=_outcome_of(self.outcome, 0, error),
-        )
+    def _finish(self) -> None:
+        state = self.state
+        try:
+            self._store.finish_answer(
+                self.message_id, state.parts, state.tokens, _final(state), outcome=state.outcome
+            )
+        except StoreError:  # the screen keeps the text; the row is as the journal left it
+            self.states[0] = replace(state, status="interrupted")
+            raise
         self._journal_error = None
 
-    async def _store_alternatives(
-        self, conversation_id: int, parent_id: int, generation: NewGeneration
+    async def _store_alternative(
+        self, conversation_id: int, parent_id: int, generation: NewGeneration, state: AnswerState
     ) -> None:
-        for choice in self.outcome.choices[1:] if self.outcome else []:
-            cancelled = choice.finish_reason == "cancelled"
-            row = await asyncio.to_thread(
-                self._store.add_answer,
-                conversation_id,
-                parent_id,
-                parts_of(choice.text, choice.reasoning),
-                tuple(choice.tokens),
-                "stopped" if cancelled else "complete",
-                generation,
-                _outcome_of(self.outcome, choice.index, ""),
-            )
-            self.alternative_ids.append(row.id)
+        row = await asyncio.to_thread(
+            self._store.add_answer,
+            conversation_id,
+            parent_id,
+            state.parts,
+            state.tokens,
+            _final(state),
+            generation=generation,
+            outcome=state.outcome,
+        )
+        self.alternative_ids.append(row.id)
 
     def _describe(self, model: ModelDescription) -> NewGeneration:
         params = self._params
@@ -217,27 +246,32 @@ class Turn:
 
 def chat_messages(path: "list[MessageRow]", system: str, fingerprint: str) -> list[ChatMessage]:
     """Rows as the chat template sees them; answers of the same model with their tokens."""
-    messages = [ChatMessage("system", system)] if system else []
+    messages = [ChatMessage("system", (Text(system),))] if system else []
     for row in path:
-        same = row.generation is not None and row.generation.fingerprint == fingerprint
-        tokens = list(row.tokens) if same and row.status != "streaming" else []
-        messages.append(ChatMessage(row.role, row.content, tokens))
+        known = row.status != "streaming" and _is_all_by(row, fingerprint)
+        messages.append(ChatMessage(row.role, row.parts, list(row.tokens) if known else []))
     return messages
 
 
-def _outcome_of(finished: Finished | None, index: int, error: str) -> Outcome:
-    if finished is None:
-        return Outcome(error=error, finish_reason="error" if error else "")
-    choice, usage, timings = finished.choices[index], finished.usage, finished.timings
-    return Outcome(
-        finish_reason=choice.finish_reason,
-        error=error,
-        seed=choice.seed,
-        prompt_tokens=usage.prompt_tokens,
-        reused_tokens=usage.reused_tokens,
-        completion_tokens=usage.completion_tokens,
-        load_s=timings.load_s,
-        ttft_s=timings.time_to_first_token_s,
-        prefill_tps=timings.prefill_tokens_per_second,
-        decode_tps=timings.decode_tokens_per_second,
-    )
+def _is_all_by(row: MessageRow, fingerprint: str) -> bool:
+    """Whether one model, of that fingerprint, wrote every run of an answer."""
+    runs = row.generations
+    return bool(runs) and all(run.fingerprint == fingerprint for run in runs)
+
+
+def _end(generation: GenerationRow, outcome: Outcome) -> GenerationRow:
+    """The run with what came of it."""
+    known = {entry.name: getattr(outcome, entry.name) for entry in fields(outcome)}
+    if outcome.seed < 0:
+        del known["seed"]
+    return replace(generation, **known)
+
+
+def _final(state: AnswerState) -> FinalStatus:
+    return "interrupted" if state.status == "streaming" else state.status
+
+
+def _forget(loading: "asyncio.Future[ModelDescription]") -> None:
+    """Nobody waits for it any more; whoever needs the model next hears of its failure."""
+    if not loading.cancelled():
+        loading.exception()

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from chatapp.answer import AnswerState
 from chatapp.cli.output import Output
 from chatapp.cli.progress import Progress
 from chatapp.cli.setting import make_client, open_history
 from chatapp.conversation import Message, make_title
-from chatapp.engine.protocol import Choice, Delta, Finished, PrefillProgress
+from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
 from chatapp.store import Store
 from chatapp.turn import Turn
@@ -95,13 +96,14 @@ async def _answer(
         try:
             async with contextlib.aclosing(turn.answer(conversation_id, message_id)) as events:
                 async for event in events:
-                    _show(event, output, progress)
+                    _show(event, turn.state, output, progress)
                     if output.broken:
                         turn.stop()
         except BaseException:  # what went wrong is said on a line of its own
             output.end_line()
             raise
         progress.clear()
+        progress.notice([state.note for state in turn.states if state.note])
         _conclude(question, turn, output, model, load_s, conversation_id)
     finally:
         progress.clear()
@@ -121,14 +123,19 @@ def _store_question(question: Question, config: "Config", store: Store) -> tuple
     return last.id, store.add_message(last.id, message, last.active_leaf_id).id
 
 
-def _show(event: PrefillProgress | Delta | Finished, output: Output, progress: Progress) -> None:
+def _show(
+    event: PrefillProgress | Delta | Finished,
+    state: AnswerState,
+    output: Output,
+    progress: Progress,
+) -> None:
     if isinstance(event, PrefillProgress):
         progress.show_prefill(event.done, event.total)
-    elif isinstance(event, Delta) and event.channel == "reasoning":
+    elif isinstance(event, Delta) and event.kind == "reasoning":
         progress.show_thinking()
-    elif isinstance(event, Delta):
+    else:
         progress.clear()
-        output.write(event.text)
+        output.show(state.text)
 
 
 def _conclude(
@@ -139,47 +146,48 @@ def _conclude(
     load_s: float,
     conversation_id: int,
 ) -> None:
-    outcome = turn.outcome
-    if outcome is None:  # the engine ends every stream with Finished, or raises
+    state = turn.state
+    if state.finish_reason is None:  # the engine ends every stream with Finished, or raises
         raise EngineError("The answer ended before it began.")
     if question.as_json:
+        usage, timings = state.usage, state.timings
         output.print_json(
             {
-                "text": outcome.choices[0].text,
+                "text": state.text,
                 "model": model.name,
-                "finish_reason": outcome.choices[0].finish_reason,
-                "seed": outcome.choices[0].seed,
+                "finish_reason": state.finish_reason,
+                "seed": state.seed,
                 "conversation_id": conversation_id if question.save else None,
                 "usage": {
-                    "prompt_tokens": outcome.usage.prompt_tokens,
-                    "reused_tokens": outcome.usage.reused_tokens,
-                    "completion_tokens": outcome.usage.completion_tokens,
+                    "prompt_tokens": usage.prompt_tokens,
+                    "reused_tokens": usage.reused_tokens,
+                    "completion_tokens": usage.completion_tokens,
                 },
                 "timings": {
                     "load_s": load_s,
-                    "time_to_first_token_s": outcome.timings.time_to_first_token_s,
-                    "prefill_tokens_per_second": outcome.timings.prefill_tokens_per_second,
-                    "decode_tokens_per_second": outcome.timings.decode_tokens_per_second,
+                    "time_to_first_token_s": timings.time_to_first_token_s,
+                    "prefill_tokens_per_second": timings.prefill_tokens_per_second,
+                    "decode_tokens_per_second": timings.decode_tokens_per_second,
                 },
             }
-            | (_logprobs(outcome.choices[0]) if question.logprobs else {})
-            | _alternatives(question, outcome)
+            | (_logprobs(state) if question.logprobs else {})
+            | _alternatives(question, turn.states)
         )
     elif question.n > 1:
-        output.print_alternatives([(choice.text, choice.seed) for choice in outcome.choices])
+        output.print_alternatives([(one.text, one.seed) for one in turn.states])
     output.finish()
 
 
-def _logprobs(choice: Choice) -> dict[str, object]:
-    return {"logprobs": msgspec.to_builtins(choice.logprobs)}
+def _logprobs(state: AnswerState) -> dict[str, object]:
+    return {"logprobs": msgspec.to_builtins(state.logprobs)}
 
 
-def _alternatives(question: Question, outcome: Finished) -> dict[str, object]:
+def _alternatives(question: Question, states: list[AnswerState]) -> dict[str, object]:
     if question.n == 1:
         return {}
     rows = [
-        {"text": choice.text, "finish_reason": choice.finish_reason, "seed": choice.seed}
-        | (_logprobs(choice) if question.logprobs else {})
-        for choice in outcome.choices
+        {"text": state.text, "finish_reason": state.finish_reason, "seed": state.seed}
+        | (_logprobs(state) if question.logprobs else {})
+        for state in states
     ]
     return {"alternatives": rows}

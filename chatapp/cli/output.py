@@ -28,14 +28,17 @@ class Output:
     def __init__(self, *, stream: bool) -> None:
         self._stream = stream
         self._filter = ControlFilter()
+        self._shown = 0
         self._last = ""
         self.broken = False
         """The reader of our pipe has left."""
 
-    def write(self, text: str) -> None:
-        """More of the answer."""
+    def show(self, text: str) -> None:
+        """The answer so far: what of it is new is written. What stands on a terminal or in a pipe
+        cannot be taken back, so an end that reads otherwise now is left as it was."""
         if self._stream:
-            self._put(self._filter.feed(text))
+            new, self._shown = text[self._shown :], max(self._shown, len(text))
+            self._put(self._filter.feed(new))
 
     def print_json(self, value: Mapping[str, object]) -> None:
         """One object on lines of its own."""

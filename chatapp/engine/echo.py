@@ -1,8 +1,8 @@
 """A scripted backend: says the user's last message back, a word at a time.
 
-For tests, demos and screenshots; it needs no model file. Token ids are code points, so that
-text and tokens always agree. A line of the last user message that starts with one of these
-directs it:
+For tests, demos and screenshots; it needs no model file. Token ids are the bytes of UTF-8, so
+that a limit or a stop can cut a character in two, as with a real vocabulary. A line of the last
+user message that starts with one of these directs it:
 
     /words N      answer with N numbered words
     /delay MS     wait that long before each token (default 5)
@@ -14,12 +14,12 @@ directs it:
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.protocol import (
     Choice,
-    Delta,
     Finished,
     FinishReason,
     Generate,
@@ -29,7 +29,9 @@ from chatapp.engine.protocol import (
     Timings,
     Usage,
 )
+from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, EngineError
+from chatapp.parts import text_of
 
 N_CTX = 32_768
 
@@ -76,12 +78,12 @@ class EchoBackend:
             n_params=0,
             n_ctx=options.n_ctx or N_CTX,
             n_ctx_train=N_CTX,
-            n_vocab=0x110000,
+            n_vocab=256,
             n_layers=0,
             gpu_layers=0,
             gpu_note="The echo backend computes nothing.",
             template_hash="echo",
-            fingerprint="echo",
+            fingerprint=options.path,
         )
 
     def unload(self) -> None:
@@ -101,28 +103,15 @@ class EchoBackend:
             )
         _read_prompt(request, n_prompt, started, emit, cancelled)
         first = time.perf_counter()
-        prefix = request.prefix_text
         seed = request.params.seed if request.params.seed >= 0 else 1
-        choices = []
-        for index in range(request.n):
-            said = list(_say(request, script, prefix, index, emit, cancelled))
-            text = prefix + "".join(said)
-            limit = request.params.max_tokens
-            reason: FinishReason = "length" if 0 <= limit <= sum(map(len, said)) else "stop"
-            choices.append(
-                Choice(
-                    index=index,
-                    text=text,
-                    tokens=[ord(character) for character in text],
-                    finish_reason="cancelled" if cancelled.is_set() else reason,
-                    seed=seed + index,
-                )
-            )
-        n_said = sum(len(choice.text) - len(prefix) for choice in choices)
+        speakers = [_Speaker(request, index) for index in range(request.n)]
+        for speaker in speakers:
+            speaker.say(script, emit, cancelled)
+        n_said = sum(speaker.n_said for speaker in speakers)
         elapsed = max(time.perf_counter() - first, 1e-9)
         return Finished(
             request_id=request.request_id,
-            choices=choices,
+            choices=[speaker.choice(seed) for speaker in speakers],
             usage=Usage(prompt_tokens=n_prompt, completion_tokens=n_said),
             timings=Timings(
                 time_to_first_token_s=first - started,
@@ -186,31 +175,73 @@ def _read_prompt(
         )
 
 
-def _say(
-    request: Generate,
-    script: _Script,
-    prefix: str,
-    index: int,
-    emit: Emit,
-    cancelled: Cancellation,
-) -> Iterator[str]:
-    answer = script.answer
-    rest = answer[len(prefix) :] if answer.startswith(prefix) else answer
-    limit = request.params.max_tokens
-    if limit >= 0:
-        rest = rest[:limit]
-    for start in range(0, len(rest), 4):
-        if cancelled.wait(script.delay_s) if script.delay_s else cancelled.is_set():
-            return
-        piece = rest[start : start + 4]
-        emit(
-            Delta(
-                request_id=request.request_id,
-                text=piece,
-                tokens=[ord(character) for character in piece],
-                index=index,
-            )
+class _Speaker:
+    """Says one alternative, four bytes at a time."""
+
+    def __init__(self, request: Generate, index: int) -> None:
+        self._request = request
+        self._index = index
+        self._assembler = Assembler(
+            stop=request.params.stop, splits_reasoning=request.prompt is None
         )
-        yield piece
-        if script.dies and start >= min(8, len(rest) - 4):
-            os._exit(9)
+        self._tokens, known = self._begin()
+        self._begun = len(self._tokens)
+        self._teller = Teller(request.request_id, index, request.prefix, known)
+        self._reason: FinishReason = "stop"
+
+    @property
+    def n_said(self) -> int:
+        """Tokens beyond the prefix."""
+        return len(self._tokens) - self._begun
+
+    def say(self, script: "_Script", emit: Emit, cancelled: Cancellation) -> None:
+        """Say the answer, from where the prefix ends."""
+        answer = script.answer.encode()
+        begun = bytes(self._tokens)
+        rest = answer[len(begun) :] if answer.startswith(begun) else answer
+        limit = self._request.params.max_tokens
+        if 0 <= limit <= len(rest):
+            rest, self._reason = rest[:limit], "length"
+        for start in range(0, len(rest), 4):
+            stopped = cancelled.wait(script.delay_s) if script.delay_s else cancelled.is_set()
+            if stopped:
+                self._reason = "cancelled"
+                break
+            for token in rest[start : start + 4]:
+                self._tokens.append(token)
+                self._assembler.feed(bytes([token]))
+                if self._assembler.stopped:
+                    self._reason = "stop"
+                    break
+            self._tell(emit)
+            if self._assembler.stopped:
+                break
+            if script.dies and start >= min(8, len(rest) - 4):
+                os._exit(9)
+        if cancelled.is_set() and not self._assembler.stopped:
+            self._reason = "cancelled"
+        self._assembler.finish()
+        self._tell(emit)
+
+    def choice(self, seed: int) -> Choice:
+        """How it ended."""
+        return Choice(
+            index=self._index,
+            parts=self._assembler.parts,
+            tokens=self._tokens,
+            finish_reason=self._reason,
+            seed=seed + self._index,
+        )
+
+    def _begin(self) -> tuple[list[int], int]:
+        """The tokens of the prefix, and how many of them the client has."""
+        prefix, tokens = self._request.prefix, self._request.prefix_tokens
+        if tokens and self._assembler.begin_with_tokens(prefix, [bytes(tokens)]):
+            return list(tokens), len(tokens)
+        known = trim_broken(prefix)
+        self._assembler.begin(known)
+        return list(text_of(known).encode()), 0
+
+    def _tell(self, emit: Emit) -> None:
+        for delta in self._teller.tell(self._assembler.parts, self._tokens):
+            emit(delta)

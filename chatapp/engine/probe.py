@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from chatapp.engine.client import worker_command
+from chatapp.engine.process import worker_command
 from chatapp.errors import EngineError
 from chatapp.gguf.fit import Machine, read_machine
 

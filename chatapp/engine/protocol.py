@@ -1,17 +1,21 @@
 """What the engine process and its client say to each other: one JSON object a line.
 
 Commands go in and are imperative, events come out and are facts. Everything that belongs to a
-request carries its `request_id`. The first event is `Ready` with `PROTOCOL_VERSION`; a client
-that does not know the version must stop. Token ids are the loaded model's own.
+request carries its `request_id`, which the client makes and never uses twice. A command that
+cannot be read ends the request it names with `Failed`; where no name can be found in it,
+`request_id` is empty, and the client ends the connection, because it can no longer tell what it
+waits for. The first event is `Ready` with `PROTOCOL_VERSION`; a client that does not know the
+version must stop. Token ids are the loaded model's own.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
+from chatapp.parts import Parts, Text, reasoning_of, text_of
 from chatapp.sampling import SamplingParams
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 MAX_LOGPROBS = 20
 """Likeliest tokens that can be asked for, as in OpenAI's API."""
@@ -20,17 +24,28 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 """Longest line either side accepts: a 2 MB paste escaped to JSON and then some."""
 
 FinishReason = Literal["stop", "length", "cancelled"]
-Channel = Literal["answer", "reasoning"]
+Kind = Literal["text", "reasoning"]
+"""Kinds of part that an engine writes."""
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
     """One message as the chat template sees it."""
 
     role: str
-    content: str
+    parts: Parts
     tokens: list[int] = []
     """The very tokens this answer was sampled as, if this model made it: they are put into the
     prompt as they are, so that the cache of the last turn stays valid."""
+
+    @classmethod
+    def of(cls, role: str, text: str, tokens: list[int] | None = None) -> Self:
+        """A message that says `text`."""
+        return cls(role, (Text(text),), tokens or [])
+
+    @property
+    def content(self) -> str:
+        """What was said: the text parts joined."""
+        return text_of(self.parts)
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +134,8 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
 class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Answer `messages`, or complete `prompt` when it is given."""
 
-    request_id: str
+    request_id: str = ""
+    """Given by the client when it opens the request."""
     messages: list[ChatMessage] = []
     prompt: str | None = None
     params: SamplingParams = SamplingParams()
@@ -127,11 +143,17 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     logprobs: int = 0
     """Report the log-probability of every sampled token, and so many of the likeliest (at most
     `MAX_LOGPROBS`); 0: none."""
-    prefix_text: str = ""
-    """The answer's beginning, to go on from. Used alone it is tokenised; with `prefix_tokens`
-    only text beyond it is sent again."""
+    prefix: Parts = ()
+    """The answer's beginning, to go on from, as the client has it. The first `Delta` may replace
+    the end of it: half a character, or what may be the beginning of a stop string."""
     prefix_tokens: list[int] = []
-    """The answer's beginning as the very tokens that were sampled."""
+    """The answer's beginning as the very tokens that were sampled, if this model sampled all of
+    it; without them the text of `prefix` is tokenised."""
+
+    @property
+    def prefix_text(self) -> str:
+        """What the answer has said already."""
+        return text_of(self.prefix)
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -140,17 +162,11 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     request_id: str
 
 
-class Unload(msgspec.Struct, frozen=True, tag="unload"):
-    """Free the model; answered by `Unloaded`."""
-
-    request_id: str
-
-
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish nothing, free everything, exit."""
 
 
-Command = Load | Generate | Cancel | Unload | Shutdown
+Command = Load | Generate | Cancel | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -187,14 +203,24 @@ class PrefillProgress(msgspec.Struct, frozen=True, kw_only=True, tag="prefill_pr
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True, tag="delta"):
-    """More of alternative `index`. `text` may lag behind `tokens` at a split character or while a
-    stop string may be beginning; it never runs ahead."""
+    """From `at` on, part `part` of alternative `index` reads `text`, and it is the last part.
+
+    What stood there before, and in parts behind it, is replaced, so that a delta may be applied
+    twice. `text` may lag behind `tokens` at a split character or while a stop string may be
+    beginning; it never runs ahead.
+    """
 
     request_id: str
-    text: str
+    part: int = 0
+    """Place of the part in the answer, its prefix included, from 0."""
+    kind: Kind = "text"
+    at: int = 0
+    """Characters of the part that stay as they were."""
+    text: str = ""
     tokens: list[int] = []
+    tokens_at: int = 0
+    """How many tokens of the answer, its prefix included, stand before `tokens`."""
     index: int = 0
-    channel: Channel = "answer"
 
 
 class LikelyToken(msgspec.Struct, frozen=True):
@@ -219,16 +245,26 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """How one alternative ended."""
 
     index: int = 0
-    text: str = ""
+    parts: Parts = ()
     """The whole answer, its prefix included."""
     tokens: list[int] = []
-    reasoning: str = ""
+    """All tokens of it, its prefix included; none where a server writes the answer."""
     logprobs: list[TokenLogprob] = []
     """Of every sampled token, the end of the answer included, when they were asked for."""
     finish_reason: FinishReason = "stop"
     note: str = ""
     """A sentence, when it ended where nothing was allowed to follow although it is not whole."""
     seed: int = 0
+
+    @property
+    def text(self) -> str:
+        """What was said: the text parts joined."""
+        return text_of(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought aloud."""
+        return reasoning_of(self.parts)
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
@@ -242,17 +278,12 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Tokens of the context in use after this answer."""
 
 
-class Unloaded(msgspec.Struct, frozen=True, tag="unloaded"):
-    """The model is gone."""
-
-    request_id: str
-
-
 FailureKind = Literal["model", "template", "overflow", "usage", "lost", "engine"]
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
-    """The request did not work; the engine lives on. `request_id` is empty for a bad command."""
+    """The request did not work; the engine lives on. `request_id` is empty for a command in which
+    no request can be found."""
 
     request_id: str
     kind: FailureKind
@@ -260,4 +291,23 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str = ""
 
 
-Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Finished | Unloaded | Failed
+Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Finished | Failed
+
+
+def end_before_start(request: Generate) -> Finished:
+    """What a request ends with that was cancelled before anybody worked on it."""
+    return Finished(
+        request_id=request.request_id,
+        choices=[
+            Choice(
+                index=index,
+                parts=request.prefix,
+                tokens=request.prefix_tokens,
+                finish_reason="cancelled",
+                seed=request.params.seed,
+            )
+            for index in range(max(request.n, 1))
+        ],
+        usage=Usage(),
+        timings=Timings(),
+    )

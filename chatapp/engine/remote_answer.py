@@ -11,17 +11,18 @@ from typing import Any
 
 from chatapp.engine.backend import Emit
 from chatapp.engine.protocol import (
-    Channel,
     Choice,
-    Delta,
     Finished,
     FinishReason,
     Generate,
+    Kind,
     Timings,
     TokenLogprob,
     Usage,
 )
-from chatapp.engine.wire import Chunk, Counts, Part, read_logprobs
+from chatapp.engine.telling import Teller
+from chatapp.engine.wire import Chunk, Counts, Said, read_logprobs
+from chatapp.parts import grow
 
 
 class Reading:
@@ -63,8 +64,7 @@ class Answer:
         self.request = request
         self.index = index
         self.seed = seed
-        self.text = request.prefix_text
-        self.reasoning = ""
+        self.parts = request.prefix
         self.reason: FinishReason | None = None
         self.counts = Counts()
         self.logprobs: list[TokenLogprob] = []
@@ -72,6 +72,7 @@ class Answer:
         self.first_s = 0.0
         self.last_s = 0.0
         self._emit = emit
+        self._teller = Teller(request.request_id, index, request.prefix)
 
     @property
     def text_began(self) -> bool:
@@ -83,27 +84,23 @@ class Answer:
         if chunk.usage is not None:
             self.counts = chunk.usage
         for choice in chunk.choices[:1]:
-            part = choice.delta or Part()
-            self._say(part.reasoning_content or part.reasoning or "", "reasoning")
-            self._say(part.content or choice.text or "", "answer")
+            said = choice.delta or Said()
+            self._say(said.reasoning_content or said.reasoning or "", "reasoning")
+            self._say(said.content or choice.text or "", "text")
             if choice.logprobs is not None and self.request.logprobs:
                 self.logprobs += read_logprobs(choice.logprobs)
             if choice.finish_reason:
                 self.reason = "length" if choice.finish_reason == "length" else "stop"
 
-    def _say(self, text: str, channel: Channel) -> None:
+    def _say(self, text: str, kind: Kind) -> None:
         if not text:
             return
         self.last_s = time.perf_counter()
         self.first_s = self.first_s or self.last_s
         self.n_chunks += 1
-        if channel == "answer":
-            self.text += text
-        else:
-            self.reasoning += text
-        self._emit(
-            Delta(request_id=self.request.request_id, text=text, index=self.index, channel=channel)
-        )
+        self.parts = grow(self.parts, kind, text)
+        for delta in self._teller.tell(self.parts):
+            self._emit(delta)
 
 
 def finish(request: Generate, answers: list[Answer], started: float) -> Finished:
@@ -119,8 +116,7 @@ def finish(request: Generate, answers: list[Answer], started: float) -> Finished
         choices=[
             Choice(
                 index=answer.index,
-                text=answer.text,
-                reasoning=answer.reasoning,
+                parts=answer.parts,
                 logprobs=answer.logprobs,
                 finish_reason=answer.reason or "stop",
                 seed=answer.seed,

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from chatapp.engine.content import as_openai
 from chatapp.engine.protocol import Generate, LikelyToken, TokenLogprob
 from chatapp.errors import EngineError
 from chatapp.sampling import BAN, SamplingParams
@@ -22,7 +23,7 @@ _LEAST_BIAS = -100.0  # what OpenAI's API bans a token with; it refuses less
 _NOT_SENT = {"max_tokens", "json_schema", "logit_bias", "no_repeat_ngram_size", "temperature"}
 
 
-class Part(msgspec.Struct):
+class Said(msgspec.Struct):
     """What a chunk adds to a message."""
 
     content: str | None = None
@@ -76,7 +77,7 @@ def read_logprobs(value: Any) -> list[TokenLogprob]:
 class ChunkChoice(msgspec.Struct):
     """What a chunk says of one alternative."""
 
-    delta: Part | None = None
+    delta: Said | None = None
     text: str | None = None
     finish_reason: str | None = None
     logprobs: Any = None
@@ -152,7 +153,7 @@ def make_body(
         body |= in_chat if request.prompt is None else {"logprobs": request.logprobs}
     if request.prompt is not None:
         return "/completions", body | {"prompt": request.prompt + request.prefix_text}
-    messages = [{"role": message.role, "content": message.content} for message in request.messages]
+    messages = [body for message in request.messages for body in as_openai(message)]
     if request.prefix_text:
         messages.append({"role": "assistant", "content": request.prefix_text})
         if not plain:  # vLLM and SGLang; llama-server goes on by itself

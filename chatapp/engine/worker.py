@@ -10,6 +10,7 @@ code: nothing here needs saving.
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -32,8 +33,7 @@ from chatapp.engine.protocol import (
     LoadProgress,
     Ready,
     Shutdown,
-    Unload,
-    Unloaded,
+    end_before_start,
 )
 from chatapp.errors import (
     ChatAppError,
@@ -44,6 +44,10 @@ from chatapp.errors import (
     UsageError,
 )
 from chatapp.remotes import PREFIX
+
+_REQUEST_ID = re.compile(rb'"request_id":\s*"([\w-]{1,64})"')
+_HEAD_BYTES = 256
+"""Where a command says which request it is: before anything that people wrote."""
 
 
 class Worker:
@@ -56,7 +60,7 @@ class Worker:
         self._events_fd = events_fd
         self._encoder = msgspec.json.Encoder()
         self._write_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Load | Generate | Unload | Shutdown] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Load | Generate | Shutdown] = queue.SimpleQueue()
         self._cancel_lock = threading.Lock()
         self._cancelled: dict[str, Cancellation] = {}
 
@@ -80,11 +84,16 @@ class Worker:
 
     def _receive(self) -> None:
         decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
-        while line := self._commands.readline(MAX_LINE_BYTES):
+        while line := self._commands.readline(MAX_LINE_BYTES + 1):
+            if len(line) > MAX_LINE_BYTES:
+                self._refuse(line, f"it is longer than {MAX_LINE_BYTES >> 20} MiB")
+                while line and not line.endswith(b"\n"):
+                    line = self._commands.readline(MAX_LINE_BYTES)
+                continue
             try:
                 command = decoder.decode(line)
-            except msgspec.MsgspecError as error:
-                self._emit(Failed(request_id="", kind="usage", message=f"Not a command: {error}."))
+            except (msgspec.MsgspecError, ChatAppError, RecursionError) as error:
+                self._refuse(line, str(error))
                 continue
             if isinstance(command, Cancel):
                 with self._cancel_lock:
@@ -97,15 +106,24 @@ class Worker:
             self._queue.put(command)
         os._exit(0)
 
-    def _serve(self, command: Load | Generate | Unload) -> None:
+    def _refuse(self, line: bytes, reason: str) -> None:
+        """Say of a command that cannot be read that its request is over."""
+        name = _REQUEST_ID.search(line, 0, _HEAD_BYTES)
+        request_id = name[1].decode() if name else ""
+        self._emit(
+            Failed(
+                request_id=request_id,
+                kind="usage",
+                message=f"The engine cannot read what it was asked: {reason}.",
+            )
+        )
+
+    def _serve(self, command: Load | Generate) -> None:
         try:
             if isinstance(command, Load):
                 self._load(command)
-            elif isinstance(command, Generate):
-                self._generate(command)
             else:
-                self._backend.unload()
-                self._emit(Unloaded(command.request_id))
+                self._generate(command)
         except ChatAppError as error:
             self._emit(
                 Failed(
@@ -141,14 +159,20 @@ class Worker:
     def _generate(self, command: Generate) -> None:
         cancelled = self._cancelled[command.request_id]
         try:
-            finished = self._backend.generate(command, self._emit, cancelled)
+            if cancelled.is_set():  # while it waited for its turn
+                finished = end_before_start(command)
+            else:
+                finished = self._backend.generate(command, self._emit, cancelled)
         finally:
             with self._cancel_lock:
                 del self._cancelled[command.request_id]
-        self._emit(finished)  # last: whoever hears it may use the same id again
+        self._emit(finished)
 
     def _emit(self, event: Event) -> None:
-        line = memoryview(self._encoder.encode(event) + b"\n")
+        encoded = self._encoder.encode(event) + b"\n"
+        if len(encoded) > MAX_LINE_BYTES and not isinstance(event, Ready):
+            encoded = self._encoder.encode(_too_long(event.request_id)) + b"\n"
+        line = memoryview(encoded)
         with self._write_lock:
             while line:
                 try:
@@ -156,6 +180,15 @@ class Worker:
                 except BrokenPipeError:
                     os._exit(0)
                 line = line[written:]
+
+
+def _too_long(request_id: str) -> Failed:
+    return Failed(
+        request_id=request_id,
+        kind="engine",
+        message=f"The engine has more to say than fits a line of {MAX_LINE_BYTES >> 20} MiB.",
+        hint="Ask for fewer log-probabilities or a shorter answer.",
+    )
 
 
 def _kind_of(error: ChatAppError) -> FailureKind:

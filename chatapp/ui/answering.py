@@ -6,14 +6,12 @@ question that waits here is in the store already; quitting while it waits loses 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 
 from textual.message import Message as Fact
 
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
-from chatapp.errors import ChatAppError, StoreError
-from chatapp.parts import parts_of
+from chatapp.errors import ChatAppError
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
@@ -26,6 +24,7 @@ from chatapp.ui.messages import (
     AnswerText,
     AnswerWaiting,
     ConversationsChanged,
+    Notice,
     Problem,
 )
 
@@ -51,9 +50,11 @@ class Answering:
         self._put = put
         """Told of the answer's row in a conversation whenever it changes its status."""
         self._turn: Turn | None = None
-        self._said = ""
+        """The turn that runs or ran last."""
         self._gate = asyncio.Event()
         self._withdrawn = False
+        self._asked = False
+        """The model was asked for the answer that we are busy with."""
         self._model_ready = False
         self.busy_in: int | None = None
         """The conversation whose answer is being written or waited for."""
@@ -69,14 +70,17 @@ class Answering:
     @property
     def waiting(self) -> bool:
         """A stored message waits for the model."""
-        return self.busy and self._turn is None
+        return self.busy and not self._asked
 
     @property
-    def streaming(self) -> tuple[int, str] | None:
-        """Id and text so far of the answer that is being written."""
-        if self._turn is None or not self._turn.message_id:
-            return None
-        return self._turn.message_id, self._said
+    def row(self) -> MessageRow | None:
+        """The answer that is being written, as it stands now."""
+        return self._turn.row if self._turn and self.busy else None
+
+    def row_of(self, message_id: int) -> MessageRow | None:
+        """How the answer that is being written, or was written last, stands now; None: not it."""
+        row = self._turn.row if self._turn else None
+        return row if row and row.id == message_id else None
 
     def claim(self) -> None:
         """From now on busy, until `release` or the end of `run`."""
@@ -85,7 +89,7 @@ class Answering:
 
     def release(self) -> None:
         """No longer busy."""
-        self._turn = None
+        self._asked = False
         self.busy_in = None
         self.idle.set()
 
@@ -98,34 +102,32 @@ class Answering:
         """Stop the answer, or no longer wait to ask for it. Returns at once, loses nothing."""
         self._withdrawn = True
         self._gate.set()
-        if self._turn is not None:
+        if self._asked and self._turn is not None:
             self._turn.stop()
 
-    async def run(
-        self, conversation_id: int, begin: Callable[[Turn], Events], said: str = ""
-    ) -> None:
+    async def run(self, conversation_id: int, begin: Callable[[Turn], Events]) -> None:
         """Wait for the model, run one turn and tell how it ended. Needs `claim` before it.
 
-        `begin` starts the turn; `said` is what the answer has already when it is continued.
+        `begin` starts the turn.
         """
         self.busy_in = conversation_id
-        self._said = said
         error: ChatAppError | None = None
-        finished: Finished | None = None
         turn = Turn(self._store, self._client, params=self._params)
         try:
-            try:
-                if await self._wait_for_model(conversation_id):
-                    self._turn = turn
-                    self._post(AnswerAsked(conversation_id))
-                    finished = await self._run(conversation_id, turn, begin(turn))
-            except ChatAppError as problem:
-                error = problem
-            row = await self._last_state(conversation_id, turn)
+            if await self._wait_for_model(conversation_id):
+                self._turn, self._asked = turn, True
+                self._post(AnswerAsked(conversation_id))
+                await self._run(conversation_id, turn, begin(turn))
+        except ChatAppError as problem:
+            error = problem
         finally:
             self.release()
-        self._post(AnswerEnded(conversation_id, row, finished))
+        if row := turn.row:
+            self._put(conversation_id, row)
+        self._post(AnswerEnded(conversation_id, row, turn.outcome))
         self._post(ConversationsChanged())
+        if turn.state.note:
+            self._post(Notice(turn.state.note))
         if error is not None:
             self._post(Problem(error))
 
@@ -137,40 +139,15 @@ class Answering:
             await self._gate.wait()
         return not self._withdrawn
 
-    async def _run(self, conversation_id: int, turn: Turn, events: Events) -> Finished | None:
+    async def _run(self, conversation_id: int, turn: Turn, events: Events) -> None:
         started = False
-        finished: Finished | None = None
         async for event in events:
-            if not started:
+            if not started and (row := turn.row):
                 started = True
-                row = await asyncio.to_thread(self._store.get_message, turn.message_id)
-                row = replace(row, parts=parts_of(self._said))  # the journal may be ahead by now
                 self._put(conversation_id, row)
                 self._post(AnswerStarted(conversation_id, row))
             if isinstance(event, PrefillProgress):
                 self._post(AnswerPrefill(conversation_id, turn.message_id, event))
             elif isinstance(event, Delta):
-                self._post_text(conversation_id, turn.message_id, event)
-            else:
-                finished = event
-        return finished
-
-    def _post_text(self, conversation_id: int, message_id: int, event: Delta) -> None:
-        if event.channel == "answer":
-            self._said += event.text
-        fact = AnswerText(conversation_id, message_id, event.text, event.channel, len(event.tokens))
-        self._post(fact)
-
-    async def _last_state(self, conversation_id: int, turn: Turn) -> MessageRow | None:
-        """What the store has of the answer; None when it never began or cannot be read."""
-        if not turn.message_id:
-            return None
-        try:
-            row = await asyncio.to_thread(self._store.get_message, turn.message_id)
-        except StoreError as error:
-            self._post(Problem(error))
-            return None
-        if row.status == "streaming":  # its end could not be stored: the screen keeps the text
-            row = replace(row, parts=parts_of(self._said), status="interrupted")
-        self._put(conversation_id, row)
-        return row
+                n_tokens = len(event.tokens)
+                self._post(AnswerText(conversation_id, turn.message_id, turn.state, n_tokens))

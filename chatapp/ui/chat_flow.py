@@ -7,7 +7,6 @@ widget: it posts facts (`chatapp.ui.messages`).
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from textual.message import Message as Fact
@@ -15,7 +14,6 @@ from textual.message import Message as Fact
 from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
-from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
@@ -69,8 +67,8 @@ class ChatFlow:
                 await self._select_branch(conversation_id, message_id)
             conversation = await self._in_store(self._store.get_conversation, conversation_id)
             rows = await self._in_store(self._store.get_path, conversation_id)
-            if rows and (now := self.answering.streaming) and rows[-1].id == now[0]:
-                rows[-1] = replace(rows[-1], parts=parts_of(now[1]))
+            if rows and rows[-1].status == "streaming":  # the answer is ahead of its journal
+                rows[-1] = self.answering.row_of(rows[-1].id) or rows[-1]
             self.conversation, self.rows = conversation, rows
             self._post(ConversationOpened(conversation, list(rows), message_id))
 
@@ -129,9 +127,7 @@ class ChatFlow:
             self._post(Notice("The last answer is complete; there is nothing to continue."))
             return
         self.answering.claim()
-        await self.answering.run(
-            self.conversation.id, lambda turn: turn.resume(last.id), said=last.content
-        )
+        await self.answering.run(self.conversation.id, lambda turn: turn.resume(last.id))
 
     async def switch(self, message_id: int, step: int) -> None:
         """Show the version `step` places from `message_id`, with what was said below it."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from chatapp.engine.protocol import Channel, Finished, ModelDescription, PrefillProgress
+from chatapp.answer import AnswerState
+from chatapp.engine.protocol import Finished, ModelDescription, PrefillProgress
 from chatapp.errors import ChatAppError
 from chatapp.store.rows import ConversationRow, MessageRow
 
@@ -81,7 +82,7 @@ class AnswerAsked(Message):
 
 @dataclass
 class AnswerStarted(Message):
-    """An answer's row exists; `row.content` is what it had before, when it is continued."""
+    """An answer's row exists; `row.parts` are what it had before, when it is continued."""
 
     conversation_id: int
     row: MessageRow
@@ -98,18 +99,18 @@ class AnswerPrefill(Message):
 
 @dataclass
 class AnswerText(Message):
-    """More of an answer."""
+    """An answer has grown, or its end reads otherwise: `state` is all of it."""
 
     conversation_id: int
     message_id: int
-    text: str
-    channel: Channel
+    state: AnswerState
     n_tokens: int
+    """Tokens that are new."""
 
 
 @dataclass
 class AnswerEnded(Message):
-    """An answer is as long as it will be; `row` is what the store holds of it."""
+    """An answer is as long as it will be; `row` is what it came to, None if it never began."""
 
     conversation_id: int
     row: MessageRow | None

@@ -64,7 +64,7 @@ async def test_its_context_is_clamped_and_that_is_said(engine: EngineClient) -> 
 async def test_a_newcomers_question(
     engine: EngineClient, question: str, words: tuple[str, ...]
 ) -> None:
-    choice = (await ask(engine, ChatMessage("user", question))).choices[0]
+    choice = (await ask(engine, ChatMessage.of("user", question))).choices[0]
     assert any(word in choice.text for word in words), choice.text
     assert choice.finish_reason == "stop"
     assert choice.text.strip()[-1] in ".!?)"
@@ -75,8 +75,8 @@ async def test_a_conversation_fills_the_context_and_is_then_refused_not_aborted(
     engine: EngineClient,
 ) -> None:
     """Its position table has 1,024 rows; one more would abort llama.cpp."""
-    almost = await ask(engine, ChatMessage("user", "a " * 1000))
+    almost = await ask(engine, ChatMessage.of("user", "a " * 1000))
     assert almost.n_past <= 1024
     with pytest.raises(Exception, match="context holds 1024"):
-        await ask(engine, ChatMessage("user", "a " * 1100))
-    assert (await ask(engine, ChatMessage("user", "hello"))).choices[0].text
+        await ask(engine, ChatMessage.of("user", "a " * 1100))
+    assert (await ask(engine, ChatMessage.of("user", "hello"))).choices[0].text

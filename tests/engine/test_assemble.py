@@ -4,18 +4,21 @@ import itertools
 
 import pytest
 
-from chatapp.engine.assemble import Assembler
+from chatapp.engine.assemble import Assembler, trim_broken
+from chatapp.parts import Parts, Reasoning, Text, parts_of, reasoning_of, text_of
 
 SAMPLE = "北京 naïve 🎉👩‍👩‍👧 Ünï"
 
 
 def joined(assembler: Assembler, pieces: list[bytes]) -> tuple[str, str]:
-    out = list(itertools.chain.from_iterable(assembler.feed(piece) for piece in pieces))
-    out += assembler.finish()
-    answer = "".join(text for channel, text in out if channel == "answer")
-    reasoning = "".join(text for channel, text in out if channel == "reasoning")
-    assert (answer, reasoning) == (assembler.text, assembler.reasoning)
-    return answer, reasoning
+    before = assembler.parts
+    for piece in pieces:
+        assembler.feed(piece)
+        assert text_of(assembler.parts).startswith(text_of(before))
+        assert reasoning_of(assembler.parts).startswith(reasoning_of(before))
+        before = assembler.parts
+    assembler.finish()
+    return text_of(assembler.parts), reasoning_of(assembler.parts)
 
 
 def splits(text: str) -> list[list[bytes]]:
@@ -28,10 +31,11 @@ def splits(text: str) -> list[list[bytes]]:
 def test_every_byte_split_gives_whole_characters() -> None:
     for pieces in splits(SAMPLE):
         assembler = Assembler()
-        shown = [text for piece in pieces for _channel, text in assembler.feed(piece)]
-        assert "\ufffd" not in "".join(shown)
-        shown += [text for _channel, text in assembler.finish()]
-        assert "".join(shown) == SAMPLE
+        for piece in pieces:
+            assembler.feed(piece)
+            assert "\ufffd" not in text_of(assembler.parts)
+        assembler.finish()
+        assert text_of(assembler.parts) == SAMPLE
 
 
 def test_single_bytes_give_whole_characters() -> None:
@@ -82,3 +86,75 @@ def test_text_that_is_no_reasoning(text: str) -> None:
 
 def test_completion_does_not_split_reasoning() -> None:
     assert joined(Assembler(splits_reasoning=False), [b"<think>a"]) == ("<think>a", "")
+
+
+def cut(text: str, at: int, **options: object) -> tuple[Parts, list[bytes]]:
+    """What is shown of the first `at` bytes of a text, byte by byte, and those bytes."""
+    pieces = [bytes([byte]) for byte in text.encode()[:at]]
+    assembler = Assembler(**options)  # type: ignore[arg-type]
+    for piece in pieces:
+        assembler.feed(piece)
+    assembler.finish()
+    return assembler.parts, pieces
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🎉 naïve 北京",
+        "one END two END three",
+        "<think>\nhm, 北\n</think>\n\nyes E",
+        "<thin",
+        " <think>x",
+    ],
+)
+def test_an_answer_that_goes_on_from_its_tokens_is_the_same_wherever_it_was_cut(text: str) -> None:
+    data = text.encode()
+    whole, _ = cut(text, len(data), stop=("END!",))
+    for at in range(len(data) + 1):
+        shown, pieces = cut(text, at, stop=("END!",))
+        assembler = Assembler(stop=("END!",))
+        assert assembler.begin_with_tokens(shown, pieces)
+        for byte in data[at:]:
+            assembler.feed(bytes([byte]))
+        assembler.finish()
+        assert assembler.parts == whole
+
+
+def test_a_stop_string_may_begin_before_the_cut_and_end_behind_it() -> None:
+    shown, pieces = cut("one END", 7, stop=("END!",))
+    assert shown == (Text("one END"),)
+    assembler = Assembler(stop=("END!",))
+    assert assembler.begin_with_tokens(shown, pieces)
+    assembler.feed(b"! two")
+    assert (assembler.parts, assembler.stopped) == ((Text("one "),), True)
+
+
+def test_a_stop_string_that_was_said_stays_said() -> None:
+    shown, pieces = cut("one END! two", 12)
+    assembler = Assembler(stop=("END!",))
+    assert assembler.begin_with_tokens(shown, pieces)
+    assembler.feed(b" three")
+    assert assembler.parts == (Text("one END! two three"),)
+
+
+def test_tokens_that_say_something_else_are_not_taken() -> None:
+    assembler = Assembler()
+    assert not assembler.begin_with_tokens((Text("mine"),), [b"yours"])
+    assembler.begin((Text("mine"),))
+    assembler.feed(b" too")
+    assert assembler.parts == (Text("mine too"),)
+
+
+def test_another_model_goes_on_behind_whole_characters() -> None:
+    assert trim_broken((Reasoning("hm"), Text("a\ufffd\ufffd"))) == (Reasoning("hm"), Text("a"))
+    assert trim_broken((Text("\ufffd"),)) == ()
+    assert trim_broken(parts_of("a\ufffdb")) == (Text("a\ufffdb"),)
+
+
+def test_a_thought_that_another_model_began_is_kept_beside_the_answer() -> None:
+    assembler = Assembler()
+    assembler.begin((Reasoning("hm"),))
+    assembler.feed(b"yes")
+    assembler.finish()
+    assert assembler.parts == (Reasoning("hm"), Text("yes"))

@@ -21,6 +21,7 @@ from chatapp.engine.llama.samplers import Sampler
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import ChatMessage, Choice, Finished, Generate, LoadOptions
 from chatapp.errors import UsageError
+from chatapp.parts import parts_of
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.sampling import SamplingParams
 
@@ -51,8 +52,8 @@ def vocab() -> Iterator[Vocab]:
 async def answer(engine: EngineClient, grammar: str, prefix: str = "", **params: object) -> Choice:
     request = Generate(
         request_id=f"g{next(_ids)}",
-        messages=[ChatMessage("user", "go")],
-        prefix_text=prefix,
+        messages=[ChatMessage.of("user", "go")],
+        prefix=parts_of(prefix),
         params=SamplingParams(**{"seed": 1, "max_tokens": 40, "grammar": grammar, **params}),  # type: ignore[arg-type]
     )
     async for event in engine.generate(request):
@@ -108,7 +109,9 @@ async def test_every_alternative_is_banned_alike(engine: EngineClient) -> None:
     params = SamplingParams(
         seed=1, max_tokens=30, logit_bias=((300, 100.0), (301, 100.0), (300, float("-inf")))
     )
-    request = Generate(request_id="alike", messages=[ChatMessage("user", "go")], params=params, n=3)
+    request = Generate(
+        request_id="alike", messages=[ChatMessage.of("user", "go")], params=params, n=3
+    )
     async for event in engine.generate(request):
         if isinstance(event, Finished):
             assert [set(choice.tokens) for choice in event.choices] == [{301}] * 3

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.synthetic import TINY, write_model
+from chatapp.answer import AnswerState, apply
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import (
     ChatMessage,
@@ -42,25 +43,24 @@ async def engine(tiny_model: Path) -> AsyncIterator[EngineClient]:
 
 
 def ask(text: str, params: SamplingParams = GREEDY, **more: object) -> Generate:
-    messages = more.pop("messages", [ChatMessage("user", text)])
+    messages = more.pop("messages", [ChatMessage.of("user", text)])
     return Generate(request_id=f"r{next(_ids)}", messages=messages, params=params, **more)  # type: ignore[arg-type]
 
 
 async def finish(engine: EngineClient, request: Generate) -> Finished:
     """Run a request; its deltas must add up to its result."""
-    said = [""] * request.n
-    tokens: list[list[int]] = [[] for _ in range(request.n)]
+    begun = AnswerState(request.prefix, tuple(request.prefix_tokens))
+    states = [begun] * request.n
     finished = None
     async for event in engine.generate(request):
         if isinstance(event, Delta):
-            said[event.index] += event.text
-            tokens[event.index] += event.tokens
+            states = [apply(state, event, index) for index, state in enumerate(states)]
         elif isinstance(event, Finished):
             finished = event
     assert finished is not None
-    for choice in finished.choices:
-        assert said[choice.index] == choice.text.removeprefix(request.prefix_text)
-        assert tokens[choice.index] == choice.tokens[len(request.prefix_tokens) :]
+    for state, choice in zip(states, finished.choices, strict=True):
+        assert state.parts == choice.parts
+        assert list(state.tokens) == choice.tokens
     return finished
 
 
@@ -78,9 +78,9 @@ async def test_second_turn_decodes_only_what_is_new(engine: EngineClient) -> Non
     first = await finish(engine, ask("once " * 400))
     answer = first.choices[0]
     messages = [
-        ChatMessage("user", "once " * 400),
-        ChatMessage("assistant", answer.text, answer.tokens),
-        ChatMessage("user", "more"),
+        ChatMessage.of("user", "once " * 400),
+        ChatMessage.of("assistant", answer.text, answer.tokens),
+        ChatMessage.of("user", "more"),
     ]
     second = await finish(engine, ask("", messages=messages))
     # the last sampled token was never decoded: everything before it is reused
@@ -98,7 +98,7 @@ async def test_continuing_gives_the_same_as_not_stopping(engine: EngineClient) -
         ask(
             "go",
             replace(GREEDY, max_tokens=19),
-            prefix_text=part.text,
+            prefix=part.parts,
             prefix_tokens=part.tokens,
         ),
     )
@@ -169,12 +169,12 @@ async def test_stop_string(engine: EngineClient) -> None:
 
 @pytest.mark.parametrize("n_prompt", [8000, 5])
 async def test_cancel_ends_the_answer_and_keeps_it(engine: EngineClient, n_prompt: int) -> None:
-    request = ask("x" * n_prompt, SamplingParams(temperature=0))
+    request = engine.request(ask("x" * n_prompt, SamplingParams(temperature=0)))
     kept = 0
-    async for event in engine.generate(request):
+    async for event in request.events():
         prefilling = isinstance(event, PrefillProgress) and 0 < event.done < event.total
         if prefilling or (isinstance(event, Delta) and n_prompt < 100):
-            engine.cancel(request.request_id)
+            request.cancel()
         if isinstance(event, Finished):
             kept = len(event.choices[0].tokens)
             assert event.choices[0].finish_reason == "cancelled"
@@ -309,7 +309,7 @@ async def test_bad_model_files(tiny_model: Path, tmp_path: Path) -> None:
 async def test_a_context_larger_than_memory_is_refused(tmp_path: Path) -> None:
     shape = replace(TINY, n_ctx=2_000_000_000)
     error = await load_error(write_model(tmp_path / "long.gguf", shape), n_ctx=2_000_000_000)
-    assert "GiB" in error.message
+    assert "GB" in error.message
     assert "--n-ctx" in error.hint
 
 

@@ -35,7 +35,7 @@ async def answer(
         model = await client.load(LoadOptions(path=str(path)))
         request = Generate(
             request_id="r",
-            messages=[ChatMessage("user", "hello")],
+            messages=[ChatMessage.of("user", "hello")],
             prompt=prompt,
             params=SamplingParams(temperature=0, max_tokens=40, **params),  # type: ignore[arg-type]
         )

@@ -27,6 +27,7 @@ from chatapp.errors import (
     EngineError,
     ModelError,
 )
+from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from tests.remote.conftest import Name, Script
 
@@ -58,7 +59,7 @@ def _delta(text: str, **more: object) -> dict[str, object]:
 def _request(**params: object) -> Generate:
     return Generate(
         request_id="a",
-        messages=[ChatMessage("user", "Hi")],
+        messages=[ChatMessage.of("user", "Hi")],
         params=SamplingParams(**params),  # type: ignore[arg-type]
     )
 
@@ -129,8 +130,8 @@ async def test_log_probabilities_of_chats(loaded: EngineClient, script: Script) 
 
 async def test_an_answer_that_is_gone_on_with(loaded: EngineClient, script: Script) -> None:
     script.answers = [_streams(_delta(" world", finish_reason="stop"))]
-    messages = [ChatMessage("user", "Hi")]
-    request = Generate(request_id="d", messages=messages, prefix_text="Hello")
+    messages = [ChatMessage.of("user", "Hi")]
+    request = Generate(request_id="d", messages=messages, prefix=parts_of("Hello"))
     assert (await _ask(loaded, request)).choices[0].text == "Hello world"
     sent = json.loads(script.requests[-1][2])
     assert sent["messages"][-1] == {"role": "assistant", "content": "Hello"}
@@ -223,10 +224,11 @@ async def test_stop_cuts_the_connection(loaded: EngineClient, script: Script) ->
 
     script.answers = [endless]
     texts = []
-    async for event in loaded.generate(_request()):
+    request = loaded.request(_request())
+    async for event in request.events():
         if isinstance(event, Delta):
             texts.append(event.text)
-            loaded.cancel("a")
+            request.cancel()
         elif isinstance(event, Finished):
             assert event.choices[0].finish_reason == "cancelled"
     assert 0 < len(texts) < 200
@@ -235,9 +237,11 @@ async def test_stop_cuts_the_connection(loaded: EngineClient, script: Script) ->
 
 async def test_stop_while_the_server_is_silent(loaded: EngineClient, script: Script) -> None:
     script.answers = [lambda _handler: time.sleep(20)]
-    asyncio.get_running_loop().call_later(0.5, loaded.cancel, "a")
+    request = loaded.request(_request())
+    asyncio.get_running_loop().call_later(0.5, request.cancel)
     started = time.monotonic()
-    done = await _ask(loaded)
+    [done] = [event async for event in request.events()]
+    assert isinstance(done, Finished)
     assert done.choices[0].finish_reason == "cancelled"
     assert time.monotonic() - started < 10
 

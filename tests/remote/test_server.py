@@ -26,10 +26,10 @@ async def _converse(client: EngineClient, path: str, seed: int) -> list[str]:
     params = SamplingParams(temperature=1.2, top_k=60, top_p=0.97, seed=seed, max_tokens=80)
     messages: list[ChatMessage] = []
     for number, question in enumerate(QUESTIONS):
-        messages.append(ChatMessage("user", question))
+        messages.append(ChatMessage.of("user", question))
         request = Generate(request_id=f"{path} {number}", messages=messages, params=params)
         answer = (await _ask(client, request)).choices[0].text
-        messages.append(ChatMessage("assistant", answer))
+        messages.append(ChatMessage.of("assistant", answer))
     return [message.content for message in messages if message.role == "assistant"]
 
 
@@ -50,7 +50,9 @@ async def test_alternatives_and_length(client: EngineClient, server: Server, nam
     name("lab", server.url)
     await client.load(LoadOptions(path="remote:lab"))
     params = SamplingParams(temperature=0, max_tokens=3, stop=("zzz",), seed=5)
-    request = Generate(request_id="a", messages=[ChatMessage("user", "Hello")], params=params, n=2)
+    request = Generate(
+        request_id="a", messages=[ChatMessage.of("user", "Hello")], params=params, n=2
+    )
     done = await _ask(client, request)
     assert [choice.finish_reason for choice in done.choices] == ["length", "length"]
     assert [choice.seed for choice in done.choices] == [5, 6]
@@ -93,7 +95,7 @@ async def test_killed_in_the_middle_and_there_again(
         name("lab", server.url)
         await client.load(LoadOptions(path="remote:lab"))
         params = SamplingParams(max_tokens=16_000, seed=1)
-        request = Generate(request_id="a", messages=[ChatMessage("user", "Hi")], params=params)
+        request = Generate(request_id="a", messages=[ChatMessage.of("user", "Hi")], params=params)
         said = ""
         with pytest.raises(ConnectionLostError, match=r"lost|middle"):
             async for event in client.generate(request):
@@ -104,7 +106,7 @@ async def test_killed_in_the_middle_and_there_again(
         assert len(said) > 50
         again = Generate(
             request_id="b",
-            messages=[ChatMessage("user", "Hi")],
+            messages=[ChatMessage.of("user", "Hi")],
             params=SamplingParams(max_tokens=8, seed=1),
         )
         with pytest.raises(ConnectionLostError, match="cannot be reached"):

@@ -104,11 +104,11 @@ async def test_stop_keeps_the_text(store: Store, echo: EngineClient) -> None:
     conversation_id, message_id = say(store, "/words 400\n/delay 2")
     turn = Turn(store, echo, params=SamplingParams())
     async for event in turn.answer(conversation_id, message_id):
-        if isinstance(event, Delta) and len(turn.text) > 40:
+        if isinstance(event, Delta) and len(turn.state.text) > 40:
             turn.stop()
     row = store.get_message(turn.message_id)
     assert row.status == "stopped"
-    assert row.content == turn.text
+    assert row.content == turn.state.text
     assert 40 < len(row.content) < 400
 
 
@@ -117,11 +117,11 @@ async def test_listening_no_longer_stops_and_keeps(store: Store, echo: EngineCli
     turn = Turn(store, echo, params=SamplingParams())
     events = turn.answer(conversation_id, message_id)
     async for event in events:
-        if isinstance(event, Delta) and len(turn.text) > 20:
+        if isinstance(event, Delta) and len(turn.state.text) > 20:
             break
     await events.aclose()
     row = store.get_message(turn.message_id)
-    assert (row.status, row.content) == ("stopped", turn.text)
+    assert (row.status, row.content) == ("stopped", turn.state.text)
 
 
 async def test_a_dead_engine_leaves_the_answer_interrupted(
@@ -185,7 +185,7 @@ async def main():
     turn = Turn(store, client, params=SamplingParams())
     async for event in turn.answer(conversation, user):
         if isinstance(event, Delta):
-            print(len(turn.text), flush=True)
+            print(len(turn.state.text), flush=True)
 
 asyncio.run(main())
 """

@@ -91,7 +91,12 @@ class Driver:
 
     async def streaming(self, characters: int = 8) -> None:
         """Wait until an answer is under way."""
-        await self.wait(lambda: len((self.flow.answering.streaming or (0, ""))[1]) >= characters)
+
+        def said() -> int:
+            row = self.flow.answering.row
+            return len(row.content) if row else 0
+
+        await self.wait(lambda: said() >= characters)
 
     async def press(self, *keys: str) -> None:
         """Press keys and let the app act on them. A pilot's own `press` waits for an idle

@@ -267,8 +267,8 @@ async def test_the_planner_moves_and_its_choice_is_loaded(run, paths, monkeypatc
         await ui.press("left", "enter")
         wanted = str(paths.models / "tiny.gguf")
         await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted)
-        assert ui.client._options.n_ctx == 8192
-        assert ui.client._options.kv_type == "q8_0"
+        assert ui.client.options.n_ctx == 8192
+        assert ui.client.options.kv_type == "q8_0"
 
 
 async def test_remotes_are_in_the_list(run, paths):

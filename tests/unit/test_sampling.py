@@ -84,7 +84,7 @@ def test_a_ban_travels(paths: Paths) -> None:
 
 def test_a_remote_is_sent_a_ban_that_it_takes() -> None:
     params = SamplingParams(logit_bias=((5, float("-inf")), (7, 0.5)))
-    request = Generate(request_id="r", messages=[ChatMessage("user", "hi")], params=params)
+    request = Generate(messages=[ChatMessage.of("user", "hi")], params=params)
     for plain in (True, False):
         _path, body = make_body(request, "m", 1, plain=plain)
         assert body["logit_bias"] == {"5": -100.0, "7": 0.5}

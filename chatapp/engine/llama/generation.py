@@ -7,7 +7,7 @@ one write each 12 ms), because a client that wakes for every token takes a core 
 import time
 from dataclasses import dataclass, field, replace
 
-from chatapp.engine.assemble import Assembler
+from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.llama.cache import Cancelled, TokenCache
 from chatapp.engine.llama.logprobs import copy_logits, describe_token
@@ -16,9 +16,7 @@ from chatapp.engine.llama.prompt import Prompt
 from chatapp.engine.llama.samplers import Sampler
 from chatapp.engine.protocol import (
     MAX_LOGPROBS,
-    Channel,
     Choice,
-    Delta,
     Finished,
     FinishReason,
     Generate,
@@ -27,7 +25,9 @@ from chatapp.engine.protocol import (
     TokenLogprob,
     Usage,
 )
+from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, UsageError
+from chatapp.parts import text_of
 
 _FLUSH_S = 0.012
 
@@ -40,13 +40,12 @@ class _Alternative:
     seed: int
     sampler: Sampler
     assembler: Assembler
+    teller: Teller
     tokens: list[int]
     next_token: int = -1
     n_new: int = 0
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: FinishReason | None = None
-    unsent_text: list[tuple[Channel, str]] = field(default_factory=list)
-    unsent_tokens: list[int] = field(default_factory=list)
     flushed_at: float = 0.0
 
 
@@ -68,7 +67,7 @@ class Generation:
         self._prompt = prompt
         self._emit = emit
         self._started = started
-        self._prefix = self._find_prefix()
+        self._prefix = self._begin()[1]
         self._tokens = prompt.tokens + self._prefix
         self._reused = 0
         self._first_token_at = 0.0
@@ -78,24 +77,31 @@ class Generation:
         """Generate; whatever was said before a cancellation is kept."""
         self._check_fit()
         alternatives = self._make_alternatives()
-        with self._cache.abortable(cancelled):
-            try:
+        try:
+            with self._cache.abortable(cancelled):
                 self._prefill()
                 self._decode(alternatives, cancelled)
-            except Cancelled:
-                for alternative in alternatives:
-                    alternative.finish_reason = alternative.finish_reason or "cancelled"
-            finally:
-                for alternative in alternatives:
-                    alternative.sampler.close()
+        except Cancelled:
+            for alternative in alternatives:
+                alternative.finish_reason = alternative.finish_reason or "cancelled"
+        finally:
+            for alternative in alternatives:
+                alternative.sampler.close()
         return self._finish(alternatives)
 
-    def _find_prefix(self) -> list[int]:
+    def _begin(self) -> tuple[Assembler, list[int]]:
+        """An assembler that stands at the end of the prefix, and the tokens of the prefix."""
         request, vocab = self._request, self._model.vocab
+        assembler = self._make_assembler()
         if request.prefix_tokens:
             vocab.check(request.prefix_tokens)
-            return request.prefix_tokens
-        return vocab.tokenize(request.prefix_text, special=False) if request.prefix_text else []
+            pieces = [vocab.piece(token) for token in request.prefix_tokens]
+            if assembler.begin_with_tokens(request.prefix, pieces):
+                return assembler, request.prefix_tokens
+        known = trim_broken(request.prefix)
+        assembler.begin(known)
+        text = text_of(known)
+        return assembler, vocab.tokenize(text, special=False) if text else []
 
     def _check_fit(self) -> None:
         if not self._tokens:
@@ -123,24 +129,34 @@ class Generation:
                 f"n is {request.n}, it must lie between 1 and {self._model.n_parallel}."
             )
         seed = params.seed if params.seed >= 0 else time.time_ns() % 0x7FFFFFFF
-        made = []
-        for index in range(request.n):
-            sampler = Sampler(self._model.vocab, params, seed + index, self._model.n_ctx)
-            sampler.accept_prompt(self._prompt.tokens)
-            sampler.accept_answer(self._prefix)
-            assembler = Assembler(
-                stop=params.stop + (self._model.stop if request.prompt is None else ()),
-                splits_reasoning=request.prompt is None,
-                starts_reasoning=self._prompt.opens_reasoning,
-            )
-            for token in self._prefix:
-                assembler.feed(self._model.vocab.piece(token))
-            alternative = _Alternative(index, seed + index, sampler, assembler, [*self._prefix])
-            known = len(request.prefix_text)
-            if assembler.text[:known] == request.prefix_text and assembler.text[known:]:
-                alternative.unsent_text.append(("answer", assembler.text[known:]))
-            made.append(alternative)
+        made: list[_Alternative] = []
+        try:
+            for index in range(request.n):
+                sampler = Sampler(self._model.vocab, params, seed + index, self._model.n_ctx)
+                made.append(self._make_alternative(index, seed + index, sampler))
+                sampler.accept_prompt(self._prompt.tokens)
+                sampler.accept_answer(self._prefix)
+        except BaseException:
+            for alternative in made:
+                alternative.sampler.close()
+            raise
         return made
+
+    def _make_alternative(self, index: int, seed: int, sampler: Sampler) -> _Alternative:
+        request = self._request
+        assembler, tokens = self._begin()
+        known = len(tokens) if tokens is request.prefix_tokens else 0
+        teller = Teller(request.request_id, index, request.prefix, known)
+        return _Alternative(index, seed, sampler, assembler, teller, [*tokens])
+
+    def _make_assembler(self) -> Assembler:
+        request = self._request
+        answers = request.prompt is None
+        return Assembler(
+            stop=request.params.stop + (self._model.stop if answers else ()),
+            splits_reasoning=answers,
+            starts_reasoning=self._prompt.opens_reasoning,
+        )
 
     def _prefill(self) -> None:
         self._reused = self._cache.keep_prefix(self._tokens)
@@ -205,8 +221,7 @@ class Generation:
             return
         alternative.next_token = token
         alternative.tokens.append(token)
-        alternative.unsent_tokens.append(token)
-        alternative.unsent_text += alternative.assembler.feed(self._model.vocab.piece(token))
+        alternative.assembler.feed(self._model.vocab.piece(token))
         if alternative.assembler.stopped:
             alternative.finish_reason = "stop"
         if now - alternative.flushed_at >= _FLUSH_S:
@@ -214,41 +229,21 @@ class Generation:
             self._flush(alternative)
 
     def _flush(self, alternative: _Alternative) -> None:
-        """Send what is unsent: a `Delta` for each change of channel, tokens with the first."""
-        runs: list[tuple[Channel, str]] = []
-        for channel, text in alternative.unsent_text:
-            if runs and runs[-1][0] == channel:
-                runs[-1] = (channel, runs[-1][1] + text)
-            else:
-                runs.append((channel, text))
-        if not runs and alternative.unsent_tokens:
-            runs.append(("answer", ""))
-        tokens = alternative.unsent_tokens
-        alternative.unsent_text, alternative.unsent_tokens = [], []
-        for channel, text in runs:
-            self._emit(
-                Delta(
-                    request_id=self._request.request_id,
-                    text=text,
-                    tokens=tokens,
-                    index=alternative.index,
-                    channel=channel,
-                )
-            )
-            tokens = []
+        """Send what the client does not have yet."""
+        for delta in alternative.teller.tell(alternative.assembler.parts, alternative.tokens):
+            self._emit(delta)
 
     def _finish(self, alternatives: list[_Alternative]) -> Finished:
         ended = time.perf_counter()
         choices = []
         for alternative in alternatives:
-            alternative.unsent_text += alternative.assembler.finish()
+            alternative.assembler.finish()
             self._flush(alternative)
             choices.append(
                 Choice(
                     index=alternative.index,
-                    text=alternative.assembler.text,
+                    parts=alternative.assembler.parts,
                     tokens=alternative.tokens,
-                    reasoning=alternative.assembler.reasoning,
                     logprobs=alternative.logprobs,
                     finish_reason=alternative.finish_reason or "stop",
                     note=alternative.sampler.dead_end,

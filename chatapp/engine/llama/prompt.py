@@ -11,6 +11,7 @@ changes contents beyond trimming fails that check; then the text is tokenised wh
 
 from dataclasses import dataclass, field
 
+from chatapp.engine.content import as_text
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import ChatMessage
@@ -36,7 +37,11 @@ class _Segment:
 def build_prompt(
     vocab: Vocab, template: ChatTemplate | None, messages: list[ChatMessage]
 ) -> Prompt:
-    """Tokens for `messages`; without a template their contents, one after the other."""
+    """Tokens for `messages`; without a template their contents, one after the other.
+
+    Raises `UsageError` for what is not text.
+    """
+    messages = [as_text(message) for message in messages]
     if template is None:
         text = "\n\n".join(message.content for message in messages)
         return build_completion(vocab, text)

@@ -63,6 +63,15 @@ class StreamingMarkdown:
         self._tail, self._within = "", False
         self._reader.close()
 
+    def take_back(self, count: int) -> bool:
+        """Forget the last `count` characters; False, and nothing is done, unless all of them
+        stand in the open line."""
+        if count > len(self._tail):
+            return False
+        self._tail = self._tail[: len(self._tail) - count]
+        self.feed("")
+        return True
+
     def height(self, width: int) -> int:
         """Rows in all."""
         if width != self._width:

@@ -1,22 +1,21 @@
 """One message on the screen: who, what was said, how it stands.
 
-The body grows at its end at a flat cost (`add`, `flush`), and a very long text is read in slices,
-so that opening an old chat never holds up the keys. What a user wrote is shown as written; an
-answer is Markdown. Everything passes the control filter first.
+The body grows at its end at a flat cost (`write`, `flush`), and a very long text is read in
+slices, so that opening an old chat never holds up the keys. What a user wrote is shown as written;
+an answer is Markdown. Everything passes the control filter first.
 """
 
+from dataclasses import replace
 from typing import Protocol
 
-from chatapp.text import ControlFilter, strip_controls
+from chatapp.text import strip_controls
 from chatapp.ui.markdown.blocks import PlainBlock
 from chatapp.ui.markdown.document import StreamingMarkdown
 from chatapp.ui.markdown.flow import Line, Run
+from chatapp.ui.widgets.growing import GrowingText
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.lines import LinesView
 from chatapp.ui.widgets.message_requests import ContinueRequested, LinkClicked, SiblingRequested
-
-SLICE = 16_384
-"""Characters read at once; the rest waits for the next flush (16 kB of prose take about 25 ms)."""
 
 _MAX_PLAIN = 6_000
 _MAX_PLAIN_LINES = 60
@@ -47,12 +46,8 @@ class MessageView(LinesView):
     def __init__(self, item: MessageItem) -> None:
         super().__init__(classes=f"-{_known(item.role)}")
         self.item = item
-        self._filter = ControlFilter()
-        self._body = StreamingMarkdown()
-        self._thoughts = StreamingMarkdown()
-        self._streamed: list[str] = []
-        self._waiting = ""
-        self._reasoning = ""
+        self._body = GrowingText()
+        self._thoughts = GrowingText()
         self._progress = ""
         self._unfolded = False
         self._sections: list[_Section] = []
@@ -63,19 +58,14 @@ class MessageView(LinesView):
     @property
     def is_behind(self) -> bool:
         """Whether text waits for the next `flush`."""
-        return bool(self._waiting)
+        return self._body.is_behind or self._thoughts.is_behind
 
-    @property
-    def content(self) -> str:
-        """All text so far."""
-        return "".join(self._streamed)
-
-    def add(self, text: str, reasoning: str = "") -> None:
-        """More of the answer, or of the thinking before it. Drawn at the next `flush`."""
-        self._streamed.append(text)
-        self._waiting += self._filter.feed(text)
-        if reasoning:
-            self._think(reasoning)
+    def write(self, content: str, reasoning: str = "") -> None:
+        """The answer, and the thinking before it, as far as they are now. Drawn at the next
+        `flush`."""
+        self.item = replace(self.item, content=content, reasoning=reasoning)
+        self._body.show(content)
+        self._thoughts.show(reasoning)
 
     def flush(self) -> None:
         """Read what waits, up to `SLICE` characters, and draw it."""
@@ -85,8 +75,8 @@ class MessageView(LinesView):
         self._read_slice()
         self._build_sections()
         first = 0
-        if self._body in self._sections and self._rows_above_body(width) == above:
-            first = above + self._body.changed_from(width)
+        if self._body.document in self._sections and self._rows_above_body(width) == above:
+            first = above + self._body.document.changed_from(width)
         self.refresh_rows(first, height)
 
     def set_progress(self, text: str) -> None:
@@ -98,9 +88,9 @@ class MessageView(LinesView):
         """Show `item`; its body is read again only if it is not the text that was streamed."""
         before, self.item = self.item, item
         ended = before.status == "streaming" and item.status != "streaming"
-        same = item.content.rstrip() == self.content.rstrip()
+        same = item.content.rstrip() == self._body.text.rstrip()
         if before.role == item.role and same and (ended or before.status == item.status):
-            self._think(item.reasoning.removeprefix(self._reasoning))
+            self._thoughts.show(item.reasoning)
             self._progress = ""
         else:
             self._start(item)
@@ -141,48 +131,38 @@ class MessageView(LinesView):
     def _rows_above_body(self, width: int) -> int:
         rows = 0
         for section in self._sections:
-            if section is self._body or not width:
+            if section is self._body.document or not width:
                 break
             rows += section.height(width)
         return rows
 
     def _start(self, item: MessageItem) -> None:
-        self._filter = ControlFilter()
-        self._body, self._thoughts = StreamingMarkdown(), StreamingMarkdown()
-        self._streamed, self._waiting, self._reasoning = [], "", ""
+        written = "" if item.role == "user" else item.content  # what a user wrote is not read
+        self._body, self._thoughts = GrowingText(written), GrowingText(item.reasoning)
         self._progress = ""
-        self._think(item.reasoning)
-        self.add(item.content)
         self._read_slice()
         self._build_sections()
 
-    def _think(self, reasoning: str) -> None:
-        self._reasoning += reasoning
-        self._thoughts.feed(strip_controls(reasoning))
-
     def _read_slice(self) -> None:
-        if self.item.role == "user":
-            self._waiting = ""
-            return
-        text, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
-        if text:
+        self._thoughts.read()
+        if self._body.is_behind:
             self._progress = ""
-        self._body.feed(text)
-        if not self._waiting and self.item.status != "streaming":
-            self._body.finish()
+        self._body.read()
+        if not self._body.is_behind and self.item.status != "streaming":
+            self._body.document.finish()
 
     def _build_sections(self) -> None:
         item = self.item
         name = _ROLES.get(item.role, strip_controls(item.role))
         sections: list[_Section] = [PlainBlock([Run(name, f"role role-{_known(item.role)}")])]
-        if self._reasoning:
+        if self._thoughts.text:
             sections.append(PlainBlock([self._fold_run()]))
             if self._unfolded:
-                sections.append(_Quoted(self._thoughts))
+                sections.append(_Quoted(self._thoughts.document))
         if item.role == "user":
-            sections.append(PlainBlock(_plain_runs(self.content)))
-        elif self._body.blocks:
-            sections.append(self._body)
+            sections.append(PlainBlock(_plain_runs(item.content)))
+        elif self._body.document.blocks:
+            sections.append(self._body.document)
         elif item.status == "streaming":
             sections.append(PlainBlock([Run(self._progress or "…", "note")]))
         if foot := self._foot_runs():
@@ -190,8 +170,8 @@ class MessageView(LinesView):
         self._sections = sections
 
     def _fold_run(self) -> Run:
-        words = len(self._reasoning) // 6  # an estimate that costs nothing
-        thinking = self.item.status == "streaming" and not self._body.blocks
+        words = len(self._thoughts.text) // 6  # an estimate that costs nothing
+        thinking = self.item.status == "streaming" and not self._body.document.blocks
         arrow = "▾" if self._unfolded else "▸"
         verb = "thinking" if thinking else "thought"
         return Run(f"{arrow} {verb} · about {words} words", "fold", action="fold")

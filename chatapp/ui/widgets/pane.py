@@ -168,10 +168,7 @@ class ConversationPane(Vertical):
     def _stream(self, event: AnswerText) -> None:
         if event.message_id != self._streaming_id:
             return
-        if event.channel == "reasoning":
-            self.transcript.stream(event.message_id, "", event.text)
-        else:
-            self.transcript.stream(event.message_id, event.text)
+        self.transcript.write(event.message_id, event.state.text, event.state.reasoning)
 
     @on(AnswerEnded)
     def _finish(self, event: AnswerEnded) -> None:

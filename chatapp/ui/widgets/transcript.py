@@ -116,13 +116,13 @@ class Transcript(LinesScroll, can_focus=False):
         else:
             self.append(item)
 
-    def stream(self, message_id: int, text: str, reasoning: str = "") -> None:
-        """More text of an answer, drawn within a few hundredths of a second."""
-        if not self._branch.stream(message_id, text, reasoning):
+    def write(self, message_id: int, content: str, reasoning: str = "") -> None:
+        """What an answer says so far, drawn within a few hundredths of a second."""
+        if not self._branch.write(message_id, content, reasoning):
             return
         view = self._window.view(message_id)
         if view is not None:
-            view.add(text, reasoning)
+            view.write(content, reasoning)
             self._unflushed.add(message_id)
             self._wake()
 

@@ -53,6 +53,12 @@ def drawn(app: App[None]) -> str:
     return "\n".join(screen_rows(app))
 
 
+def say(transcript: Transcript, message_id: int, text: str) -> None:
+    """More of an answer."""
+    so_far = transcript.item(message_id).content
+    transcript.write(message_id, so_far + text)
+
+
 async def settle(pilot: Pilot[None]) -> None:
     await pilot.pause()
     await pilot.pause()
@@ -67,7 +73,7 @@ async def test_what_is_drawn_is_what_was_streamed() -> None:
         await settle(pilot)
         assert "reading 10 / 20" in drawn(app)
         for piece in ("Hello **wo", "rld**\n\n", "- a\n- ", "b\n\n```py\nx = 1\n", "```\n"):
-            app.transcript.stream(2, piece)
+            say(app.transcript, 2, piece)
             app.transcript.flush()
             await settle(pilot)
             view = app.query(MessageView).last()
@@ -84,7 +90,7 @@ async def test_streamed_text_is_drawn_by_the_timer() -> None:
     app = Harness()
     async with app.run_test() as pilot:
         app.transcript.begin_answer(MessageItem(2, "assistant", "", "streaming"))
-        app.transcript.stream(2, "tick")
+        say(app.transcript, 2, "tick")
         for _ in range(100):
             await pilot.pause(0.01)
             if "tick" in drawn(app):
@@ -98,7 +104,7 @@ async def test_an_answer_finished_looks_like_one_that_was_loaded() -> None:
         whole = MessageItem(2, "assistant", LIST + "*end*", "stopped", note="31 tok/s")
         app.transcript.begin_answer(MessageItem(2, "assistant", "", "streaming"))
         for start in range(0, len(whole.content), 7):
-            app.transcript.stream(2, whole.content[start : start + 7])
+            say(app.transcript, 2, whole.content[start : start + 7])
         app.transcript.finish(2, whole)
         await settle(pilot)
         streamed = drawn(app)
@@ -114,7 +120,7 @@ async def test_a_stopped_answer_goes_on_where_it_was() -> None:
         app.transcript.show([MessageItem(2, "assistant", "```\none\ntw", "stopped")])
         await settle(pilot)
         app.transcript.begin_answer(MessageItem(2, "assistant", "```\none\ntw", "streaming"))
-        app.transcript.stream(2, "o\nthree\n```\n")
+        say(app.transcript, 2, "o\nthree\n```\n")
         app.transcript.flush()
         await settle(pilot)
         view = app.query_one(MessageView)
@@ -165,14 +171,14 @@ async def test_the_end_stays_in_sight_until_the_user_scrolls() -> None:
         transcript = app.transcript
         transcript.show(chat(30))
         transcript.begin_answer(MessageItem(50, "assistant", "", "streaming"))
-        transcript.stream(50, LIST)
+        say(transcript, 50, LIST)
         transcript.flush()
         await settle(pilot)
         assert "item 59" in drawn(app)
         transcript.scroll_page(-1)
         await settle(pilot)
         before = transcript.scroll_y
-        transcript.stream(50, LIST + "\nthe end")
+        say(transcript, 50, LIST + "\nthe end")
         transcript.flush()
         await settle(pilot)
         assert transcript.scroll_y == before
@@ -180,7 +186,7 @@ async def test_the_end_stays_in_sight_until_the_user_scrolls() -> None:
         await settle(pilot)
         transcript.scroll_page(1)
         await settle(pilot)
-        transcript.stream(50, " is near")
+        say(transcript, 50, " is near")
         transcript.flush()
         await settle(pilot)
         assert "the end is near" in drawn(app)
@@ -213,9 +219,9 @@ async def test_text_for_a_chat_that_was_left_is_ignored() -> None:
     app = Harness()
     async with app.run_test() as pilot:
         app.transcript.begin_answer(MessageItem(9, "assistant", "", "streaming"))
-        app.transcript.stream(9, "old")
+        say(app.transcript, 9, "old")
         app.transcript.show(chat(3))
-        app.transcript.stream(9, "old chat")
+        app.transcript.write(9, "old chat")
         app.transcript.set_progress(9, "old chat")
         app.transcript.finish(9, MessageItem(9, "assistant", "old chat"))
         app.transcript.flush()
@@ -234,7 +240,7 @@ async def test_nothing_a_model_says_reaches_the_terminal_as_control() -> None:
         ])  # fmt: skip
         app.transcript.begin_answer(MessageItem(2, "assistant", "", "streaming"))
         for char in evil:
-            app.transcript.stream(2, char)
+            say(app.transcript, 2, char)
             app.transcript.flush()
         app.transcript.set_progress(2, evil)
         await settle(pilot)
@@ -282,7 +288,7 @@ async def test_themes_and_sizes_change_while_an_answer_streams() -> None:
         app.transcript.show(chat(5))
         app.transcript.begin_answer(MessageItem(50, "assistant", "", "streaming"))
         for step in range(12):
-            app.transcript.stream(50, LIST[step * 20 : step * 20 + 20])
+            say(app.transcript, 50, LIST[step * 20 : step * 20 + 20])
             app.theme = "textual-light" if step % 2 else "textual-dark"
             await pilot.resize_terminal(20 + step * 9 % 70, 5 + step * 7 % 30)
             app.transcript.flush()

@@ -113,18 +113,18 @@ async def test_an_answer_that_streams_out_of_sight_is_whole_when_one_comes_back(
         transcript = app.transcript
         transcript.show(chat(300))
         transcript.begin_answer(MessageItem(900, "assistant", "", "streaming"))
-        transcript.stream(900, "one ")
+        transcript.write(900, "one ")
         transcript.flush()
         transcript.reveal(3)
         await settle(pilot)
-        transcript.stream(900, "**two** ", "because")
+        transcript.write(900, "one **two** ", "because")
         transcript.flush()
         await settle(pilot)
         assert "message 3" in drawn(app), "what one looks at stays"
         assert transcript.item(900).content == "one **two** "
         transcript.go_to_end()
         await settle(pilot)
-        transcript.stream(900, "three")
+        transcript.write(900, "one **two** three", "because")
         transcript.flush()
         await settle(pilot)
         assert "one two three" in drawn(app)

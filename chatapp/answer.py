@@ -1,0 +1,128 @@
+"""The one value that an answer is while it is written: made from the engine's events, read by all.
+
+The journal, the screen, `chatapp ask` and its JSON read an `AnswerState`; the row in the store is
+written from it. `apply` is the only way in which it grows. Nothing here does anything: no store,
+no engine, no clock.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from chatapp.engine.protocol import (
+    Choice,
+    Delta,
+    Finished,
+    FinishReason,
+    Timings,
+    TokenLogprob,
+    Usage,
+)
+from chatapp.errors import ChatAppError, ConnectionLostError, EngineDiedError, EngineError
+from chatapp.parts import Parts, Reasoning, Text, reasoning_of, text_of
+from chatapp.store.rows import Outcome, Status
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerState:
+    """An answer as far as it is known."""
+
+    parts: Parts = ()
+    tokens: tuple[int, ...] = ()
+    """Sampled tokens in the model that began the answer; they end where another went on."""
+    status: Status = "streaming"
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    finish_reason: FinishReason | None = None
+    """None: it has not ended, or was broken off."""
+    error: str = ""
+    """What broke it off."""
+    note: str = ""
+    """A sentence for the user on why it ended where it did; most need none."""
+    seed: int = -1
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of every sampled token of the last run, when they were asked for."""
+    keeps_tokens: bool = True
+    """False: another model began the answer, so that tokens of the present one have no place."""
+
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+        return text_of(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought aloud so far."""
+        return reasoning_of(self.parts)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the store records of the run that wrote it."""
+        usage, timings = self.usage, self.timings
+        return Outcome(
+            finish_reason=self.finish_reason or ("error" if self.error else ""),
+            error=self.error,
+            seed=self.seed,
+            prompt_tokens=usage.prompt_tokens,
+            reused_tokens=usage.reused_tokens,
+            completion_tokens=usage.completion_tokens,
+            load_s=timings.load_s,
+            ttft_s=timings.time_to_first_token_s,
+            prefill_tps=timings.prefill_tokens_per_second,
+            decode_tps=timings.decode_tokens_per_second,
+        )
+
+
+def apply(state: AnswerState, event: Delta | Finished, index: int = 0) -> AnswerState:
+    """The state after an event about alternative `index`; an event about another changes nothing.
+
+    Applying the same event twice is as good as once. Raises `EngineError` if a delta leaves a
+    gap: the text would be false from there on.
+    """
+    if isinstance(event, Delta):
+        return _grow(state, event) if event.index == index else state
+    choice = next((one for one in event.choices if one.index == index), None)
+    return state if choice is None else _end(state, event, choice)
+
+
+def break_off(state: AnswerState, error: ChatAppError) -> AnswerState:
+    """The state after an error ended the answer; what was said stays."""
+    lost = isinstance(error, EngineDiedError | ConnectionLostError)
+    return replace(state, status="interrupted" if lost else "failed", error=error.message)
+
+
+def stop_here(state: AnswerState) -> AnswerState:
+    """The state after nobody wants more of the answer."""
+    return replace(state, status="stopped")
+
+
+def _grow(state: AnswerState, delta: Delta) -> AnswerState:
+    parts = state.parts
+    made = Text if delta.kind == "text" else Reasoning
+    before = parts[delta.part] if delta.part < len(parts) else None
+    have = before.text if isinstance(before, made) else ""
+    if delta.part > len(parts) or delta.at > len(have):
+        raise EngineError(
+            f"The engine skipped a part of its answer (part {delta.part}, character {delta.at}).",
+            "What was said before is kept.",
+        )
+    text = have[: delta.at] + delta.text
+    parts = (*parts[: delta.part], made(text)) if text else parts[: delta.part]
+    if not delta.tokens or not state.keeps_tokens:
+        return replace(state, parts=parts)
+    if delta.tokens_at > len(state.tokens):
+        raise EngineError("The engine skipped tokens of its answer.")
+    return replace(state, parts=parts, tokens=(*state.tokens[: delta.tokens_at], *delta.tokens))
+
+
+def _end(state: AnswerState, event: Finished, choice: Choice) -> AnswerState:
+    return replace(
+        state,
+        parts=choice.parts,
+        tokens=tuple(choice.tokens) if state.keeps_tokens else state.tokens,
+        status="stopped" if choice.finish_reason == "cancelled" else "complete",
+        usage=event.usage,
+        timings=event.timings,
+        finish_reason=choice.finish_reason,
+        seed=choice.seed,
+        note=choice.note,
+        logprobs=tuple(choice.logprobs),
+    )

@@ -1,0 +1,214 @@
+"""Requests on their way to a real engine process: stopped, lost, deaf, too long, unreadable."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from chatapp.engine import client as client_module
+from chatapp.engine.client import EngineClient, GenerateRequest
+from chatapp.engine.process import worker_command
+from chatapp.engine.protocol import (
+    MAX_LINE_BYTES,
+    ChatMessage,
+    Delta,
+    Failed,
+    Finished,
+    Generate,
+    LoadOptions,
+)
+from chatapp.errors import EngineDiedError, UsageError
+
+SHORT_S = 0.6
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[EngineClient]:
+    client = EngineClient(backend="echo")
+    await client.load(LoadOptions(path="echo"))
+    yield client
+    await client.stop()
+
+
+def ask(text: str) -> Generate:
+    return Generate(messages=[ChatMessage.of("user", text)])
+
+
+async def run(request: GenerateRequest, stop_after: int = 10**9) -> Finished:
+    """Every event of a request; it is cancelled after so many deltas."""
+    seen = 0
+    async for event in request.events():
+        if isinstance(event, Delta):
+            seen += 1
+            if seen == stop_after:
+                request.cancel()
+        if isinstance(event, Finished):
+            return event
+    raise AssertionError("it never finished")
+
+
+async def test_no_two_requests_have_one_id(engine: EngineClient) -> None:
+    assert len({engine.request(ask("x")).id for _ in range(100)}) == 100
+
+
+async def test_a_stopped_request_does_not_end_the_next_one(
+    engine: EngineClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_CANCEL_TIMEOUT_S", SHORT_S)
+    pid = engine.pid
+    stopped = await run(engine.request(ask("/delay 5\n/words 400")), stop_after=3)
+    assert stopped.choices[0].finish_reason == "cancelled"
+    again = ask("/delay 20\n/words 60")
+    done = await run(engine.request(again))  # longer than the deadline of the first
+    assert done.choices[0].finish_reason == "stop"
+    assert engine.pid == pid
+
+
+async def test_a_stop_before_the_engine_has_heard_of_it(engine: EngineClient) -> None:
+    request = engine.request(ask("/words 400"))
+    request.cancel()
+    done = await run(request)
+    assert (done.choices[0].parts, done.choices[0].finish_reason) == ((), "cancelled")
+    assert done.request_id == request.id
+
+
+async def test_a_stop_while_the_engine_is_started_again(engine: EngineClient) -> None:
+    assert engine.pid
+    os.kill(engine.pid, signal.SIGKILL)
+    while engine.pid:
+        await asyncio.sleep(0.01)
+    request = engine.request(ask("/words 400"))
+    task = asyncio.create_task(run(request))
+    await asyncio.sleep(0)
+    request.cancel()
+    assert (await task).choices[0].parts == ()
+
+
+async def test_a_stop_of_a_request_that_waits_for_its_turn(engine: EngineClient) -> None:
+    first, second = engine.request(ask("/delay 5\n/words 60")), engine.request(ask("/words 9"))
+    running = asyncio.create_task(run(first))
+    waiting = asyncio.create_task(run(second))
+    await asyncio.sleep(0.1)
+    second.cancel()
+    done = await running
+    assert done.choices[0].finish_reason == "stop"
+    assert (await waiting).choices[0].finish_reason == "cancelled"
+    assert (await waiting).choices[0].parts == ()
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_deaf_engine_is_killed_whether_or_not_anybody_listens(
+    engine: EngineClient, monkeypatch: pytest.MonkeyPatch, listens: bool
+) -> None:
+    monkeypatch.setattr(client_module, "_CANCEL_TIMEOUT_S", SHORT_S)
+    pid = engine.pid
+    assert pid
+    events = engine.request(ask("/delay 20\n/words 400")).events()
+    async for event in events:
+        if isinstance(event, Delta):
+            break
+    os.kill(pid, signal.SIGSTOP)
+    if listens:
+        waiting = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        for request in engine._requests.values():
+            engine.cancel(request)
+        with pytest.raises(EngineDiedError, match="did not stop"):
+            while True:
+                await waiting
+                waiting = asyncio.create_task(anext(events))  # type: ignore[arg-type]
+    else:
+        await events.aclose()
+    while engine.pid:
+        await asyncio.sleep(0.02)
+    assert (await run(engine.request(ask("hello")))).choices[0].text == "hello"
+
+
+async def test_an_engine_that_still_speaks_is_not_deaf(
+    engine: EngineClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that works for another request may take its time with a cancel."""
+    monkeypatch.setattr(client_module, "_CANCEL_TIMEOUT_S", 0.3)
+    pid = engine.pid
+    first, second = engine.request(ask("/delay 20\n/words 60")), engine.request(ask("/words 9"))
+    running = asyncio.create_task(run(first))
+    waiting = asyncio.create_task(run(second))
+    await asyncio.sleep(0.1)
+    second.cancel()  # heard only when the first has ended, a second later
+    assert (await running).choices[0].finish_reason == "stop"
+    assert (await waiting).choices[0].finish_reason == "cancelled"
+    assert engine.pid == pid
+
+
+async def test_a_message_longer_than_a_line_is_refused_and_costs_nothing(
+    engine: EngineClient,
+) -> None:
+    pid = engine.pid
+    with pytest.raises(UsageError, match="64 MiB at most"):
+        await run(engine.request(ask("x" * (MAX_LINE_BYTES + 1))))
+    assert (await run(engine.request(ask("hello")))).choices[0].text == "hello"
+    assert engine.pid == pid
+    assert engine.state == "idle"
+
+
+def talk(*lines: bytes) -> "asyncio.Task[list[Failed]]":
+    """What a worker answers to raw lines."""
+
+    async def answers() -> list[Failed]:
+        worker = await asyncio.create_subprocess_exec(
+            *worker_command("echo"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert worker.stdin
+        worker.stdin.writelines([*lines, b'{"type":"shutdown"}\n'])
+        assert worker.stdout
+        said = await worker.stdout.read()
+        await worker.wait()
+        return [
+            msgspec.json.decode(line, type=Failed)
+            for line in said.splitlines()
+            if b'"type":"failed"' in line
+        ]
+
+    return asyncio.create_task(answers())
+
+
+@pytest.mark.parametrize(
+    ("line", "ends"),
+    [
+        (b'{"type":"generate","request_id":"generate-7","n":"two"}\n', "generate-7"),
+        (b'{"type":"generate","request_id":"generate-7","params":{"top_p":nan}}\n', "generate-7"),
+        (b'{"type":"dance","request_id":"generate-7"}\n', "generate-7"),
+        (b'{"type":"generate","request_id":"generate-7","messages":[{"role"\n', "generate-7"),
+        (b"nonsense\n", ""),
+        (b"\xff\xfe\n", ""),
+    ],
+)
+async def test_what_cannot_be_read_ends_the_request_it_names(line: bytes, ends: str) -> None:
+    failed = await talk(line)
+    assert [(one.request_id, one.kind) for one in failed] == [(ends, "usage")]
+    assert "cannot read" in failed[0].message
+
+
+async def test_a_line_that_is_too_long_ends_its_request_and_the_next_is_read() -> None:
+    head = b'{"type":"generate","request_id":"generate-1","prompt":"'
+    long = head + b"x" * (MAX_LINE_BYTES + 100) + b'"}\n'
+    failed = await talk(long, b'{"type":"load","request_id":"load-2"}\n')
+    assert [one.request_id for one in failed] == ["generate-1", "load-2"]
+    assert "longer than 64 MiB" in failed[0].message
+
+
+async def test_an_engine_that_babbles_is_ended_and_everybody_is_told(
+    engine: EngineClient,
+) -> None:
+    task = asyncio.create_task(run(engine.request(ask("/delay 20\n/words 400"))))
+    await asyncio.sleep(0.2)
+    assert engine._process
+    engine._process._process.stdin.write(b"what is this\n")  # type: ignore[union-attr]
+    with pytest.raises(EngineDiedError, match="could not read a command"):
+        await task
+    assert (await run(engine.request(ask("hello")))).choices[0].text == "hello"
