@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from chatapp.errors import StoreError
+from chatapp.gguf.replacing import put_in_place
 from chatapp.store.faults import damaged
 from chatapp.store.migrations import MIGRATIONS
 
@@ -114,20 +115,11 @@ def _keep_copy(db: Database, path: Path) -> None:
     copy = copy_of(path)
     part = copy.with_name(f"{copy.name}.part")
     part.unlink(missing_ok=True)
-    # VACUUM INTO takes an empty file, which has the right mode from its first byte on.
+    # VACUUM INTO takes an empty file, which has the right mode from its first byte on. The name is
+    # always the same, so that what a killed upgrade left goes with the next one.
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     db.execute("VACUUM INTO ?", (str(part),))
-    _sync(part)  # SQLite does not sync what VACUUM INTO writes
-    part.replace(copy)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    put_in_place(part, copy)
 
 
 def enable_wal(db: Database, busy_timeout_s: float) -> None:
