@@ -23,6 +23,7 @@ from convert.progress import Human, JsonLines, Progress
 from convert.wording import printable
 
 INTERRUPTED = 130
+_ENDING = (signal.SIGINT, signal.SIGTERM)  # a parent cancels with SIGTERM
 # Each a module with `main(argv)`, imported when asked for.
 COMMANDS = {
     "inspect": "convert.inspection",
@@ -44,7 +45,7 @@ def run(as_json: bool, work: Callable[[Progress], int | None]) -> int:
     """Do `work` with progress on the right stream; the exit code, whatever happens."""
     told: Progress = JsonLines(sys.stdout) if as_json else Human(sys.stderr)
     progress = _Interruptible(told)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a parent cancels with SIGTERM
+    for number in _ENDING:
         signal.signal(number, progress.interrupt)
     try:
         return work(progress) or 0
@@ -121,8 +122,10 @@ class _Interruptible:
         self._told(event, **fields)
 
     def interrupt(self, _signum: int, _frame: FrameType | None) -> None:
-        """The signal handler."""
+        """The signal handler. One is enough: another would cut off the removing of files."""
         self._interrupted = True
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
 

@@ -78,11 +78,14 @@ class PartFile:
             self._lock = os.open(
                 self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666
             )
+            _take(self._lock)
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}.", "Choose another with -o."
             ) from error
-        _take(self._lock)
+        except KeyboardInterrupt:  # `__exit__` does not come without this having ended
+            self._remove()
+            raise
         return self
 
     def _check_unused(self) -> None:
