@@ -16,7 +16,7 @@ from chatapp.gguf.size import size_text
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import ProofError, UsageError
 from convert.progress import Progress
-from convert.samples import PROSE
+from convert.samples import read_text
 from convert.side import Side, open_side
 
 TOKENIZER = "tokenizer."
@@ -46,7 +46,7 @@ def compare(
     for path in (a, b):
         if not path.exists():
             raise UsageError(f"{path} does not exist.", "Give two GGUFs, checkpoints or folders.")
-    words = _read_text(text)
+    words = read_text(text)
     first, second = open_side(a), open_side(b)
     shared = [name for name in first.tensors if name in second.tensors]
     shapes = [name for name in shared if _shape(first, name) != _shape(second, name)]
@@ -193,13 +193,3 @@ def _run_both(a: Path, b: Path, text: str, progress: Progress) -> dict[str, Any]
     figures["perplexity_a"] = figures.pop("perplexity_source")
     figures["perplexity_b"] = figures.pop("perplexity_file")
     return {"status": "measured", **figures}
-
-
-def _read_text(path: Path | None) -> str:
-    if path is None:
-        return PROSE
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 20).decode("utf-8", "replace")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error

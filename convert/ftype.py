@@ -4,8 +4,10 @@ Vectors and position tables stay F32 in every one of them.
 """
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from chatapp.gguf.ggml_types import FILE_TYPES, TYPES_BY_NAME, TensorType
+from convert.errors import UsageError
 
 F32, F16, BF16 = (TYPES_BY_NAME[name] for name in ("F32", "F16", "BF16"))
 
@@ -75,3 +77,16 @@ FTYPES: dict[str, FileType] = {
 # What llama-quantize takes too.
 ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "FP16": "F16", "FP32": "F32"}
 EXACT = frozenset({"F32", "BF16", "F16"})
+
+
+def find_ftype(wanted: str) -> FileType:
+    """The file type of that name, in any case. Raises `UsageError` with those that look like it."""
+    name = wanted.upper()
+    ftype = FTYPES.get(ALIASES.get(name, name))
+    if ftype is None:
+        near = ", ".join(get_close_matches(name, FTYPES, n=3, cutoff=0.3))
+        raise UsageError(
+            f"There is no type {wanted!r:.40}.",
+            f"Did you mean {near}?" if near else f"Types: {', '.join(FTYPES)}.",
+        )
+    return ftype

@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,12 +34,17 @@ _METADATA_PER_TOKEN = 64  # bytes, a generous guess for the space check
 
 def check_output(plan: Plan, force: bool) -> None:
     """Raise unless the output may be written, before anything is."""
-    output = plan.output
     inputs = [
         plan.checkpoint.path,
         *plan.checkpoint.weight_files,
         *plan.vocab.source.parent.glob("*.json"),
     ]
+    check_target(plan.output, inputs, force)
+    check_space(plan)
+
+
+def check_target(output: Path, inputs: Iterable[Path], force: bool) -> None:
+    """Raise unless a file may be written at `output`, which is none of `inputs`."""
     for path in inputs:
         if output.exists() and path.exists() and output.samefile(path):
             raise UsageError(f"{output} is the source itself.", "Choose another name with -o.")
@@ -48,17 +54,20 @@ def check_output(plan: Plan, force: bool) -> None:
         raise UsageError(f"{output} is not a place for a file.", "Give a file name with -o.")
     if not os.access(output.parent, os.W_OK):
         raise OutputError(f"No permission to write in {output.parent}.", "Choose another with -o.")
-    check_space(plan)
 
 
 def check_space(plan: Plan) -> None:
     """Raise `OutputError` unless the file has room where it goes."""
-    output = plan.output
-    needed = weight_bytes(plan.model, plan.types) + _METADATA_PER_TOKEN * len(plan.vocab.tokens)
-    free = shutil.disk_usage(output.parent).free
+    vocab = _METADATA_PER_TOKEN * len(plan.vocab.tokens)
+    check_room(plan.output.parent, weight_bytes(plan.model, plan.types) + vocab)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise `OutputError` unless `folder` has room for so many bytes."""
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise OutputError(
-            f"{output.parent} has {size_text(free)} free; the file needs {size_text(needed)}.",
+            f"{folder} has {size_text(free)} free; the file needs {size_text(needed)}.",
             "Free some space, choose another folder with -o, or a smaller type with -q.",
         )
 

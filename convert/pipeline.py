@@ -30,7 +30,7 @@ from convert.plan import (
 )
 from convert.progress import Progress, silent
 from convert.provenance import describe_source, stamp
-from convert.samples import PROSE
+from convert.samples import PROSE, read_text
 from convert.sizing import choose_by_size
 from convert.typemap import type_map, weight_bytes
 from convert.vocab import read_vocab
@@ -72,8 +72,8 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
         if not options.dry_run:
             raise
         progress("note", text=error.message)
-    text = _read_text(options.parity_text)
-    matrix_text = None if options.imatrix is None else _read_text(options.imatrix)
+    text = read_text(options.parity_text)
+    matrix_text = None if options.imatrix is None else read_text(options.imatrix)
     if options.dry_run:
         return Result(plan.output, 0, plan.as_dict(), None, time.monotonic() - started)
     before = stamp(plan.checkpoint)
@@ -284,13 +284,3 @@ def at_source_precision(plan: Plan) -> Plan:
         types = mixture.types(ftype)
     output = plan.output.with_name(plan.output.name + ".source")
     return replace(plan, ftype=ftype, types=types, output=output, importance={})
-
-
-def _read_text(path: Path | None) -> str:
-    if path is None:
-        return PROSE
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 20).decode("utf-8", "replace")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error

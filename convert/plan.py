@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from numpy.typing import NDArray
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import widest
-from convert.errors import UsageError
-from convert.ftype import ALIASES, F32, FTYPES, FileType
+from convert.ftype import F32, FTYPES, FileType, find_ftype
 from convert.typemap import Types
 from convert.vocab.chat import sample_or_nothing
 from convert.vocab.vocabulary import Vocab
@@ -88,15 +86,7 @@ def choose_ftype(wanted: str | None, model: Model) -> tuple[FileType, str]:
     """The file's type and why. `wanted` is a name in `FTYPES`, in any case."""
     if wanted is None:
         return source_ftype(model), "the source's precision, as no type was asked for"
-    name = wanted.upper()
-    ftype = FTYPES.get(ALIASES.get(name, name))
-    if ftype is None:
-        near = ", ".join(get_close_matches(name, FTYPES, n=3, cutoff=0.3))
-        raise UsageError(
-            f"There is no type {wanted!r:.40}.",
-            f"Did you mean {near}?" if near else f"Types: {', '.join(FTYPES)}.",
-        )
-    return ftype, "as asked"
+    return find_ftype(wanted), "as asked"
 
 
 def source_ftype(model: Model) -> FileType:

@@ -4,6 +4,10 @@
 code, combining marks and emoji. `PROSE` is plain English for perplexity and logits.
 """
 
+from pathlib import Path
+
+from convert.errors import UsageError
+
 PROSE = """\
 The river had risen in the night, and by morning the lower road was under water. Anna walked up
 the hill with her brother's old coat over her shoulders and looked across the valley. On the far
@@ -79,3 +83,14 @@ TOKENIZER_TEXTS: tuple[str, ...] = (
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "thethethethe THETHE ThE tHe the_the the.the",
 )
+
+
+def read_text(path: Path | None) -> str:
+    """The first MiB of the user's text, `PROSE` where none is given. Raises `UsageError`."""
+    if path is None:
+        return PROSE
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 20).decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
