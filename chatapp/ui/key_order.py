@@ -6,8 +6,9 @@ In a burst (a slow machine, a paste without brackets) keys overtake each other o
 `KeyOrder` gives the app one key only when the one before has done all it does.
 
 How it knows: a `KeyDone` follows the key through the same queues. It makes two rounds, because what
-a key asks for (`Submitted`, say) rises behind the first. Text that the focused widget takes by
-itself need not be waited for, so fast typing costs nothing.
+a key asks for (`Submitted`, say) rises behind the first. What the focused widget does by itself,
+text and editing, stands in the right order in that widget's queue and is not waited for: a round
+takes a dozen turns of the event loop, each of 5 ms while a thread computes.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ from collections.abc import Awaitable, Callable
 from textual.app import App
 from textual.events import Event, Key, Paste
 from textual.message import Message
+
+from chatapp.ui.widgets.prompt import PromptBox
 
 LOST_S = 2.0
 """A follower that is not back by now went down with its widget."""
@@ -74,11 +77,12 @@ class KeyOrder:
 
     async def _go_on(self) -> None:
         while self._waiting and self._follower is None and self._app.screen_stack:
-            if self._is_text(self._waiting[0]):
+            event = self._waiting[0]
+            if self._is_taken_at_once(event):
                 self._settled = False
                 await self._dispatch_next()
-            elif not self._settled:
-                self._follow(_ROUNDS - 1)
+            elif not self._settled and self._is_for_the_app(event):
+                self._follow(0)
             else:
                 self._settled = False
                 try:
@@ -90,12 +94,23 @@ class KeyOrder:
         self.n_dispatched += 1
         await self._dispatch(self._waiting.popleft())
 
-    def _is_text(self, event: Key | Paste) -> bool:
-        """Whether the focused widget takes it itself, at once."""
+    def _is_taken_at_once(self, event: Key | Paste) -> bool:
+        """Whether the focused widget does all that the key does, itself."""
         focused = self._app.focused
-        if focused is None or not isinstance(event, Key) or not event.is_printable:
+        if focused is None or not isinstance(event, Key):
             return False
-        return focused.check_consume_key(event.key, event.character)
+        if event.is_printable and focused.check_consume_key(event.key, event.character):
+            return True
+        edits = isinstance(focused, PromptBox) and focused.edits_with(event.key)
+        return edits and not self._is_for_the_app(event)
+
+    def _is_for_the_app(self, event: Key | Paste) -> bool:
+        """Whether the app would run it at once, before the focused widget has done the keys before
+        it; other keys queue up behind those by themselves."""
+        if not isinstance(event, Key):
+            return False
+        active = self._app.screen.active_bindings.get(event.key)
+        return active is not None and active.binding.priority
 
     def _follow(self, rounds: int) -> None:
         if self._lost is not None:

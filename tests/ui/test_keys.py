@@ -295,7 +295,7 @@ async def test_page_keys_scroll_the_conversation_from_the_prompt(run, paths):
     conversation = long_chat(store, 60)
     async with run(store=store, conversation_id=conversation) as ui:
         transcript = ui.pane.transcript
-        await ui.wait(lambda: transcript.max_scroll_y > 60)
+        await ui.wait(lambda: transcript.max_scroll_y > 40)
         await ui.wait(lambda: transcript.scroll_y == transcript.max_scroll_y)
         rows = transcript.size.height
         ui.pane.prompt.set_prompt("one\ntwo\nthree")

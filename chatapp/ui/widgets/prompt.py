@@ -235,6 +235,12 @@ class PromptBox(TextArea):
         self._pasted[name] = text
         return name
 
+    def edits_with(self, key: str) -> bool:
+        """Whether a key changes the text or the cursor here, and nothing elsewhere."""
+        return key in NEWLINE_KEYS or (
+            key in self._bindings.key_to_bindings and key not in ("up", "down")
+        )
+
     async def _on_key(self, event: Key) -> None:
         """Do all editing here and now. As bindings, Enter and Backspace would be run by the app
         when the event has risen to it: by then a fast typist's next key is in the text."""

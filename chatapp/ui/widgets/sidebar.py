@@ -34,6 +34,8 @@ class Sidebar(Vertical):
 
     def __init__(self, store: Store, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.filter = Input(placeholder="Filter chats", id="chat-filter", compact=True)
+        self.chats = ChatList(id="chat-list")
         self._store = store
         self._query = ""
         """What the rows that are shown were found with."""
@@ -43,18 +45,8 @@ class Sidebar(Vertical):
 
     def compose(self) -> ComposeResult:
         """Filter above the list."""
-        yield Input(placeholder="Filter chats", id="chat-filter", compact=True)
-        yield ChatList(id="chat-list")
-
-    @property
-    def chats(self) -> ChatList:
-        """The list of conversations."""
-        return self.query_one(ChatList)
-
-    @property
-    def filter(self) -> Input:
-        """The field above it."""
-        return self.query_one(Input)
+        yield self.filter
+        yield self.chats
 
     def show_open(self, conversation_id: int | None) -> None:
         """Highlight this conversation, and bring the list up to date."""
