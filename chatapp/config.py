@@ -40,7 +40,11 @@ class EngineConfig:
     gpu_layers: int = _at_least(-1, -1)
     """Layers on the GPU; -1: all that fit, 0: none."""
     n_threads: int = _at_least(0, 0)
-    """0: every core."""
+    """Most threads that compute; 0: one for each core that this process may use."""
+    adapt_threads: bool = True
+    """Use fewer threads while other programs need the processors. With `false` their number stays,
+    and so does the last bit of every sum: behind 512 tokens llama.cpp adds in an order that depends
+    on the number of threads, so that the same seed may give another answer."""
     flash_attn: bool = True
     kv_type: KvType = "auto"
     """Type of the KV cache; `q8_0` takes half the memory, `auto` takes it where it has to."""

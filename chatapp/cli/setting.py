@@ -90,6 +90,7 @@ def load_options(config: "Config", model: Path, *, n_parallel: int = 1) -> "Load
         n_ctx=engine.n_ctx,
         gpu_layers=engine.gpu_layers,
         n_threads=engine.n_threads,
+        adapt_threads=engine.adapt_threads,
         n_parallel=n_parallel,
         flash_attn=engine.flash_attn,
         kv_type=engine.kv_type,

@@ -24,7 +24,21 @@ def check_engine(report: Report, paths: Paths) -> None:  # noqa: ARG001 - one fo
         )
     name = f"llama-cpp-python {facts.get('llama_cpp_python')}"
     report.add("ok", "engine", f"{name} starts.")
+    judge_quota(report)
     judge_gpu(report, bool(facts.get("gpu_offload")))
+
+
+def judge_quota(report: Report) -> None:
+    """Whether a control group gives this process less than the cores of the machine."""
+    facts = report.facts["engine"]
+    quota, cores, threads = facts.get("processor_quota"), facts.get("cores"), facts.get("threads")
+    if quota is not None and cores is not None and quota < cores:
+        report.add(
+            "note",
+            "threads",
+            f"This process may use {quota:.4g} of {cores} cores, by its control group's limit: "
+            f"models run with {threads} thread{'' if threads == 1 else 's'}.",
+        )
 
 
 def judge_gpu(report: Report, gpu_offload: bool) -> None:

@@ -59,7 +59,9 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: int = -1
     """Layers to offload; -1: all that fit, 0: none."""
     n_threads: int = 0
-    """Threads for decode and prefill; 0: every core this process may use."""
+    """Most threads for decode and prefill; 0: every core this process may use."""
+    adapt_threads: bool = True
+    """Use fewer of them while other programs need the processors."""
     n_batch: int = 512
     """Most tokens in one call of llama_decode while the prompt is read."""
     n_parallel: int = 4
@@ -122,6 +124,10 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     decode_tokens_per_second: float = 0.0
     """From the first sampled token to the last, all alternatives together."""
     total_s: float = 0.0
+    n_threads: int = 0
+    """Threads at the end of the request, of at most `most_threads`: fewer when other programs
+    needed the processors. 0: not known."""
+    most_threads: int = 0
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):

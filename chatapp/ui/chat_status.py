@@ -124,6 +124,8 @@ class ChatStatus:
             prompt_tokens=0,
             tokens_per_second=0.0,
             first_token_s=0.0,
+            n_threads=0,
+            most_threads=0,
         )
 
     def _set_model(self, model: ModelDescription) -> None:
@@ -149,6 +151,8 @@ class ChatStatus:
             reused_tokens=generation.reused_tokens if generation else 0,
             tokens_per_second=generation.decode_tps if generation else 0.0,
             first_token_s=generation.ttft_s if generation else 0.0,
+            n_threads=0,
+            most_threads=0,
         )
 
     def _count(self, n_tokens: int) -> None:
@@ -169,4 +173,6 @@ class ChatStatus:
             prompt_tokens=finished.usage.prompt_tokens,
             tokens_per_second=finished.timings.decode_tokens_per_second,
             first_token_s=finished.timings.time_to_first_token_s,
+            n_threads=finished.timings.n_threads,
+            most_threads=finished.timings.most_threads,
         )

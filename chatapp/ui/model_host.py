@@ -56,6 +56,7 @@ class ModelHost:
             n_ctx=n_ctx or self._config.n_ctx,
             gpu_layers=self._config.gpu_layers,
             n_threads=self._config.n_threads,
+            adapt_threads=self._config.adapt_threads,
             flash_attn=self._config.flash_attn,
             kv_type=kv_type or self._config.kv_type,
         )

@@ -51,6 +51,15 @@ def test_the_processor_is_always_named():
     assert "CPU only" in compose_line(StatusFacts(model="m", n_ctx=10), 80).plain
 
 
+def test_threads_are_told_when_some_gave_way() -> None:
+    def line(n: int, most: int) -> str:
+        return compose_line(StatusFacts(model="m", n_threads=n, most_threads=most), 80).plain
+
+    assert "1 of 2 threads: the machine is busy" in line(1, 2)
+    assert "threads" not in line(2, 2)
+    assert "threads" not in line(0, 0)
+
+
 def test_a_model_name_cannot_draw():
     assert "\x1b" not in compose_line(StatusFacts(model="\x1b[31mevil\n"), 80).plain
 

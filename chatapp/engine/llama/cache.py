@@ -21,6 +21,7 @@ import numpy as np
 
 from chatapp.engine.backend import Cancellation
 from chatapp.engine.llama.model import LoadedModel
+from chatapp.engine.llama.threads import Threads
 from chatapp.errors import EngineError
 
 _ABORTED = 2
@@ -59,6 +60,7 @@ class TokenCache:
             name: np.ctypeslib.as_array(getattr(self._batch, name), shape=(self._size,))
             for name in ("token", "pos", "n_seq_id", "logits")
         }
+        self.threads = Threads(model.context, model.n_threads, adapts=model.adapts_threads)
         strlen = ctypes.CDLL(None).strlen
         self._abort = ctypes.cast(strlen, lib.ggml_abort_callback)
         self._flag = self._watch(_new_flag())
@@ -118,6 +120,7 @@ class TokenCache:
 
         Afterwards row -1 holds the logits of the last token. Raises `Cancelled`.
         """
+        self.threads.begin(prompt=True)
         while (start := len(self.tokens)) < len(prompt):
             piece = prompt[start : start + self._chunk]
             self._fill(piece, start, wants_logits=start + len(piece) == len(prompt))
@@ -137,6 +140,7 @@ class TokenCache:
         """Give sequences 1 to n-1 the content of sequence 0 (cells are shared, not copied)."""
         for sequence in range(1, n):
             lib.llama_memory_seq_cp(self._model.memory, 0, sequence, -1, -1)
+        self.threads.begin(prompt=False)
 
     def step(self, tokens: dict[int, int], positions: dict[int, int]) -> None:
         """Decode one more token of each sequence (sequence: token, sequence: position); logits
@@ -170,8 +174,10 @@ class TokenCache:
         if self._flag[0] != b"\0":
             raise Cancelled
         self._batch.n_tokens = n
+        self.threads.before()
         code = lib.llama_decode(self._model.context, self._batch)
         if code == 0:
+            self.threads.after(n)
             return
         self.cut(start)
         if code == _ABORTED:

@@ -1,4 +1,4 @@
-"""What this machine offers llama.cpp: devices with their memory, cores, main memory.
+"""What this machine offers llama.cpp: devices with their memory, main memory.
 
 Devices come from ggml's own backend registry through ctypes, because llama-cpp-python binds no
 call for free memory. Bytes everywhere.
@@ -6,9 +6,8 @@ call for free memory. Bytes everywhere.
 
 import ctypes
 import os
-import platform
-import subprocess
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import llama_cpp
 import llama_cpp.llama_cpp as lib
 from llama_cpp._ggml import libggml
 
-from chatapp.engine.llama import native
+from chatapp.engine.llama import native, processors
 from chatapp.engine.llama.main_memory import memory_bytes as memory_bytes
 
 _TYPES = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # enum ggml_backend_dev_type
@@ -70,29 +69,6 @@ def _read_device(ggml: ctypes.CDLL, handle: int) -> Device:
     )
 
 
-def count_threads() -> int:
-    """Physical cores among those this process may run on; performance cores on a Mac.
-
-    llama.cpp's threads meet at a barrier for every tensor: two on one core only wait for each
-    other, and none should be left out.
-    """
-    if platform.system() == "Darwin":
-        answer = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "hw.perflevel0.physicalcpu"],
-            capture_output=True,
-            check=False,
-        ).stdout.strip()
-        return int(answer) if answer.isdigit() else (os.cpu_count() or 1)
-    cores = set()
-    for cpu in os.sched_getaffinity(0):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text().strip())
-        except OSError:  # no sysfs: count every logical processor
-            cores.add(str(cpu))
-    return max(1, len(cores))
-
-
 def gpu_note() -> str:
     """Why no GPU can be used, and how to mend it; empty when one can."""
     if any(device.is_gpu for device in list_devices()):
@@ -126,7 +102,9 @@ def describe() -> dict[str, Any]:
         "gpu_offload": bool(lib.llama_supports_gpu_offload()),
         "gpu_note": gpu_note(),
         "devices": [asdict(device) for device in list_devices()],
-        "threads": count_threads(),
+        "threads": processors.count_threads(),
+        "cores": processors.count_cores() if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "processor_quota": quota if (quota := processors.read_quota()) < inf else None,
         "memory_available_bytes": available,
         "memory_total_bytes": total,
     }

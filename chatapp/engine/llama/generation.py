@@ -268,6 +268,8 @@ class Generation:
                 prefill_tokens_per_second=n_read / self._prefill_s if self._prefill_s else 0.0,
                 decode_tokens_per_second=steps / (ended - first) if steps > 0 else 0.0,
                 total_s=ended - self._started,
+                n_threads=self._cache.threads.n_threads,
+                most_threads=self._cache.threads.most,
             ),
             n_past=len(self._cache.tokens),
         )

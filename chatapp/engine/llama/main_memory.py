@@ -7,14 +7,15 @@ swapped is of no use.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
+
+from chatapp.engine.llama.control_groups import find_groups
 
 
 def memory_bytes(root: Path = Path("/")) -> tuple[int, int]:
     """(available, total) bytes, 0 where the system does not say."""
     available, total = _read_machine(root)
-    for group in _groups(root):
+    for group in find_groups("memory", root):
         limit = _read_number(group, "memory.max", "memory.limit_in_bytes")
         if limit is None or (total and limit >= total):
             continue
@@ -37,28 +38,6 @@ def _read_machine(root: Path) -> tuple[int, int]:
     except (ValueError, OSError):
         return 0, 0
     return total, total
-
-
-def _groups(root: Path) -> Iterator[Path]:
-    """This process's control groups for memory, of either version, each before its parents.
-
-    Inside a container the path may be the host's: then the root of what is mounted is its group.
-    """
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        for mount in (controllers, "memory") if controllers else ("", "unified"):
-            top = root / "sys/fs/cgroup" / mount
-            group = top / path.lstrip("/")
-            while top in group.parents:
-                yield group
-                group = group.parent
-            yield top
 
 
 def _read_number(group: Path, *names: str) -> int | None:

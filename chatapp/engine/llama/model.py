@@ -12,11 +12,12 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 from msgspec.structs import replace
 
-from chatapp.engine.llama import devices, native
+from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.mapping import release_pages
 from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
+from chatapp.engine.llama.processors import count_threads
 from chatapp.engine.llama.remembered import Way
 from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
@@ -134,8 +135,9 @@ class LoadedModel:
         params.n_ubatch = self.n_ubatch
         params.n_seq_max = self.n_parallel
         params.n_outputs_max = self.n_parallel  # the default, n_batch, is n_batch x n_vocab floats
-        threads = options.n_threads or devices.count_threads()
-        params.n_threads = params.n_threads_batch = threads
+        self.n_threads = options.n_threads or count_threads()
+        self.adapts_threads = options.adapt_threads and not self.is_on_gpu
+        params.n_threads = params.n_threads_batch = self.n_threads
         params.flash_attn_type = _FLASH_AUTO if options.flash_attn else _FLASH_OFF
         params.type_k = params.type_v = _KV_TYPES[options.kv_type]
         params.kv_unified = True  # alternatives share the prompt's cells

@@ -44,6 +44,9 @@ class StatusFacts:
     prompt_tokens: int = 0
     tokens_per_second: float = 0.0
     first_token_s: float = 0.0
+    n_threads: int = 0
+    most_threads: int = 0
+    """Threads the last answer might have used; with `n_threads` it ended."""
     temporary: bool = False
     offline: bool = False
 
@@ -86,6 +89,9 @@ def parts_of(facts: StatusFacts) -> list[Part]:
     if facts.prompt_tokens:
         text = f"reused {grouped(facts.reused_tokens)}/{grouped(facts.prompt_tokens)}"
         parts.append(Part(text, 5, "$foreground 70%"))
+    if facts.n_threads < facts.most_threads:
+        text = f"{facts.n_threads} of {facts.most_threads} threads: the machine is busy"
+        parts.append(Part(text, 4, "$text-warning"))
     if facts.tokens_per_second:
         parts.append(Part(f"{rate(facts.tokens_per_second)} tok/s", 4))
     if facts.first_token_s:
