@@ -3,7 +3,9 @@
 import pytest
 
 from chatapp.conversation import make_title
-from chatapp.engine.protocol import PrefillProgress
+from chatapp.engine.protocol import Finished, PrefillProgress, Timings, Usage
+from chatapp.ui.chat_status import ChatStatus
+from chatapp.ui.messages import AnswerEnded
 from chatapp.ui.screens.search import snippet
 from chatapp.ui.widgets.hint_line import key_hints
 from chatapp.ui.widgets.status_line import StatusFacts, compose_line
@@ -58,6 +60,15 @@ def test_threads_are_told_when_some_gave_way() -> None:
     assert "1 of 2 threads: the machine is busy" in line(1, 2)
     assert "threads" not in line(2, 2)
     assert "threads" not in line(0, 0)
+
+
+def test_the_status_line_learns_of_threads_from_the_end_of_an_answer() -> None:
+    status = ChatStatus(temporary=False, offline=False)
+    for n, most in ((1, 2), (2, 2)):
+        timings = Timings(n_threads=n, most_threads=most)
+        finished = Finished(request_id="a", choices=[], usage=Usage(), timings=timings)
+        status.apply(AnswerEnded(1, None, finished))
+        assert (status.line.n_threads, status.line.most_threads) == (n, most)
 
 
 def test_a_model_name_cannot_draw():
