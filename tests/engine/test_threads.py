@@ -1,6 +1,7 @@
 """The choice of threads, on simulated machines; then the real thing, which may change no answer."""
 
 import itertools
+import os
 import random
 import subprocess
 import sys
@@ -225,7 +226,12 @@ async def test_threads_change_no_answer_and_the_user_sets_the_most() -> None:
     assert one.choices[0].tokens == two.choices[0].tokens == adapted.choices[0].tokens
     assert (one.timings.n_threads, one.timings.most_threads) == (1, 1)
     assert (two.timings.n_threads, two.timings.most_threads) == (2, 2)
-    assert 1 <= adapted.timings.n_threads <= adapted.timings.most_threads == 2
+    assert 1 <= adapted.timings.n_threads <= adapted.timings.most_threads <= 2
+
+
+async def test_no_more_threads_than_processors_adapt() -> None:
+    finished = await answer(LoadOptions(path=str(BUILTIN_MODEL), n_threads=64))
+    assert finished.timings.n_threads <= finished.timings.most_threads <= (os.cpu_count() or 64)
 
 
 def test_the_number_is_changed_between_two_decodes(monkeypatch: pytest.MonkeyPatch) -> None:

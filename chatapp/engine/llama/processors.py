@@ -90,6 +90,11 @@ class RoomReader:
         self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
         self._began, self._ours, self._idle = 0.0, 0.0, 0.0
 
+    @property
+    def n_processors(self) -> int:
+        """Logical processors this process may run on; 0: the system does not say."""
+        return len(self._cpus)
+
     def start(self, now: float) -> None:
         """Begin a span of time at `now`."""
         self._began, self._ours, self._idle = now, own_seconds(), self._read_idle()

@@ -24,11 +24,13 @@ class Threads:
 
     def __init__(self, context: int, most: int, *, adapts: bool) -> None:
         self._context = context
-        self._adapts = adapts and most > 1
-        self._choices = {True: ThreadChoice(most), False: ThreadChoice(most)}
-        self._choice = self._choices[True]
-        self._set = self.most = most
         self._reader = RoomReader()
+        self._set = self.most = most
+        if adapts and self._reader.n_processors:  # more only wait for each other
+            self.most = min(most, self._reader.n_processors)
+        self._adapts = adapts and most > 1
+        self._choices = {prompt: ThreadChoice(self.most) for prompt in (True, False)}
+        self._choice = self._choices[True]
         self._reader.start(time.perf_counter())
         self._last: tuple[float, Room] | None = None
         self._began = self._ran_before = 0.0
