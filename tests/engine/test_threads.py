@@ -12,10 +12,11 @@ from math import inf
 import pytest
 
 from chatapp.engine.backend import Cancellation
-from chatapp.engine.client import EngineClient, worker_environment
+from chatapp.engine.client import EngineClient
 from chatapp.engine.llama.backend import LlamaBackend
 from chatapp.engine.llama.processors import Room
 from chatapp.engine.llama.thread_choice import ThreadChoice
+from chatapp.engine.process import worker_environment
 from chatapp.engine.protocol import ChatMessage, Finished, Generate, LoadOptions
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.sampling import SamplingParams
