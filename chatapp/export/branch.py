@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from chatapp.gguf.size import size_text
 from chatapp.parts import File, Image, ToolCall, ToolResult
 from chatapp.store.rows import ConversationRow, ConversationTree, MessageRow
 from chatapp.text import strip_controls
@@ -53,7 +54,7 @@ def label(part: File | Image | ToolCall | ToolResult) -> str:
         return f"File {_one_line(part.name)}"
     if isinstance(part, Image):
         kind = _one_line(part.media_type)
-        return f"Image {_one_line(part.name)} ({kind}, {format_size(len(part.data))})"
+        return f"Image {_one_line(part.name)} ({kind}, {size_text(len(part.data))})"
     if isinstance(part, ToolCall):
         return f"Tool call {_one_line(part.name)}"
     return "Tool result (an error)" if part.is_error else "Tool result"
@@ -61,13 +62,6 @@ def label(part: File | Image | ToolCall | ToolResult) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(strip_controls(text).split())
-
-
-def format_size(size: int) -> str:
-    """Bytes in words: `12.3 kB`."""
-    if size < 1000:
-        return f"{size} bytes"
-    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
 
 
 def format_time(seconds: float) -> str:

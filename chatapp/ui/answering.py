@@ -120,12 +120,12 @@ class Answering:
                 await self._run(conversation_id, turn, begin(turn))
         except ChatAppError as problem:
             error = problem
-        finally:
+        finally:  # whatever it was, nobody may wait for more
             self.release()
-        if row := turn.row:
-            self._put(conversation_id, row)
-        self._post(AnswerEnded(conversation_id, row, turn.outcome))
-        self._post(ConversationsChanged())
+            if row := turn.row:
+                self._put(conversation_id, row)
+            self._post(AnswerEnded(conversation_id, row, turn.outcome))
+            self._post(ConversationsChanged())
         if turn.state.note:
             self._post(Notice(turn.state.note))
         if error is not None:

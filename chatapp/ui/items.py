@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
+from chatapp.export.branch import label
+from chatapp.parts import File, Image, Reasoning, Text, ToolCall, ToolResult, text_of
 from chatapp.store.rows import MessageRow
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.wording import clean_line, grouped, rate
+
+_SHOWN = 120
+"""Characters of a tool's arguments or result that are shown."""
 
 
 def item_of(row: MessageRow, *, note: str = "") -> MessageItem:
@@ -18,7 +23,22 @@ def item_of(row: MessageRow, *, note: str = "") -> MessageItem:
         sibling_count=row.sibling_count,
         note=note or note_of(row),
         reasoning=row.reasoning,
+        attached=tuple(
+            _describe(part) for part in row.parts if not isinstance(part, Text | Reasoning)
+        ),
     )
+
+
+def _describe(part: File | Image | ToolCall | ToolResult) -> str:
+    """An attachment in a line, with the beginning of what a tool was asked or gave."""
+    if isinstance(part, ToolCall):
+        more = part.arguments
+    else:
+        more = text_of(part.parts) if isinstance(part, ToolResult) else ""
+    line = clean_line(more[: 4 * _SHOWN])
+    if not line:
+        return label(part)
+    return f"{label(part)}: {line if len(line) <= _SHOWN else line[: _SHOWN - 1] + '…'}"
 
 
 def items_of(rows: Sequence[MessageRow], *, answered: bool) -> list[MessageItem]:

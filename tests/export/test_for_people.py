@@ -204,7 +204,7 @@ def test_images_in_html_are_those_that_cannot_act(store: Store, kinds: int) -> N
     sources = [value or "" for name, value in page.attributes if name == "src"]
     assert len(sources) == 1
     assert sources[0].startswith("data:image/png;base64,iVBOR")
-    assert "Image evil.svg (image/png, 38 bytes)" in "".join(page.data)
+    assert "Image evil.svg (image/png, 38 B)" in "".join(page.data)
     assert "script" not in page.tags
 
 

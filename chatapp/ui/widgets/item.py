@@ -21,3 +21,5 @@ class MessageItem:
     """One line under the message: figures ("31 tok/s"), or what went wrong."""
     reasoning: str = ""
     """What the model thought aloud; shown folded."""
+    attached: tuple[str, ...] = ()
+    """A line for every part that is neither said nor thought: files, pictures, calls of tools."""

@@ -21,7 +21,7 @@ _MAX_PLAIN = 6_000
 _MAX_PLAIN_LINES = 60
 """A longer text of the user is shown up to here, with a line that says how much more was sent."""
 
-_ROLES = {"user": "You", "assistant": "Assistant", "system": "System"}
+_ROLES = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 _CAN_CONTINUE = ("stopped", "interrupted")
 
 
@@ -159,6 +159,9 @@ class MessageView(LinesView):
             sections.append(PlainBlock([self._fold_run()]))
             if self._unfolded:
                 sections.append(_Quoted(self._thoughts.document))
+        sections += [
+            PlainBlock([Run(f"▪ {strip_controls(line)}", "note")]) for line in item.attached
+        ]
         if item.role == "user":
             sections.append(PlainBlock(_plain_runs(item.content)))
         elif self._body.document.blocks:
@@ -217,7 +220,7 @@ class _Quoted:
 
 
 def _known(role: str) -> str:
-    return role if role in _ROLES else "system"
+    return role if role in ("user", "assistant") else "system"
 
 
 def _plain_runs(content: str) -> list[Run]:
