@@ -202,7 +202,7 @@ async def answer(options: LoadOptions) -> Finished:
     await client.load(options)
     try:
         params = SamplingParams(temperature=0, max_tokens=48)
-        messages = [ChatMessage("user", "Tell me about the sea.")]
+        messages = [ChatMessage.of("user", "Tell me about the sea.")]
         request = Generate(request_id="r", messages=messages, params=params)
         events = [event async for event in client.generate(request)]
     finally:
