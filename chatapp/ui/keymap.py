@@ -255,7 +255,15 @@ KEYS: tuple[Key, ...] = (
         "sidebar",
         bar=3,
     ),
-    Key("filter", "slash", "filter", "Filter", "Filter the list by titles and text.", "sidebar", bar=4),
+    Key(
+        "filter",
+        "slash",
+        "filter",
+        "Filter",
+        "Filter the list by titles and text.",
+        "sidebar",
+        bar=4,
+    ),
     Key(
         "help",
         "f1",

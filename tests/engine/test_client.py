@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from chatapp.engine import client as client_module
+from chatapp.engine import process as process_module
 from chatapp.engine.client import EngineClient, GenerateRequest
 from chatapp.engine.process import worker_command
 from chatapp.engine.protocol import (
@@ -106,7 +108,8 @@ async def test_a_deaf_engine_is_killed_whether_or_not_anybody_listens(
     monkeypatch.setattr(client_module, "_CANCEL_TIMEOUT_S", SHORT_S)
     pid = engine.pid
     assert pid
-    events = engine.request(ask("/delay 20\n/words 400")).events()
+    request = engine.request(ask("/delay 20\n/words 400"))
+    events = request.events()
     async for event in events:
         if isinstance(event, Delta):
             break
@@ -114,8 +117,7 @@ async def test_a_deaf_engine_is_killed_whether_or_not_anybody_listens(
     if listens:
         waiting = asyncio.create_task(anext(events))  # type: ignore[arg-type]
         await asyncio.sleep(0)
-        for request in engine._requests.values():
-            engine.cancel(request)
+        request.cancel()
         with pytest.raises(EngineDiedError, match="did not stop"):
             while True:
                 await waiting
@@ -202,13 +204,49 @@ async def test_a_line_that_is_too_long_ends_its_request_and_the_next_is_read() -
     assert "longer than 64 MiB" in failed[0].message
 
 
+BABBLER = """
+import json, os, sys
+def say(line): os.write(1, line + b"\\n")
+say(json.dumps({"type": "ready", "protocol_version": 2, "backend": "x", "backend_version": "1",
+                "pid": os.getpid()}).encode())
+for line in sys.stdin.buffer:
+    command = json.loads(line)
+    if command["type"] == "load":
+        model = {name: 0 for name in ("size_bytes", "n_params", "n_ctx", "n_ctx_train", "n_vocab",
+                                      "n_layers", "gpu_layers")}
+        model |= {"path": "x", "name": "x", "arch": "x"}
+        say(json.dumps({"type": "loaded", "request_id": command["request_id"],
+                        "model": model}).encode())
+    elif command["type"] == "generate":
+        WHAT
+    else:
+        break
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("say(b'what is this')", "said what is no event"),
+        ("say(b'\\xff\\xfe')", "said what is no event"),
+        ('say(b\'{"type": "delta"}\')', "said what is no event"),
+        ("say(b' ' * (65 << 20))", "more than 64 MiB"),
+        (
+            'say(b\'{"type":"failed","request_id":"","kind":"usage","message":"Half a line."}\')',
+            "could not read a command: Half a line",
+        ),
+        ("sys.exit(3)", "exit code 3"),
+    ],
+)
 async def test_an_engine_that_babbles_is_ended_and_everybody_is_told(
-    engine: EngineClient,
+    monkeypatch: pytest.MonkeyPatch, what: str, told: str
 ) -> None:
-    task = asyncio.create_task(run(engine.request(ask("/delay 20\n/words 400"))))
-    await asyncio.sleep(0.2)
-    assert engine._process
-    engine._process._process.stdin.write(b"what is this\n")  # type: ignore[union-attr]
-    with pytest.raises(EngineDiedError, match="could not read a command"):
-        await task
-    assert (await run(engine.request(ask("hello")))).choices[0].text == "hello"
+    """Nobody can tell any more what belongs to which request: none of them may wait for ever."""
+    command = [sys.executable, "-c", BABBLER.replace("WHAT", what)]
+    monkeypatch.setattr(process_module, "worker_command", lambda *_arguments: command)
+    client = EngineClient()
+    await client.load(LoadOptions(path="x"))
+    with pytest.raises(EngineDiedError, match=told):
+        await asyncio.wait_for(run(client.request(ask("hi"))), 60)
+    assert client.state == "died"
+    await client.stop()

@@ -106,7 +106,8 @@ class Driver:
             self.app.simulate_key(key)
             await self.wait(
                 lambda before=before: (
-                    self.app._exit or (self.app.keys.n_dispatched > before and self.app.keys.idle)
+                    self.app.return_code is not None
+                    or (self.app.keys.n_dispatched > before and self.app.keys.idle)
                 )
             )
             await asyncio.sleep(0.02)

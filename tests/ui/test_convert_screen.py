@@ -207,9 +207,9 @@ async def test_quitting_asks_first_and_leaves_no_process(run, paths, source):
         pid = form.pid
         await ui.press("ctrl+q")
         await ui.wait(lambda: any("Ctrl+Q again" in text for text in ui.notices()))
-        assert not ui.app._exit
+        assert ui.app.return_code is None
         await ui.press("ctrl+q")
-        await ui.wait(lambda: ui.app._exit, 30)
+        await ui.wait(lambda: ui.app.return_code is not None, 30)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert left_in(paths.models) == []

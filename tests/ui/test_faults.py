@@ -224,7 +224,7 @@ async def test_quitting_ends_the_engine_and_keeps_the_text(run, paths, status):
             await ui.idle()
         pid = ui.client.pid
         await ui.press("ctrl+q")
-        await ui.wait(lambda: ui.app._exit)
+        await ui.wait(lambda: ui.app.return_code is not None)
         assert not Path(f"/proc/{pid}").exists()
     with Store.open(paths.history) as store:
         answer = store.get_path(conversation)[1]
@@ -236,7 +236,7 @@ async def test_sigterm_is_a_quit(run):
     async with run() as ui:
         pid = ui.client.pid
         os.kill(os.getpid(), signal.SIGTERM)
-        await ui.wait(lambda: ui.app._exit)
+        await ui.wait(lambda: ui.app.return_code is not None)
         assert not Path(f"/proc/{pid}").exists()
 
 
@@ -247,7 +247,7 @@ async def test_a_waiting_message_does_not_hold_up_the_quit(run):
         await ui.wait(lambda: ui.flow.answering.waiting)
         async with asyncio.timeout(3):
             await ui.press("ctrl+q")
-            await ui.wait(lambda: ui.app._exit)
+            await ui.wait(lambda: ui.app.return_code is not None)
         assert ui.said() == ["later"]
 
 

@@ -138,9 +138,9 @@ async def test_control_c_stops_then_clears_then_quits(run):
         assert ui.pane.prompt.prompt == ""
         await ui.press("ctrl+c")
         await ui.wait(lambda: any("again to quit" in text for text in ui.notices()))
-        assert not ui.app._exit
+        assert ui.app.return_code is None
         await ui.press("ctrl+c")
-        await ui.wait(lambda: ui.app._exit)
+        await ui.wait(lambda: ui.app.return_code is not None)
 
 
 async def test_copy_takes_the_last_answer(run):

@@ -143,14 +143,14 @@ async def test_what_was_being_written_is_back_at_the_next_start(run, paths):
         ui.pane.prompt.set_prompt("half a\nsentence")
         await ui.press("ctrl+e")
         await ui.press("!", "ctrl+q")
-        await ui.wait(lambda: ui.app._exit)
+        await ui.wait(lambda: ui.app.return_code is not None)
     assert paths.draft.stat().st_mode & 0o777 == 0o600
     async with run() as ui:
         await ui.wait(lambda: ui.pane.prompt.prompt == "half a\nsentence\none!")
         assert any("back in the prompt" in text for text in ui.notices())
         ui.pane.prompt.set_prompt("")
         await ui.press("ctrl+q")
-        await ui.wait(lambda: ui.app._exit)
+        await ui.wait(lambda: ui.app.return_code is not None)
     assert not paths.draft.exists()
 
 
@@ -164,6 +164,6 @@ async def test_a_temporary_chat_leaves_no_draft_and_no_log(run, paths, monkeypat
         await ui.write("secret")
         await ui.wait(lambda: bool(ui.app.faults.seen))
         await ui.press("ctrl+q")
-        await ui.wait(lambda: ui.app._exit)
+        await ui.wait(lambda: ui.app.return_code is not None)
     assert not paths.draft.exists()
     assert not paths.screen_log.exists()
