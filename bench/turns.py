@@ -22,14 +22,16 @@ from pathlib import Path
 
 from bench.synthetic import TINY, write_model
 from chatapp.conversation import Message
+from chatapp.engine.assemble import Assembler
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Finished, LoadOptions
 from chatapp.errors import ChatAppError
-from chatapp.parts import Part, Reasoning, Text
+from chatapp.parts import Part, Parts, Reasoning, Text
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.turn import Turn
 
+STOP = "END!"
 QUESTIONS = (
     "🎉 naïve 北京 one END two END! three",
     "<think>\nhm, 北京, END!\n</think>\n\nyes, END and 🎉🎉🎉",
@@ -80,6 +82,7 @@ class Lives:
     def __init__(self, backend: str) -> None:
         self.store = Store.in_memory()
         self.client = EngineClient(backend=backend)
+        self._bytes_are_tokens = backend == "echo"
         self.counts: Counter[str] = Counter()
 
     async def live(self, life: Life) -> None:
@@ -90,7 +93,7 @@ class Lives:
         message_id = 0
         for number, step in enumerate(life.steps):
             await self._load(step.model)
-            params = SamplingParams(max_tokens=step.max_tokens, stop=("END!",), seed=number)
+            params = SamplingParams(max_tokens=step.max_tokens, stop=(STOP,), seed=number)
             turn = Turn(store, self.client, params=params)
             events = turn.resume(message_id) if message_id else turn.answer(conversation, asked.id)
             before = store.get_message(message_id).content if message_id else ""
@@ -106,12 +109,19 @@ class Lives:
 
     async def _run(self, turn: Turn, events: object, step: Step) -> Finished | None:
         finished: Finished | None = None
+        told: Parts | None = None
         disturbing = asyncio.create_task(self._disturb(turn, step))
         try:
             async for event in events:  # type: ignore[attr-defined]
                 await asyncio.sleep(0)
                 if isinstance(event, Finished):
                     finished = event
+                    last = event.choices[0].parts
+                    if told is not None:  # the deltas alone said as much
+                        assert begins(last, told), (told, last)
+                        assert _length(told) - _length(last) < len(STOP)
+                else:
+                    told = turn.state.parts
         except ChatAppError as error:
             self.counts[type(error).__name__] += 1
         disturbing.cancel()
@@ -146,14 +156,43 @@ class Lives:
                 assert list(row.tokens) == choice.tokens
             wanted = "stopped" if choice.finish_reason == "cancelled" else "complete"
             assert row.status == wanted
+        if self._bytes_are_tokens and state.keeps_tokens:
+            said = _read(bytes(row.tokens))
+            whole = row.status != "interrupted"
+            assert row.parts == said if whole else begins(row.parts, said), (row.parts, said)
         # what was said stays said, but for half a character or the beginning of a stop string
         kept = before.rstrip("\ufffd")
-        lost = max(len(kept) - len("END!") + 1, 0)
+        lost = max(len(kept) - len(STOP) + 1, 0)
         assert row.content.startswith(kept[:lost]), (before, row.content)
         assert _kinds_alternate(row.parts), row.parts
         fingerprints = {generation.fingerprint for generation in row.generations}
         if len(fingerprints) > 1:
             assert not state.keeps_tokens
+
+
+def begins(parts: Parts, whole: Parts) -> bool:
+    """Whether `parts` are the beginning of `whole`."""
+    if not parts:
+        return True
+    *before, last = parts
+    if list(whole[: len(before)]) != before or len(whole) < len(parts):
+        return False
+    other = whole[len(before)]
+    assert isinstance(last, Text | Reasoning)
+    return isinstance(other, type(last)) and other.text.startswith(last.text)
+
+
+def _length(parts: Parts) -> int:
+    return sum(len(part.text) for part in parts if isinstance(part, Text | Reasoning))
+
+
+def _read(data: bytes) -> Parts:
+    """What bytes say that were never cut."""
+    assembler = Assembler(stop=(STOP,))
+    for byte in data:
+        assembler.feed(bytes([byte]))
+    assembler.finish()
+    return assembler.parts
 
 
 def _kinds_alternate(parts: tuple[Part, ...]) -> bool:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.turns import begins
 from chatapp.answer import AnswerState, apply
 from chatapp.engine.protocol import Choice, Delta, Finished, Timings, Usage
 from chatapp.engine.telling import Teller
@@ -14,19 +15,6 @@ TEXTS = st.text(alphabet="ab\n�北", max_size=6)
 PARTS = st.lists(st.one_of(st.builds(Text, TEXTS), st.builds(Reasoning, TEXTS)), max_size=4).map(
     lambda parts: tuple(part for part in parts if part.text)
 )
-
-
-def begins(parts: Parts, whole: Parts) -> bool:
-    """Whether `parts` are the beginning of `whole`."""
-    if not parts:
-        return True
-    *before, last = parts
-    if list(whole[: len(before)]) != before or len(whole) < len(parts):
-        return False
-    other = whole[len(before)]
-    assert isinstance(last, Text | Reasoning)
-    assert isinstance(other, Text | Reasoning)
-    return type(other) is type(last) and other.text.startswith(last.text)
 
 
 @given(st.lists(PARTS, min_size=1, max_size=6), st.booleans())
