@@ -10,7 +10,7 @@ caller's to store first.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,6 @@ class Turn:
         self._stopping = asyncio.Event()
         self._request: GenerateRequest | None = None
         self._journalled: AnswerState | None = None
-        self._journal_error: StoreError | None = None
         self._row: MessageRow | None = None
         self.states: list[AnswerState] = [AnswerState()] * n
         """What is known of every alternative; the first is the answer."""
@@ -105,9 +104,7 @@ class Turn:
         path = await asyncio.to_thread(self._store.get_path, conversation_id, parent_id)
         system = (await asyncio.to_thread(self._store.get_conversation, conversation_id)).system
         generation = self._describe(model)
-        self._row = await asyncio.to_thread(
-            self._store.begin_answer, conversation_id, parent_id, generation
-        )
+        await self._open(lambda: self._store.begin_answer(conversation_id, parent_id, generation))
         generate = Generate(
             messages=chat_messages(path, system, model.fingerprint),
             params=self._params,
@@ -126,14 +123,15 @@ class Turn:
         With the model that wrote all of it, the very tokens are taken up; with another, its text.
         """
         model = await self._find_model()
-        row = await asyncio.to_thread(self._store.resume_answer, message_id, self._describe(model))
-        path = await asyncio.to_thread(self._store.get_path, row.conversation_id, message_id)
-        system = (await asyncio.to_thread(self._store.get_conversation, row.conversation_id)).system
-        self._row = row
+        found = await asyncio.to_thread(self._store.get_message, message_id)
+        path = await asyncio.to_thread(self._store.get_path, found.conversation_id, message_id)
+        conversation = await asyncio.to_thread(self._store.get_conversation, found.conversation_id)
+        generation = self._describe(model)
+        row = await self._open(lambda: self._store.resume_answer(message_id, generation))
         keeps_tokens = _is_all_by(row, model.fingerprint)
-        self.states = [AnswerState(row.parts, row.tokens, keeps_tokens=keeps_tokens)]
+        self.states = [replace(self.state, keeps_tokens=keeps_tokens)]
         generate = Generate(
-            messages=chat_messages(path[:-1], system, model.fingerprint),
+            messages=chat_messages(path[:-1], conversation.system, model.fingerprint),
             params=self._params,
             prefix=row.parts,
             prefix_tokens=list(row.tokens) if keeps_tokens else [],
@@ -159,6 +157,23 @@ class Turn:
         loading.add_done_callback(_forget)  # the next message will need it
         return known
 
+    async def _open(self, begin: Callable[[], MessageRow]) -> MessageRow:
+        """The row that `begin` makes streaming; it is ended if nobody waits for it any more."""
+        beginning = asyncio.get_running_loop().run_in_executor(None, begin)
+        try:
+            self._row = await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            self._row = await asyncio.shield(beginning)
+            self.states[0] = stop_here(AnswerState(self._row.parts, self._row.tokens))
+            await self._end_row()
+            raise
+        self.states[0] = AnswerState(self._row.parts, self._row.tokens)
+        return self._row
+
+    async def _end_row(self) -> None:
+        """Write how the answer ended; done even if nobody waits until it is."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._finish))
+
     async def _run(self, generate: Generate) -> AsyncGenerator[TurnEvent, None]:
         request = self._request = self._client.request(generate)
         if self._stopping.is_set():
@@ -176,11 +191,8 @@ class Turn:
         finally:
             if self.state.status == "streaming":  # whoever listened has left
                 self.states = [stop_here(state) for state in self.states]
-            journal.cancel()
-            await asyncio.wait([journal])
-            await asyncio.to_thread(self._finish)
-        if self._journal_error:
-            raise self._journal_error
+            journal.cancel()  # what it may still be writing comes before, or is refused
+            await self._end_row()
 
     def _take(self, event: TurnEvent) -> None:
         if isinstance(event, PrefillProgress):
@@ -200,9 +212,8 @@ class Turn:
                 await asyncio.to_thread(
                     self._store.journal_answer, self.message_id, state.parts, state.tokens
                 )
-                self._journal_error = None
-            except StoreError as error:  # the answer goes on; the end of it says so
-                self._journal_error = error
+            except StoreError:  # the answer goes on; if its end cannot be written, that is said
+                continue
 
     def _finish(self) -> None:
         state = self.state
@@ -213,7 +224,6 @@ class Turn:
         except StoreError:  # the screen keeps the text; the row is as the journal left it
             self.states[0] = replace(state, status="interrupted")
             raise
-        self._journal_error = None
 
     async def _store_alternative(
         self, conversation_id: int, parent_id: int, generation: NewGeneration, state: AnswerState

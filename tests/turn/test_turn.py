@@ -1,5 +1,7 @@
 """One answer from beginning to end, with a real store and a real engine process."""
 
+import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -221,3 +223,49 @@ async def test_killing_the_ui_process_loses_at_most_half_a_second(tmp_path: Path
         continued = store.get_message(message_id).content
         expected = " ".join(f"word{i}" for i in range(1, 4001))
         assert continued == expected[: len(row.content) + 400]
+
+
+async def listen(events: AsyncIterator[object]) -> None:
+    async for _event in events:
+        pass
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_wherever_its_task_is_cancelled_no_answer_stays_streaming(
+    store: Store, echo: EngineClient, goes_on: bool
+) -> None:
+    for turns_of_the_loop in range(0, 60, 2):
+        conversation, message = say(store, "/words 40\n/delay 1")
+        if goes_on:
+            begun = Turn(store, echo, params=SamplingParams(max_tokens=8))
+            await answer(begun, conversation, message)
+        turn = Turn(store, echo, params=SamplingParams())
+        events = turn.resume(begun.message_id) if goes_on else turn.answer(conversation, message)
+        task = asyncio.create_task(listen(events))
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0.0002)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert store.get_path(conversation)[-1].status != "streaming"
+
+
+async def test_an_answer_whose_task_is_cancelled_twice_keeps_its_text(
+    store: Store, echo: EngineClient
+) -> None:
+    conversation, message = say(store, "/words 400\n/delay 1")
+    turn = Turn(store, echo, params=SamplingParams())
+    task = asyncio.create_task(listen(turn.answer(conversation, message)))
+    while len(turn.state.text) < 20:
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(30):
+        while store.get_message(turn.message_id).status == "streaming":
+            await asyncio.sleep(0.01)
+    row = store.get_message(turn.message_id)
+    assert (row.status, row.content) == ("stopped", turn.state.text)
