@@ -92,6 +92,8 @@ class EngineClient:
         """Those that the present process has heard of and not ended."""
         self._ready: asyncio.Future[Ready] | None = None
         self._lock = asyncio.Lock()
+        self._ending: asyncio.Future[None] | None = None
+        """The end of the last process, while it takes its time."""
         self._stopping = False
         self._abandoned = False
         """The process still loads a model that nobody waits for any more."""
@@ -124,8 +126,8 @@ class EngineClient:
 
     async def start(self) -> Ready:
         """Start the process; `EngineError` when it does not answer or speaks another version."""
-        await self._stop_process()
         self._stopping = self._abandoned = False
+        await self._stop_process()
         self._phase = "starting"
         ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self._ready = ready
@@ -139,6 +141,10 @@ class EngineClient:
                 f"The engine cannot be started: {error.strerror or error}.",
                 "Close other programs, then send the message again.",
             ) from error
+        if self._stopping:  # while the system made the process
+            ready.cancel()
+            await self.stop()
+            raise _stopped()
         try:
             event = await asyncio.wait_for(ready, _START_TIMEOUT_S)
         except TimeoutError:
@@ -295,7 +301,15 @@ class EngineClient:
         request.set_deadline(loop.call_at(told_at + _CANCEL_TIMEOUT_S, look))
 
     async def _stop_process(self) -> None:
+        """End the process and wait until it is gone; so does the next call if this is cancelled."""
         process, self._process = self._process, None
         if process is not None:
-            await process.stop()
-            self._bury(EngineDiedError("The engine was stopped.", "Send the message again."))
+            self._ending = asyncio.ensure_future(process.stop())
+            self._bury(_stopped())
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+            self._ending = None
+
+
+def _stopped() -> EngineDiedError:
+    return EngineDiedError("The engine was stopped.", "Send the message again.")

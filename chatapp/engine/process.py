@@ -1,7 +1,7 @@
 """The engine's process as a thing that takes commands and gives events, and that may die.
 
 Knows pipes, lines, signals and the log; knows nothing of models and requests. Whatever ends the
-process, `on_end` hears it once, with a sentence that says why.
+process, `on_end` hears it once, with a sentence that says why; after `stop` nobody hears anything.
 """
 
 import asyncio
@@ -47,6 +47,7 @@ class EngineProcess:
         self._fault = ""
         """Why we ended it, if we did."""
         self._death: EngineDiedError | None = None
+        self._is_heard = True
         self.heard_at = asyncio.get_running_loop().time()
         """When the engine last said anything, in the event loop's time."""
         self._tasks = [
@@ -122,6 +123,7 @@ class EngineProcess:
 
     async def stop(self) -> None:
         """End it: ask, wait, terminate, wait, kill, wait. Safe to call twice."""
+        self._is_heard = False
         process = self._process
         if self.is_running:
             if process.stdin and not process.stdin.is_closing():
@@ -144,7 +146,8 @@ class EngineProcess:
             while line := await self._process.stdout.readline():
                 event = self._decoder.decode(line)
                 self.heard_at = asyncio.get_running_loop().time()
-                self._on_event(event)
+                if self._is_heard:
+                    self._on_event(event)
         except ValueError as error:  # msgspec's too; from the stream: the line is too long
             what = "what is no event"
             if not isinstance(error, msgspec.MsgspecError):
@@ -153,7 +156,8 @@ class EngineProcess:
         await self._process.wait()
         await asyncio.sleep(0.02)  # lets the last words on stderr arrive
         self._death = self._describe_death()
-        self._on_end(self._death)
+        if self._is_heard:
+            self._on_end(self._death)
 
     async def _drain_stderr(self, log_path: Path | None) -> None:
         assert self._process.stderr is not None

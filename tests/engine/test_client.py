@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -249,4 +250,37 @@ async def test_an_engine_that_babbles_is_ended_and_everybody_is_told(
     with pytest.raises(EngineDiedError, match=told):
         await asyncio.wait_for(run(client.request(ask("hi"))), 60)
     assert client.state == "died"
+    await client.stop()
+
+
+async def test_a_stop_while_the_process_is_made_leaves_none() -> None:
+    for turns_of_the_loop in range(1, 6):
+        client = EngineClient(backend="echo")
+        loading = asyncio.create_task(client.load(LoadOptions(path="echo")))
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0)
+        await client.unload()
+        with pytest.raises(EngineDiedError):
+            await loading
+        assert (client.pid, client.model, client.options) == (None, None, None)
+
+
+async def test_the_late_end_of_a_former_engine_is_not_that_of_the_present_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that gives much memory back ends slowly; meanwhile the user changes his mind."""
+    slow = shlex.join(worker_command("echo"))
+    client = EngineClient(backend="echo")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            process_module, "worker_command", lambda _: ["sh", "-c", f"{slow}; sleep 0.4"]
+        )
+        await client.load(LoadOptions(path="first"))
+    second = asyncio.create_task(client.load(LoadOptions(path="second")))
+    await asyncio.sleep(0.03)
+    second.cancel()
+    model = await client.load(LoadOptions(path="third"))
+    done = await run(client.request(ask("/delay 20\n/words 40")))
+    assert (model.path, done.choices[0].finish_reason) == ("third", "stop")
+    assert client.model == model
     await client.stop()
