@@ -65,12 +65,16 @@ class ChatFlow:
         async with self._moving:
             if message_id is not None:
                 await self._select_branch(conversation_id, message_id)
-            conversation = await self._in_store(self._store.get_conversation, conversation_id)
-            rows = await self._in_store(self._store.get_path, conversation_id)
-            if rows and rows[-1].status == "streaming":  # the answer is ahead of its journal
-                rows[-1] = self.answering.row_of(rows[-1].id) or rows[-1]
-            self.conversation, self.rows = conversation, rows
-            self._post(ConversationOpened(conversation, list(rows), message_id))
+            await self._show(conversation_id, message_id)
+
+    async def _show(self, conversation_id: int, message_id: int | None) -> None:
+        """Read the branch that is selected; whoever calls this is the only one who moves."""
+        conversation = await self._in_store(self._store.get_conversation, conversation_id)
+        rows = await self._in_store(self._store.get_path, conversation_id)
+        if rows and rows[-1].status == "streaming":  # the answer is ahead of its journal
+            rows[-1] = self.answering.row_of(rows[-1].id) or rows[-1]
+        self.conversation, self.rows = conversation, rows
+        self._post(ConversationOpened(conversation, list(rows), message_id))
 
     async def _select_branch(self, conversation_id: int, message_id: int) -> None:
         path = await self._in_store(self._store.get_path, conversation_id)
@@ -80,10 +84,11 @@ class ChatFlow:
 
     async def reread(self) -> None:
         """The open conversation's title after it was renamed elsewhere."""
-        if self.conversation is not None:
-            self.conversation = await self._in_store(
-                self._store.get_conversation, self.conversation.id
-            )
+        async with self._moving:
+            if self.conversation is not None:
+                self.conversation = await self._in_store(
+                    self._store.get_conversation, self.conversation.id
+                )
 
     async def send(self, text: str, replaces: int | None = None) -> None:
         """Store a message below the last one, or as a sibling of `replaces`, and answer it."""
@@ -133,13 +138,17 @@ class ChatFlow:
         """Show the version `step` places from `message_id`, with what was said below it."""
         if self.conversation is None or self._refuse_if_busy():
             return
-        versions = await self._in_store(self._store.siblings, message_id)
-        place = versions.index(message_id) + step
-        if not 0 <= place < len(versions):
-            return
-        leaf = await self._in_store(self._store.leaf_below, versions[place])
-        await self._in_store(self._store.select_leaf, self.conversation.id, leaf)
-        await self.open(self.conversation.id, versions[place])
+        async with self._moving:
+            if self.conversation is None or all(row.id != message_id for row in self.rows):
+                return  # another conversation was opened meanwhile
+            conversation_id = self.conversation.id
+            versions = await self._in_store(self._store.siblings, message_id)
+            place = versions.index(message_id) + step
+            if not 0 <= place < len(versions):
+                return
+            leaf = await self._in_store(self._store.leaf_below, versions[place])
+            await self._in_store(self._store.select_leaf, conversation_id, leaf)
+            await self._show(conversation_id, versions[place])
 
     async def _store_message(self, text: str, replaces: int | None) -> tuple[int, MessageRow]:
         parent_id = self.rows[-1].id if self.rows else None
