@@ -18,6 +18,7 @@ from chatapp.sampling import BAN, SamplingParams
 
 _MAX_LINE = 4 << 20
 _MAX_BODY = 4 << 20
+_MAX_COUNT = (1 << 31) - 1  # tokens; no context holds as many
 _OPENAI = {"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop"}
 _LEAST_BIAS = -100.0  # what OpenAI's API bans a token with; it refuses less
 _NOT_SENT = {"max_tokens", "json_schema", "logit_bias", "no_repeat_ngram_size", "temperature"}
@@ -89,13 +90,20 @@ class Details(msgspec.Struct):
 
     cached_tokens: int | None = None
 
+    def __post_init__(self) -> None:
+        self.cached_tokens = _checked(self.cached_tokens or 0)
+
 
 class Counts(msgspec.Struct):
-    """Token counts, as the server has them."""
+    """Token counts, as the server has them; what can be no count is 0."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     prompt_tokens_details: Details | None = None
+
+    def __post_init__(self) -> None:
+        self.prompt_tokens = _checked(self.prompt_tokens)
+        self.completion_tokens = _checked(self.completion_tokens)
 
 
 class Chunk(msgspec.Struct):
@@ -118,6 +126,10 @@ class Models(msgspec.Struct):
     """Every model of a server."""
 
     data: list[Served] = []
+
+
+def _checked(count: int) -> int:
+    return count if 0 <= count <= _MAX_COUNT else 0
 
 
 def make_body(

@@ -98,6 +98,21 @@ async def test_text_reasoning_and_usage(loaded: EngineClient, script: Script) ->
     assert (counts.prompt_tokens, counts.reused_tokens, counts.completion_tokens) == (9, 5, 4)
 
 
+@pytest.mark.parametrize("count", [10**30, -1])
+async def test_counts_that_are_none_are_not_kept(
+    loaded: EngineClient, script: Script, count: int
+) -> None:
+    """Nor is the answer lost with them: no database takes an integer of a hundred bits."""
+    details = {"prompt_tokens_details": {"cached_tokens": count}}
+    usage = {"prompt_tokens": count, "completion_tokens": count} | details
+    last = {"choices": [], "usage": usage}
+    script.answers = [_streams(_delta("all of it", finish_reason="stop"), last)]
+    done = await _ask(loaded)
+    assert done.choices[0].text == "all of it"
+    counts = done.usage
+    assert (counts.prompt_tokens, counts.reused_tokens, counts.completion_tokens) == (0, 0, 1)
+
+
 async def test_completion_of_text(loaded: EngineClient, script: Script) -> None:
     script.answers = [_streams({"choices": [{"text": " upon", "finish_reason": "length"}]})]
     request = Generate(request_id="c", prompt="Once", params=SamplingParams(max_tokens=1))
