@@ -5,7 +5,10 @@ written from it. `apply` is the only way in which it grows. Nothing here does an
 no engine, no clock.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import overload
 
 from chatapp.engine.protocol import (
     Choice,
@@ -21,12 +24,57 @@ from chatapp.parts import Parts, Reasoning, Text, reasoning_of, text_of
 from chatapp.store.rows import Outcome, Status
 
 
+class Tokens(Sequence[int]):
+    """Token ids that never change; with more at the end they share memory with what they were.
+
+    A tuple would be copied for every token: 64,000 of them one by one took 47 s.
+    """
+
+    __slots__ = ("_all", "_n")
+
+    def __init__(self, tokens: Iterable[int] = ()) -> None:
+        self._all = list(tokens)
+        self._n = len(self._all)
+
+    def put(self, at: int, tokens: Sequence[int]) -> "Tokens":
+        """The first `at` of these, and `tokens` behind them."""
+        if not at == self._n == len(self._all):
+            return Tokens([*self._all[:at], *tokens])
+        more = Tokens()
+        more._all = self._all  # grows behind what we look at
+        more._all.extend(tokens)
+        more._n = len(more._all)
+        return more
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, place: int | slice) -> int | tuple[int, ...]:
+        return tuple(self)[place]
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self._all, self._n)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"Tokens({list(self)})"
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerState:
     """An answer as far as it is known."""
 
     parts: Parts = ()
-    tokens: tuple[int, ...] = ()
+    tokens: Tokens = field(default_factory=Tokens)
     """Sampled tokens in the model that began the answer; they end where another went on."""
     status: Status = "streaming"
     usage: Usage = field(default_factory=Usage)
@@ -110,14 +158,14 @@ def _grow(state: AnswerState, delta: Delta) -> AnswerState:
         return replace(state, parts=parts)
     if delta.tokens_at > len(state.tokens):
         raise EngineError("The engine skipped tokens of its answer.")
-    return replace(state, parts=parts, tokens=(*state.tokens[: delta.tokens_at], *delta.tokens))
+    return replace(state, parts=parts, tokens=state.tokens.put(delta.tokens_at, delta.tokens))
 
 
 def _end(state: AnswerState, event: Finished, choice: Choice) -> AnswerState:
     return replace(
         state,
         parts=choice.parts,
-        tokens=tuple(choice.tokens) if state.keeps_tokens else state.tokens,
+        tokens=Tokens(choice.tokens) if state.keeps_tokens else state.tokens,
         status="stopped" if choice.finish_reason == "cancelled" else "complete",
         usage=event.usage,
         timings=event.timings,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from chatapp.answer import AnswerState, apply, break_off, stop_here
+from chatapp.answer import AnswerState, Tokens, apply, break_off, stop_here
 from chatapp.engine.client import EngineClient, GenerateRequest
 from chatapp.engine.protocol import (
     ChatMessage,
@@ -87,7 +87,7 @@ class Turn:
         return replace(
             row,
             parts=state.parts,
-            tokens=state.tokens,
+            tokens=tuple(state.tokens),
             status=state.status,
             generations=(*before, ended),
         )
@@ -111,11 +111,14 @@ class Turn:
             n=self._n,
             logprobs=self._logprobs,
         )
-        async with contextlib.aclosing(self._run(generate)) as events:
-            async for event in events:
-                yield event
-        for state in self.states[1:]:
-            await self._store_alternative(conversation_id, parent_id, generation, state)
+        try:
+            async with contextlib.aclosing(self._run(generate)) as events:
+                async for event in events:
+                    yield event
+        finally:  # what the others said before an end of the engine is kept too
+            for state in self.states[1:]:
+                if state.parts or state.status == "complete":
+                    await self._store_alternative(conversation_id, parent_id, generation, state)
 
     async def resume(self, message_id: int) -> AsyncGenerator[TurnEvent, None]:
         """Go on with a stopped or interrupted answer from its last token.
@@ -164,10 +167,10 @@ class Turn:
             self._row = await asyncio.shield(beginning)
         except asyncio.CancelledError:
             self._row = await asyncio.shield(beginning)
-            self.states[0] = stop_here(AnswerState(self._row.parts, self._row.tokens))
+            self.states[0] = stop_here(AnswerState(self._row.parts, Tokens(self._row.tokens)))
             await self._end_row()
             raise
-        self.states[0] = AnswerState(self._row.parts, self._row.tokens)
+        self.states[0] = AnswerState(self._row.parts, Tokens(self._row.tokens))
         return self._row
 
     async def _end_row(self) -> None:

@@ -156,11 +156,6 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """The answer's beginning as the very tokens that were sampled, if this model sampled all of
     it; without them the text of `prefix` is tokenised."""
 
-    @property
-    def prefix_text(self) -> str:
-        """What the answer has said already."""
-        return text_of(self.prefix)
-
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop the request; it ends with `Finished` and what was said so far."""

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+from chatapp.engine.assemble import trim_broken
 from chatapp.engine.backend import Emit
 from chatapp.engine.protocol import (
     Choice,
@@ -64,7 +65,7 @@ class Answer:
         self.request = request
         self.index = index
         self.seed = seed
-        self.parts = request.prefix
+        self.parts = trim_broken(request.prefix)
         self.reason: FinishReason | None = None
         self.counts = Counts()
         self.logprobs: list[TokenLogprob] = []

@@ -6,6 +6,8 @@ what is new, and replaces only what turned out otherwise: the end of a continued
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from chatapp.engine.protocol import Delta
 from chatapp.parts import Part, Parts, Reasoning, Text
 
@@ -39,7 +41,7 @@ class Teller:
         elif new_tokens:
             deltas = [self._say_nothing()]
         if new_tokens:
-            deltas[0] = _with_tokens(deltas[0], new_tokens, self._n_tokens)
+            deltas[0] = replace(deltas[0], tokens=new_tokens, tokens_at=self._n_tokens)
             self._n_tokens += len(new_tokens)
         return deltas
 
@@ -59,19 +61,6 @@ class Teller:
         if isinstance(last, Text | Reasoning):
             return self._say(len(self._parts) - 1, last, len(last.text))
         return self._say(len(self._parts), Text(""), 0)
-
-
-def _with_tokens(delta: Delta, tokens: list[int], at: int) -> Delta:
-    return Delta(
-        request_id=delta.request_id,
-        index=delta.index,
-        part=delta.part,
-        kind=delta.kind,
-        at=delta.at,
-        text=delta.text,
-        tokens=tokens,
-        tokens_at=at,
-    )
 
 
 def _difference(known: Parts, parts: Parts) -> list[tuple[int, Part, int]]:

@@ -11,9 +11,11 @@ from typing import Any
 
 import msgspec
 
+from chatapp.engine.assemble import trim_broken
 from chatapp.engine.content import as_openai
 from chatapp.engine.protocol import Generate, LikelyToken, TokenLogprob
 from chatapp.errors import EngineError
+from chatapp.parts import text_of
 from chatapp.sampling import BAN, SamplingParams
 
 _MAX_LINE = 4 << 20
@@ -163,11 +165,12 @@ def make_body(
     if request.logprobs:
         in_chat = {"logprobs": True, "top_logprobs": request.logprobs}
         body |= in_chat if request.prompt is None else {"logprobs": request.logprobs}
+    begun = text_of(trim_broken(request.prefix))
     if request.prompt is not None:
-        return "/completions", body | {"prompt": request.prompt + request.prefix_text}
+        return "/completions", body | {"prompt": request.prompt + begun}
     messages = [body for message in request.messages for body in as_openai(message)]
-    if request.prefix_text:
-        messages.append({"role": "assistant", "content": request.prefix_text})
+    if begun:
+        messages.append({"role": "assistant", "content": begun})
         if not plain:  # vLLM and SGLang; llama-server goes on by itself
             body |= {"continue_final_message": True, "add_generation_prompt": False}
     return "/chat/completions", body | {"messages": messages}
@@ -175,7 +178,7 @@ def make_body(
 
 def can_do_without(request: Generate) -> bool:
     """Whether nothing is lost that was asked for, when only what OpenAI knows is sent."""
-    return not request.prefix_text and all(
+    return not request.prefix and all(
         getattr(request.params, entry.name) == getattr(_DEFAULTS, entry.name)
         for entry in fields(SamplingParams)
         if entry.name not in _OPENAI | _NOT_SENT

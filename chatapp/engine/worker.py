@@ -61,8 +61,10 @@ class Worker:
         self._encoder = msgspec.json.Encoder()
         self._write_lock = threading.Lock()
         self._queue: queue.SimpleQueue[Load | Generate | Shutdown] = queue.SimpleQueue()
-        self._cancel_lock = threading.Lock()
-        self._cancelled: dict[str, Cancellation] = {}
+        self._requests_lock = threading.Lock()
+        self._waiting: dict[str, Generate] = {}
+        """Requests that have not had their turn."""
+        self._running: dict[str, Cancellation] = {}
 
     def run(self) -> None:
         """Serve until `Shutdown` or the end of stdin."""
@@ -96,15 +98,23 @@ class Worker:
                 self._refuse(line, str(error))
                 continue
             if isinstance(command, Cancel):
-                with self._cancel_lock:
-                    if event := self._cancelled.get(command.request_id):
-                        event.set()
+                self._cancel(command.request_id)
                 continue
             if isinstance(command, Generate):
-                with self._cancel_lock:
-                    self._cancelled[command.request_id] = Cancellation()
+                with self._requests_lock:
+                    self._waiting[command.request_id] = command
             self._queue.put(command)
         os._exit(0)
+
+    def _cancel(self, request_id: str) -> None:
+        """Stop a request that runs; end one that waits, whatever the one before it is doing."""
+        with self._requests_lock:
+            waiting = self._waiting.pop(request_id, None)
+            running = self._running.get(request_id)
+        if waiting is not None:
+            self._emit(end_before_start(waiting))
+        elif running is not None:
+            running.set()
 
     def _refuse(self, line: bytes, reason: str) -> None:
         """Say of a command that cannot be read that its request is over."""
@@ -157,15 +167,16 @@ class Worker:
         self._emit(Loaded(command.request_id, model))
 
     def _generate(self, command: Generate) -> None:
-        cancelled = self._cancelled[command.request_id]
+        cancelled = Cancellation()
+        with self._requests_lock:
+            if self._waiting.pop(command.request_id, None) is None:
+                return  # it was cancelled while it waited, and has ended
+            self._running[command.request_id] = cancelled
         try:
-            if cancelled.is_set():  # while it waited for its turn
-                finished = end_before_start(command)
-            else:
-                finished = self._backend.generate(command, self._emit, cancelled)
+            finished = self._backend.generate(command, self._emit, cancelled)
         finally:
-            with self._cancel_lock:
-                del self._cancelled[command.request_id]
+            with self._requests_lock:
+                del self._running[command.request_id]
         self._emit(finished)
 
     def _emit(self, event: Event) -> None:

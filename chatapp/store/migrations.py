@@ -37,7 +37,10 @@ def divide_messages(db: Database) -> None:
     if before != after:  # nothing known leads here, and the old tables are gone after this
         raise StoreError(f"The history did not come over whole: {before} became {after}.")
     _execute(db, _AFTER_PARTS)
-    thoughts = db.execute("SELECT message_id, text FROM parts WHERE kind = 'reasoning'")
+    thoughts = db.execute(
+        "SELECT p.message_id, p.text FROM parts p JOIN messages m ON m.id = p.message_id"
+        " WHERE p.kind = 'reasoning' AND m.status != 'streaming'"
+    )
     for message_id, text in thoughts.fetchall():
         db.execute(
             "INSERT INTO reasoning_fts (rowid, text) VALUES (?, ?)", (message_id, join_words(text))

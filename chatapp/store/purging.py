@@ -9,9 +9,11 @@ while another program reads the file it cannot be, and is tried again.
 
 import sqlite3
 import time
+from pathlib import Path
 
 from sqlite_utils import Database
 
+from chatapp.errors import StoreError
 from chatapp.store.conversations import fetch_conversation, find_deleted
 from chatapp.store.messages import find_tree
 from chatapp.store.rows import Purged
@@ -27,18 +29,36 @@ def purge(session: Session, days: float) -> Purged:
     While the copy from an upgrade is there nothing is removed, for it would still be in the copy.
     """
     copy = copy_of(session.path) if session.path else None
-    if copy is not None and copy.exists():
-        if time.time() - copy.stat().st_mtime < min(days, KEEP_COPY_DAYS) * 86_400:
+    if copy is not None and (made := _made_at(copy)):
+        if time.time() - made < min(days, KEEP_COPY_DAYS) * 86_400:
             return Purged(0, swept=True)
-        copy.unlink()
+        _drop(copy)
     return _remove(session, days, always=False)
 
 
 def empty_bin(session: Session) -> Purged:
     """Remove all that was deleted, and the copy from an upgrade, and every trace."""
     if session.path is not None:
-        copy_of(session.path).unlink(missing_ok=True)
+        _drop(copy_of(session.path))
     return _remove(session, 0.0, always=True)
+
+
+def _made_at(copy: Path) -> float:
+    """When the copy was made; 0: there is none."""
+    try:
+        return copy.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _drop(copy: Path) -> None:
+    try:
+        copy.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"The copy from before the upgrade, {copy}, cannot be removed: {error.strerror}.",
+            "It still holds what was deleted. Remove it yourself, then try again.",
+        ) from error
 
 
 def _remove(session: Session, days: float, *, always: bool) -> Purged:

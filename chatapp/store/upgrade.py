@@ -114,12 +114,19 @@ def _lock(db: Database, path: Path, busy_timeout_s: float) -> None:
 def _keep_copy(db: Database, path: Path) -> None:
     copy = copy_of(path)
     part = copy.with_name(f"{copy.name}.part")
-    part.unlink(missing_ok=True)
-    # VACUUM INTO takes an empty file, which has the right mode from its first byte on. The name is
-    # always the same, so that what a killed upgrade left goes with the next one.
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    db.execute("VACUUM INTO ?", (str(part),))
-    put_in_place(part, copy)
+    try:
+        part.unlink(missing_ok=True)
+        # VACUUM INTO takes an empty file, which has the right mode from its first byte on. The name
+        # is always the same, so that what a killed upgrade left goes with the next one.
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        db.execute("VACUUM INTO ?", (str(part),))
+        put_in_place(part, copy)
+    except OSError as error:
+        raise StoreError(
+            f"The history was not brought up to date: its copy {copy} cannot be written: "
+            f"{error.strerror}.",
+            "Make room for a copy beside the history, then start again. Nothing was changed.",
+        ) from error
 
 
 def enable_wal(db: Database, busy_timeout_s: float) -> None:

@@ -130,19 +130,19 @@ async def test_a_deaf_engine_is_killed_whether_or_not_anybody_listens(
     assert (await run(engine.request(ask("hello")))).choices[0].text == "hello"
 
 
-async def test_an_engine_that_still_speaks_is_not_deaf(
+async def test_a_request_that_waits_is_cancelled_at_once_whatever_the_other_does(
     engine: EngineClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that works for another request may take its time with a cancel."""
     monkeypatch.setattr(client_module, "_CANCEL_TIMEOUT_S", 0.3)
     pid = engine.pid
-    first, second = engine.request(ask("/delay 20\n/words 60")), engine.request(ask("/words 9"))
+    first, second = engine.request(ask("/delay 900\nslow")), engine.request(ask("/words 9"))
     running = asyncio.create_task(run(first))
     waiting = asyncio.create_task(run(second))
     await asyncio.sleep(0.1)
-    second.cancel()  # heard only when the first has ended, a second later
-    assert (await running).choices[0].finish_reason == "stop"
+    second.cancel()
     assert (await waiting).choices[0].finish_reason == "cancelled"
+    assert not running.done()
+    assert (await running).choices[0].finish_reason == "stop"
     assert engine.pid == pid
 
 
@@ -250,6 +250,33 @@ async def test_an_engine_that_babbles_is_ended_and_everybody_is_told(
     with pytest.raises(EngineDiedError, match=told):
         await asyncio.wait_for(run(client.request(ask("hi"))), 60)
     assert client.state == "died"
+    await client.stop()
+
+
+STUBBORN = """import time
+        told = {"request_id": command["request_id"], "done": 1, "total": 2, "reused": 0,
+                "elapsed_s": 0, "type": "prefill_progress"}
+        for _ in range(12):
+            say(json.dumps(told).encode())
+            time.sleep(0.1)
+        say(json.dumps({"type": "finished", "request_id": command["request_id"],
+                        "choices": [{"finish_reason": "cancelled"}], "usage": {},
+                        "timings": {}}).encode())"""
+
+
+async def test_an_engine_that_still_speaks_is_not_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes its time with a cancel, and says so, is left alone."""
+    monkeypatch.setattr(client_module, "_CANCEL_TIMEOUT_S", 0.5)
+    command = [sys.executable, "-c", BABBLER.replace("WHAT", STUBBORN)]
+    monkeypatch.setattr(process_module, "worker_command", lambda *_arguments: command)
+    client = EngineClient()
+    await client.load(LoadOptions(path="x"))
+    request = client.request(ask("hi"))
+    async for event in request.events():
+        request.cancel()
+        if isinstance(event, Finished):
+            assert event.choices[0].finish_reason == "cancelled"
+    assert client.state == "idle"
     await client.stop()
 
 

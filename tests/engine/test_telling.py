@@ -66,3 +66,18 @@ def test_another_alternative_and_another_models_tokens_change_nothing() -> None:
     assert apply(state, Delta(request_id="r", index=1, text="x")) == state
     grown = apply(state, Delta(request_id="r", at=1, text="b", tokens=[1, 2, 3]))
     assert (grown.parts, grown.tokens) == ((Text("ab"),), (7,))
+
+
+def test_a_long_answer_costs_no_more_a_token_than_a_short_one() -> None:
+    """What grows shares its memory: nothing of it is copied for a token more."""
+    state = AnswerState()
+    for number in range(20_000):
+        state = apply(state, Delta(request_id="r", tokens=[number], tokens_at=number))
+        if number == 10:
+            early = state
+    assert list(early.tokens) == list(range(11))
+    assert len(state.tokens) == 20_000
+    assert state.tokens._all is early.tokens._all
+    other = apply(early, Delta(request_id="r", tokens=[7], tokens_at=11))
+    assert list(other.tokens) == [*range(11), 7]
+    assert state.tokens == tuple(range(20_000))

@@ -143,6 +143,14 @@ async def test_log_probabilities_of_chats(loaded: EngineClient, script: Script) 
     assert (asked["logprobs"], asked["top_logprobs"]) == (True, 2)
 
 
+async def test_half_a_character_is_not_gone_on_with(loaded: EngineClient, script: Script) -> None:
+    script.answers = [_streams(_delta("é!", finish_reason="stop"))]
+    messages = [ChatMessage.of("user", "Hi")]
+    request = Generate(messages=messages, prefix=parts_of("caf\ufffd"))
+    assert (await _ask(loaded, request)).choices[0].text == "café!"
+    assert json.loads(script.requests[-1][2])["messages"][-1]["content"] == "caf"
+
+
 async def test_an_answer_that_is_gone_on_with(loaded: EngineClient, script: Script) -> None:
     script.answers = [_streams(_delta(" world", finish_reason="stop"))]
     messages = [ChatMessage.of("user", "Hi")]

@@ -179,3 +179,11 @@ def test_a_damaged_old_file_is_left_as_it_is(old: Path) -> None:
         Store.open(old)
     assert digest(old) == broken
     assert not copy_of(old).exists()
+
+
+def test_a_copy_that_cannot_be_removed_is_said(old: Path) -> None:
+    with Store.open(old) as store:
+        copy_of(old).unlink()
+        copy_of(old).mkdir()
+        with pytest.raises(StoreError, match="cannot be removed"):
+            store.empty_bin()

@@ -7,7 +7,7 @@ one write each 12 ms), because a client that wakes for every token takes a core 
 import time
 from dataclasses import dataclass, field, replace
 
-from chatapp.engine.assemble import Assembler, trim_broken
+from chatapp.engine.assemble import THINK_CLOSE, Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.llama.cache import Cancelled, TokenCache
 from chatapp.engine.llama.logprobs import copy_logits, describe_token
@@ -101,7 +101,14 @@ class Generation:
         known = trim_broken(request.prefix)
         assembler.begin(known)
         text = text_of(known)
-        return assembler, vocab.tokenize(text, special=False) if text else []
+        if not text:
+            return assembler, []
+        # The answer has begun: a thought that the prompt opens is over before it.
+        over = f"{THINK_CLOSE}\n\n" if self._prompt.opens_reasoning else ""
+        return assembler, [
+            *vocab.tokenize(over, special=True),
+            *vocab.tokenize(text, special=False),
+        ]
 
     def _check_fit(self) -> None:
         if not self._tokens:
