@@ -65,6 +65,8 @@ class Turn:
         self.outcome: Finished | None = None
         self.alternative_ids: list[int] = []
         """Rows of the further alternatives, siblings of the answer."""
+        self.unsaved = False
+        """The answer's end could not be written: `save` may be tried again."""
 
     @property
     def state(self) -> AnswerState:
@@ -175,7 +177,7 @@ class Turn:
 
     async def _end_row(self) -> None:
         """Write how the answer ended; done even if nobody waits until it is."""
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._finish))
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.save))
 
     async def _run(self, generate: Generate) -> AsyncGenerator[TurnEvent, None]:
         request = self._request = self._client.request(generate)
@@ -218,8 +220,9 @@ class Turn:
             except StoreError:  # the answer goes on; if its end cannot be written, that is said
                 continue
 
-    def _finish(self) -> None:
-        state = self.state
+    def save(self) -> None:
+        """Write the answer as it ended; the store is asked, so not on the event loop."""
+        state, self.unsaved = self.state, True
         try:
             self._store.finish_answer(
                 self.message_id, state.parts, state.tokens, _final(state), outcome=state.outcome
@@ -227,6 +230,7 @@ class Turn:
         except StoreError:  # the screen keeps the text; the row is as the journal left it
             self.states[0] = replace(state, status="interrupted")
             raise
+        self.unsaved = False
 
     async def _store_alternative(
         self, conversation_id: int, parent_id: int, generation: NewGeneration, state: AnswerState

@@ -11,7 +11,7 @@ from textual.message import Message as Fact
 
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, StoreError
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
@@ -51,6 +51,8 @@ class Answering:
         """Told of the answer's row in a conversation whenever it changes its status."""
         self._turn: Turn | None = None
         """The turn that runs or ran last."""
+        self._unsaved: list[Turn] = []
+        """Turns whose end the store did not take."""
         self._gate = asyncio.Event()
         self._withdrawn = False
         self._asked = False
@@ -115,12 +117,15 @@ class Answering:
         turn = Turn(self._store, self._client, params=self._params)
         try:
             if await self._wait_for_model(conversation_id):
+                await self.save_rest(conversation_id)
                 self._turn, self._asked = turn, True
                 self._post(AnswerAsked(conversation_id))
                 await self._run(conversation_id, turn, begin(turn))
         except ChatAppError as problem:
             error = problem
         finally:  # whatever it was, nobody may wait for more
+            if turn.unsaved:
+                self._unsaved.append(turn)
             self.release()
             if row := turn.row:
                 self._put(conversation_id, row)
@@ -130,6 +135,20 @@ class Answering:
             self._post(Notice(turn.state.note))
         if error is not None:
             self._post(Problem(error))
+
+    async def save_rest(self, conversation_id: int | None = None) -> None:
+        """Write the ends that the store did not take before; the disk may have room again.
+
+        Raises `StoreError` if that fails in `conversation_id`; elsewhere it is left for later.
+        """
+        for turn in list(self._unsaved):
+            try:
+                await asyncio.to_thread(turn.save)
+            except StoreError:
+                if turn.row and turn.row.conversation_id == conversation_id:
+                    raise
+            else:
+                self._unsaved.remove(turn)
 
     async def _wait_for_model(self, conversation_id: int) -> bool:
         if not self._model_ready:

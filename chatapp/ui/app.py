@@ -219,6 +219,7 @@ class ChatApp(App[None]):
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
+            await flow.answering.save_rest()
         finally:
             if hang_up:
                 self.setup.store.close()

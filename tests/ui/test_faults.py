@@ -125,6 +125,63 @@ async def test_an_answer_that_cannot_be_stored_stays_on_the_screen(run, monkeypa
         assert not ui.flow.answering.busy
 
 
+async def test_the_end_that_did_not_fit_is_written_when_there_is_room(run, monkeypatch):
+    async with run() as ui:
+
+        def fail(*args, **kwargs):
+            raise StoreError("The disk is full.", "Make room.")
+
+        def stored():
+            (chat,) = ui.store.list_conversations()
+            return ui.store.get_path(chat.id)[1]
+
+        monkeypatch.setattr(ui.store, "journal_answer", fail)
+        monkeypatch.setattr(ui.store, "finish_answer", fail)
+        await ui.write("/words 200\n/delay 5")
+        await ui.streaming(100)
+        await ui.press("escape")
+        await ui.idle()
+        answer = ui.flow.rows[-1]
+        assert answer.status == "interrupted"
+        assert stored().content == ""
+        await ui.press("ctrl+g")  # still no room
+        await ui.wait(lambda: len([text for text in ui.notices() if "Make room" in text]) == 2)
+        await ui.idle()
+        monkeypatch.undo()
+        await ui.press("ctrl+g")
+        await ui.wait(lambda: stored().status == "complete")
+        assert stored().content == " ".join(f"word{i}" for i in range(1, 201))
+
+
+async def test_the_end_that_did_not_fit_is_written_before_the_next_answer_and_at_the_end(
+    run, paths, monkeypatch
+):
+    failed = set()
+    async with run() as ui:
+        finish = ui.store.finish_answer
+
+        def fail_once(message_id, *args, **kwargs):
+            if message_id not in failed:
+                failed.add(message_id)
+                raise StoreError("The disk is full.", "Make room.")
+            finish(message_id, *args, **kwargs)
+
+        monkeypatch.setattr(ui.store, "finish_answer", fail_once)
+        for n_rows, text in ((2, "one after the other"), (4, "last words")):
+            await ui.write(text)
+            await ui.wait(lambda n=n_rows: len(ui.flow.rows) == n)
+            await ui.idle()
+        first, last = ui.path()[1::2]
+        assert (first.status, last.status) == ("interrupted", "streaming")
+        await ui.press("ctrl+q")
+        await ui.wait(lambda: ui.app.return_code is not None)
+    with Store.open(paths.history) as store:
+        (chat,) = store.list_conversations()
+        answers = store.get_path(chat.id)[1::2]
+    assert [row.content for row in answers] == ["one after the other", "last words"]
+    assert {row.status for row in answers} == {"interrupted"}
+
+
 async def test_a_model_that_cannot_be_loaded_is_tried_again(run, tmp_path, tiny_model):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
