@@ -27,7 +27,7 @@ from chatapp.engine.protocol import (
     PrefillProgress,
 )
 from chatapp.errors import ChatAppError, StoreError
-from chatapp.parts import Text
+from chatapp.parts import Reasoning, Text
 from chatapp.sampling import SamplingParams
 from chatapp.store.rows import FinalStatus, GenerationRow, MessageRow, NewGeneration, Outcome
 
@@ -271,9 +271,15 @@ def chat_messages(path: "list[MessageRow]", system: str, fingerprint: str) -> li
 
 
 def _is_all_by(row: MessageRow, fingerprint: str) -> bool:
-    """Whether one model, of that fingerprint, wrote every run of an answer."""
+    """Whether one model, of that fingerprint, wrote all of an answer.
+
+    A later run that was stopped or refused before its first word wrote none of it.
+    """
     runs = row.generations
-    return bool(runs) and all(run.fingerprint == fingerprint for run in runs)
+    length = sum(len(part.text) for part in row.parts if isinstance(part, Text | Reasoning))
+    ends = [*(run.offset for run in runs[1:]), length]
+    said = (run for run, end in zip(runs[1:], ends[1:], strict=True) if end > run.offset)
+    return bool(runs) and all(run.fingerprint == fingerprint for run in (runs[0], *said))
 
 
 def _end(generation: GenerationRow, outcome: Outcome) -> GenerationRow:

@@ -102,6 +102,44 @@ async def test_resuming_goes_on_from_the_exact_token(store: Store, llama: Engine
     assert row.status == "complete"
 
 
+async def test_a_model_that_added_nothing_does_not_cost_the_exact_tokens(
+    store: Store, llama: EngineClient, echo: EngineClient
+) -> None:
+    conversation_id, message_id = say(store, "go")
+    begun = Turn(store, llama, params=PARAMS)
+    await answer(begun, conversation_id, message_id)
+    other = Turn(store, echo, params=SamplingParams())
+    other.stop()  # before its first word
+    async for _event in other.resume(begun.message_id):
+        pass
+    assert len(store.get_message(begun.message_id).generations) == 2
+    turn = Turn(store, llama, params=PARAMS)
+    async for _event in turn.resume(begun.message_id):
+        pass
+    tokens = store.get_message(begun.message_id).tokens
+    n_added = turn.state.usage.completion_tokens
+    assert n_added
+    assert len(tokens) == len(begun.state.tokens) + n_added
+    assert tokens[: len(begun.state.tokens)] == begun.state.tokens
+
+
+async def test_a_model_that_added_words_ends_the_exact_tokens(
+    store: Store, llama: EngineClient, echo: EngineClient
+) -> None:
+    conversation_id, message_id = say(store, "/words 40")
+    begun = Turn(store, llama, params=PARAMS)
+    await answer(begun, conversation_id, message_id)
+    async for _event in Turn(store, echo, params=SamplingParams()).resume(begun.message_id):
+        pass
+    before = store.get_message(begun.message_id)
+    assert len(before.content) > len(begun.state.text)
+    async for _event in Turn(store, llama, params=PARAMS).resume(begun.message_id):
+        pass
+    after = store.get_message(begun.message_id)
+    assert len(after.content) > len(before.content)
+    assert after.tokens == begun.state.tokens
+
+
 async def test_stop_keeps_the_text(store: Store, echo: EngineClient) -> None:
     conversation_id, message_id = say(store, "/words 400\n/delay 2")
     turn = Turn(store, echo, params=SamplingParams())
