@@ -18,6 +18,7 @@ from chatapp.ui.messages import (
     AnswerText,
     AnswerWaiting,
     ConversationOpened,
+    MessageStored,
     ModelFailed,
     ModelLoading,
     ModelReady,
@@ -41,6 +42,8 @@ class ChatStatus:
         self._waiting = False
         self._answering = ""
         self._shown_id: int | None = None
+        self._busy_in: int | None = None
+        """The conversation that the answer belongs to."""
         self._before = 0
         self._said = 0
         self._first_at = 0.0
@@ -53,11 +56,13 @@ class ChatStatus:
     @property
     def activity(self) -> str:
         """What the hint line says instead of keys; empty when nothing is going on."""
-        steps_back = (self.marked, self.editing, bool(self._answering))
+        here = bool(self._answering) and not self._elsewhere
+        steps_back = (self.marked, self.editing, here)
         first = steps_back.index(True) if True in steps_back else None  # what Esc does now
         parts = [self._loading]
         if self._answering:
-            parts.append(self._answering + (" – Esc stops" if first == 2 else ""))
+            where = " in another chat" if self._elsewhere else ""
+            parts.append(self._answering + where + (" – Esc stops" if first == 2 else ""))
         if self._waiting:
             parts.append(self._waits_for)
         if self.editing:
@@ -66,6 +71,10 @@ class ChatStatus:
         if self.marked:
             parts.append("marked – Alt+C copies it, Ctrl+E edits it, Esc removes the mark")
         return " · ".join(part for part in parts if part)
+
+    @property
+    def _elsewhere(self) -> bool:
+        return self._busy_in != self._shown_id
 
     @property
     def _waits_for(self) -> str:
@@ -91,13 +100,16 @@ class ChatStatus:
             case ConversationOpened():
                 self._shown_id = fact.conversation.id if fact.conversation else None
                 self._set_figures(fact.rows[-1] if fact.rows else None)
+            case MessageStored():
+                self._shown_id = fact.row.conversation_id
             case AnswerWaiting():
+                self._busy_in = fact.conversation_id
                 self._waiting = True
             case AnswerAsked():
+                self._busy_in = fact.conversation_id
                 self._waiting = False
                 self._answering = "asking the model"
             case AnswerStarted():
-                self._shown_id = fact.conversation_id
                 self._answering = "answering"
                 self._said = 0
             case AnswerPrefill():
@@ -109,7 +121,7 @@ class ChatStatus:
             case AnswerEnded():
                 self._waiting = False
                 self._answering = ""
-                if fact.finished is not None:
+                if fact.finished is not None and not self._elsewhere:
                     self._set_finished(fact.finished)
 
     def _set_loading(self, fact: ModelLoading) -> None:
@@ -160,6 +172,8 @@ class ChatStatus:
         if not self._said:
             self._first_at = now
         self._said += n_tokens
+        if self._elsewhere:
+            return
         self.line = replace(self.line, n_past=self._before + self._said)
         elapsed = now - self._first_at
         if elapsed > 0.5:

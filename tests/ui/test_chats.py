@@ -58,6 +58,31 @@ async def test_deleting_the_chat_that_answers_stops_the_answer(run):
         assert ui.store.get_path(conversation)[-1].status == "stopped"
 
 
+async def test_the_answer_of_another_chat_is_told_apart(run):
+    async with run() as ui:
+        await ui.write("/words 300\n/delay 20")
+        await ui.streaming()
+        answering = ui.app.chat.open_id
+        await ui.wait(lambda: ui.status.activity == "answering – Esc stops")
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.wait(lambda: ui.status.activity == "answering in another chat")
+        said = len(ui.flow.answering.row.content)
+        await ui.wait(lambda: len(ui.flow.answering.row.content) > said + 20)
+        assert ui.status.line.n_past == 0, "the new chat has nothing in its context"
+        ui.app.chat.open_conversation(answering)
+        await ui.wait(lambda: ui.status.activity == "answering – Esc stops")
+        await ui.wait(lambda: ui.status.line.n_past > 20)
+        ui.app.chat.action_new()
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        ui.flow.answering.stop()
+        await ui.idle()
+        await ui.wait(lambda: ui.status.activity == "")
+        assert ui.status.line.n_past == 0
+        await ui.say("of this chat")
+        assert ui.status.line.n_past > 0
+
+
 def fill(store: Store, count: int) -> None:
     for number in range(count):
         conversation = store.create_conversation(f"chat number {number}")

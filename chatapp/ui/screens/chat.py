@@ -26,6 +26,7 @@ from chatapp.ui.messages import (
     AnswerWaiting,
     ConversationOpened,
     ConversationsChanged,
+    MessageStored,
     ModelFailed,
     ModelLoading,
     ModelReady,
@@ -265,6 +266,7 @@ class ChatScreen(ChatModelsScreen):
     @on(ModelReady)
     @on(ModelFailed)
     @on(ConversationOpened)
+    @on(MessageStored)
     @on(AnswerWaiting)
     @on(AnswerAsked)
     @on(AnswerStarted)
