@@ -37,6 +37,7 @@ from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.screens.chat import ChatScreen
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.suspending import mind_continuing
 from chatapp.ui.wording import explain
 
 THEMES = {"dark": "textual-dark", "light": "textual-light"}
@@ -123,6 +124,13 @@ class ChatApp(App[None]):
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(signal.SIGTERM, self._leave)
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            if self._driver is not None:
+                mind_continuing(self._driver, self._draw_again)
+        self.app_resume_signal.subscribe(self, lambda _: self._draw_again())
+
+    def _draw_again(self) -> None:
+        """All of the screen: something else was on the terminal."""
+        self.refresh(layout=True)
 
     def on_ready(self) -> None:
         """Offer what was being written when the app ended last."""

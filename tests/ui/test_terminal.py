@@ -136,6 +136,36 @@ def test_a_closed_terminal_ends_the_program_and_keeps_the_text(terminal, home):
         assert answer.content.startswith("word1 word2")
 
 
+def test_a_program_that_was_suspended_draws_all_of_its_screen_again(terminal):
+    os.write(terminal.fd, b"words to come back to\r")
+    terminal.read_until(b"tok/s")
+    terminal.read_until(b"F1")
+    os.kill(terminal.pid, signal.SIGTSTP)
+    terminal.read_until(b"\x1b[?1049l")
+    os.waitpid(terminal.pid, os.WUNTRACED)
+    terminal.seen = b""
+    os.kill(terminal.pid, signal.SIGCONT)
+    for text in (b"words to come back to", b"rite a message", b"context", b"F1"):
+        terminal.read_until(text)
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGSTOP, signal.SIGCONT])
+def test_being_continued_without_having_suspended_does_not_keep_it_from_leaving(terminal, stop):
+    for _ in range(3):
+        os.kill(terminal.pid, stop)
+        if stop == signal.SIGSTOP:
+            os.waitpid(terminal.pid, os.WUNTRACED)
+        terminal.seen = b""
+        os.kill(terminal.pid, signal.SIGCONT)
+        terminal.read_until(b"rite a message")
+    os.write(terminal.fd, b"hello\r")
+    terminal.read_until(b"tok/s")
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+
+
 def test_sigterm_gives_the_terminal_back(terminal):
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.wait() == 0
