@@ -94,6 +94,8 @@ def test_a_burst_of_editing_keys_ends_as_typed_slowly(terminal, home):
         (b"alpha beta\x17X", "alpha X"),
         (b"abc\x1b[D\x1b[D\x1b[3~Y", "aYc"),
         (b"one\x1b\rtwo\x1b[A\x1b[HT", "Tone\ntwo"),
+        (b"abc\x1b\x01X", "Xabc"),
+        (b"abc\x1b\x01\x1b\x05\x1b\x01\x1bOFY", "abcY"),
     ]
     for keys, _ in bursts:
         terminal.seen = b""

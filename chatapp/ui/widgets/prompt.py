@@ -53,6 +53,19 @@ def accept_legacy_alt_enter() -> None:
     table["\x1b\r"] = (Keys.ControlJ,)
 
 
+def accept_escape_before_control() -> None:
+    """Make Escape and Control with a letter, come at once, the two keys that they are.
+
+    Textual 8.2.8 waits for more of an unknown sequence, drops the Escape, and types `^` in its
+    place when another Escape follows. Return, Tab and Backspace after Escape have a sense of
+    their own.
+    """
+    table = cast("dict[str, tuple[Keys, ...]]", ANSI_SEQUENCES_KEYS)
+    for code in range(1, 27):
+        if chr(code) not in "\r\t\b":
+            table.setdefault(f"\x1b{chr(code)}", (Keys.Escape, *table[chr(code)]))
+
+
 class PromptBox(TextArea):
     """A text area for a prompt."""
 
@@ -108,6 +121,7 @@ class PromptBox(TextArea):
             tab_behavior="focus",
         )
         accept_legacy_alt_enter()
+        accept_escape_before_control()
         for key in _ELSEWHERE:
             self._bindings.key_to_bindings.pop(key, None)
         self.earlier: list[str] = list(earlier or [])
