@@ -32,7 +32,7 @@ class Server:
         self.port = _unused_port()
         command = command or [sys.executable, "-P", str(_LAUNCHER)]
         self._command = [*command, "--model", str(model), "--port", str(self.port)]
-        self._command += ["--n_threads", "2", *arguments]
+        self._command += ["--n_threads", "1", *arguments]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the server is known
         self._process: subprocess.Popen[bytes] | None = None
         self.is_over = False
@@ -47,7 +47,7 @@ class Server:
         """Start it, and wait until it answers."""
         self.is_over = False
         self._process = subprocess.Popen(
-            self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said
+            self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=self._said, stderr=self._said
         )
         if self not in self.started:
             self.started.append(self)

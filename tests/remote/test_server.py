@@ -22,7 +22,7 @@ async def _ask(client: EngineClient, request: Generate) -> Finished:
 
 
 async def _converse(client: EngineClient, path: str, seed: int) -> list[str]:
-    await client.load(LoadOptions(path=path, n_ctx=1024))
+    await client.load(LoadOptions(path=path, n_ctx=1024, n_threads=1))
     params = SamplingParams(temperature=1.2, top_k=60, top_p=0.97, seed=seed, max_tokens=80)
     messages: list[ChatMessage] = []
     for number, question in enumerate(QUESTIONS):
@@ -68,7 +68,7 @@ async def test_log_probabilities_are_the_same(
         name("lab", server.url)
         found = []
         for path in (str(tiny_model), "remote:lab"):
-            await client.load(LoadOptions(path=path, n_ctx=1024))
+            await client.load(LoadOptions(path=path, n_ctx=1024, n_threads=1))
             request = Generate(
                 request_id=path,
                 prompt="Once upon a time",
@@ -94,7 +94,8 @@ async def test_killed_in_the_middle_and_there_again(
     try:
         name("lab", server.url)
         await client.load(LoadOptions(path="remote:lab"))
-        params = SamplingParams(max_tokens=16_000, seed=1)
+        endless = "root ::= [a-z] root"
+        params = SamplingParams(max_tokens=16_000, seed=1, grammar=endless)
         request = Generate(request_id="a", messages=[ChatMessage.of("user", "Hi")], params=params)
         said = ""
         with pytest.raises(ConnectionLostError, match=r"lost|middle"):
