@@ -63,6 +63,10 @@ class HubError(ChatAppError):
     """A model hub cannot be reached, refuses, or sent something wrong."""
 
 
+class NetworkSettingsError(ChatAppError):
+    """A variable of the environment about proxies or certificates cannot be used."""
+
+
 class StoreError(ChatAppError):
     """The history database cannot be opened, read or written."""
 

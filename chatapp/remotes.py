@@ -10,7 +10,9 @@ import codecs
 import contextlib
 import os
 import re
+import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,7 +27,6 @@ PREFIX = "remote:"
 SERVICE = "chatapp"
 """The keyring's name for us."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,40}")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Remote:
     @property
     def is_local(self) -> bool:
         """Whether it is on this machine."""
-        return urlsplit(self.url).hostname in _LOOPBACK
+        return _is_this_machine(urlsplit(self.url).hostname or "")
 
     @property
     def variable(self) -> str:
@@ -75,6 +76,23 @@ class Remote:
             import keyring
 
             keyring.delete_password(SERVICE, self.name)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a name or an address means the machine we are on. Nobody else is asked."""
+    host = host.lower().rstrip(".")
+    own = socket.gethostname().lower().rstrip(".")
+    short = own.partition(".")[0]
+    if host in {"localhost", own, short, f"{short}.local"} or host.endswith(".localhost"):
+        return True
+    try:
+        if ":" not in host:  # as the resolver reads them: 127.1 and 0x7f000001 are loopback too
+            host = socket.inet_ntoa(socket.inet_aton(host))
+        address = ip_address(host)
+    except (OSError, ValueError):
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def make_remote(name: str, url: str, model: str = "", key_env: str = "") -> Remote:

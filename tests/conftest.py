@@ -1,5 +1,6 @@
 """Shared by every test: an isolated home, and small real models."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.delenv("CHATAPP_BACKEND", raising=False)
+    for name in os.environ:
+        if name.startswith("CHATAPP_KEY_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for name in ("CHATAPP_BACKEND", "CHATAPP_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

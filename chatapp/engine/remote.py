@@ -47,6 +47,7 @@ from chatapp.errors import (
     ModelError,
     UsageError,
 )
+from chatapp.network import Network
 from chatapp.paths import find_paths
 from chatapp.remotes import PREFIX, Remote, find_remote
 from chatapp.sampling import SamplingParams
@@ -236,8 +237,8 @@ class RemoteBackend:
     def _client(self, timeout: httpx2.Timeout) -> httpx2.Client:
         """No proxy gets to see what goes to this machine itself."""
         assert self._remote is not None
-        direct = dict.fromkeys(("http://", "https://", "all://")) if self._remote.is_local else None
-        return httpx2.Client(headers=self._headers, timeout=timeout, mounts=direct)
+        way = Network(use_proxies=not self._remote.is_local)
+        return httpx2.Client(headers=self._headers, timeout=timeout, transport=way)
 
     def _check_status(self, got: httpx2.Response) -> None:
         if got.status_code != httpx2.codes.OK:

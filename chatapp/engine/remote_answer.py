@@ -37,7 +37,7 @@ class Reading:
     def watch(self, event: str, info: dict[str, Any]) -> None:
         """Remember the socket (`trace` of httpcore)."""
         # the TLS socket takes the other's place, which is then no longer connected to anything
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):  # of a proxy, too
             self._sockets.append(info["return_value"].get_extra_info("socket"))
             if self._given_up.is_set():
                 self.give_up()

@@ -1,7 +1,7 @@
 """The Hugging Face hub, or a mirror of it: search, what a repository holds, and its bytes.
 
-The only importer of huggingface_hub. `HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE` and the usual
-proxy variables are honoured by that library. Its own download keeps nothing when it is killed
+The only importer of huggingface_hub, which honours `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`;
+its requests leave through `chatapp.network`. Its own download keeps nothing when it is killed
 (2.4.0), so bytes are read here and kept by `chatapp.library.fetching`. Nothing here runs unless a
 person asked for it: no request is ever made at start.
 """
@@ -18,19 +18,19 @@ from urllib.parse import quote
 import httpx2
 
 from chatapp import __version__
-from chatapp.errors import HubError
+from chatapp.errors import HubError, NetworkSettingsError
 from chatapp.library.fetching import BLOCK, Interrupted
 from chatapp.library.offers import HubFile, Repository, group_files
+from chatapp.network import Network
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
 
 try:
-    from huggingface_hub import HfApi, get_session
+    from huggingface_hub import HfApi, get_session, is_offline_mode, set_client_factory
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
         HFValidationError,
-        OfflineModeIsEnabled,
         RepositoryNotFoundError,
     )
     from huggingface_hub.utils import (  # type: ignore[attr-defined] # documented, not in __all__
@@ -43,6 +43,14 @@ except ValueError as error:  # of 2.4.0, when HF_ENDPOINT is no address
 _TIMEOUT = httpx2.Timeout(30, connect=10)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _KEEP = "What is on this disk works without it: `chatapp models list`."
+
+
+def _open_client() -> httpx2.Client:
+    """The client of all requests, those that the library makes itself too."""
+    return httpx2.Client(transport=Network(), timeout=_TIMEOUT, follow_redirects=True)
+
+
+set_client_factory(_open_client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +123,12 @@ class Hub:
         """Requests inside are bounded in time, and their errors become sentences."""
         if os.environ.get("CHATAPP_OFFLINE"):
             raise _offline("chatapp was started with --offline.")
+        if is_offline_mode():
+            raise _offline("HF_HUB_OFFLINE is set.")
         try:
-            get_session().timeout = _TIMEOUT
             yield
-        except OfflineModeIsEnabled as error:
-            raise _offline("HF_HUB_OFFLINE is set.") from error
+        except NetworkSettingsError as error:
+            raise HubError(error.message, f"{error.hint} {_KEEP}".strip()) from error
         except HFValidationError as error:
             raise HubError(f"{what} names no repository.", "Give owner/name.") from error
         except HfHubHTTPError as error:

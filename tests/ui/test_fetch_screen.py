@@ -56,6 +56,26 @@ async def test_search_and_faults_are_said(run, hub):
         await ui.wait(lambda: not isinstance(ui.app.screen, FetchScreen))
 
 
+async def test_a_proxy_that_cannot_be_used_is_said(run, hub, monkeypatch):
+    async with run() as ui:
+        await ui.ready()
+        await _open(ui)
+        field = ui.app.screen.query_one(Input)
+        note = ui.app.screen.query_one("#dialog-note")
+        for value, sentence in {
+            "socks5://127.0.0.1:1": "through ALL_PROXY (socks5://127.0.0.1:1)",
+            "gopher://x": "ALL_PROXY names a proxy of the kind gopher",
+        }.items():
+            monkeypatch.setenv("ALL_PROXY", value)
+            field.value = "qwen"
+            await ui.press("enter")
+            await ui.wait(lambda said=sentence: said in " ".join(str(note.render()).split()))
+        monkeypatch.delenv("ALL_PROXY")
+        field.value = "ours"
+        await ui.press("enter")
+        await ui.wait(lambda: str(note.render()) == "" or "ALL_PROXY" not in str(note.render()))
+
+
 async def test_pause_go_on_and_chat_meanwhile(run, paths, hub):
     hub.bytes_per_s = 3e6
     async with run() as ui:
