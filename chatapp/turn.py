@@ -60,6 +60,8 @@ class Turn:
         self._request: GenerateRequest | None = None
         self._journalled: AnswerState | None = None
         self._row: MessageRow | None = None
+        self._ended: AnswerState | None = None
+        """How the answer ended, as it is to be stored."""
         self.states: list[AnswerState] = [AnswerState()] * n
         """What is known of every alternative; the first is the answer."""
         self.outcome: Finished | None = None
@@ -222,7 +224,8 @@ class Turn:
 
     def save(self) -> None:
         """Write the answer as it ended; the store is asked, so not on the event loop."""
-        state, self.unsaved = self.state, True
+        state = self._ended = self._ended or self.state
+        self.unsaved = True
         try:
             self._store.finish_answer(
                 self.message_id, state.parts, state.tokens, _final(state), outcome=state.outcome
@@ -230,6 +233,7 @@ class Turn:
         except StoreError:  # the screen keeps the text; the row is as the journal left it
             self.states[0] = replace(state, status="interrupted")
             raise
+        self.states[0] = state
         self.unsaved = False
 
     async def _store_alternative(

@@ -172,14 +172,14 @@ async def test_the_end_that_did_not_fit_is_written_before_the_next_answer_and_at
             await ui.wait(lambda n=n_rows: len(ui.flow.rows) == n)
             await ui.idle()
         first, last = ui.path()[1::2]
-        assert (first.status, last.status) == ("interrupted", "streaming")
+        assert (first.status, last.status) == ("complete", "streaming")
         await ui.press("ctrl+q")
         await ui.wait(lambda: ui.app.return_code is not None)
     with Store.open(paths.history) as store:
         (chat,) = store.list_conversations()
         answers = store.get_path(chat.id)[1::2]
     assert [row.content for row in answers] == ["one after the other", "last words"]
-    assert {row.status for row in answers} == {"interrupted"}
+    assert {row.status for row in answers} == {"complete"}
 
 
 async def test_a_model_that_cannot_be_loaded_is_tried_again(run, tmp_path, tiny_model):
