@@ -165,9 +165,13 @@ class Lives:
         lost = max(len(kept) - len(STOP) + 1, 0)
         assert row.content.startswith(kept[:lost]), (before, row.content)
         assert _kinds_alternate(row.parts), row.parts
-        fingerprints = {generation.fingerprint for generation in row.generations}
-        if len(fingerprints) > 1:
-            assert not state.keeps_tokens
+        first, *later = row.generations
+        ends = [run.offset for run in later[1:]]
+        wrote = {first.fingerprint, row.generations[-1].fingerprint}
+        for run, end in zip(later, ends, strict=False):
+            if end != run.offset or run.completion_tokens:
+                wrote.add(run.fingerprint)
+        assert state.keeps_tokens == (len(wrote) == 1)
 
 
 def begins(parts: Parts, whole: Parts) -> bool:

@@ -282,7 +282,11 @@ def _is_all_by(row: MessageRow, fingerprint: str) -> bool:
     runs = row.generations
     length = sum(len(part.text) for part in row.parts if isinstance(part, Text | Reasoning))
     ends = [*(run.offset for run in runs[1:]), length]
-    said = (run for run, end in zip(runs[1:], ends[1:], strict=True) if end > run.offset)
+    said = (
+        run
+        for run, end in zip(runs[1:], ends[1:], strict=True)
+        if end != run.offset or run.completion_tokens
+    )
     return bool(runs) and all(run.fingerprint == fingerprint for run in (runs[0], *said))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.synthetic import TINY, write_model
-from chatapp.answer import AnswerState, apply
+from chatapp.answer import AnswerState, Tokens, apply
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import (
     ChatMessage,
@@ -49,7 +49,7 @@ def ask(text: str, params: SamplingParams = GREEDY, **more: object) -> Generate:
 
 async def finish(engine: EngineClient, request: Generate) -> Finished:
     """Run a request; its deltas must add up to its result."""
-    begun = AnswerState(request.prefix, tuple(request.prefix_tokens))
+    begun = AnswerState(request.prefix, Tokens(request.prefix_tokens))
     states = [begun] * request.n
     finished = None
     async for event in engine.generate(request):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.turns import begins
-from chatapp.answer import AnswerState, apply
+from chatapp.answer import AnswerState, Tokens, apply
 from chatapp.engine.protocol import Choice, Delta, Finished, Timings, Usage
 from chatapp.engine.telling import Teller
 from chatapp.errors import EngineError
@@ -62,7 +62,7 @@ def test_a_gap_is_no_answer(delta: dict[str, object]) -> None:
 
 
 def test_another_alternative_and_another_models_tokens_change_nothing() -> None:
-    state = AnswerState((Text("a"),), (7,), keeps_tokens=False)
+    state = AnswerState((Text("a"),), Tokens([7]), keeps_tokens=False)
     assert apply(state, Delta(request_id="r", index=1, text="x")) == state
     grown = apply(state, Delta(request_id="r", at=1, text="b", tokens=[1, 2, 3]))
     assert (grown.parts, grown.tokens) == ((Text("ab"),), (7,))

@@ -66,6 +66,14 @@ def check(loop: asyncio.AbstractEventLoop, place: Lives, strategy: object, runs:
     assert place.counts
 
 
+def test_a_model_that_took_half_a_character_back_has_written(
+    loop: asyncio.AbstractEventLoop, echo: Lives
+) -> None:
+    """The tokens of the first model say more than is left: they are no beginning any more."""
+    steps = [Step("a", 1, None, False), Step("b", 0, None, False), Step("a", 40, 0, False)]
+    loop.run_until_complete(asyncio.wait_for(echo.live(Life(QUESTIONS[0], steps)), 60))
+
+
 def test_lives_on_echo(loop: asyncio.AbstractEventLoop, echo: Lives) -> None:
     check(loop, echo, lives(("a", "b")), 70)
 
