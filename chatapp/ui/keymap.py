@@ -260,7 +260,7 @@ KEYS: tuple[Key, ...] = (
         "slash",
         "filter",
         "Filter",
-        "Filter the list by titles and text.",
+        "Filter by titles and text.",
         "sidebar",
         bar=4,
     ),

@@ -72,6 +72,7 @@ def test_a_model_that_took_half_a_character_back_has_written(
     """The tokens of the first model say more than is left: they are no beginning any more."""
     steps = [Step("a", 1, None, False), Step("b", 0, None, False), Step("a", 40, 0, False)]
     loop.run_until_complete(asyncio.wait_for(echo.live(Life(QUESTIONS[0], steps)), 60))
+    assert echo.counts["stopped"]
 
 
 def test_lives_on_echo(loop: asyncio.AbstractEventLoop, echo: Lives) -> None:
