@@ -8,6 +8,7 @@ anywhere ends here as one sentence and a hint on stderr, with its exit code. Exi
 `CHATAPP_BACKEND=echo` puts the scripted echo engine in place of llama.cpp, for tests and demos.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -159,6 +160,9 @@ def _run(arguments: list[str] | None) -> int:
     except OSError as error:  # a full disk, a folder without permission: no bug of ours
         if session.debug:
             raise
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        silence_stdout()  # if it is stdout that failed, the next flush would complain again
         _complain_of(error)
         return 1
     return code if isinstance(code, int) else 0

@@ -41,20 +41,20 @@ class _Row(NamedTuple):
 def write_parts(db: Database, message_id: int, parts: Parts) -> None:
     """Make `parts` the parts of a message. Rows that are as they should be are not written.
 
-    So a journal writes the row of the part that grew, and no other.
+    So a journal writes the row of the part that grew, and no other. A blob is put right before its
+    row: the row before may have had it until now, and a blob that no row has is deleted.
     """
-    rows = [row for part in parts for row in _flatten(db, part, 0)]
     stored = db.execute(
         "SELECT depth, kind, data, blob, text FROM parts WHERE message_id = ? ORDER BY position",
         (message_id,),
     ).fetchall()
-    for position, row in enumerate(rows):
+    n_rows = 0
+    for position, row in enumerate(row for part in parts for row in _flatten(db, part, 0)):
+        n_rows = position + 1
         if position >= len(stored) or row != stored[position]:
             db.execute(_PUT, (message_id, position, *row))
-    if len(stored) > len(rows):
-        db.execute(
-            "DELETE FROM parts WHERE message_id = ? AND position >= ?", (message_id, len(rows))
-        )
+    if len(stored) > n_rows:
+        db.execute("DELETE FROM parts WHERE message_id = ? AND position >= ?", (message_id, n_rows))
 
 
 _PUT = """

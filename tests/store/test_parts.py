@@ -121,3 +121,14 @@ def test_a_long_search_delays_no_journal(store: Store, say: Callable[..., int]) 
 def test_browsing_cannot_write(store: Store) -> None:
     with pytest.raises(StoreError, match="not writable"), store.session.browsing() as db:
         db.execute("DELETE FROM conversations")
+
+
+def test_a_picture_that_changes_its_place_is_not_lost(store: Store) -> None:
+    """The row that had its bytes is overwritten before the one that is to have them."""
+    picture, other = Image(b"\x00" * 500, name="a.png"), Image(b"\x01" * 500, name="b.png")
+    chat = store.create_conversation("places")
+    asked = store.add_message(chat, Message.of("user", "q"))
+    answer = store.begin_answer(chat, asked.id)
+    for parts in ((picture, Text("x")), (Text("x"), picture), (other, picture), (picture, other)):
+        store.journal_answer(answer.id, parts, [])
+        assert store.get_message(answer.id).parts == parts
