@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bench.synthetic import TINY, write_model
 from chatapp.conversation import Message
-from chatapp.engine.assemble import Assembler
+from chatapp.engine.assemble import THINK_CLOSE, Assembler
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Finished, LoadOptions
 from chatapp.errors import ChatAppError
@@ -119,7 +119,7 @@ class Lives:
                     last = event.choices[0].parts
                     if told is not None:  # the deltas alone said as much
                         assert begins(last, told), (told, last)
-                        assert _length(told) - _length(last) < len(STOP)
+                        assert _length(told) - _length(last) < len(THINK_CLOSE)
                 else:
                     told = turn.state.parts
         except ChatAppError as error:
