@@ -160,9 +160,9 @@ class Lives:
             said = _read(bytes(row.tokens))
             whole = row.status != "interrupted"
             assert row.parts == said if whole else begins(row.parts, said), (row.parts, said)
-        # what was said stays said, but for half a character or the beginning of a stop string
+        # what was said stays said, but for half a character or the beginning of a mark
         kept = before.rstrip("\ufffd")
-        lost = max(len(kept) - len(STOP) + 1, 0)
+        lost = max(len(kept) - len(THINK_CLOSE) + 1, 0)
         assert row.content.startswith(kept[:lost]), (before, row.content)
         assert _kinds_alternate(row.parts), row.parts
         first, *later = row.generations
