@@ -20,7 +20,18 @@ from chatapp.engine.protocol import (
     Usage,
 )
 from chatapp.errors import ChatAppError, ConnectionLostError, EngineDiedError, EngineError
-from chatapp.parts import Parts, Reasoning, Text, reasoning_of, text_of
+from chatapp.parts import (
+    Parts,
+    Reasoning,
+    Text,
+    ToolCall,
+    Written,
+    is_more_of,
+    reasoning_of,
+    said_in,
+    say_in,
+    text_of,
+)
 from chatapp.store.rows import Outcome, Status
 
 
@@ -144,21 +155,29 @@ def stop_here(state: AnswerState) -> AnswerState:
 
 def _grow(state: AnswerState, delta: Delta) -> AnswerState:
     parts = state.parts
-    made = Text if delta.kind == "text" else Reasoning
     before = parts[delta.part] if delta.part < len(parts) else None
-    have = before.text if isinstance(before, made) else ""
+    blank = _blank(delta)
+    have = said_in(before) if before is not None and is_more_of(before, blank) else ""
     if delta.part > len(parts) or delta.at > len(have):
         raise EngineError(
             f"The engine skipped a part of its answer (part {delta.part}, character {delta.at}).",
             "What was said before is kept.",
         )
     text = have[: delta.at] + delta.text
-    parts = (*parts[: delta.part], made(text)) if text else parts[: delta.part]
+    said = (say_in(blank, text),) if text or isinstance(blank, ToolCall) else ()
+    parts = (*parts[: delta.part], *said)
     if not delta.tokens or not state.keeps_tokens:
         return replace(state, parts=parts)
     if delta.tokens_at > len(state.tokens):
         raise EngineError("The engine skipped tokens of its answer.")
     return replace(state, parts=parts, tokens=state.tokens.put(delta.tokens_at, delta.tokens))
+
+
+def _blank(delta: Delta) -> Written:
+    """The part that a delta is about, without a word in it."""
+    if delta.kind == "tool_call":
+        return ToolCall(delta.call_id, delta.name, "")
+    return Text("") if delta.kind == "text" else Reasoning("")
 
 
 def _end(state: AnswerState, event: Finished, choice: Choice) -> AnswerState:

@@ -60,6 +60,30 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
 
 Part = Text | Reasoning | File | Image | ToolCall | ToolResult
 Parts = tuple[Part, ...]
+Spoken = Literal["text", "reasoning"]
+Written = Text | Reasoning | ToolCall
+"""What a model writes, a character after the other."""
+
+
+def said_in(part: Part) -> str:
+    """What grows of a part while it is written: its text, or the arguments of a call."""
+    if isinstance(part, ToolCall):
+        return part.arguments
+    return part.text if isinstance(part, Text | Reasoning) else ""
+
+
+def say_in(part: Written, text: str) -> Written:
+    """The part with `text` in place of what it says."""
+    if isinstance(part, ToolCall):
+        return ToolCall(part.id, part.name, text)
+    return type(part)(text)
+
+
+def is_more_of(part: Part, other: Part) -> bool:
+    """Whether one may be the other as it is written later: the same kind, the same call."""
+    if isinstance(part, ToolCall) and isinstance(other, ToolCall):
+        return (part.id, part.name) == (other.id, other.name)
+    return isinstance(part, Text | Reasoning) and type(part) is type(other)
 
 
 def text_of(parts: Iterable[Part]) -> str:
@@ -81,7 +105,7 @@ def parts_of(text: str, reasoning: str = "") -> Parts:
     return (*thought, Text(text)) if text else thought
 
 
-def grow(parts: Parts, kind: Literal["text", "reasoning"], text: str) -> Parts:
+def grow(parts: Parts, kind: Spoken, text: str) -> Parts:
     """`parts` with `text` at their end: in the last part if that is of this kind, else in one
     more."""
     if not text:

@@ -9,8 +9,7 @@ import codecs
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from chatapp.engine.protocol import Kind
-from chatapp.parts import Part, Parts, Reasoning, Text, grow
+from chatapp.parts import Part, Parts, Reasoning, Spoken, Text, grow
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
@@ -30,7 +29,7 @@ class Assembler:
     """A stop string was found; nothing after it will come out."""
     _held: str = ""
     _trims: bool = False
-    _kind: Kind | None = None
+    _kind: Spoken | None = None
     _decoder: codecs.IncrementalDecoder = field(
         default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
     )

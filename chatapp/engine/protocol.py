@@ -8,14 +8,14 @@ waits for. The first event is `Ready` with `PROTOCOL_VERSION`; a client that doe
 version must stop. Token ids are the loaded model's own.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
 from chatapp.parts import Parts, Text, reasoning_of, text_of
 from chatapp.sampling import SamplingParams
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 MAX_LOGPROBS = 20
 """Likeliest tokens that can be asked for, as in OpenAI's API."""
@@ -23,8 +23,8 @@ MAX_LOGPROBS = 20
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """Longest line either side accepts: a 2 MB paste escaped to JSON and then some."""
 
-FinishReason = Literal["stop", "length", "cancelled"]
-Kind = Literal["text", "reasoning"]
+FinishReason = Literal["stop", "length", "cancelled", "tool_calls"]
+Kind = Literal["text", "reasoning", "tool_call"]
 """Kinds of part that an engine writes."""
 
 
@@ -145,6 +145,12 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     messages: list[ChatMessage] = []
     prompt: str | None = None
     params: SamplingParams = SamplingParams()
+    tools: list[dict[str, Any]] = []
+    """What the model may call, each as OpenAI's wire has it: `{"type": "function", "function":
+    {"name", "description", "parameters"}}`. Running one is for whoever asked."""
+    think: str = ""
+    """How much to think before the answer: `on`, `off`, `low`, `medium`, `high` or a number of
+    tokens; empty: as the model does by itself."""
     n: int = 1
     logprobs: int = 0
     """Report the log-probability of every sampled token, and so many of the likeliest (at most
@@ -218,6 +224,10 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, tag="delta"):
     at: int = 0
     """Characters of the part that stay as they were."""
     text: str = ""
+    """Of a tool call: its arguments, JSON as far as it is written."""
+    call_id: str = ""
+    name: str = ""
+    """Of a tool call."""
     tokens: list[int] = []
     tokens_at: int = 0
     """How many tokens of the answer, its prefix included, stand before `tokens`."""

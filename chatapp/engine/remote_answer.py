@@ -16,14 +16,13 @@ from chatapp.engine.protocol import (
     Finished,
     FinishReason,
     Generate,
-    Kind,
     Timings,
     TokenLogprob,
     Usage,
 )
 from chatapp.engine.telling import Teller
 from chatapp.engine.wire import Chunk, Counts, Said, read_logprobs
-from chatapp.parts import grow
+from chatapp.parts import Spoken, grow
 
 
 class Reading:
@@ -93,7 +92,7 @@ class Answer:
             if choice.finish_reason:
                 self.reason = "length" if choice.finish_reason == "length" else "stop"
 
-    def _say(self, text: str, kind: Kind) -> None:
+    def _say(self, text: str, kind: Spoken) -> None:
         if not text:
             return
         self.last_s = time.perf_counter()

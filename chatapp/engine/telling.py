@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from chatapp.engine.protocol import Delta
-from chatapp.parts import Part, Parts, Reasoning, Text
+from chatapp.engine.protocol import Delta, Kind
+from chatapp.parts import Part, Parts, Reasoning, Text, ToolCall, Written, is_more_of, said_in
+
+_KINDS: dict[type, Kind] = {Text: "text", Reasoning: "reasoning", ToolCall: "tool_call"}
 
 
 class Teller:
@@ -34,7 +36,7 @@ class Teller:
         deltas = [
             self._say(place, part, at)
             for place, part, at in _difference(self._parts, parts)
-            if isinstance(part, Text | Reasoning)
+            if isinstance(part, Written)
         ]
         if deltas:
             self._parts = parts
@@ -45,21 +47,24 @@ class Teller:
             self._n_tokens += len(new_tokens)
         return deltas
 
-    def _say(self, place: int, part: Text | Reasoning, at: int) -> Delta:
+    def _say(self, place: int, part: Written, at: int) -> Delta:
+        call = part if isinstance(part, ToolCall) else None
         return Delta(
             request_id=self._request_id,
             index=self._index,
             part=place,
-            kind="text" if isinstance(part, Text) else "reasoning",
+            kind=_KINDS[type(part)],
             at=at,
-            text=part.text[at:],
+            text=said_in(part)[at:],
+            call_id=call.id if call else "",
+            name=call.name if call else "",
         )
 
     def _say_nothing(self) -> Delta:
         """A delta that says no word, where the client's text ends."""
         last = self._parts[-1] if self._parts else None
-        if isinstance(last, Text | Reasoning):
-            return self._say(len(self._parts) - 1, last, len(last.text))
+        if isinstance(last, Written):
+            return self._say(len(self._parts) - 1, last, len(said_in(last)))
         return self._say(len(self._parts), Text(""), 0)
 
 
@@ -71,7 +76,7 @@ def _difference(known: Parts, parts: Parts) -> list[tuple[int, Part, int]]:
             continue
         at = _common(have, part)
         last = place == len(parts) - 1
-        if last and at and isinstance(part, Text | Reasoning) and at == len(part.text):
+        if last and at and at == len(said_in(part)):
             return []  # the client has this and more
         return [(place, part, at), *((p, parts[p], 0) for p in range(place + 1, len(parts)))]
     return []
@@ -79,12 +84,11 @@ def _difference(known: Parts, parts: Parts) -> list[tuple[int, Part, int]]:
 
 def _common(have: Part | None, part: Part) -> int:
     """Characters that both begin with; 0 for parts of different kinds."""
-    if not isinstance(part, Text | Reasoning) or type(have) is not type(part):
+    if have is None or not is_more_of(have, part):
         return 0
-    assert isinstance(have, Text | Reasoning)
-    if part.text.startswith(have.text):
-        return len(have.text)
-    if have.text.startswith(part.text):
-        return len(part.text)
-    pairs = zip(have.text, part.text, strict=False)
-    return next(at for at, (one, other) in enumerate(pairs) if one != other)
+    old, new = said_in(have), said_in(part)
+    if new.startswith(old):
+        return len(old)
+    if old.startswith(new):
+        return len(new)
+    return next(at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other)
