@@ -7,9 +7,9 @@ import llama_cpp.llama_cpp as lib
 import pytest
 
 from bench.synthetic import TINY, write_model
+from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.llama import native
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import TemplateError
 from chatapp.gguf.sandbox import TemplateProcess

@@ -12,6 +12,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 from msgspec.structs import replace
 
+from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.mapping import release_pages
@@ -19,7 +20,6 @@ from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
 from chatapp.engine.llama.processors import count_threads
 from chatapp.engine.llama.remembered import Way
-from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.llama.weights import Weights

@@ -11,8 +11,8 @@ changes contents beyond trimming fails that check; then the text is tokenised wh
 
 from dataclasses import dataclass, field
 
+from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.content import as_text
-from chatapp.engine.llama.template import ChatTemplate
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import ChatMessage
 from chatapp.errors import TemplateError

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chatapp.engine.llama.template import ChatTemplate
+from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.errors import TemplateError
 

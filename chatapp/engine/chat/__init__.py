@@ -1,0 +1,1 @@
+"""How models are spoken to: templates, and the formats of what they write. No llama.cpp here."""
