@@ -1,9 +1,10 @@
 """The process that renders chat templates: started, watched and killed by `sandbox.py`.
 
 A template comes with the model, so it is untrusted code. It runs in Jinja's immutable sandbox (no
-attribute of Python objects can be reached, nothing passed in can be changed), in a process that
-holds nothing else. What a template takes of memory and time is bounded by the parent; the limits
-set here hold where the parent has died. This file is run as a script and imports jinja2 alone.
+attribute of Python objects can be reached, nothing passed in can be changed; lists and mappings
+that a template makes itself may grow), in a process that holds nothing else. What a template takes
+of memory and time is bounded by the parent; the limits set here hold where the parent has died.
+This file is run as a script and imports jinja2 alone.
 
 Frames on stdin and stdout: four bytes of length, then JSON in UTF-8. The first one out says that
 the process is ready; then each request (source, values) has one reply (text, or error).
@@ -14,32 +15,122 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import jinja2
 import jinja2.ext
+import jinja2.nodes
+import jinja2.parser
+import jinja2.utils
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _MOST_TEMPLATES = 8  # compiled ones that are kept
 _SHOWN = 300  # characters of a reason
+_GROWS_LIST = {"append", "extend", "insert", "pop"}
+_GROWS_DICT = {"update", "setdefault", "pop"}
 
 
 def make_environment() -> jinja2.Environment:
-    """What a template finds, as transformers has it."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols]
+    """What a template finds, as transformers has it; `{% do %}` and `fromjson` beside that."""
+    environment = _Environment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[_Generation, jinja2.ext.loopcontrols, jinja2.ext.do],
     )
     environment.filters["tojson"] = _to_json
+    environment.filters["fromjson"] = environment.filters["from_json"] = json.loads
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = _strftime_now
+    environment.globals["namespace"] = _Namespace
     return environment
 
 
-def _to_json(value: Any, indent: int | None = None, **_ignored: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+class _Environment(ImmutableSandboxedEnvironment):
+    """The immutable sandbox, but for the lists and mappings that a template has made itself."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """What is passed in has types of its own (`_protect`), and stays as it is."""
+        is_own = (type(obj) is list and attr in _GROWS_LIST) or (
+            type(obj) is dict and attr in _GROWS_DICT
+        )
+        return is_own or super().is_safe_attribute(obj, attr, value)
+
+
+class _GivenList(list[Any]):
+    """A list that was passed in."""
+
+
+class _GivenDict(dict[str, Any]):
+    """A mapping that was passed in."""
+
+
+def _protect(value: Any) -> Any:
+    """The value with types by which it is known as not the template's own."""
+    if isinstance(value, dict):
+        return _GivenDict({key: _protect(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return _GivenList(_protect(item) for item in value)
+    return value
+
+
+class _Generation(jinja2.ext.Extension):
+    """`{% generation %}` marks what a model is trained on; the text is that of its body."""
+
+    tags = {"generation"}  # noqa: RUF012  (jinja2 declares it so)
+
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        # what is set inside stays inside, as in the call that transformers makes of it
+        return jinja2.nodes.Scope(body, lineno=line)
+
+
+class _Namespace(jinja2.utils.Namespace):
+    """Holds what a template sets, but nothing that Python would take for its own."""
+
+    def __init__(*args: Any, **kwargs: Any) -> None:  # a template may set `self`
+        self, *rest = args
+        values = dict(*rest, **kwargs)
+        for name in values:
+            _refuse_private(name)
+        jinja2.utils.Namespace.__init__(self, values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _refuse_private(name)
+        super().__setitem__(name, value)
+
+
+def _refuse_private(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise jinja2.exceptions.SecurityError(f"a namespace takes no name like {name!r:.40}")
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """JSON without Jinja's escapes for HTML; the arguments are transformers', in its order."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+        default=_list_of,
+    )
+
+
+def _list_of(value: Any) -> list[Any]:
+    """What a filter such as `map` gives, as JSON has it."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} is no value that JSON has")
 
 
 def _raise(message: str) -> NoReturn:
@@ -47,7 +138,8 @@ def _raise(message: str) -> NoReturn:
 
 
 def _strftime_now(form: str) -> str:
-    return datetime.now().astimezone().strftime(form)
+    """The local time; nothing for %z and %Z, as in transformers."""
+    return datetime.now().astimezone().replace(tzinfo=None).strftime(form)
 
 
 class _Templates:
@@ -71,7 +163,7 @@ class _Templates:
         if request["values"] is None:
             return {"text": ""}
         try:
-            return {"text": template.render(request["values"])}
+            return {"text": template.render(_protect(request["values"]))}
         # A template may raise anything Python can raise while it runs; none of it is ours.
         except Exception as error:  # noqa: BLE001
             return {"error": f"failed: {type(error).__name__}: {_say(error)}"}
