@@ -33,8 +33,9 @@ def test_what_real_templates_use() -> None:
 
 def test_loop_controls_and_date() -> None:
     source = "{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}"
-    assert render(source) == "01"
-    assert len(render("{{ strftime_now('%Y') }}")) == 4
+    said = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    assert render(source + said) == "01Hello"
+    assert len(render("{{ strftime_now('%Y') }}" + said)) == len("2026Hello")
 
 
 def test_raise_exception_reaches_the_user() -> None:

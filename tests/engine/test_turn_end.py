@@ -22,7 +22,10 @@ def each(message: str) -> str:
 BY_TOKEN = each("<|{{ message.role }}|>{{ message.content }}<|system|>")
 BY_TEXT = each("### {{ message.role }}:\n{{ message.content }}\n")
 BY_NOTHING = each("{{ message.content }}")
-REFUSING = "{% if messages | length > 1 %}{{ raise_exception('one at a time') }}{% endif %}Hello"
+REFUSING = (
+    "{% if messages | length > 1 %}{{ raise_exception('one at a time') }}{% endif %}"
+    "{{ messages[0].content }}"
+)
 
 
 async def answer(
