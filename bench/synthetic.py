@@ -42,6 +42,8 @@ class Shape:
     template: str | None = TEMPLATE
     arch: str = "llama"
     """`llama`, or `gemma3`, whose layers look at a sliding window."""
+    name: str = ""
+    """`general.name`; empty: its size."""
 
 
 TINY = Shape(
@@ -72,7 +74,7 @@ def write_model(path: Path, shape: Shape = Shape(), seed: int = 1) -> Path:
 
 
 def _add_hparams(writer: gguf.GGUFWriter, shape: Shape) -> None:
-    writer.add_name(f"random {shape.n_layers}x{shape.n_embd}")
+    writer.add_name(shape.name or f"random {shape.n_layers}x{shape.n_embd}")
     writer.add_context_length(shape.n_ctx)
     writer.add_embedding_length(shape.n_embd)
     writer.add_block_count(shape.n_layers)

@@ -15,6 +15,7 @@ from chatapp.gguf.hparams import (
     read_n_ff,
     read_state_width,
 )
+from chatapp.gguf.naming import name_model
 from chatapp.gguf.reader import KnownTexts
 
 _LAYER = re.compile(r"blk\.(\d{1,4})\.")
@@ -29,7 +30,7 @@ class ModelInfo:
     gguf_version: int
     arch: str
     name: str
-    """`general.name`, else the file's name."""
+    """As `chatapp.gguf.naming` has it: `general.name`, else the file's name."""
     size_label: str
     """As in `7B`; computed from `n_params` when the file does not say."""
     says_size: bool = False
@@ -104,7 +105,7 @@ def _describe(header: Header) -> ModelInfo:
         size_bytes=header.n_bytes,
         gguf_version=header.version,
         arch=arch,
-        name=header.text("general.name") or header.path.stem.encode("utf-8", "replace").decode(),
+        name=name_model(header.text, header.path, arch),
         size_label=header.text("general.size_label") or name_size(n_params),
         says_size=bool(header.text("general.size_label")),
         quantisation=_name_quantisation(header, types),

@@ -28,6 +28,7 @@ from chatapp.errors import (
     ModelError,
     UsageError,
 )
+from chatapp.library.headers import read_info
 from chatapp.sampling import SamplingParams
 
 GREEDY = SamplingParams(temperature=0, max_tokens=12)
@@ -328,3 +329,14 @@ async def test_a_broken_template_means_completion(tmp_path: Path) -> None:
 async def test_prompt_completion(engine: EngineClient) -> None:
     request = Generate(request_id="c", prompt="once upon", params=GREEDY)
     assert (await finish(engine, request)).usage.prompt_tokens == len("once upon")
+
+
+@pytest.mark.parametrize(("given", "called"), [("checkpoint-1000", "mine"), ("Tiny 9M", "Tiny 9M")])
+async def test_a_model_has_one_name(tmp_path: Path, given: str, called: str) -> None:
+    path = write_model(tmp_path / "mine.gguf", replace(TINY, name=given))
+    client = EngineClient()
+    try:
+        description = await client.load(LoadOptions(path=str(path)))
+    finally:
+        await client.stop()
+    assert description.name == read_info(path).name == called

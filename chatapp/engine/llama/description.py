@@ -11,8 +11,8 @@ from chatapp.engine.llama import devices
 from chatapp.engine.llama.model_file import fingerprint
 from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import ModelDescription
+from chatapp.gguf.naming import name_model
 from chatapp.paths import spell_path
-from chatapp.text import whole_text
 
 if TYPE_CHECKING:
     from chatapp.engine.llama.model import LoadedModel
@@ -25,7 +25,7 @@ def describe(model: LoadedModel, path: Path, size: int, load_s: float) -> ModelD
     found = devices.list_devices()
     return ModelDescription(
         path=spell_path(path),
-        name=model.weights.meta("general.name") or whole_text(path.stem),
+        name=name_model(model.weights.meta, path, model.weights.arch),
         arch=model.weights.arch,
         size_bytes=size,
         n_params=lib.llama_model_n_params(model.weights.handle),

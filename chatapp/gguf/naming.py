@@ -1,0 +1,92 @@
+"""What a model is called: the name its file gives it, unless that name says nothing.
+
+The one place that decides, so that a model has one name in the list of models, on the screen, in
+the history and in exports. Converters write `general.name` from whatever folder they ran in: a
+temporary folder, a snapshot's hash, `checkpoint-1000`, `model`; llama.cpp's first converter wrote
+`LLaMA v2` into every file with that context length.
+"""
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_ENDING = re.compile(r"\.(gguf|ggml|bin|pt|pth|safetensors|ckpt)$", re.IGNORECASE)
+_HALF = re.compile("[\ud800-\udfff]")  # of a name on a disk whose bytes are no UTF-8
+_WORD = re.compile(r"[^\W_]+")
+_PLACEHOLDER = re.compile(r"[{}<>$]|%[sd]|^\W*$")
+_UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
+_TEMPORARY = re.compile(r"tmp[.\-_]?[a-z0-9_]{6,12}")  # as `tempfile` and `mktemp` make them
+_HASH = re.compile(r"(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,64}")
+_NUMBER = re.compile(r"\d+([tbmk]|bit)?|[vx]\d+|t\d{6}z?")
+_TYPE = re.compile(r"i?q\d\w?|tq\d|b?f(p?)\d+|int[48]|mxfp4|nvfp4")
+_MOMENT = re.compile(r"(checkpoint|ckpt|epoch|ep) ?\d+\b|(step|iter|iteration) ?\d{3,}\b")
+"""A moment of a training, as in `checkpoint 1000` and `ep2`."""
+_EMPTY = frozenset(
+    _WORD.findall(
+        "an and artifact artifacts base best bin blob blobs cache chat checkpoint checkpoints "
+        "ckpt content converted converter copy current data default dev dir download downloads "
+        "drive dst ep epoch exp experiment export exported file files final finetune finetuned "
+        "folder ft full ggml gguf global hf home huggingface instruct iter iteration job "
+        "language last latest llm local lora main master merge merged mnt mock model models my "
+        "mymodel name new nil no none null of old opt out output outputs pretrained private "
+        "project projects pytorch quant quantised quantized release repo result results "
+        "revision root run runs safetensors sample save saved sft sha snapshot snapshots src "
+        "stage temp temporary test tests the tmp train trained training transformers undefined "
+        "unknown unnamed untitled usr var version weights work workdir workspace xl xs"
+    )
+)
+"""Words that tell no model from another."""
+_ARCHITECTURES = ("llama", "llama v1", "llama v2")
+
+
+def name_model(read: Callable[[str], str], path: Path, arch: str = "") -> str:
+    """What the model in the file `path` is called. `read` gives a text of its header by its key,
+    empty where there is none.
+
+    A file whose own name says nothing either, as Ollama's blobs, is called by `general.basename`.
+    """
+    name = _read(read, "general.name")
+    if not _is_junk(name, arch):
+        return name
+    stem = _SHARD.sub("", _ENDING.sub("", _HALF.sub("\ufffd", path.name)))
+    basename = _read(read, "general.basename")
+    if _is_junk(stem, "") and not _is_junk(basename, arch):
+        return f"{basename} {_read(read, 'general.size_label')}".rstrip()
+    return stem
+
+
+def _read(read: Callable[[str], str], key: str) -> str:
+    return " ".join(read(key).split())
+
+
+def _is_junk(name: str, arch: str) -> bool:
+    """Nobody could tell by `name` which model this is."""
+    plain = _ENDING.sub("", name).lower()
+    if plain in (*_ARCHITECTURES, arch.lower()) or _PLACEHOLDER.search(plain) or _is_path(plain):
+        return True
+    if _UUID.search(plain) or _TEMPORARY.fullmatch(plain):
+        return True
+    words = _WORD.findall(plain)
+    together = [word for word in words if word != "global"]
+    if any(map(_MOMENT.fullmatch, [*together, *map(" ".join, pairwise(together))])):
+        return True
+    return all(map(_is_empty, words))
+
+
+def _is_path(name: str) -> bool:
+    """A place on somebody's disk; `owner/name` of a hub is none."""
+    if "\\" in name or name.startswith((".", "~")) or re.match(r"[a-z]:", name):
+        return True
+    owner, slash, rest = name.partition("/")
+    return bool(slash) and (not rest or "/" in rest or all(map(_is_empty, _WORD.findall(owner))))
+
+
+def _is_empty(word: str) -> bool:
+    """A word that is no name: what every folder is called, a number, a type, a hash."""
+    if len(word) == 1 and word.isascii():
+        return True
+    if word in _EMPTY or word.rstrip("0123456789") in _EMPTY:
+        return True
+    return any(kind.fullmatch(word) for kind in (_NUMBER, _TYPE, _HASH, _TEMPORARY))
