@@ -181,6 +181,7 @@ def _describe(
 
     row: dict[str, Any] = {
         "name": whole_text(file.name),
+        "aliases": [whole_text(name) for name in file.aliases],
         "path": spell_path(file.path),
         "size_bytes": file.size_bytes,
         "source": file.source,
@@ -205,6 +206,7 @@ def _describe_remote(remote: "Remote", default: Path | None) -> dict[str, Any]:
     name = f"{PREFIX}{remote.name}"
     return {
         "name": name,
+        "aliases": [],
         "path": name,
         "size_bytes": None,
         "source": f"text goes to {remote.host}",
@@ -223,7 +225,9 @@ def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
     if row["size_bytes"] is None:
         return ("*" if row["default"] else "", row["name"], "", "", "", "", "", row["source"])
     facts = ("?", "?", "?", "") if info is None else (*_format_facts(info), row["fit"] or "")
-    where = row["source"] if row["error"] is None else f"{row['source']}: {row['error']}"
+    where = ", also ".join([row["source"], *row["aliases"]])
+    if row["error"] is not None:
+        where = f"{where}: {row['error']}"
     mark = "*" if row["default"] else ""
     return (mark, row["name"], size_text(row["size_bytes"]), *facts, where)
 

@@ -10,12 +10,12 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chatapp.config import Config
 from chatapp.errors import ModelError
-from chatapp.library.places import Place, list_blobs, list_places
+from chatapp.library.places import LATEST, Place, list_blobs, list_places
 from chatapp.paths import BUILTIN_MODEL, Paths, expand_home, read_path, sees_file, sees_folder
 from chatapp.remotes import PREFIX, find_remote
 from chatapp.text import whole_text
@@ -41,6 +41,8 @@ class ModelFile:
     """`built-in`, `models folder`, `here`, another program's name, or a configured folder."""
     projector: Path | None = None
     """The vision projector beside it."""
+    aliases: tuple[str, ...] = ()
+    """Its other names, as Ollama has several for one blob."""
 
 
 def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFile]:
@@ -61,9 +63,12 @@ def find_models(paths: Paths, extra: Iterable[str | Path] = ()) -> list[ModelFil
             found.setdefault(_identify(file.path), file)
     for blob in list_blobs():
         size = _size_on_disk(blob.path)
-        if size is not None:
-            file = ModelFile(blob.path, blob.name, size, blob.source, blob.projector)
-            found.setdefault(_identify(blob.path), file)
+        if size is None:
+            continue
+        file = ModelFile(blob.path, blob.name, size, blob.source, blob.projector)
+        first = found.setdefault(_identify(blob.path), file)
+        if blob.name not in (first.name, *first.aliases):
+            found[_identify(blob.path)] = replace(first, aliases=(*first.aliases, blob.name))
     return list(found.values())
 
 
@@ -150,8 +155,10 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
 
 
 def _names(file: ModelFile) -> set[str]:
-    """What means a file, in lower case: its name, that without the ending, and both as shown."""
-    names = {file.name.lower(), file.path.stem.lower()}
+    """What means a file, in lower case: its names, that of its file without the ending, and all as
+    shown. Of Ollama's `NAME:latest`, NAME is enough."""
+    names = {name.lower() for name in (file.name, file.path.stem, *file.aliases)}
+    names |= {name.removesuffix(LATEST) for name in names}
     return names | {whole_text(name) for name in names}
 
 
@@ -171,7 +178,8 @@ def _builtin() -> Path:
 
 
 def _suggest(wanted: str, files: list[ModelFile], paths: Paths) -> str:
-    names = {file.name.lower(): file.name for file in files}
+    known = [name for file in files for name in (file.name, *file.aliases)]
+    names = {name.lower(): name for name in known}
     stems = {Path(name).stem: real for name, real in names.items()}
     close = difflib.get_close_matches(wanted.lower(), [*names, *stems], n=3, cutoff=0.4)
     near = list(dict.fromkeys((names | stems)[match] for match in close))

@@ -22,6 +22,8 @@ _MAX_MANIFEST = 1 << 20  # bytes; real ones have a few hundred
 _MAX_MANIFESTS = 10_000
 _MODEL = "application/vnd.ollama.image.model"
 _PROJECTOR = "application/vnd.ollama.image.projector"
+LATEST = ":latest"
+"""The tag that Ollama takes when none is said."""
 _DEFAULT_REGISTRY = ("registry.ollama.ai", "library")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.config import Config, LibraryConfig
+from chatapp.errors import ModelError
 from chatapp.library.local import find_models, resolve_model
 from chatapp.library.places import _MODEL, list_blobs, list_places
 from chatapp.paths import BUILTIN_MODEL, find_paths
@@ -101,6 +102,49 @@ def test_ollamas_names(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OLLAMA_MODELS", str(user / "models"))
     names = [blob.name for blob in list_blobs()]
     assert names == ["hf.co/acme/tiny-GGUF:Q4_K_M", "acme/own:latest"]
+
+
+def test_ollamas_names_of_one_blob(user: Path) -> None:
+    library = ("registry.ollama.ai", "library")
+    names = [(*library, "tiny", tag) for tag in ("8b", "latest", "8b-instruct")]
+    blob = write_ollama(user / ".ollama" / "models", *names, ("hf.co", "acme", "own", "latest"))
+    files = find_models(find_paths())
+    assert [file.source for file in files] == ["built-in", "Ollama"]
+    known = {files[1].name, *files[1].aliases}
+    assert known == {"tiny:8b", "tiny:8b-instruct", "tiny:latest", "hf.co/acme/own:latest"}
+    for name in ("tiny:8b", "tiny:8b-instruct", "tiny:latest", "tiny", "TINY", "hf.co/acme/own"):
+        assert resolve_model(name, Config(), find_paths()) == blob
+    with pytest.raises(ModelError, match="no model tiny:9b") as raised:
+        resolve_model("tiny:9b", Config(), find_paths())
+    assert "tiny:8b" in raised.value.hint
+
+
+def test_a_bare_name_is_ollamas_latest_and_not_another_tag(user: Path) -> None:
+    folder = user / ".ollama" / "models"
+    library = ("registry.ollama.ai", "library", "tiny")
+    write_ollama(folder, (*library, "8b"))
+    other = copy_builtin(folder / "blobs" / f"sha256-{'2e' * 32}")
+    layer = {
+        "mediaType": "application/vnd.ollama.image.model",
+        "digest": f"sha256:{'2e' * 32}",
+    }
+    path = folder.joinpath("manifests", *library, "latest")
+    path.write_text(json.dumps({"layers": [layer]}))
+    assert resolve_model("tiny", Config(), find_paths()) == other
+    path.unlink()
+    with pytest.raises(ModelError, match="no model tiny"):
+        resolve_model("tiny", Config(), find_paths())
+
+
+def test_a_blob_with_a_name_of_ours_keeps_ollamas_too(user: Path) -> None:
+    blob = write_ollama(
+        user / ".ollama" / "models", ("registry.ollama.ai", "library", "tiny", "latest")
+    )
+    models = find_paths().models
+    models.mkdir(parents=True)
+    (models / "mine.gguf").symlink_to(blob)
+    assert found() == {"builtin": "built-in", "mine.gguf": "models folder"}
+    assert resolve_model("tiny", Config(), find_paths()) == models / "mine.gguf"
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
             mark,
             (clean_line(file.name), "bold"),
             (f"  {size_text(file.size_bytes)} · " if file.size_bytes else "  ", "dim"),
-            (clean_line(file.source), "dim"),
+            (clean_line(", also ".join([file.source, *file.aliases])), "dim"),
         )
         return Content("\n").join([head, Content("  ") + facts])
 
