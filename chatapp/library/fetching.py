@@ -47,6 +47,14 @@ class Interrupted(Exception):  # noqa: N818 -- becomes an error only when it rep
         self.wait_s = wait_s
 
 
+class RangeRefused(Exception):  # noqa: N818 -- becomes an error only when it repeats
+    """The source does not go on from where the part ends. From the beginning it may give all."""
+
+    def __init__(self, error: HubError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class Source(Protocol):
     """Where bytes come from."""
 
@@ -168,7 +176,7 @@ class Fetcher:
     ) -> None:
         """Fetch what is missing of `part` and check it all."""
         digest = self._digest(stream, progress)
-        failures = 0
+        failures = restarts = 0
         while stream.tell() < file.size_bytes:
             if self._is_cancelled():
                 raise Cancelled
@@ -178,6 +186,11 @@ class Fetcher:
             except Interrupted as trouble:
                 failures = 0 if stream.tell() > held else failures + 1
                 self._pause(trouble, failures, progress)
+            except RangeRefused as refusal:
+                restarts += 1
+                if held == 0 or restarts > len(self._waits.seconds):
+                    raise refusal.error from refusal
+                digest = _begin_again(stream, progress, before)
         stream.flush()
         os.fsync(stream.fileno())
         _check(file, stream.tell(), digest.hexdigest(), part)
@@ -198,19 +211,18 @@ class Fetcher:
         """Append what the source gives; the digest, a new one where it began at 0 again."""
         with self._source.open(file, stream.tell()) as (start, blocks):
             if start != stream.tell():
-                stream.truncate(0)
-                stream.seek(0)
-                digest = hashlib.sha256()
-                progress.done = before
+                digest = _begin_again(stream, progress, before)
             progress.note = ""
             for block in blocks:
                 if self._is_cancelled():
                     raise Cancelled
                 if stream.tell() + len(block) > file.size_bytes:
-                    raise HubError(
+                    _begin_again(stream, progress, before)  # a part of what is not the file
+                    error = HubError(
                         f"More bytes came than the {file.size_bytes:,} that {file.name} has.",
                         "Fetch it again; if it stays so, the repository is at fault.",
                     )
+                    raise RangeRefused(error) if start else error
                 stream.write(block)
                 stream.flush()
                 digest.update(block)
@@ -267,6 +279,14 @@ class Fetcher:
 def part_path(target: Path, file: HubFile) -> Path:
     """Where the bytes of `file` wait until they are whole."""
     return target.with_name(f".{target.name}.{file.sha256[:12] or 'unknown'}.part")
+
+
+def _begin_again(stream: BinaryIO, progress: Progress, before: int) -> hashlib._Hash:
+    """Give up what has come of a file; the digest of nothing."""
+    stream.truncate(0)
+    stream.seek(0)
+    progress.done = before
+    return hashlib.sha256()
 
 
 def _drop_empty(part: Path) -> None:

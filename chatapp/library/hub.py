@@ -19,7 +19,7 @@ import httpx2
 
 from chatapp import __version__
 from chatapp.errors import HubError, NetworkSettingsError
-from chatapp.library.fetching import BLOCK, Interrupted
+from chatapp.library.fetching import BLOCK, Interrupted, RangeRefused
 from chatapp.library.offers import HubFile, Repository, group_files
 from chatapp.network import Network
 
@@ -151,7 +151,8 @@ class RepositorySource:
 
     @contextmanager
     def open(self, file: HubFile, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """The bytes of `file` from `start`. `Interrupted` when trying again may help."""
+        """The bytes of `file` from `start`. `Interrupted` when trying again may help,
+        `RangeRefused` when only the beginning may."""
         repo, commit = self._repository.id, quote(self._repository.commit, safe="")
         url = f"{self._hub.address}/{repo}/resolve/{commit}/{quote(file.name)}"
         headers = _headers() | {"Accept-Encoding": "identity"}
@@ -168,7 +169,9 @@ class RepositorySource:
                 yield _read_start(response, start, file), response.iter_bytes(BLOCK)
         except HubError as error:
             cause = error.__cause__
-            if isinstance(cause, HfHubHTTPError) and cause.response.status_code in _PASSING:
+            if start and _read_status(cause) == httpx2.codes.RANGE_NOT_SATISFIABLE:
+                raise RangeRefused(error) from error
+            if isinstance(cause, HfHubHTTPError) and _read_status(cause) in _PASSING:
                 raise Interrupted(error, _read_wait(cause.response)) from error
             if isinstance(cause, httpx2.TransportError) and not isinstance(
                 cause, httpx2.UnsupportedProtocol
@@ -196,8 +199,12 @@ def _read_start(response: httpx2.Response, wanted: int, file: HubFile) -> int:
         return 0
     given = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     if given != str(wanted):
-        raise HubError("The hub sent another part of the file than was asked for.")
+        raise RangeRefused(HubError("The hub sent another part of the file than was asked for."))
     return wanted
+
+
+def _read_status(error: BaseException | None) -> int:
+    return int(error.response.status_code) if isinstance(error, HfHubHTTPError) else 0
 
 
 def _read_wait(response: httpx2.Response) -> float:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -138,8 +139,52 @@ def test_ranges_that_are_ignored_or_wrong(
     assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
     (folder / file.name).unlink()
     hub.faults = [Fault(cut_after=2_500_000), Fault(shifted=True)]
-    with pytest.raises(HubError, match="another part of the file"):
+    assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
+
+
+def test_a_range_that_is_refused_is_begun_again(
+    hub: Hub, source: object, folder: Path, file: HubFile, large: bytes
+) -> None:
+    hub.faults = [Fault(cut_after=2_500_000), Fault(status=416)]
+    assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
+    assert hub.starts == [0, 0]
+
+
+def test_a_part_of_an_earlier_run_whose_range_is_refused(
+    hub: Hub, source: object, folder: Path, file: HubFile, large: bytes
+) -> None:
+    hub.faults = [Fault(cut_after=3_000_000), Fault(cut_after=0, times=9)]
+    with pytest.raises(HubError, match="was cut"):
         _fetcher(source, folder).fetch((file,))
+    hub.faults = [Fault(status=416)]
+    assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
+
+
+def test_a_source_that_never_goes_on_is_given_up(
+    hub: Hub, source: object, folder: Path, file: HubFile, large: bytes
+) -> None:
+    hub.faults = [Fault(cut_after=2_500_000), Fault(status=416)] * 9
+    with pytest.raises(HubError, match="status 416"):
+        _fetcher(source, folder).fetch((file,))
+    hub.faults = []
+    assert _fetcher(source, folder).fetch((file,)).read_bytes() == large
+
+
+def test_more_bytes_in_a_range_than_are_missing(folder: Path, file: HubFile, large: bytes) -> None:
+    class Longer:
+        """A source that goes on with the whole file, whatever it was asked for."""
+
+        starts: ClassVar[list[int]] = []
+
+        @contextmanager
+        def open(self, _file: HubFile, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
+            self.starts.append(start)
+            yield start, iter([large])
+
+    folder.mkdir(parents=True)
+    part_path(folder / file.name, file).write_bytes(large[:1000])
+    assert _fetcher(Longer(), folder).fetch((file,)).read_bytes() == large
+    assert Longer.starts == [1000, 0]
 
 
 def test_no_model(hub: Hub, source: object, folder: Path) -> None:
