@@ -91,7 +91,7 @@ def _add_hparams(writer: gguf.GGUFWriter, shape: Shape) -> None:
 
 
 def _add_vocab(writer: gguf.GGUFWriter, shape: Shape) -> None:
-    letters = [chr(code) for code in _byte_letters()]
+    letters = [chr(code) for code in byte_letters()]
     words = [f"w{index}" for index in range(shape.n_vocab - 256 - len(CONTROL))]
     tokens = [*letters, *CONTROL, *words]
     types = [gguf.TokenType.NORMAL] * len(tokens)
@@ -108,7 +108,7 @@ def _add_vocab(writer: gguf.GGUFWriter, shape: Shape) -> None:
         writer.add_chat_template(shape.template)
 
 
-def _byte_letters() -> Iterator[int]:
+def byte_letters() -> Iterator[int]:
     """GPT-2's printable stand-in for each byte (`bytes_to_unicode`)."""
     spare = 256
     for byte in range(256):
