@@ -1,130 +1,119 @@
-"""From token bytes to parts that may be shown: whole characters, no stop strings, thoughts apart.
+"""From token bytes to parts that may be shown: whole characters, no stop strings, no marks.
 
-A token can end in the middle of a UTF-8 character and a stop string can begin in one token and
-end three tokens later; text is held back until neither can still happen. Nothing is lost: what
-was held back comes out at the end.
+A token can end in the middle of a UTF-8 character; what text means is for the parser of the
+model's format. Nothing is lost: what was held back comes out at the end.
 """
 
 import codecs
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from chatapp.parts import Part, Parts, Reasoning, Spoken, Text, grow
+from chatapp.engine.chat.format import PLAIN, Format
+from chatapp.engine.chat.parser import Parser
+from chatapp.parts import Parts, Reasoning, Text
 
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+Piece = tuple[bytes, bool]
+"""The bytes of a token, and whether it is a control token, whose text nobody says."""
 
 
-@dataclass(slots=True)
 class Assembler:
     """The parts of one alternative as they grow."""
 
-    stop: tuple[str, ...] = ()
-    splits_reasoning: bool = True
-    """Whether `<think>` at the start of an answer opens a thought."""
-    starts_reasoning: bool = False
-    """The prompt itself ended in `<think>`."""
-    parts: Parts = ()
-    """What is certain so far."""
-    stopped: bool = False
-    """A stop string was found; nothing after it will come out."""
-    _held: str = ""
-    _trims: bool = False
-    _kind: Spoken | None = None
-    _decoder: codecs.IncrementalDecoder = field(
-        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
-    )
+    def __init__(
+        self,
+        form: Format = PLAIN,
+        *,
+        stop: Sequence[str] = (),
+        in_thought: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
+        is_raw: bool = False,
+    ) -> None:
+        """`form`: how the model writes its turn. `in_thought`: the prompt has opened a thought.
+        `tools`: what the model may call. `is_raw`: everything is text, whatever it looks like."""
+        self._form = form
+        self._stop = tuple(stop)
+        self._in_thought = in_thought
+        self._tools = tools
+        self._is_raw = is_raw
+        self._parser = self._make_parser(self._stop)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._marks = "\n".join(form.marks)
 
-    def feed(self, data: bytes) -> None:
-        """Take the bytes of one more token."""
-        self._advance(self._decoder.decode(data), final=False)
+    @property
+    def parts(self) -> Parts:
+        """What is certain so far."""
+        return self._parser.parts
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string or the turn's end was found; nothing after it will come out."""
+        return self._parser.stopped
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the next token belongs to a thought."""
+        return self._parser.is_thinking
+
+    def feed(self, data: bytes, *, control: bool = False) -> None:
+        """Take the bytes of one more token; `control`: they spell a control token, which means
+        what the format says, or nothing."""
+        if not control:
+            self._parser.feed(self._decoder.decode(data))
+            return
+        text = data.decode("utf-8", "replace")
+        if text.strip() and text.strip() in self._marks and not self._is_raw:
+            self._parser.feed(text, control=True)
 
     def finish(self) -> None:
         """Say what was held back; a broken last character becomes U+FFFD."""
-        self._advance(self._decoder.decode(b"", final=True), final=True)
+        self._parser.feed(self._decoder.decode(b"", final=True))
+        self._parser.finish()
 
     def begin(self, parts: Parts) -> None:
         """Go on behind `parts`, which another model or a server wrote."""
-        self.parts = parts
-        if parts:
-            self._kind = "text" if isinstance(parts[-1], Text) else None
+        self._in_thought = self._in_thought and not parts
+        self._parser = self._make_parser(self._stop, parts)
         self._take_back()
 
-    def begin_with_tokens(self, parts: Parts, pieces: Iterable[bytes]) -> bool:
+    def begin_with_tokens(self, parts: Parts, pieces: Iterable[Piece]) -> bool:
         """Go on behind `parts`, which were said as the tokens with these bytes.
 
         False, and nothing is changed, if that is not what the tokens say. Stop strings that are
         whole in what was said are part of it: they were none when it was said.
         """
-        bytes_of = list(pieces)
         told, goes_on = self._without_stop(), self._without_stop()
-        for piece in bytes_of:
-            told.feed(piece)
-            goes_on.feed(piece)
+        for data, control in pieces:
+            told.feed(data, control=control)
+            goes_on.feed(data, control=control)
         told.finish()
         if told.parts != parts:
             return False
-        self.parts, self._held, self._trims = goes_on.parts, goes_on._held, goes_on._trims
-        self._kind, self._decoder = goes_on._kind, goes_on._decoder
+        self._parser, self._decoder = goes_on._parser, goes_on._decoder
+        self._parser.set_stop(self._stop)
         self._take_back()
         return True
 
+    def _make_parser(self, stop: Sequence[str], parts: Parts = ()) -> Parser:
+        return Parser(
+            PLAIN if self._is_raw else self._form,
+            in_thought=self._in_thought,
+            stop=stop,
+            tools=self._tools,
+            parts=parts,
+            finds_known=not self._is_raw,
+        )
+
     def _without_stop(self) -> "Assembler":
         return Assembler(
-            splits_reasoning=self.splits_reasoning, starts_reasoning=self.starts_reasoning
+            self._form, in_thought=self._in_thought, tools=self._tools, is_raw=self._is_raw
         )
 
     def _take_back(self) -> None:
         """Hold back the end of what was said if it may be the beginning of a stop string."""
-        if self._kind != "text" or not self.parts or not isinstance(last := self.parts[-1], Text):
+        if not self.parts or not isinstance(last := self.parts[-1], Text) or self.is_thinking:
             return
-        keep = len(last.text) - _longest_open(last.text, self.stop)
-        self._held = last.text[keep:] + self._held
-        shorter: tuple[Part, ...] = (Text(last.text[:keep]),) if keep else ()
-        self.parts = (*self.parts[:-1], *shorter)
-
-    def _advance(self, new: str, *, final: bool) -> None:
-        if self.stopped:
-            return
-        self._held += new
-        while self._held and not self.stopped:
-            if self._kind is None and not self._open(final=final):
-                break
-            if self._trims:  # the line breaks that set a thought apart
-                self._held = self._held.lstrip("\n")
-                self._trims = not self._held
-                continue
-            marks = (THINK_CLOSE,) if self._kind == "reasoning" else self.stop
-            at, mark = _find_first(self._held, marks)
-            if at >= 0:
-                self._say(self._held[:at])
-                self._held = self._held[at + len(mark) :]
-                if self._kind == "text":
-                    self.stopped, self._held = True, ""
-                else:
-                    self._kind, self._trims = "text", True
-                continue
-            keep = 0 if final else _longest_open(self._held, marks)
-            self._say(self._held[: len(self._held) - keep])
-            self._held = self._held[len(self._held) - keep :]
-            break
-
-    def _open(self, *, final: bool) -> bool:
-        """Decide what the answer begins with; False while that is not yet certain."""
-        if self.starts_reasoning:
-            self._kind = "reasoning"
-            return True
-        start = self._held.lstrip()
-        if self.splits_reasoning and start.startswith(THINK_OPEN):
-            self._kind, self._trims = "reasoning", True
-            self._held = start[len(THINK_OPEN) :]
-            return bool(self._held)
-        if self.splits_reasoning and not final and THINK_OPEN.startswith(start):
-            return False
-        self._kind = "text"
-        return True
-
-    def _say(self, text: str) -> None:
-        self.parts = grow(self.parts, self._kind or "text", text)
+        if length := _longest_open(last.text, self._stop):
+            self._parser.unsay(length)
 
 
 def trim_broken(parts: Parts) -> Parts:
@@ -136,17 +125,10 @@ def trim_broken(parts: Parts) -> Parts:
     return (*parts[:-1], type(last)(text)) if text else parts[:-1]
 
 
-def _find_first(text: str, marks: tuple[str, ...]) -> tuple[int, str]:
-    found = [(text.find(mark), mark) for mark in marks if mark and mark in text]
-    return min(found, default=(-1, ""))
-
-
-def _longest_open(text: str, marks: tuple[str, ...]) -> int:
-    """How many last characters could still become one of `marks`."""
-    longest = 0
-    for mark in marks:
-        for size in range(min(len(mark) - 1, len(text)), longest, -1):
-            if text.endswith(mark[:size]):
-                longest = size
-                break
-    return longest
+def _longest_open(text: str, marks: Sequence[str]) -> int:
+    """Characters at the end of `text` that may be the beginning of a mark."""
+    longest = max((len(mark) for mark in marks), default=0)
+    for length in range(min(longest - 1, len(text)), 0, -1):
+        if any(mark.startswith(text[-length:]) and len(mark) > length for mark in marks):
+            return length
+    return 0

@@ -182,7 +182,7 @@ class _Speaker:
         self._request = request
         self._index = index
         self._assembler = Assembler(
-            stop=request.params.stop, splits_reasoning=request.prompt is None
+            stop=request.params.stop, tools=request.tools, is_raw=request.prompt is not None
         )
         self._tokens, known = self._begin()
         self._begun = len(self._tokens)
@@ -236,7 +236,7 @@ class _Speaker:
     def _begin(self) -> tuple[list[int], int]:
         """The tokens of the prefix, and how many of them the client has."""
         prefix, tokens = self._request.prefix, self._request.prefix_tokens
-        if tokens and self._assembler.begin_with_tokens(prefix, [bytes(tokens)]):
+        if tokens and self._assembler.begin_with_tokens(prefix, [(bytes(tokens), False)]):
             return list(tokens), len(tokens)
         known = trim_broken(prefix)
         self._assembler.begin(known)

@@ -66,26 +66,26 @@ def test_the_first_of_several_stop_strings_wins() -> None:
 
 def test_reasoning_is_a_channel_of_its_own() -> None:
     for pieces in splits("<think>\nhm, 北\n</think>\n\nyes"):
-        assert joined(Assembler(), pieces) == ("yes", "hm, 北\n")
+        assert joined(Assembler(), pieces) == ("yes", "hm, 北")
 
 
 def test_reasoning_opened_by_the_prompt() -> None:
     for pieces in splits("hm</think>yes"):
-        assert joined(Assembler(starts_reasoning=True), pieces) == ("yes", "hm")
+        assert joined(Assembler(in_thought=True), pieces) == ("yes", "hm")
 
 
 def test_reasoning_that_never_ends_is_kept() -> None:
     assert joined(Assembler(), [b"<think>", b"on and on"]) == ("", "on and on")
 
 
-@pytest.mark.parametrize("text", ["<thin", "<", "a <think>b</think>", " x"])
+@pytest.mark.parametrize("text", ["<thin", "<", "a <think> b", "`</think>` closes", " x"])
 def test_text_that_is_no_reasoning(text: str) -> None:
     for pieces in splits(text):
         assert joined(Assembler(), pieces) == (text, "")
 
 
 def test_completion_does_not_split_reasoning() -> None:
-    assert joined(Assembler(splits_reasoning=False), [b"<think>a"]) == ("<think>a", "")
+    assert joined(Assembler(is_raw=True), [b"<think>a"]) == ("<think>a", "")
 
 
 def cut(text: str, at: int, **options: object) -> tuple[Parts, list[bytes]]:
@@ -114,7 +114,7 @@ def test_an_answer_that_goes_on_from_its_tokens_is_the_same_wherever_it_was_cut(
     for at in range(len(data) + 1):
         shown, pieces = cut(text, at, stop=("END!",))
         assembler = Assembler(stop=("END!",))
-        assert assembler.begin_with_tokens(shown, pieces)
+        assert assembler.begin_with_tokens(shown, [(piece, False) for piece in pieces])
         for byte in data[at:]:
             assembler.feed(bytes([byte]))
         assembler.finish()
@@ -125,7 +125,7 @@ def test_a_stop_string_may_begin_before_the_cut_and_end_behind_it() -> None:
     shown, pieces = cut("one END", 7, stop=("END!",))
     assert shown == (Text("one END"),)
     assembler = Assembler(stop=("END!",))
-    assert assembler.begin_with_tokens(shown, pieces)
+    assert assembler.begin_with_tokens(shown, [(piece, False) for piece in pieces])
     assembler.feed(b"! two")
     assert (assembler.parts, assembler.stopped) == ((Text("one "),), True)
 
@@ -133,14 +133,14 @@ def test_a_stop_string_may_begin_before_the_cut_and_end_behind_it() -> None:
 def test_a_stop_string_that_was_said_stays_said() -> None:
     shown, pieces = cut("one END! two", 12)
     assembler = Assembler(stop=("END!",))
-    assert assembler.begin_with_tokens(shown, pieces)
+    assert assembler.begin_with_tokens(shown, [(piece, False) for piece in pieces])
     assembler.feed(b" three")
     assert assembler.parts == (Text("one END! two three"),)
 
 
 def test_tokens_that_say_something_else_are_not_taken() -> None:
     assembler = Assembler()
-    assert not assembler.begin_with_tokens((Text("mine"),), [b"yours"])
+    assert not assembler.begin_with_tokens((Text("mine"),), [(b"yours", False)])
     assembler.begin((Text("mine"),))
     assembler.feed(b" too")
     assert assembler.parts == (Text("mine too"),)

@@ -55,5 +55,11 @@ class LlamaBackend:
         if request.prompt is not None:
             prompt = build_completion(vocab, request.prompt)
         else:
-            prompt = build_prompt(vocab, self._model.template, request.messages)
+            prompt = build_prompt(
+                vocab,
+                self._model.template,
+                request.messages,
+                form=self._model.form,
+                tools=request.tools,
+            )
         return Generation(self._model, self._cache, request, prompt, emit, started).run(cancelled)

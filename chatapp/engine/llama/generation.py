@@ -7,8 +7,9 @@ one write each 12 ms), because a client that wakes for every token takes a core 
 import time
 from dataclasses import dataclass, field, replace
 
-from chatapp.engine.assemble import THINK_CLOSE, Assembler, trim_broken
+from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.chat.format import begin_saying
 from chatapp.engine.llama.cache import Cancelled, TokenCache
 from chatapp.engine.llama.logprobs import copy_logits, describe_token
 from chatapp.engine.llama.model import LoadedModel
@@ -27,7 +28,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, UsageError
-from chatapp.parts import text_of
+from chatapp.parts import Parts, ToolCall, text_of
 
 _FLUSH_S = 0.012
 
@@ -95,7 +96,7 @@ class Generation:
         assembler = self._make_assembler()
         if request.prefix_tokens:
             vocab.check(request.prefix_tokens)
-            pieces = [vocab.piece(token) for token in request.prefix_tokens]
+            pieces = [vocab.spoken(token) for token in request.prefix_tokens]
             if assembler.begin_with_tokens(request.prefix, pieces):
                 return assembler, request.prefix_tokens
         known = trim_broken(request.prefix)
@@ -104,7 +105,7 @@ class Generation:
         if not text:
             return assembler, []
         # The answer has begun: a thought that the prompt opens is over before it.
-        over = f"{THINK_CLOSE}\n\n" if self._prompt.opens_reasoning else ""
+        over = begin_saying(self._model.form) if self._prompt.opens_thought else ""
         return assembler, [
             *vocab.tokenize(over, special=True),
             *vocab.tokenize(text, special=False),
@@ -160,9 +161,11 @@ class Generation:
         request = self._request
         answers = request.prompt is None
         return Assembler(
+            self._model.form,
             stop=request.params.stop + (self._model.stop if answers else ()),
-            splits_reasoning=answers,
-            starts_reasoning=self._prompt.opens_reasoning,
+            in_thought=self._prompt.opens_thought,
+            tools=request.tools,
+            is_raw=not answers,
         )
 
     def _prefill(self) -> None:
@@ -228,7 +231,8 @@ class Generation:
             return
         alternative.next_token = token
         alternative.tokens.append(token)
-        alternative.assembler.feed(self._model.vocab.piece(token))
+        data, is_control = self._model.vocab.spoken(token)
+        alternative.assembler.feed(data, control=is_control)
         if alternative.assembler.stopped:
             alternative.finish_reason = "stop"
         if now - alternative.flushed_at >= _FLUSH_S:
@@ -252,7 +256,7 @@ class Generation:
                     parts=alternative.assembler.parts,
                     tokens=alternative.tokens,
                     logprobs=alternative.logprobs,
-                    finish_reason=alternative.finish_reason or "stop",
+                    finish_reason=_reason_of(alternative),
                     note=alternative.sampler.dead_end,
                     seed=alternative.seed,
                 )
@@ -280,3 +284,13 @@ class Generation:
             ),
             n_past=len(self._cache.tokens),
         )
+
+
+def _reason_of(alternative: _Alternative) -> FinishReason:
+    reason = alternative.finish_reason or "stop"
+    parts = alternative.assembler.parts
+    return "tool_calls" if reason == "stop" and _ends_in_call(parts) else reason
+
+
+def _ends_in_call(parts: Parts) -> bool:
+    return bool(parts) and isinstance(parts[-1], ToolCall)

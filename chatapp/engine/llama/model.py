@@ -5,6 +5,7 @@ longer than a learned position table, a model larger than memory. Every refusal 
 llama.cpp's own reason.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,10 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 from msgspec.structs import replace
 
+from chatapp.engine.chat.detect import Understood, understand
+from chatapp.engine.chat.format import PLAIN, Format
 from chatapp.engine.chat.template import ChatTemplate
+from chatapp.engine.chat.writing import write_calls
 from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.mapping import release_pages
@@ -55,6 +59,7 @@ class LoadedModel:
             self._say_what_was_given_up(options, planned)
             release_pages(path)
             self.template = self._find_template()
+            self.understood = self._understand()
             self.stop = self._find_stop()
             self.description = describe(self, path, size, time.perf_counter() - started)
         except BaseException:  # whatever it was, nobody else could give the memory back
@@ -172,6 +177,20 @@ class LoadedModel:
             self.notices.append(f"{error.message} It completes text instead of answering.")
             return None
         return template
+
+    @property
+    def form(self) -> Format:
+        """How the model writes its turn."""
+        return self.understood.form
+
+    def _understand(self) -> Understood:
+        """What the chat template says about the model's output."""
+        if self.template is None:
+            return Understood(PLAIN)
+        understood = understand(self.template)
+        if calls := understood.form.calls:
+            self.template.tell_calls = functools.partial(write_calls, calls)
+        return understood
 
     def _find_stop(self) -> tuple[str, ...]:
         """Texts that end an answer; the vocabulary learns of tokens that do."""

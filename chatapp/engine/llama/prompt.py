@@ -1,21 +1,33 @@
 """From messages to prompt tokens.
 
-Promises: what people wrote can never act as a control token, an answer's own tokens are put back
-exactly as they were sampled (so the cache of the last turn stays valid), and otherwise the tokens
-are those of the rendered text as a whole.
+Promises: what people, tools and models wrote can never act as a control token, an answer's own
+tokens are put back exactly as they were sampled (so the cache of the last turn stays valid), and
+otherwise the tokens are those of the rendered text as a whole.
 
-Where a message sits in the rendered text is found by rendering a second time with marks in place
-of the contents and checking that the marks, filled in, give the first text. A template that
-changes contents beyond trimming fails that check; then the text is tokenised whole.
+Where an answer sits in the rendered text is found by rendering a second time with a mark in place
+of what it says and checking that the marks, filled in, give the first text. A template that
+changes answers beyond trimming fails that check; then its text is tokenised.
 """
 
-from dataclasses import dataclass, field
+from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatapp.engine.chat.detect import opens_thought
+from chatapp.engine.chat.format import PLAIN, Format
+from chatapp.engine.chat.messages import Wire, as_wire
 from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.content import as_text
+from chatapp.engine.llama.guard import Guard
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import ChatMessage
-from chatapp.errors import TemplateError
+from chatapp.errors import TemplateError, UsageError
+from chatapp.parts import Image
+
+_MARK = re.compile("\ue000(\\d+)\ue001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +35,55 @@ class Prompt:
     """A prompt ready for the model."""
 
     tokens: list[int] = field(default_factory=list)
-    opens_reasoning: bool = False
-    """The prompt ends inside a `<think>` block."""
+    opens_thought: bool = False
+    """The prompt ends within a thought."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Segment:
-    text: str
-    special: bool
-    tokens: tuple[int, ...] = ()
+class _Answer:
+    """An answer of this model in the rendered text."""
+
+    begin: int
+    end: int
+    tokens: tuple[int, ...]
 
 
 def build_prompt(
-    vocab: Vocab, template: ChatTemplate | None, messages: list[ChatMessage]
+    vocab: Vocab,
+    template: ChatTemplate | None,
+    messages: Sequence[ChatMessage],
+    *,
+    form: Format = PLAIN,
+    tools: Sequence[Mapping[str, Any]] = (),
+    switches: Mapping[str, Any] | None = None,
 ) -> Prompt:
     """Tokens for `messages`; without a template their contents, one after the other.
 
-    Raises `UsageError` for what is not text.
+    Raises `UsageError` for what is not text, `TemplateError` where the template refuses.
     """
-    messages = [as_text(message) for message in messages]
     if template is None:
-        text = "\n\n".join(message.content for message in messages)
+        text = "\n\n".join(as_text(message).content for message in messages)
         return build_completion(vocab, text)
-    plain = [{"role": message.role, "content": message.content} for message in messages]
-    rendered = template.render(plain)
-    segments = _locate(vocab, template, messages, rendered) or [_Segment(rendered, special=True)]
-    tokens: list[int] = []
-    add_special = not (vocab.bos_text and rendered.startswith(vocab.bos_text))
-    for index, segment in enumerate(segments):
-        tokens += segment.tokens or vocab.tokenize(
-            segment.text, special=segment.special, add_special=add_special and index == 0
+    if any(isinstance(part, Image) for message in messages for part in message.parts):
+        raise UsageError(
+            "This model takes text alone, and the chat holds a picture.",
+            "Choose a model that takes it, or start a new chat.",
         )
-    return Prompt(tokens, opens_reasoning=rendered.rstrip().endswith("<think>"))
+    guard = Guard(vocab)
+    wires, sampled = _to_wires(messages, guard)
+    values = {"tools": guard.cover(list(tools)), **(switches or {})}
+    rendered = template.render(wires, **values)
+    answers = _locate(vocab, template, values, wires, sampled, rendered)
+    tokens: list[int] = []
+    begins = not (vocab.bos_text and rendered.startswith(vocab.bos_text))
+    at = 0
+    for answer in (*answers, _Answer(len(rendered), len(rendered), ())):
+        for text, special in guard.divide(rendered[at : answer.begin]):
+            if text:
+                tokens += vocab.tokenize(text, special=special, add_special=begins and not tokens)
+        tokens += answer.tokens
+        at = answer.end
+    return Prompt(tokens, opens_thought=opens_thought(form, rendered))
 
 
 def build_completion(vocab: Vocab, text: str) -> Prompt:
@@ -62,50 +91,80 @@ def build_completion(vocab: Vocab, text: str) -> Prompt:
     return Prompt(vocab.tokenize(text, special=False, add_special=True))
 
 
+def _to_wires(
+    messages: Sequence[ChatMessage], guard: Guard
+) -> tuple[list[Wire], dict[int, list[int]]]:
+    """The messages as the template takes them, and the tokens of those that this model wrote."""
+    wires: list[Wire] = []
+    sampled: dict[int, list[int]] = {}
+    for message in messages:
+        if message.tokens:
+            sampled[len(wires)] = message.tokens
+        wires += [guard.cover(wire) for wire in as_wire(message)]
+    return wires, sampled
+
+
 def _locate(
-    vocab: Vocab, template: ChatTemplate, messages: list[ChatMessage], rendered: str
-) -> list[_Segment]:
-    """Segments that need care and the text between them; empty when they cannot be told."""
-    marks = [f"\ue000{index}\ue001" for index in range(len(messages))]
+    vocab: Vocab,
+    template: ChatTemplate,
+    values: Mapping[str, Any],
+    wires: list[Wire],
+    sampled: Mapping[int, list[int]],
+    rendered: str,
+) -> list[_Answer]:
+    """Where answers whose tokens are known stand; none where that cannot be told."""
+    known = {
+        place: tokens
+        for place, tokens in sampled.items()
+        if not vocab.is_spm and wires[place].get("content")
+    }
+    if not known:
+        return []
+    marked = [
+        {**wire, "content": f"\ue000{place}\ue001"} if place in known else wire
+        for place, wire in enumerate(wires)
+    ]
     try:
-        marked = template.render(
-            [{"role": m.role, "content": mark} for m, mark in zip(messages, marks, strict=True)]
-        )
+        text = template.render(marked, **values)
     except TemplateError:
         return []
-    segments: list[_Segment] = []
-    pending, rest, position = "", marked, 0
-    for message, mark in zip(messages, marks, strict=True):
-        before, found, rest = rest.partition(mark)
-        if not found:
+    answers: list[_Answer] = []
+    at = position = 0
+    for found in _MARK.finditer(text):
+        before = text[at : found.start()]
+        if not rendered.startswith(before, position):
             return []
-        pending += before
         position += len(before)
+        content = str(wires[int(found[1])]["content"])
         # many templates trim what was said
-        whole = rendered.startswith(message.content, position)
-        content = message.content if whole else message.content.strip()
-        position += len(content)
-        care = _take_care(vocab, message, content)
-        if care is None:
-            pending += content
-            continue
-        if pending:
-            segments.append(_Segment(pending, special=True))
-        segments.append(care)
-        pending = ""
-    segments.append(_Segment(pending + rest, special=True))
-    if "".join(segment.text for segment in segments) != rendered:
-        return []
-    return [segment for segment in segments if segment.text or segment.tokens]
+        said = content if rendered.startswith(content, position) else content.strip()
+        if not rendered.startswith(said, position):
+            return []
+        end = position + len(said)
+        if answer := _take_tokens(vocab, known[int(found[1])], rendered, position, end):
+            answers.append(answer)
+        position, at = end, found.end()
+    return answers if rendered[position:] == text[at:] else []
 
 
-def _take_care(vocab: Vocab, message: ChatMessage, content: str) -> _Segment | None:
-    """A segment for content that must not be tokenised with its surroundings, else None."""
-    if message.tokens and not vocab.is_spm:
-        vocab.check(message.tokens)
-        if vocab.detokenize(message.tokens).decode("utf-8", "replace") == content:
-            return _Segment(content, special=False, tokens=tuple(message.tokens))
-    as_text = vocab.tokenize(content, special=False)
-    if as_text == vocab.tokenize(content, special=True):
-        return None
-    return _Segment(content, special=False, tokens=tuple(as_text))
+def _take_tokens(
+    vocab: Vocab, tokens: list[int], rendered: str, begin: int, end: int
+) -> _Answer | None:
+    """The answer with its tokens: all of them where the template writes all that the model
+    wrote (thoughts too), else those of what it said."""
+    vocab.check(tokens)
+    whole = b"".join(vocab.piece(token, special=True) for token in tokens).decode(
+        "utf-8", "replace"
+    )
+    start = end - len(whole)
+    if whole and start >= 0 and rendered[start:end] == whole:
+        return _Answer(start, end, tuple(tokens))
+    said = rendered[begin:end].encode()
+    size = 0
+    for count, token in enumerate(reversed(tokens), 1):
+        size += len(vocab.piece(token))
+        if size >= len(said):
+            last = tokens[len(tokens) - count :]
+            is_same = size == len(said) and vocab.detokenize(last) == said
+            return _Answer(begin, end, tuple(last)) if is_same else None
+    return None

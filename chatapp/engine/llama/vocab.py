@@ -5,6 +5,8 @@ against the vocabulary's size before they reach llama.cpp, which does not check 
 """
 
 import ctypes
+import functools
+import re
 
 import llama_cpp.llama_cpp as lib
 
@@ -48,6 +50,18 @@ class Vocab:
             self._buffer = ctypes.create_string_buffer(-n)
             return self.piece(token, special=special)
         return self._buffer.raw[:n]
+
+    def spoken(self, token: int) -> tuple[bytes, bool]:
+        """The bytes of a token, and whether it is a control token, which they then spell."""
+        is_control = self.is_control(token)
+        return self.piece(token, special=is_control), is_control
+
+    @functools.cached_property
+    def spellings(self) -> re.Pattern[str]:
+        """Finds the text of any control token; looking at 150,000 tokens takes 0.1 s, once."""
+        texts = {self.spell(token) for token in range(self.n_tokens) if self.is_control(token)}
+        longest = sorted(filter(None, texts), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest)) or r"(?!)")
 
     def spell(self, token: int) -> str:
         """A control token's text as templates write it; empty for none (-1)."""
