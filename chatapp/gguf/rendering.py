@@ -67,6 +67,10 @@ class _GivenDict(dict[str, Any]):
     """A mapping that was passed in."""
 
 
+for _kind, _name in ((_GivenList, "list"), (_GivenDict, "dict")):
+    _kind.__name__, _kind.__module__ = _name, "builtins"  # as Jinja's errors are to call them
+
+
 def _protect(value: Any) -> Any:
     """The value with types by which it is known as not the template's own."""
     if isinstance(value, dict):

@@ -285,6 +285,30 @@ def test_what_is_not_given(make: Any, source: str, text: str | None) -> None:
     assert head == text if text is not None else head.startswith("(") and head.endswith("True")
 
 
+def test_tools_without_descriptions_where_a_template_counts_on_them(make: Any) -> None:
+    source = SAID + (
+        "{% for tool in tools %}{{ tool.function.description + '.' }}"
+        "{% for name, p in tool.function.parameters.properties | items %}"
+        "{{ name + ': ' + p.description + p.type + ';' }}{% endfor %}{% endfor %}"
+    )
+    bare = {"type": "function", "function": {"name": "f"}}
+    told = {"properties": {"a": {}, "b": {"type": "integer", "description": "B "}}}
+    full = {"type": "function", "function": {"name": "g", "parameters": told}}
+    text = make(source).render(talk("user: A"), tools=[bare, full])
+    assert text == "<user>A..a: string;b: B integer;"
+
+
+def test_words_beside_a_call_join_the_thoughts_where_only_those_are_taken(make: Any) -> None:
+    source = (
+        "{% for m in messages %}{% if m.tool_calls and m.content and m.thinking %}"
+        "{{ raise_exception('one or the other') }}{% endif %}<{{ m.role }}>{{ m.thinking }}|"
+        "{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}"
+        "{% endfor %}{% endfor %}"
+    )
+    messages = [CALLED[0], {**CALLED[1], "content": "One moment."}, *CALLED[2:]]
+    assert "I look it up.\n\nOne moment.|{" in make(source).render(messages)
+
+
 def test_a_template_of_its_own_for_tools(make: Any) -> None:
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     template = make(NO_SYSTEM, for_tools=NO_SYSTEM + "{{ tools[0].function.name }}")

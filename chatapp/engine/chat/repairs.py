@@ -8,7 +8,7 @@ remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chatapp.engine.chat.messages import (
@@ -95,16 +95,36 @@ def is_regular(messages: Messages) -> bool:
     return bool(talk)
 
 
-def last_resorts(messages: Messages) -> Iterator[list[Wire]]:
+def last_resorts(
+    messages: Messages, values: Mapping[str, Any]
+) -> Iterator[tuple[list[Wire], Mapping[str, Any]]]:
     """Other ways to say the same, for a template that refused it; each goes beyond the last."""
-    if not any(calls_of(message) or message["role"] == "tool" for message in messages):
-        return
     made = _as_it_is(messages)
-    for change in (with_short_ids, with_single_calls, with_content_thought):
-        changed = change(made)
-        if changed != made:
-            yield changed
-        made = changed
+    if tools := values.get("tools"):
+        values = {**values, "tools": with_descriptions(tools)}
+        yield made, values
+    if any(calls_of(message) or message["role"] == "tool" for message in messages):
+        for change in (with_short_ids, with_single_calls, with_content_thought):
+            changed = change(made)
+            if changed != made:
+                yield changed, values
+            made = changed
+
+
+def with_descriptions(tools: Sequence[Mapping[str, Any]]) -> list[Wire]:
+    """The tools, each and each of their parameters with a description and a type, if empty."""
+    made = []
+    for tool in tools:
+        function = {"description": "", "parameters": {}, **tool.get("function", {})}
+        parameters = {"type": "object", "properties": {}, **function["parameters"]}
+        properties = {
+            name: {"type": "string", "description": "", **schema}
+            for name, schema in parameters["properties"].items()
+            if isinstance(schema, Mapping)
+        }
+        parameters["properties"] = {**parameters["properties"], **properties}
+        made.append({**tool, "function": {**function, "parameters": parameters}})
+    return made
 
 
 def _order_of(messages: Messages) -> Iterator[tuple[str, int]]:

@@ -128,13 +128,13 @@ class ChatTemplate:
         values: dict[str, Any] = {**switches, "add_generation_prompt": add_generation_prompt}
         if tools:
             values["tools"] = [dict(tool) for tool in tools]
-        named = self._repairs.arrange(name_results(messages), values)
+        arranged = self._repairs.arrange(name_results(messages), values)
         try:
-            return self._render_adapted(named, values)
+            return self._render_adapted(arranged, values)
         except TemplateError:
-            for repair in last_resorts(named):
+            for other in last_resorts(arranged, values):
                 with contextlib.suppress(TemplateError):
-                    return self._render_adapted(repair, values)
+                    return self._render_adapted(*other)
             raise
 
     def _render_adapted(self, messages: Messages, values: Mapping[str, Any]) -> str:
@@ -203,9 +203,9 @@ _OLD_NAMES = {"functions": _functions, "datetime": _now, "date_string": _today}
 
 def _reads_unguarded(source: str, name: str) -> bool:
     """Whether a template reads a name that it never asks after: then it counts on having it."""
-    code = " ".join(re.findall(r"\{[{%](.*?)[%}]\}", source, re.DOTALL))
+    code = "; ".join(re.findall(r"\{[{%](.*?)[%}]\}", source, re.DOTALL))
     code = re.sub(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", "''", code, flags=re.DOTALL)
     guards = (
-        rf"\b{name}\s+is\b|\bset\s+{name}\b|\b{name}\s*\|\s*d(efault)?\b|if\s+(not\s+)?{name}\b"
+        rf"\b{name}\s+is\b|\bset\s+{name}\b|\b{name}\s*\|\s*d(efault)?\b|\bif\s+(not\s+)?{name}\b"
     )
     return bool(re.search(rf"(?<![\w.]){name}\b", code)) and not re.search(guards, code)
