@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 import jinja2.nodes
 import jinja2.parser
 import jinja2.utils
@@ -165,12 +166,37 @@ class _Templates:
         if len(self._compiled) > _MOST_TEMPLATES:
             del self._compiled[next(iter(self._compiled))]
         if request["values"] is None:
-            return {"text": ""}
+            return self._find_names(source)
         try:
             return {"text": template.render(_protect(request["values"]))}
         # A template may raise anything Python can raise while it runs; none of it is ours.
         except Exception as error:  # noqa: BLE001
             return {"error": f"failed: {type(error).__name__}: {_say(error)}"}
+
+    def _find_names(self, source: str) -> dict[str, str]:
+        """The names that a template reads and never asks after, with spaces between."""
+        try:
+            return {"text": " ".join(sorted(_names_read(self._environment.parse(source))))}
+        except Exception as error:  # noqa: BLE001  (as above)
+            return {"error": f"is not valid Jinja: {_say(error)}"}
+
+
+def _names_read(tree: jinja2.nodes.Template) -> set[str]:
+    read = jinja2.meta.find_undeclared_variables(tree)
+    asked: list[jinja2.nodes.Node | None] = [test.node for test in tree.find_all(jinja2.nodes.Test)]
+    asked += [f.node for f in tree.find_all(jinja2.nodes.Filter) if f.name in ("default", "d")]
+    tests = [branch.test for branch in tree.find_all(jinja2.nodes.If)]
+    tests += [choice.test for choice in tree.find_all(jinja2.nodes.CondExpr)]
+    for test in tests:
+        asked += _parts_of(test)
+    return read - {node.name for node in asked if isinstance(node, jinja2.nodes.Name)}
+
+
+def _parts_of(test: jinja2.nodes.Node) -> list[jinja2.nodes.Node | None]:
+    """What a condition asks after: itself, or the sides of its not, and, or."""
+    inner = (jinja2.nodes.Not, jinja2.nodes.And, jinja2.nodes.Or)
+    sides = [side for node in test.find_all(inner) for side in node.iter_child_nodes()]
+    return [test, *sides, *(test.iter_child_nodes() if isinstance(test, inner) else ())]
 
 
 def _say(error: Exception) -> str:

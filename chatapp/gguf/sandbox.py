@@ -66,9 +66,12 @@ class TemplateProcess:
         with self._lock, contextlib.suppress(TemplateError):
             self._running()
 
-    def check(self, source: str) -> None:
-        """Compile a template. Raises `TemplateError`."""
-        self._ask(source, None)
+    def check(self, source: str) -> frozenset[str]:
+        """Compile a template. The names it reads without ever asking whether they are there.
+
+        Raises `TemplateError`.
+        """
+        return frozenset(self._ask(source, None).split())
 
     def render(self, source: str, messages: Sequence[Mapping[str, Any]], **values: Any) -> str:
         """The text that the template `source` makes of `messages`. Raises `TemplateError`."""

@@ -89,3 +89,17 @@ def test_what_is_passed_in_stays_as_it_is(process: TemplateProcess) -> None:
     )
     assert process.render(source, HELLO) == "21"
     assert process.render(source, HELLO) == "21"
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("{{ a }}{{ b.c }}{% for x in d %}{{ x }}{% endfor %}", "a b d"),
+        ("{% if a is defined %}{{ a }}{% endif %}{{ b | default('') }}{{ c or '' }}", "c"),
+        ("{% if not a is defined %}{% set a = 1 %}{% endif %}{{ a }}", ""),
+        ("{% if a %}{{ a }}{% endif %}{% if not b and c.d %}{{ b }}{% endif %}", "c"),
+        ("{{ a if a else '' }}{% macro f(b) %}{{ b }}{% endmacro %}{{ f(1) }}{{ 'c' }}", ""),
+    ],
+)
+def test_the_names_a_template_counts_on(process: TemplateProcess, source: str, names: str) -> None:
+    assert process.check(source) == frozenset(names.split())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -73,13 +72,12 @@ class ChatTemplate:
         self.hash = hashlib.sha256(source.encode("utf-8", "replace")).hexdigest()[:16]
         self._tokens = {"bos_token": bos_text, "eos_token": eos_text}
         self._process = process or TemplateProcess()
-        self._old_names = [name for name in _OLD_NAMES if _reads_unguarded(source, name)]
         self._keeps_system_beside_tools: bool | None = None
         self._repairs = Repairs(self._render_adapted)
         self._for_tools: ChatTemplate | None = None
         self._is_for_tools = False
         try:
-            self._process.check(source)
+            self._old_names = _OLD_NAMES.keys() & self._process.check(source)
         except gguf_errors.TemplateError as error:
             raise TemplateError(error.message, HINT) from error
         if for_tools and for_tools != source:
@@ -199,13 +197,3 @@ def _now(_: Sequence[Wire]) -> str:
 
 _OLD_NAMES = {"functions": _functions, "datetime": _now, "date_string": _today}
 """What old templates read as if it were always there."""
-
-
-def _reads_unguarded(source: str, name: str) -> bool:
-    """Whether a template reads a name that it never asks after: then it counts on having it."""
-    code = "; ".join(re.findall(r"\{[{%](.*?)[%}]\}", source, re.DOTALL))
-    code = re.sub(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", "''", code, flags=re.DOTALL)
-    guards = (
-        rf"\b{name}\s+is\b|\bset\s+{name}\b|\b{name}\s*\|\s*d(efault)?\b|\bif\s+(not\s+)?{name}\b"
-    )
-    return bool(re.search(rf"(?<![\w.]){name}\b", code)) and not re.search(guards, code)
