@@ -13,6 +13,7 @@ import ssl
 import threading
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from urllib.request import getproxies, proxy_bypass
 
 import httpx2
@@ -137,18 +138,68 @@ def _open_way(proxy: Proxy | None, scheme: str) -> httpx2.HTTPTransport:
         ) from None
 
 
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that name whom to trust; the first that is set counts. The last two are those of other
+programs, and where a company has authorities of its own, often the only ones that are set."""
+
+
 def _trusted() -> ssl.SSLContext:
-    """Whom to trust: `SSL_CERT_FILE`, `SSL_CERT_DIR`, else the system's authorities."""
+    """Whom to trust: the authorities that the environment names, else the system's."""
+    variable, path = _find_authorities()
     try:
-        return httpx2.create_ssl_context()
+        if not variable:
+            return httpx2.create_ssl_context(trust_env=False)
+        if variable == "SSL_CERT_DIR" and not _is_folder(path):  # ssl would say nothing
+            raise NotADirectoryError(0, "is no folder")
+        if variable != "SSL_CERT_FILE" and _is_folder(path):
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
     except OSError as error:  # ssl.SSLError is one
-        path = os.environ.get("SSL_CERT_FILE", "")
         reason = "is no file of certificates" if isinstance(error, ssl.SSLError) else error.strerror
-        if path:
-            raise _unusable(f"SSL_CERT_FILE cannot be used: {path}: {reason}.", "it") from error
+        if variable:
+            raise _unusable(f"{variable} cannot be used: {path}: {reason}.", "it") from error
         raise NetworkSettingsError(
             f"The system's certificates cannot be read: {reason}."
         ) from error
+
+
+def _find_authorities() -> tuple[str, str]:
+    """The variable that names whom to trust, and its value; empty: the system's."""
+    variable = next((name for name in _AUTHORITIES if os.environ.get(name)), "")
+    return variable, os.environ.get(variable, "")
+
+
+def _is_folder(path: str) -> bool:
+    return any(Path(one).is_dir() for one in path.split(os.pathsep))
+
+
+def explain_tls(error: BaseException) -> tuple[str, str] | None:
+    """Why no secure connection came about: the reason and what to do. None: something else."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ssl.SSLError):
+        found = found.__cause__ or found.__context__
+    if isinstance(found, ssl.SSLCertVerificationError):
+        return _explain_certificate(found)
+    if found is not None and found.reason in _NO_TLS:
+        return "it does not speak TLS there", "Try its address with http:// in place of https://."
+    return None
+
+
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
+_EXPIRED, _NOT_YET, _HOST_MISMATCH, _IP_MISMATCH = 10, 9, 62, 64  # OpenSSL's X509_V_ERR_…
+
+
+def _explain_certificate(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    reason = f"its certificate is not accepted ({error.verify_message.rstrip('.')})"
+    if error.verify_code in (_EXPIRED, _NOT_YET):
+        return reason, "It must be renewed, or the clock of this machine is wrong."
+    if error.verify_code in (_HOST_MISMATCH, _IP_MISMATCH):
+        return reason, "Use the name that the certificate was made for."
+    variable, path = _find_authorities()
+    hint = "If you trust it, name the file with its certificate, or its authority's, in"
+    if variable:
+        return reason, f"{hint} SSL_CERT_FILE; now {variable} is {path}."
+    return reason, f"{hint} SSL_CERT_FILE."
 
 
 def _trust_nothing() -> ssl.SSLContext:

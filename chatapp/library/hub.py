@@ -21,7 +21,7 @@ from chatapp import __version__
 from chatapp.errors import HubError, NetworkSettingsError
 from chatapp.library.fetching import BLOCK, Interrupted, RangeRefused
 from chatapp.library.offers import HubFile, Repository, group_files
-from chatapp.network import Network
+from chatapp.network import Network, explain_tls
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the library is imported
 
@@ -266,6 +266,8 @@ def _explain_status(error: HfHubHTTPError, what: str, address: str) -> HubError:
 
 def _explain_network(error: httpx2.HTTPError, address: str) -> HubError:
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+        if known := explain_tls(error):
+            return HubError(f"{address} cannot be trusted: {known[0]}.", f"{known[1]} {_KEEP}")
         reason = str(error) or "no answer"
         return HubError(
             f"{address} cannot be reached: {reason}.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import make_certificate, secure_server
 from tests.hub.conftest import NAME, Start
 from tests.hub.server import Hub
 from tests.socks import SocksProxy
@@ -105,3 +106,16 @@ def test_certificates_that_cannot_be_read_are_one_sentence(
     code, out, err = _end(start("models", "search", "qwen", **way))
     assert (code, out) == (1, "")
     assert f"SSL_CERT_FILE cannot be used: {path}" in err.replace("\n  ", " ")
+
+
+def test_a_certificate_that_nobody_vouches_for_names_the_variable(
+    start: Start, tmp_path: Path
+) -> None:
+    certificate = make_certificate(tmp_path, days=30)
+    with secure_server(certificate) as url:
+        code, out, err = _end(start("models", "search", "qwen", HF_ENDPOINT=url))
+        assert (code, out) == (1, "")
+        assert "self-signed certificate" in err
+        assert "SSL_CERT_FILE" in err
+        way = {"HF_ENDPOINT": url, "SSL_CERT_FILE": str(certificate)}
+        assert "does not answer as a hub" in _end(start("models", "search", "qwen", **way))[2]
