@@ -44,6 +44,8 @@ class Shape:
     """`llama`, or `gemma3`, whose layers look at a sliding window."""
     name: str = ""
     """`general.name`; empty: its size."""
+    sampling: tuple[tuple[str, gguf.GGUFValueType, object], ...] = ()
+    """What the file recommends: names behind `general.sampling.`, types and values."""
 
 
 TINY = Shape(
@@ -84,6 +86,9 @@ def _add_hparams(writer: gguf.GGUFWriter, shape: Shape) -> None:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(shape.n_embd // shape.n_head)
     writer.add_vocab_size(shape.n_vocab)
+    for name, kind, value in shape.sampling:
+        item = gguf.GGUFValueType.STRING if kind == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(f"general.sampling.{name}", value, kind, item)
     if shape.arch == "gemma3":
         writer.add_sliding_window(1024)
         writer.add_key_length(shape.n_embd // shape.n_head)

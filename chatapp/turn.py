@@ -10,7 +10,7 @@ caller's to store first.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,9 @@ from chatapp.engine.protocol import (
     PrefillProgress,
 )
 from chatapp.errors import ChatAppError, StoreError
+from chatapp.layers import Chosen, Layers
 from chatapp.parts import Reasoning, Text
-from chatapp.sampling import SamplingParams
+from chatapp.sampling import SamplingParams, parameters
 from chatapp.store.rows import FinalStatus, GenerationRow, MessageRow, NewGeneration, Outcome
 
 if TYPE_CHECKING:
@@ -47,13 +48,15 @@ class Turn:
         store: "Store",
         client: EngineClient,
         *,
-        params: SamplingParams,
+        params: SamplingParams | Layers,
         n: int = 1,
         logprobs: int = 0,
     ) -> None:
+        """`params` without layers count as asked for with this answer."""
         self._store = store
         self._client = client
-        self._params = params
+        self._layers = params if isinstance(params, Layers) else Layers(flag=params)
+        self._params = self._layers.given
         self._n = n
         self._logprobs = logprobs
         self._stopping = asyncio.Event()
@@ -67,6 +70,8 @@ class Turn:
         self.outcome: Finished | None = None
         self.alternative_ids: list[int] = []
         """Rows of the further alternatives, siblings of the answer."""
+        self.sampling: dict[str, Chosen] = {}
+        """Every sampling parameter of the answer, and where its value is from."""
         self.unsaved = False
         """The answer's end could not be written: `save` may be tried again."""
 
@@ -252,17 +257,27 @@ class Turn:
         self.alternative_ids.append(row.id)
 
     def _describe(self, model: ModelDescription) -> NewGeneration:
-        params = self._params
-        if params.temperature < 0:
-            params = replace(params, temperature=model.temperature)
+        self.sampling = self._layers.explain(None if model.host else model.sampling)
         return NewGeneration(
             model_path=model.path,
             model_name=model.name,
             fingerprint=model.fingerprint,
             template_hash=model.template_hash,
-            params_json=msgspec.json.encode(params).decode(),
-            seed=self._params.seed,
+            params_json=describe_sampling(self._params, self.sampling),
+            seed=self._params.filled().seed,
         )
+
+
+def describe_sampling(params: SamplingParams, sampling: Mapping[str, Chosen]) -> str:
+    """What is stored of sampling, as JSON: `params` as they were asked for (null: nobody did),
+    under `used` the values that took the place of null, and under `sources` where each is from
+    that is no default."""
+    used = {name: one.value for name, one in sampling.items() if getattr(params, name) is None}
+    if params.temperature is not None and params.temperature < 0:  # asks for the model's
+        used["temperature"] = sampling["temperature"].value
+    sources = {name: one.source for name, one in sampling.items() if one.source != "default"}
+    asked = {parameter.name: getattr(params, parameter.name) for parameter in parameters()}
+    return msgspec.json.encode(asked | {"used": used, "sources": sources}).decode()
 
 
 def chat_messages(path: "list[MessageRow]", system: str, fingerprint: str) -> list[ChatMessage]:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from chatapp.config import Config
     from chatapp.engine.client import EngineClient
     from chatapp.engine.protocol import LoadOptions, ModelDescription
+    from chatapp.layers import Layers
     from chatapp.paths import Paths
-    from chatapp.sampling import SamplingParams
 
 INTERRUPTED = 130
 
@@ -41,7 +41,7 @@ class Question:
     prompt: str
     system: str | None
     go_on: bool
-    params: "SamplingParams"
+    params: "Layers"
     n: int
     logprobs: int
     as_json: bool
@@ -163,6 +163,7 @@ def _conclude(
                     "reused_tokens": usage.reused_tokens,
                     "completion_tokens": usage.completion_tokens,
                 },
+                "sampling": {name: asdict(one) for name, one in turn.sampling.items()},
                 "timings": {
                     "load_s": load_s,
                     "time_to_first_token_s": timings.time_to_first_token_s,

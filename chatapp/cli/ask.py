@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from chatapp.cli.engine_flags import engine_options
-from chatapp.cli.sampling_flags import apply_flags, sampling_options
+from chatapp.cli.sampling_flags import read_flags, sampling_options
 from chatapp.errors import UsageError
 
 MAX_PROMPT_BYTES = 16 * 1024 * 1024
@@ -88,20 +88,20 @@ def ask(
     from chatapp.cli import setting
     from chatapp.cli.answering import Question, run
     from chatapp.config import load_config
+    from chatapp.layers import Layers
     from chatapp.paths import find_paths
 
     paths = find_paths()
     config = setting.override_engine(
         load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
     )
-    if grammar or schema:  # a grammar from the settings gives way to either
-        sampling["grammar"] = _read_grammar(grammar) if grammar else ""
-        sampling["json_schema"] = _read_schema(schema) if schema else ""
+    sampling["grammar"] = _read_grammar(grammar) if grammar else None
+    sampling["json_schema"] = _read_schema(schema) if schema else None
     question = Question(
         prompt=text,
         system=system,
         go_on=go_on,
-        params=apply_flags(config.sampling, sampling),
+        params=Layers(flag=read_flags(sampling), settings=config.sampling),
         n=n,
         logprobs=logprobs or 0,
         as_json=as_json,

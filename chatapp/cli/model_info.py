@@ -33,7 +33,7 @@ def show_model(file: str, as_json: bool) -> None:
     machine = look_at_machine()
     projector = None if found.projector is None else spell_path(found.projector)
     if as_json:
-        values = {"projector": projector, "fit": _fit_values(info, machine)}
+        values = {"projector": projector, "fit": _fit_values(info, machine)} | _sampling(info)
         click.echo(dump_json(as_values(info) | values))
         return
     _print_info(info)
@@ -59,6 +59,14 @@ def _show_remote(name: str, paths: "Paths", *, as_json: bool) -> None:
         return
     for label, value in facts.items():
         click.echo(f"{label:<16} {value}")
+
+
+def _sampling(info: "ModelInfo") -> dict[str, Any]:
+    """What the file recommends and we take, by the names of flags, and what is ignored of it."""
+    from chatapp.recommended import read_recommended
+
+    recommended, ignored = read_recommended(info.sampling)
+    return {"sampling": recommended, "sampling_ignored": ignored}
 
 
 def as_values(info: "ModelInfo") -> dict[str, Any]:
@@ -130,7 +138,17 @@ def _print_info(info: "ModelInfo") -> None:
         "tensors": f"{info.n_tensors:,} ({types})",
         "GGUF version": str(info.gguf_version),
     }
+    sampling = _sampling(info)
+    if info.sampling:
+        told = [f"{name} {_value(value)}" for name, value in sampling["sampling"].items()]
+        rows["sampling"] = ", ".join(told) or "nothing usable"
     if info.shards > 1:
         rows["shards"] = str(info.shards)
     for label, value in rows.items():
         click.echo(f"{label:<16} {clean_line(value)}")
+    for sentence in sampling["sampling_ignored"]:
+        click.echo(clean_line(sentence), err=True)
+
+
+def _value(value: object) -> str:
+    return ";".join(value) if isinstance(value, list) else f"{value:g}"

@@ -1,11 +1,11 @@
 """Flags of `chatapp ask` for every sampling parameter, made from `chatapp.sampling`.
 
-A flag that is not given leaves the user's setting, and that leaves llama.cpp's default: so every
-flag's own default is None, and its help tells the one of the table.
+A flag that is not given leaves the user's setting, that leaves what the model file recommends, and
+that llama.cpp's default: so every flag's own default is None, and its help tells the one of the
+table.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -26,10 +26,9 @@ def sampling_options(command: _F) -> _F:
     return command
 
 
-def apply_flags(params: SamplingParams, flags: dict[str, Any]) -> SamplingParams:
-    """`params` with the flags that were given in their place; `UsageError` for a bad mixture."""
-    given = {name: value for name, value in flags.items() if value not in (None, ())}
-    return replace(params, **given)
+def read_flags(flags: dict[str, Any]) -> SamplingParams:
+    """The flags that were given; `UsageError` for a bad mixture."""
+    return SamplingParams(**{name: value for name, value in flags.items() if value != ()})
 
 
 def _make_option(parameter: Parameter) -> Callable[[_F], _F]:

@@ -103,7 +103,8 @@ class EchoBackend:
             )
         _read_prompt(request, n_prompt, started, emit, cancelled)
         first = time.perf_counter()
-        seed = request.params.seed if request.params.seed >= 0 else 1
+        asked = request.params.filled().seed
+        seed = asked if asked >= 0 else 1
         speakers = [_Speaker(request, index) for index in range(request.n)]
         for speaker in speakers:
             speaker.say(script, emit, cancelled)
@@ -182,7 +183,9 @@ class _Speaker:
         self._request = request
         self._index = index
         self._assembler = Assembler(
-            stop=request.params.stop, tools=request.tools, is_raw=request.prompt is not None
+            stop=request.params.filled().stop,
+            tools=request.tools,
+            is_raw=request.prompt is not None,
         )
         self._tokens, known = self._begin()
         self._begun = len(self._tokens)
@@ -199,7 +202,7 @@ class _Speaker:
         answer = script.answer.encode()
         begun = bytes(self._tokens)
         rest = answer[len(begun) :] if answer.startswith(begun) else answer
-        limit = self._request.params.max_tokens
+        limit = self._request.params.filled().max_tokens
         if 0 <= limit <= len(rest):
             rest, self._reason = rest[:limit], "length"
         for start in range(0, len(rest), 4):

@@ -92,8 +92,8 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: bool = True
     """False: the model has none, and text is completed instead of answered."""
     template_hash: str = ""
-    temperature: float = 0.8
-    """What the file's maker samples it with (`general.sampling.temp`), else 0.8."""
+    sampling: dict[str, Any] = {}
+    """What the file recommends (`general.sampling.*`), by the names of `SamplingParams`."""
     fingerprint: str = ""
     """Hash of the file's size and parts of its bytes: tokens of one model are valid in another
     only if this is the same."""
@@ -145,6 +145,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     messages: list[ChatMessage] = []
     prompt: str | None = None
     params: SamplingParams = SamplingParams()
+    """What was asked for. The engine fills the rest as the model file recommends, else with
+    defaults; a server is sent what was asked for and nothing else."""
     tools: list[dict[str, Any]] = []
     """What the model may call, each as OpenAI's wire has it: `{"type": "function", "function":
     {"name", "description", "parameters"}}`. Running one is for whoever asked."""
@@ -315,7 +317,7 @@ def end_before_start(request: Generate) -> Finished:
                 parts=request.prefix,
                 tokens=request.prefix_tokens,
                 finish_reason="cancelled",
-                seed=request.params.seed,
+                seed=request.params.filled().seed,
             )
             for index in range(max(request.n, 1))
         ],

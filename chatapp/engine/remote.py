@@ -103,7 +103,8 @@ class RemoteBackend:
             raise EngineError("No model is loaded.", "Choose one with Ctrl+O or --model.")
         _check_parameters(request.params)
         started = time.perf_counter()
-        seed = request.params.seed if request.params.seed >= 0 else random.getrandbits(31)
+        asked = request.params.filled().seed
+        seed = asked if asked >= 0 else random.getrandbits(31)
         answers = []
         for index in range(request.n):
             answer = Answer(request, index, seed + index, emit)

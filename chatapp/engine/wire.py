@@ -142,10 +142,10 @@ def make_body(
     body: dict[str, Any] = {"model": model, "stream": True, "seed": seed}
     if not plain:
         body["stream_options"] = {"include_usage": True}
-    if params.max_tokens >= 0:
-        body["max_tokens"] = params.max_tokens
-    if params.temperature >= 0:
-        body["temperature"] = params.temperature
+    for name in ("max_tokens", "temperature"):
+        value = getattr(params, name)
+        if value is not None and value >= 0:
+            body[name] = value
     if params.logit_bias:
         body["logit_bias"] = {
             str(token): _LEAST_BIAS if bias <= BAN else bias for token, bias in params.logit_bias
@@ -160,7 +160,7 @@ def make_body(
         value = getattr(params, entry.name)
         known = entry.name in _OPENAI
         wanted = known or not plain
-        if entry.name not in _NOT_SENT | body.keys() and wanted and _matters(entry.name, params):
+        if entry.name not in _NOT_SENT | body.keys() and wanted and _is_given(value):
             body[entry.name] = list(value) if isinstance(value, tuple) else value
     if request.logprobs:
         in_chat = {"logprobs": True, "top_logprobs": request.logprobs}
@@ -178,21 +178,16 @@ def make_body(
 
 def can_do_without(request: Generate) -> bool:
     """Whether nothing is lost that was asked for, when only what OpenAI knows is sent."""
-    return not request.prefix and all(
-        getattr(request.params, entry.name) == getattr(_DEFAULTS, entry.name)
+    return not request.prefix and not any(
+        _is_given(getattr(request.params, entry.name))
         for entry in fields(SamplingParams)
         if entry.name not in _OPENAI | _NOT_SENT
     )
 
 
-def _matters(name: str, params: SamplingParams) -> bool:
-    """Truncations are always sent, because servers' defaults differ; the rest when it is set."""
-    if name in ("top_k", "top_p", "min_p", "repeat_penalty"):
-        return True
-    return bool(getattr(params, name) != getattr(_DEFAULTS, name))
-
-
-_DEFAULTS = SamplingParams()
+def _is_given(value: object) -> bool:
+    """Whether there is something to send: an empty text or list asks for nothing."""
+    return value is not None and value not in ("", ())
 
 
 def split_events(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """What a model file is: architecture, size, quantisation, bytes by layer; read from its header."""
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from chatapp.gguf.errors import GgufError
 from chatapp.gguf.ggml_types import file_type_name
-from chatapp.gguf.header import Header, read_header
+from chatapp.gguf.header import Array, Header, Value, read_header
 from chatapp.gguf.hparams import (
     makes_embeddings,
     read_head_width,
@@ -19,6 +20,9 @@ from chatapp.gguf.naming import name_model
 from chatapp.gguf.reader import KnownTexts
 
 _LAYER = re.compile(r"blk\.(\d{1,4})\.")
+_SAMPLING = "general.sampling."
+_MAX_SAMPLING_TEXT = 512
+"""Characters; llama.cpp reads as many of `general.sampling.sequence`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,9 @@ class ModelInfo:
     tokenizer: str = ""
     chat_template: bool = False
     license: str = ""
+    sampling: dict[str, bool | int | float | str] = field(default_factory=dict)
+    """`general.sampling.*` as the file has it, unchecked: names behind the prefix; a list or a
+    number that is not finite as text."""
     shards: int = 1
 
     @property
@@ -127,8 +134,22 @@ def _describe(header: Header) -> ModelInfo:
         tokenizer=header.text("tokenizer.ggml.model"),
         chat_template=bool(header.text("tokenizer.chat_template")),
         license=header.text("general.license"),
+        sampling={
+            key.removeprefix(_SAMPLING): _plain(value)
+            for key, value in header.values.items()
+            if key.startswith(_SAMPLING)
+        },
         shards=max(1, header.number("split.count")),
     )
+
+
+def _plain(value: Value) -> bool | int | float | str:
+    """A value that JSON holds too. A float of 32 bits has seven digits that mean something."""
+    if isinstance(value, Array):
+        return f"a list of {value.length:,}"
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else str(value)
+    return value[:_MAX_SAMPLING_TEXT] if isinstance(value, str) else value
 
 
 def _name_quantisation(header: Header, types: dict[str, int]) -> str:

@@ -48,7 +48,8 @@ class NewGeneration:
     """Hash of the model file: stored tokens are valid in a model of this fingerprint only."""
     template_hash: str = ""
     params_json: str = "{}"
-    """The sampling parameters as a JSON object."""
+    """The sampling parameters as they were asked for, as a JSON object: null where nobody asked;
+    under `used` what took its place, under `sources` where values that are no default are from."""
     seed: int = -1
 
 

@@ -12,7 +12,7 @@ from textual.message import Message as Fact
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import ChatAppError, StoreError
-from chatapp.sampling import SamplingParams
+from chatapp.layers import Layers
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
 from chatapp.turn import Turn
@@ -38,7 +38,7 @@ class Answering:
         self,
         store: Store,
         client: EngineClient,
-        params: SamplingParams,
+        params: Layers,
         *,
         post: Callable[[Fact], object],
         put: Callable[[int, MessageRow], None],

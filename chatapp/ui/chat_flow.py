@@ -14,7 +14,7 @@ from textual.message import Message as Fact
 from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
-from chatapp.sampling import SamplingParams
+from chatapp.layers import Layers
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.ui.answering import Answering
@@ -40,7 +40,7 @@ class ChatFlow:
         store: Store,
         client: EngineClient,
         *,
-        params: SamplingParams,
+        params: Layers,
         system: str,
         post: Callable[[Fact], object],
     ) -> None:

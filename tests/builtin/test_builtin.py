@@ -56,7 +56,7 @@ async def test_its_context_is_clamped_and_that_is_said(engine: EngineClient) -> 
     assert engine.model.n_ctx == engine.model.n_ctx_train == 1024
     assert "not 5000" in engine.model.notices[0]
     assert engine.model.chat_template
-    assert abs(engine.model.temperature - 0.2) < 1e-6
+    assert engine.model.sampling == {"temperature": 0.2}
 
 
 @pytest.mark.asyncio(loop_scope="module")

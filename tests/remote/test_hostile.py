@@ -28,7 +28,7 @@ from chatapp.errors import (
     ModelError,
 )
 from chatapp.parts import parts_of
-from chatapp.sampling import SamplingParams
+from chatapp.sampling import SamplingParams, parameters
 from tests.remote.conftest import Name, Script
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -164,16 +164,35 @@ async def test_an_answer_that_is_gone_on_with(loaded: EngineClient, script: Scri
 async def test_unknown_parameters_are_left_out_when_refused(
     loaded: EngineClient, script: Script
 ) -> None:
-    refusal = _says(400, b'{"error": {"message": "Unrecognized request argument: top_k"}}')
+    unknown = b'{"error": {"message": "Unrecognized request argument: stream_options"}}'
+    refusal = _says(400, unknown)
     script.answers = [refusal, _streams(_delta("yes", finish_reason="stop"))]
     assert (await _ask(loaded, _request(temperature=0.5))).choices[0].text == "yes"
     first, second = (json.loads(body) for _, _, body in script.requests[1:])
-    assert first["top_k"] == 40
-    assert "top_k" not in second
+    assert "stream_options" in first
+    assert "stream_options" not in second
     assert second["temperature"] == 0.5
     script.answers = [_says(400, b"no"), _says(400, b"never")]
     with pytest.raises(ChatAppError, match="refused the request"):
         await _ask(loaded)
+
+
+async def test_a_server_is_sent_what_was_asked_for_and_nothing_else(
+    loaded: EngineClient, script: Script
+) -> None:
+    script.answers = [_streams(_delta("yes", finish_reason="stop"))] * 2
+    await _ask(loaded, _request())
+    names = {parameter.name for parameter in parameters()}
+    sent = json.loads(script.requests[-1][2])
+    assert names & sent.keys() <= {"seed", "max_tokens"}
+    await _ask(loaded, _request(top_k=40, min_p=0.0, temperature=-1.0, samplers=("top_k",)))
+    sent = json.loads(script.requests[-1][2])
+    assert (sent["top_k"], sent["min_p"], sent["samplers"]) == (40, 0.0, ["top_k"])
+    assert "temperature" not in sent
+    # it was asked for, so it is not left out because a server does not know it
+    script.answers = [_says(400, b"Unrecognized request argument: top_k")]
+    with pytest.raises(ChatAppError, match="top_k"):
+        await _ask(loaded, _request(top_k=40))
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from dataclasses import fields
 import msgspec
 import pytest
 
-from chatapp.cli.sampling_flags import apply_flags, describe
+from chatapp.cli.sampling_flags import describe, read_flags
 from chatapp.config import load_config
 from chatapp.engine.protocol import ChatMessage, Generate
 from chatapp.engine.wire import make_body
 from chatapp.errors import ConfigError, UsageError
 from chatapp.paths import Paths, find_paths
-from chatapp.sampling import BAN, SamplingParams, parameters
+from chatapp.sampling import BAN, SAMPLERS, Sampling, SamplingParams, parameters
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def paths() -> Paths:
 
 def test_every_field_is_a_parameter_with_help_and_a_legal_default() -> None:
     table = list(parameters())
-    assert [row.name for row in table] == [field.name for field in fields(SamplingParams)]
+    names = [field.name for field in fields(SamplingParams)]
+    assert [row.name for row in table] == names == [field.name for field in fields(Sampling)]
     for row in table:
         row.check(row.default)
         assert row.help.endswith(".")
@@ -116,12 +117,51 @@ def test_a_grammar_and_a_schema_exclude_each_other() -> None:
         SamplingParams(grammar="root ::= 'a'", json_schema="{}")
 
 
-def test_flags_replace_what_was_given_and_nothing_else() -> None:
-    set_to = SamplingParams(temperature=0.3, stop=("x",), seed=4)
+def test_flags_that_are_not_given_ask_for_nothing() -> None:
     flags = {"temperature": None, "top_k": 0, "stop": (), "seed": -1}
-    assert apply_flags(set_to, flags) == SamplingParams(
-        temperature=0.3, top_k=0, stop=("x",), seed=-1
-    )
+    asked = read_flags(flags)
+    assert asked.given == {"top_k": 0, "seed": -1}
+    assert (asked.temperature, asked.stop) == (None, None)
+
+
+def test_what_nobody_asked_for_is_filled() -> None:
+    assert SamplingParams().given == {}
+    assert SamplingParams().filled() == Sampling()
+    recommended = {"temperature": 0.6, "top_k": 20, "repeat_last_n": 128}
+    filled = SamplingParams(top_k=7, temperature=-1.0).filled(recommended)
+    assert filled == Sampling(top_k=7, temperature=0.6, repeat_last_n=128)
+    assert filled.filled(recommended) == filled
+
+
+@pytest.mark.parametrize(
+    ("asked", "recommended", "order"),
+    [
+        ({}, None, SAMPLERS),
+        ({}, ["top_k", "temperature"], ("top_k", "temperature")),
+        ({"samplers": ("min_p",)}, ["top_k", "temperature"], ("min_p",)),
+        ({"samplers": ()}, ["top_k"], ()),
+        # what was asked for works, at llama.cpp's place
+        ({"top_p": 0.5}, ["top_k", "temperature"], ("top_k", "top_p", "temperature")),
+        ({"dry_multiplier": 1.0}, ["temperature", "top_k"], ("dry", "temperature", "top_k")),
+        ({"temperature": 0.1}, ["top_k"], ("top_k", "temperature")),
+        ({"temperature": -1.0}, ["top_k"], ("top_k",)),
+    ],
+)
+def test_the_order_of_samplers(
+    asked: dict[str, object], recommended: list[str] | None, order: tuple[str, ...]
+) -> None:
+    file = {} if recommended is None else {"samplers": recommended}
+    assert SamplingParams(**asked).filled(file).samplers == order  # type: ignore[arg-type]
+
+
+def test_samplers_have_several_names() -> None:
+    spelt = ("Top-K; nucleus;typ", "minp", "temp", "top_k")
+    assert SamplingParams(samplers=spelt).samplers == (
+        "top_k", "top_p", "typ_p", "min_p", "temperature",
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="samplers names 'topp_k', which is not known") as caught:
+        SamplingParams(samplers=("topp_k",))
+    assert "top_k" in caught.value.hint
 
 
 def test_bounds_unit_and_default_are_told() -> None:

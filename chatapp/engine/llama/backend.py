@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import llama_cpp
+from msgspec.structs import replace
 
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.llama import native
@@ -52,6 +53,8 @@ class LlamaBackend:
         if self._model is None or self._cache is None:
             raise EngineError("No model is loaded.")
         vocab = self._model.vocab
+        params = request.params.filled(self._model.description.sampling)
+        request = replace(request, params=params)
         if request.prompt is not None:
             prompt = build_completion(vocab, request.prompt)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,19 +10,21 @@ import llama_cpp.llama_cpp as lib
 
 from chatapp.engine.llama import devices
 from chatapp.engine.llama.model_file import fingerprint
-from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import ModelDescription
 from chatapp.gguf.naming import name_model
 from chatapp.paths import spell_path
+from chatapp.recommended import read_recommended
 
 if TYPE_CHECKING:
     from chatapp.engine.llama.model import LoadedModel
 
-DEFAULT_TEMPERATURE = 0.8  # llama.cpp's own
 
-
-def describe(model: LoadedModel, path: Path, size: int, load_s: float) -> ModelDescription:
-    """`model`, from the file `path` of `size` bytes, that took `load_s` seconds to load."""
+def describe(
+    model: LoadedModel, path: Path, size: int, load_s: float, sampling: Mapping[str, object]
+) -> ModelDescription:
+    """`model`, from the file `path` of `size` bytes, that took `load_s` seconds to load and
+    recommends `sampling`."""
+    recommended, ignored = read_recommended(sampling)
     found = devices.list_devices()
     return ModelDescription(
         path=spell_path(path),
@@ -39,20 +42,11 @@ def describe(model: LoadedModel, path: Path, size: int, load_s: float) -> ModelD
         gpu_note="" if model.weights.gpu_layers else _why_no_gpu(found),
         chat_template=model.template is not None,
         template_hash=model.template.hash if model.template else "",
-        temperature=_find_temperature(model.weights),
+        sampling=recommended,
         fingerprint=fingerprint(path),
         load_s=load_s,
-        notices=model.notices,
+        notices=[*model.notices, *ignored],
     )
-
-
-def _find_temperature(weights: Weights) -> float:
-    """The file's own recommendation; anything but a sane number is as good as none."""
-    try:
-        wanted = float(weights.meta("general.sampling.temp"))
-    except ValueError:
-        return DEFAULT_TEMPERATURE
-    return wanted if 0 <= wanted <= 2 else DEFAULT_TEMPERATURE  # NaN fails both
 
 
 def _why_no_gpu(found: list[devices.Device]) -> str:

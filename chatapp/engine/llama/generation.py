@@ -5,7 +5,7 @@ one write each 12 ms), because a client that wakes for every token takes a core 
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
@@ -127,9 +127,7 @@ class Generation:
             )
 
     def _make_alternatives(self) -> list[_Alternative]:
-        request, params = self._request, self._request.params
-        if params.temperature < 0:
-            params = replace(params, temperature=self._model.description.temperature)
+        request, params = self._request, self._request.params.filled()
         if not 0 <= request.logprobs <= MAX_LOGPROBS:
             raise UsageError(f"logprobs is {request.logprobs}, and at most {MAX_LOGPROBS}.")
         if not 1 <= request.n <= self._model.n_parallel:
@@ -162,7 +160,7 @@ class Generation:
         answers = request.prompt is None
         return Assembler(
             self._model.form,
-            stop=request.params.stop + (self._model.stop if answers else ()),
+            stop=request.params.filled().stop + (self._model.stop if answers else ()),
             in_thought=self._prompt.opens_thought,
             tools=request.tools,
             is_raw=not answers,
@@ -191,7 +189,7 @@ class Generation:
         rows = {alternative.index: -1 for alternative in alternatives}
         self._cache.fork(len(alternatives))
         used = len(self._tokens)
-        limit = self._request.params.max_tokens
+        limit = self._request.params.filled().max_tokens
         open_ones = [a for a in alternatives if limit != 0]
         for alternative in alternatives:
             alternative.finish_reason = None if open_ones else "length"

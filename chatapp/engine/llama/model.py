@@ -61,7 +61,9 @@ class LoadedModel:
             self.template = self._find_template()
             self.understood = self._understand()
             self.stop = self._find_stop()
-            self.description = describe(self, path, size, time.perf_counter() - started)
+            self.description = describe(
+                self, path, size, time.perf_counter() - started, planned.sampling
+            )
         except BaseException:  # whatever it was, nobody else could give the memory back
             self.close()
             raise

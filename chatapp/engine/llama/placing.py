@@ -6,7 +6,7 @@ Only a lack of memory is worth another try: a file that is broken is broken in a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from chatapp.engine.llama import devices
@@ -32,6 +32,8 @@ class Planned:
     """The same first, unless it is known to fail."""
     short_of: str = ""
     """Why the GPU does not take all layers; empty when it does, or was not asked to."""
+    sampling: dict[str, bool | int | float | str] = field(default_factory=dict)
+    """What the file recommends for sampling, unchecked."""
 
 
 def plan_ways(path: Path, options: LoadOptions) -> Planned:
@@ -75,6 +77,7 @@ def plan_ways(path: Path, options: LoadOptions) -> Planned:
         first,
         ways[ways.index(known) :] if known in ways else ways,
         short_of if first.gpu_layers < fit.n_layers else "",
+        info.sampling,
     )
 
 

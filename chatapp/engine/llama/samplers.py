@@ -2,6 +2,7 @@
 
 Source of the order: `common_sampler_init` in llama.cpp's `common/sampling.cpp`: logit bias,
 penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, then the draw.
+`params.samplers` may say another order between bias and draw, or fewer of them.
 A grammar is kept beside the chain as there: a sampled token is checked against it first, and only
 when it does not fit is the whole vocabulary filtered and sampled again.
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from chatapp.engine.llama.grammar import TOKEN_DATA, Grammar, view
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.errors import UsageError
-from chatapp.sampling import BAN, SamplingParams
+from chatapp.sampling import BAN, Sampling, SamplingParams
 
 _MIN_KEEP = 1
 _MIROSTAT_M = 100
@@ -30,17 +31,18 @@ class Sampler:
     """Chooses the next token of one alternative. `close` frees the C side."""
 
     def __init__(self, vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) -> None:
+        filled = params.filled()
         self._vocab = vocab
-        self._bias = _Bias(vocab, params.logit_bias)
-        self._ngrams = _NGrams(params.no_repeat_ngram_size) if params.no_repeat_ngram_size else None
+        self._bias = _Bias(vocab, filled.logit_bias)
+        self._ngrams = _NGrams(filled.no_repeat_ngram_size) if filled.no_repeat_ngram_size else None
         self._grammar: Grammar | None = None
         self.dead_end = ""
         """Why `sample` gave nothing, when the answer is not whole."""
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         try:
-            for sampler in _make_samplers(vocab, params, seed, n_ctx):
+            for sampler in _make_samplers(vocab, filled, seed, n_ctx):
                 lib.llama_sampler_chain_add(self._chain, sampler)
-            if grammar := _find_grammar(params):
+            if grammar := _find_grammar(filled):
                 self._grammar = Grammar(vocab, grammar)
         except BaseException:  # whatever it was, nobody else knows of the C side
             self.close()
@@ -162,19 +164,25 @@ class _Bias:
         np.add.at(logits, self._tokens, self._values)
 
 
-def _make_samplers(vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) -> Iterator[int]:
-    """One after the other, so that each has an owner before the next can fail."""
-    yield from _make_penalties(vocab, params, n_ctx)
-    if params.temperature < _COLDEST:
-        yield lib.llama_sampler_init_greedy()
-        return
-    if not params.mirostat:
-        yield from _make_truncations(params, seed)
-    yield lib.llama_sampler_init_temp_ext(
-        params.temperature, params.dynatemp_range, params.dynatemp_exponent
-    )
+def _make_samplers(vocab: Vocab, params: Sampling, seed: int, n_ctx: int) -> Iterator[int]:
+    """One after the other, so that each has an owner before the next can fail.
+
+    The likeliest token and mirostat need no truncation.
+    """
+    greedy = params.temperature < _COLDEST
+    for name in params.samplers:
+        if name in ("penalties", "dry"):
+            yield from _make_penalty(name, vocab, params, n_ctx)
+        elif name == "temperature" and not greedy:
+            yield lib.llama_sampler_init_temp_ext(
+                params.temperature, params.dynatemp_range, params.dynatemp_exponent
+            )
+        elif not (greedy or params.mirostat):
+            yield from _make_truncation(name, params, seed)
     tau, eta = params.mirostat_tau, params.mirostat_eta
-    if params.mirostat == 1:
+    if greedy:
+        yield lib.llama_sampler_init_greedy()
+    elif params.mirostat == 1:
         yield lib.llama_sampler_init_mirostat(vocab.n_tokens, seed, tau, eta, _MIROSTAT_M)
     elif params.mirostat == 2:
         yield lib.llama_sampler_init_mirostat_v2(seed, tau, eta)
@@ -182,12 +190,12 @@ def _make_samplers(vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) 
         yield lib.llama_sampler_init_dist(seed)
 
 
-def _make_penalties(vocab: Vocab, params: SamplingParams, n_ctx: int) -> Iterator[int]:
+def _make_penalty(name: str, vocab: Vocab, params: Sampling, n_ctx: int) -> Iterator[int]:
     last_n = _look_back(params.repeat_last_n, n_ctx)
     penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
-    if last_n and penalties != (1.0, 0.0, 0.0):
+    if name == "penalties" and last_n and penalties != (1.0, 0.0, 0.0):
         yield lib.llama_sampler_init_penalties(vocab.n_tokens, last_n, *penalties)
-    if params.dry_multiplier and params.dry_penalty_last_n:
+    if name == "dry" and params.dry_multiplier and params.dry_penalty_last_n:
         breakers = [text.encode("utf-8", "replace") for text in params.dry_sequence_breakers]
         yield lib.llama_sampler_init_dry(
             vocab.handle,
@@ -205,24 +213,24 @@ def _look_back(n: int, n_ctx: int) -> int:
     return n_ctx if n < 0 else min(n, n_ctx)
 
 
-def _make_truncations(params: SamplingParams, seed: int) -> Iterator[int]:
-    if params.top_n_sigma > 0:
+def _make_truncation(name: str, params: Sampling, seed: int) -> Iterator[int]:
+    if name == "top_n_sigma" and params.top_n_sigma > 0:
         yield lib.llama_sampler_init_top_n_sigma(params.top_n_sigma)
-    if params.top_k > 0:
+    elif name == "top_k" and params.top_k > 0:
         yield lib.llama_sampler_init_top_k(params.top_k)
-    if params.typical_p < 1:
+    elif name == "typ_p" and params.typical_p < 1:
         yield lib.llama_sampler_init_typical(params.typical_p, _MIN_KEEP)
-    if params.top_p < 1:
+    elif name == "top_p" and params.top_p < 1:
         yield lib.llama_sampler_init_top_p(params.top_p, _MIN_KEEP)
-    if params.min_p > 0:
+    elif name == "min_p" and params.min_p > 0:
         yield lib.llama_sampler_init_min_p(params.min_p, _MIN_KEEP)
-    if params.xtc_probability > 0:
+    elif name == "xtc" and params.xtc_probability > 0:
         yield lib.llama_sampler_init_xtc(
             params.xtc_probability, params.xtc_threshold, _MIN_KEEP, seed
         )
 
 
-def _find_grammar(params: SamplingParams) -> str:
+def _find_grammar(params: Sampling) -> str:
     """The grammar that was asked for, or the schema as one; empty for none."""
     return _grammar_of_schema(params.json_schema) if params.json_schema else params.grammar
 

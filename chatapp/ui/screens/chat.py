@@ -13,6 +13,7 @@ from textual.events import DescendantFocus, Key, Paste
 from textual.message import Message as Fact
 from textual.timer import Timer
 
+from chatapp.layers import Layers
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
 from chatapp.ui.fetches import Fetches
@@ -86,7 +87,7 @@ class ChatScreen(ChatModelsScreen):
         self.flow = ChatFlow(
             setup.store,
             setup.client,
-            params=setup.config.sampling,
+            params=Layers(settings=setup.config.sampling),
             system=setup.config.chat.system,
             post=self.pane.post_message,
         )
