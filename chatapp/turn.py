@@ -60,6 +60,7 @@ class Turn:
         self._n = n
         self._logprobs = logprobs
         self._stopping = asyncio.Event()
+        self._hurried = False
         self._request: GenerateRequest | None = None
         self._journalled: AnswerState | None = None
         self._row: MessageRow | None = None
@@ -106,6 +107,12 @@ class Turn:
         self._stopping.set()
         if self._request:
             self._request.cancel()
+
+    def answer_now(self) -> None:
+        """End the thought and begin the answer; without a thought, nothing happens."""
+        self._hurried = True
+        if self._request:
+            self._request.answer_now()
 
     async def answer(self, conversation_id: int, parent_id: int) -> AsyncGenerator[TurnEvent, None]:
         """Answer the user message `parent_id`."""
@@ -190,6 +197,8 @@ class Turn:
         request = self._request = self._client.request(generate)
         if self._stopping.is_set():
             request.cancel()
+        if self._hurried:
+            request.answer_now()
         self._journalled = self.state
         journal = asyncio.create_task(self._keep_journal())
         try:

@@ -19,6 +19,8 @@ class Cancellation(threading.Event):
 
     def __init__(self) -> None:
         super().__init__()
+        self.answer_now = threading.Event()
+        """Set when the thought is to end and the answer to begin."""
         self.on_set: Callable[[], None] | None = None
 
     def set(self) -> None:

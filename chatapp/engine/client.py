@@ -7,6 +7,7 @@ Never blocks the event loop, never imports llama.cpp.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from chatapp.engine.process import EngineProcess
 from chatapp.engine.protocol import (
     PROTOCOL_VERSION,
+    AnswerNow,
     Cancel,
     Delta,
     Event,
@@ -60,6 +62,10 @@ class GenerateRequest:
     def cancel(self) -> None:
         """Ask the engine to stop at once; what was said so far comes with `Finished`."""
         self._client.cancel(self._request)
+
+    def answer_now(self) -> None:
+        """Ask the engine to end the thought and to answer; without a thought, nothing happens."""
+        self._client.answer_now(self._request)
 
     async def events(self) -> AsyncGenerator[RequestEvent, None]:
         """What the engine says of it, `Finished` last; raises what went wrong instead."""
@@ -197,6 +203,8 @@ class EngineClient:
         """Hand a request to the engine; from now on its events and its end belong to it."""
         assert self._process is not None
         self._process.send(generate)
+        if request.hurried:
+            self._process.send(AnswerNow(request.id))
         self._requests[request.id] = request
         await self._process.drain()
 
@@ -214,6 +222,15 @@ class EngineClient:
             except EngineDiedError:
                 return
             self._watch(request, self._process)
+
+    def answer_now(self, request: Request) -> None:
+        """Ask the engine to end the thought of a request, or never to begin one."""
+        if request.ended or request.hurried:
+            return
+        request.hurried = True
+        if request.id in self._requests and self._process is not None:
+            with contextlib.suppress(EngineDiedError):  # whoever reads its events is told
+                self._process.send(AnswerNow(request.id))
 
     async def unload(self) -> None:
         """Free the model and all its memory by ending the process."""

@@ -8,6 +8,7 @@ user message that starts with one of these directs it:
     /delay MS     wait that long before each token (default 5)
     /prefill N    pretend the prompt has N tokens, read 1024 every 50 ms
     /markdown     answer with a small document: headings, lists, a table, a fence
+    /think TEXT   think TEXT before the answer; a number: so many numbered words
     /die          end the process in mid-answer, as a crash would
     /fail         fail the request
 """
@@ -16,7 +17,7 @@ import os
 import time
 from collections.abc import Callable
 
-from chatapp.engine.assemble import Assembler, trim_broken
+from chatapp.engine.assemble import THINK_CLOSE, THINK_OPEN, Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.protocol import (
     Choice,
@@ -113,7 +114,11 @@ class EchoBackend:
         return Finished(
             request_id=request.request_id,
             choices=[speaker.choice(seed) for speaker in speakers],
-            usage=Usage(prompt_tokens=n_prompt, completion_tokens=n_said),
+            usage=Usage(
+                prompt_tokens=n_prompt,
+                completion_tokens=n_said,
+                reasoning_tokens=sum(speaker.n_thought for speaker in speakers),
+            ),
             timings=Timings(
                 time_to_first_token_s=first - started,
                 prefill_tokens_per_second=n_prompt / max(first - started, 1e-9),
@@ -132,6 +137,7 @@ class _Script:
         self.prefill = 0
         self.dies = self.fails = False
         self.answer = text
+        self.thought = ""
         for line in text.splitlines():
             name, _, value = line.strip().partition(" ")
             number = int(value) if value.strip().isdigit() else 0
@@ -141,13 +147,19 @@ class _Script:
                 case "/prefill":
                     self.prefill = number
                 case "/words":
-                    self.answer = " ".join(f"word{i}" for i in range(1, number + 1))
+                    self.answer = _numbered("word", number)
+                case "/think":
+                    self.thought = _numbered("thought", number) if number else value
                 case "/markdown":
                     self.answer = _DOCUMENT
                 case "/die":
                     self.dies = True
                 case "/fail":
                     self.fails = True
+
+
+def _numbered(word: str, number: int) -> str:
+    return " ".join(f"{word}{i}" for i in range(1, number + 1))
 
 
 def _last_user_text(request: Generate) -> str:
@@ -191,6 +203,8 @@ class _Speaker:
         self._begun = len(self._tokens)
         self._teller = Teller(request.request_id, index, request.prefix, known)
         self._reason: FinishReason = "stop"
+        self.n_thought = 0
+        """Tokens of the thought and its marks."""
 
     @property
     def n_said(self) -> int:
@@ -199,19 +213,23 @@ class _Speaker:
 
     def say(self, script: "_Script", emit: Emit, cancelled: Cancellation) -> None:
         """Say the answer, from where the prefix ends."""
-        answer = script.answer.encode()
+        answer = self._write(script).encode()
         begun = bytes(self._tokens)
         rest = answer[len(begun) :] if answer.startswith(begun) else answer
         limit = self._request.params.filled().max_tokens
         if 0 <= limit <= len(rest):
             rest, self._reason = rest[:limit], "length"
-        for start in range(0, len(rest), 4):
+        start = 0
+        while start < len(rest):
             stopped = cancelled.wait(script.delay_s) if script.delay_s else cancelled.is_set()
             if stopped:
                 self._reason = "cancelled"
                 break
+            if cancelled.answer_now.is_set() and start > len(THINK_OPEN):
+                start = max(start, rest.find(f"\n{THINK_CLOSE}".encode()))
             for token in rest[start : start + 4]:
                 self._tokens.append(token)
+                self.n_thought += bool(script.thought) and not text_of(self._assembler.parts)
                 self._assembler.feed(bytes([token]))
                 if self._assembler.stopped:
                     self._reason = "stop"
@@ -221,10 +239,16 @@ class _Speaker:
                 break
             if script.dies and start >= min(8, len(rest) - 4):
                 os._exit(9)
+            start += 4
         if cancelled.is_set() and not self._assembler.stopped:
             self._reason = "cancelled"
         self._assembler.finish()
         self._tell(emit)
+
+    def _write(self, script: "_Script") -> str:
+        if not script.thought or self._request.think == "off":
+            return script.answer
+        return f"{THINK_OPEN}\n{script.thought}\n{THINK_CLOSE}\n\n{script.answer}"
 
     def choice(self, seed: int) -> Choice:
         """How it ended."""

@@ -112,6 +112,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Prompt tokens whose keys and values were still in the cache."""
     completion_tokens: int = 0
     """Over all alternatives."""
+    reasoning_tokens: int = 0
+    """Those of them that were thoughts, with the marks around them."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,11 +173,18 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     request_id: str
 
 
+class AnswerNow(msgspec.Struct, frozen=True, tag="answer_now"):
+    """Think no more: the thought of every alternative ends at the end of its line, and the answer
+    begins. Where nothing is thought, nothing happens."""
+
+    request_id: str
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish nothing, free everything, exit."""
 
 
-Command = Load | Generate | Cancel | Shutdown
+Command = Load | Generate | Cancel | AnswerNow | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):

@@ -37,6 +37,8 @@ class Request:
     def __init__(self, kind: Literal["load", "generate"]) -> None:
         self.id = f"{kind}-{next(_COUNTER)}"
         self.cancelled = False
+        self.hurried = False
+        """It was asked to think no more and to answer."""
         self.ended = False
         """Its last event has come, or never will."""
         self._events: asyncio.Queue[Event | ChatAppError] = asyncio.Queue()

@@ -22,6 +22,7 @@ from chatapp.engine.backend import Backend, Cancellation
 from chatapp.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
+    AnswerNow,
     Cancel,
     Command,
     Event,
@@ -64,7 +65,8 @@ class Worker:
         self._requests_lock = threading.Lock()
         self._waiting: dict[str, Generate] = {}
         """Requests that have not had their turn."""
-        self._running: dict[str, Cancellation] = {}
+        self._cancellations: dict[str, Cancellation] = {}
+        """Of the requests that wait and of the one that runs."""
 
     def run(self) -> None:
         """Serve until `Shutdown` or the end of stdin."""
@@ -100,9 +102,13 @@ class Worker:
             if isinstance(command, Cancel):
                 self._cancel(command.request_id)
                 continue
+            if isinstance(command, AnswerNow):
+                self._hurry(command.request_id)
+                continue
             if isinstance(command, Generate):
                 with self._requests_lock:
                     self._waiting[command.request_id] = command
+                    self._cancellations[command.request_id] = Cancellation()
             self._queue.put(command)
         os._exit(0)
 
@@ -110,11 +116,20 @@ class Worker:
         """Stop a request that runs; end one that waits, whatever the one before it is doing."""
         with self._requests_lock:
             waiting = self._waiting.pop(request_id, None)
-            running = self._running.get(request_id)
+            cancelled = self._cancellations.get(request_id)
+            if waiting is not None:
+                del self._cancellations[request_id]
         if waiting is not None:
             self._emit(end_before_start(waiting))
-        elif running is not None:
-            running.set()
+        elif cancelled is not None:
+            cancelled.set()
+
+    def _hurry(self, request_id: str) -> None:
+        """End the thought of a request that runs, or will have its turn."""
+        with self._requests_lock:
+            cancelled = self._cancellations.get(request_id)
+        if cancelled is not None:
+            cancelled.answer_now.set()
 
     def _refuse(self, line: bytes, reason: str) -> None:
         """Say of a command that cannot be read that its request is over."""
@@ -167,16 +182,15 @@ class Worker:
         self._emit(Loaded(command.request_id, model))
 
     def _generate(self, command: Generate) -> None:
-        cancelled = Cancellation()
         with self._requests_lock:
             if self._waiting.pop(command.request_id, None) is None:
                 return  # it was cancelled while it waited, and has ended
-            self._running[command.request_id] = cancelled
+            cancelled = self._cancellations[command.request_id]
         try:
             finished = self._backend.generate(command, self._emit, cancelled)
         finally:
             with self._requests_lock:
-                del self._running[command.request_id]
+                del self._cancellations[command.request_id]
         self._emit(finished)
 
     def _emit(self, event: Event) -> None:

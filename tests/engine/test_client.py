@@ -102,6 +102,47 @@ async def test_a_stop_of_a_request_that_waits_for_its_turn(engine: EngineClient)
     assert (await waiting).choices[0].parts == ()
 
 
+async def hurried(request: GenerateRequest) -> Finished:
+    """Every event of a request that is told to answer at its first thought."""
+    async for event in request.events():
+        if isinstance(event, Delta) and event.kind == "reasoning":
+            request.answer_now()
+            request.answer_now()  # twice is as good as once
+        if isinstance(event, Finished):
+            return event
+    raise AssertionError("it never finished")
+
+
+async def test_a_thought_is_ended_and_the_answer_comes(engine: EngineClient) -> None:
+    request = engine.request(ask("/think 100000\n/delay 1\n/words 3"))
+    finished = await asyncio.wait_for(hurried(request), 60)
+    (choice,) = finished.choices
+    assert choice.text == "word1 word2 word3"
+    assert choice.reasoning.startswith("thou")
+    assert choice.finish_reason == "stop"
+    usage = finished.usage
+    assert 0 < usage.reasoning_tokens < usage.completion_tokens
+    request.answer_now()  # it has ended: nothing happens, and the next one thinks
+    thinking = await run(engine.request(ask("/think 5\n/delay 0\n/words 1")))
+    assert thinking.choices[0].reasoning == "thought1 thought2 thought3 thought4 thought5\n"
+
+
+async def test_a_thought_is_ended_before_the_engine_has_heard_of_it(engine: EngineClient) -> None:
+    first = engine.request(ask("/words 40\n/delay 20"))
+    second = engine.request(ask("/think 100000\n/delay 1\n/words 2"))
+    third = engine.request(ask("/think 100000\n/delay 1\n/words 2"))
+    third.answer_now()
+    running = asyncio.create_task(run(first))
+    waiting = [asyncio.create_task(run(one)) for one in (second, third)]
+    await asyncio.sleep(0.1)
+    second.answer_now()
+    first.cancel()
+    await running
+    for finished in await asyncio.wait_for(asyncio.gather(*waiting), 60):
+        assert finished.choices[0].text == "word1 word2"
+        assert len(finished.choices[0].reasoning) < 100
+
+
 @pytest.mark.parametrize("listens", [True, False])
 async def test_a_deaf_engine_is_killed_whether_or_not_anybody_listens(
     engine: EngineClient, monkeypatch: pytest.MonkeyPatch, listens: bool

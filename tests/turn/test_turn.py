@@ -152,6 +152,21 @@ async def test_stop_keeps_the_text(store: Store, echo: EngineClient) -> None:
     assert 40 < len(row.content) < 400
 
 
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_thought_can_be_ended(store: Store, echo: EngineClient, *, early: bool) -> None:
+    conversation_id, message_id = say(store, "/think 100000\n/delay 1\n/words 2")
+    turn = Turn(store, echo, params=SamplingParams())
+    if early:
+        turn.answer_now()
+    async for event in turn.answer(conversation_id, message_id):
+        if isinstance(event, Delta) and event.kind == "reasoning":
+            turn.answer_now()
+    row = store.get_message(turn.message_id)
+    assert (row.status, row.content) == ("complete", "word1 word2")
+    assert early or turn.state.reasoning.startswith("thou")
+    assert turn.state.usage.reasoning_tokens > 0
+
+
 async def test_listening_no_longer_stops_and_keeps(store: Store, echo: EngineClient) -> None:
     conversation_id, message_id = say(store, "/words 400\n/delay 2")
     turn = Turn(store, echo, params=SamplingParams())
