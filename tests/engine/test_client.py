@@ -16,6 +16,7 @@ from chatapp.engine.client import EngineClient, GenerateRequest
 from chatapp.engine.process import worker_command
 from chatapp.engine.protocol import (
     MAX_LINE_BYTES,
+    PROTOCOL_VERSION,
     ChatMessage,
     Delta,
     Failed,
@@ -249,8 +250,8 @@ async def test_a_line_that_is_too_long_ends_its_request_and_the_next_is_read() -
 BABBLER = """
 import json, os, sys
 def say(line): os.write(1, line + b"\\n")
-say(json.dumps({"type": "ready", "protocol_version": 2, "backend": "x", "backend_version": "1",
-                "pid": os.getpid()}).encode())
+say(json.dumps({"type": "ready", "protocol_version": VERSION, "backend": "x",
+                "backend_version": "1", "pid": os.getpid()}).encode())
 for line in sys.stdin.buffer:
     command = json.loads(line)
     if command["type"] == "load":
@@ -263,7 +264,7 @@ for line in sys.stdin.buffer:
         WHAT
     else:
         break
-"""
+""".replace("VERSION", str(PROTOCOL_VERSION))
 
 
 @pytest.mark.parametrize(
