@@ -4,13 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from bench.synthetic import TINY, write_model
 
 # The gate tries the same inputs every time, on a slow machine too; `--hypothesis-profile=search`
 # looks for new ones.
-settings.register_profile("gate", deadline=None, database=None, derandomize=True)
+settings.register_profile(
+    "gate",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.register_profile("search", deadline=None, database=None, max_examples=2000)
 settings.load_profile("gate")
 
