@@ -1,6 +1,7 @@
-"""Shared by every test: an isolated home, and small real models."""
+"""Shared by every test: a plain environment, an isolated home, and small real models."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,30 @@ settings.register_profile(
 settings.register_profile("search", deadline=None, database=None, max_examples=2000)
 settings.load_profile("gate")
 
+_KEPT = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
+_KEPT_KINDS = (
+    "COV", "CUDA", "DYLD_", "GGML_CUDA", "HIP", "LANG", "LC_", "LD_", "PIP_", "PYTEST", "PYTHON",
+    "ROC",
+)  # fmt: skip
+"""What finds programs, libraries, the GPU and the package index, and the language."""
+
+
+def pytest_configure() -> None:
+    """Take away what differs between machines and users and is no business of a test's.
+
+    Proxies, certificates, the terminal, keys of servers and folders of other programs stand in the
+    environment; a mask of another user's hides files; a shell that starts something in the
+    background has it ignore Ctrl+C, and `nohup` the end of the terminal, and children would too: a
+    handler, unlike that, ends with `exec`.
+    """
+    for name in [*os.environ]:
+        if name not in _KEPT and not name.startswith(_KEPT_KINDS):
+            del os.environ[name]
+    os.umask(0o022)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -29,13 +54,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     # models of other programs on this machine are none of a test's business
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    for name in ("XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS"):
-        monkeypatch.delenv(name, raising=False)
-    for name in os.environ:
-        if name.startswith("CHATAPP_KEY_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    for name in ("CHATAPP_BACKEND", "CHATAPP_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
     return folder
 
 
