@@ -20,8 +20,9 @@ from tests.hub.server import Hub, Repo
 Wait = Callable[[], bool]
 
 
-async def until(condition: Wait, timeout_s: float = 5.0) -> None:
-    """Let the app run until `condition` holds; fail with a reason when it never does."""
+async def until(condition: Wait, timeout_s: float = 60.0) -> None:
+    """Let the app run until `condition` holds; fail with a reason when it never does. The time is
+    only against a test that hangs, on the slowest machine."""
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.01)
@@ -62,7 +63,7 @@ class Driver:
     async def ready(self) -> None:
         await self.wait(lambda: self.client.model is not None and self.status.line.n_ctx > 0)
 
-    async def wait(self, condition: Wait, timeout_s: float = 5.0) -> None:
+    async def wait(self, condition: Wait, timeout_s: float = 60.0) -> None:
         await until(condition, timeout_s)
 
     async def idle(self) -> None:

@@ -32,14 +32,14 @@ async def test_a_conversation_goes_on(run):
 
 async def test_escape_stops_and_keeps_the_text(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 20")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         await ui.press("escape")
         await ui.idle()
         answer = ui.path()[-1]
         assert answer.status == "stopped"
         assert answer.content.startswith("word1 ")
-        assert "word500" not in answer.content
+        assert "word5000" not in answer.content
         assert ui.pane.transcript.item(answer.id).content == answer.content
 
 
@@ -79,7 +79,7 @@ async def test_continue_refuses_a_complete_answer(run):
 
 async def test_enter_during_an_answer_keeps_the_text(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 20")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         await ui.write("too early")
         await ui.wait(lambda: ui.pane.prompt.prompt == "too early")

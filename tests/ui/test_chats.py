@@ -49,7 +49,7 @@ async def test_delete_and_undo(run):
 
 async def test_deleting_the_chat_that_answers_stops_the_answer(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 20")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         conversation = ui.app.chat.open_id
         ui.app.chat.action_delete()
@@ -60,7 +60,7 @@ async def test_deleting_the_chat_that_answers_stops_the_answer(run):
 
 async def test_the_answer_of_another_chat_is_told_apart(run):
     async with run() as ui:
-        await ui.write("/words 300\n/delay 20")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         answering = ui.app.chat.open_id
         await ui.wait(lambda: ui.status.activity == "answering – Esc stops")

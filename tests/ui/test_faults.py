@@ -186,7 +186,7 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again(run, tmp_path, tiny_
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"not a model")
     async with run(ready=False, client=EngineClient(), model=broken) as ui:
-        await ui.wait(lambda: any("broken.gguf" in text for text in ui.notices()), 20)
+        await ui.wait(lambda: any("broken.gguf" in text for text in ui.notices()))
         assert ui.client.model is None
         await ui.write("hello")
         await ui.wait(lambda: "Enter tries the model again" in ui.status.activity)
@@ -195,11 +195,10 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again(run, tmp_path, tiny_
         await ui.wait(lambda: any("is waiting to be answered first" in n for n in ui.notices()))
         ui.pane.prompt.set_prompt("")
         shutil.copy(tiny_model, broken)  # mended, or a server that is there now
-        for _ in range(50):  # the try that "more" began may still be under way, and fail
-            await ui.press("enter")
-            if ui.client.model is not None:
-                break
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while ui.client.model is None:  # the try of "more" may still be under way, and fail
+                await ui.press("enter")
+                await asyncio.sleep(0.1)
         # of random weights: it may end with its first word
         await ui.wait(lambda: [row.role for row in ui.flow.rows] == ["user", "assistant"])
         assert ui.flow.rows[0].content == "hello"
@@ -209,7 +208,7 @@ async def test_a_model_that_cannot_be_loaded_is_tried_again(run, tmp_path, tiny_
 
 async def test_another_chats_answer_is_not_stopped_unseen(run):
     async with run() as ui:
-        await ui.write("/words 300\n/delay 10")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         busy = ui.flow.answering.busy_in
         await ui.press("ctrl+n")
@@ -273,7 +272,7 @@ async def test_two_instances_share_one_history(run, paths):
 @pytest.mark.parametrize("status", ["busy", "idle"])
 async def test_quitting_ends_the_engine_and_keeps_the_text(run, paths, status):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 10")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         conversation = ui.app.chat.open_id
         if status == "idle":
@@ -302,15 +301,14 @@ async def test_a_waiting_message_does_not_hold_up_the_quit(run):
         ui.flow.answering.set_model_ready(False)
         await ui.write("later")
         await ui.wait(lambda: ui.flow.answering.waiting)
-        async with asyncio.timeout(3):
-            await ui.press("ctrl+q")
-            await ui.wait(lambda: ui.app.return_code is not None)
+        await ui.press("ctrl+q")
+        await ui.wait(lambda: ui.app.return_code is not None)
         assert ui.said() == ["later"]
 
 
 async def test_text_sent_too_early_is_put_before_what_was_typed_since(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 20")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         ui.flow._post(TextReturned("first", None))
         ui.pane.prompt.set_prompt("second")

@@ -1,7 +1,5 @@
 """What keys do: nothing invisible, nothing lost, none overtakes another."""
 
-import asyncio
-
 import pytest
 from textual import events
 from textual.geometry import Offset
@@ -100,7 +98,7 @@ async def test_escape_goes_back_one_step_at_a_time(run):
     async with run() as ui:
         await ui.say("one")
         asked = ui.path()[0].id
-        await ui.write("/words 500\n/delay 20")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         assert "Esc stops" in ui.status.activity
         await ui.press("ctrl+e")
@@ -213,9 +211,11 @@ async def test_a_burst_ends_as_typed_slowly(run, keys, text):
         await ui.wait(lambda: ui.pane.prompt.text == text)
         ui.pane.prompt.set_prompt("")
         for key in keys:
+            before = ui.app.keys.n_dispatched
             burst(ui, key)
-            await asyncio.sleep(0.02)
-        assert ui.pane.prompt.text == text
+            await ui.wait(lambda before=before: ui.app.keys.n_dispatched > before)
+            await ui.wait(lambda: ui.app.keys.idle)
+        await ui.wait(lambda: ui.pane.prompt.text == text)
 
 
 async def test_a_paste_among_keys_keeps_its_place(run):
@@ -228,7 +228,7 @@ async def test_a_paste_among_keys_keeps_its_place(run):
 
 async def test_a_burst_while_an_answer_streams(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 5")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         burst(ui, *"teh", "backspace", "backspace", *"he", "ctrl+a", "X", "end", "enter", "Y")
         await ui.wait(lambda: ui.pane.prompt.text == "XtheY")

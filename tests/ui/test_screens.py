@@ -66,7 +66,7 @@ async def test_a_file_that_is_dropped_in_appears(run, paths, tiny_model, monkeyp
 
 async def test_switching_stops_the_answer_and_keeps_it(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 10")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         await ui.app.chat.load_model(Path("other.gguf"))
         assert ui.path()[1].status == "stopped"
@@ -127,7 +127,7 @@ async def test_the_theme_is_switched_and_remembered(run, paths):
 
 async def test_control_c_stops_then_clears_then_quits(run):
     async with run() as ui:
-        await ui.write("/words 500\n/delay 10")
+        await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         ui.pane.prompt.set_prompt("a draft")
         await ui.press("ctrl+c")
@@ -248,7 +248,7 @@ async def test_the_planner_moves_and_its_choice_is_loaded(run, paths, monkeypatc
         await ui.press("ctrl+o")
         await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
         options = ui.app.screen.query_one(OptionList)
-        await ui.wait(lambda: any("fits" in text for text in texts(options)), 20)
+        await ui.wait(lambda: any("fits" in text for text in texts(options)))
         options.highlighted = next(i for i, t in enumerate(texts(options)) if "tiny.gguf" in t)
         await ui.press("m")
         await ui.wait(lambda: isinstance(ui.app.screen, PlanScreen))

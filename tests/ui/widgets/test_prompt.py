@@ -7,6 +7,7 @@ from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
 
 from chatapp.ui.widgets.prompt import MAX_ROWS, PromptBox
+from tests.ui.conftest import until
 
 
 class Harness(App[None]):
@@ -74,13 +75,10 @@ async def test_what_terminals_send_for_a_new_line_is_one(sequence: str) -> None:
 )
 async def test_keys_that_come_at_once_are_taken_one_after_the_other(burst: str, sent: str) -> None:
     app = Harness()
-    async with app.run_test() as pilot:
+    async with app.run_test():
         for event in XTermParser().feed(burst + "next"):
             app.post_message(event)
-        await pilot.pause()
-        await pilot.pause()
-        assert app.sent == [sent]
-        assert app.box.text == "next"
+        await until(lambda: app.sent == [sent] and app.box.text == "next")
 
 
 async def test_the_box_grows_to_a_third_of_the_screen_and_shrinks_again() -> None:
