@@ -38,7 +38,7 @@ block = tensor.read({rows - 3}, {rows})
 print(peak() - before, int((block == 0).all()))
 """
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     grown, is_zero = result.stdout.split()
     assert int(grown) < 60_000  # kB
@@ -63,7 +63,7 @@ for start in range(0, 600, 3):
 print(peak() - before)
 """
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     assert int(result.stdout) < 130_000  # kB
 
@@ -100,7 +100,9 @@ def grow(path: Path, kind: str, rows: int, cols: int) -> None:
             file.truncate(path.stat().st_size + size)
         return
     with zipfile.ZipFile(path) as archive:
-        data = archive.read("big/data.pkl")
+        # PyTorch names the folder in it after the file, or `archive` where the path is not ASCII
+        [pickled_as] = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        data = archive.read(pickled_as)
     data = data.replace(b"K\x02t", b"J" + number + b"t").replace(
         b"K\x02\x85",
         b"J" + rows.to_bytes(4, "little") + b"M" + cols.to_bytes(2, "little") + b"\x86",

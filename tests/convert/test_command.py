@@ -27,7 +27,7 @@ def start(*args: object, **options: Any) -> subprocess.Popen[str]:
 
 def run(*args: object, **options: Any) -> tuple[int, str, str]:
     process = start(*args, **options)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
 
@@ -108,7 +108,7 @@ def test_signals_in_a_burst_leave_nothing_either(make) -> None:
             process.stdout.readline()
         for _ in range(20):
             process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         assert process.returncode == 130
         assert set(folder.iterdir()) == before
 
@@ -118,7 +118,7 @@ def test_interruption_leaves_nothing(make, number: signal.Signals) -> None:
     folder = make(n_layer=4, n_embd=256)
     process = start_until(folder, "write")
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Interrupted" in err
     assert not list(folder.glob("*.gguf*"))
@@ -129,7 +129,7 @@ def test_a_reader_that_goes_away_cancels(make) -> None:
     process = start_until(folder, "write")
     assert process.stdout is not None
     process.stdout.close()
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     assert process.returncode == 130
     assert not list(folder.glob("*.gguf*"))
 

