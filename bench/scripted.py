@@ -46,6 +46,8 @@ class Words:
     (`<|end|>`, `<|call|>` ...), and takes some of a file's control tokens for user-defined ones."""
     eot: str = ""
     """A second end, if any."""
+    eom: str = ""
+    """A third one, where a message ends and the turn goes on elsewhere."""
     bos: str = ""
     """What a template gets as `bos_token`; the engine adds none by itself."""
 
@@ -146,10 +148,13 @@ def _add_vocab(writer: gguf.GGUFWriter, words: Words, letters: list[str]) -> Non
     writer.add_token_types(types)
     writer.add_token_merges(["Ā Ā"])  # llama.cpp wants some; this one makes no token
     writer.add_eos_token_id(words.special[words.eos])
-    if words.eot:
-        writer.add_eot_token_id(words.special[words.eot])
-    if words.bos:
-        writer.add_bos_token_id(words.special[words.bos])
+    for text, add in (
+        (words.eot, writer.add_eot_token_id),
+        (words.eom, writer.add_eom_token_id),
+        (words.bos, writer.add_bos_token_id),
+    ):
+        if text:
+            add(words.special[text])
     writer.add_add_bos_token(False)
 
 
