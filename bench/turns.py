@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bench.synthetic import TINY, write_model
 from chatapp.conversation import Message
-from chatapp.engine.assemble import THINK_CLOSE, Assembler
+from chatapp.engine.assemble import Assembler
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Finished, LoadOptions
 from chatapp.errors import ChatAppError
@@ -31,6 +31,8 @@ from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.turn import Turn
 
+MARK = "</think>"
+"""The longest mark that an answer here may hold: its beginning may be taken back."""
 STOP = "END!"
 QUESTIONS = (
     "🎉 naïve 北京 one END two END! three",
@@ -119,7 +121,7 @@ class Lives:
                     last = event.choices[0].parts
                     if told is not None:  # the deltas alone said as much
                         assert begins(last, told), (told, last)
-                        assert _length(told) - _length(last) < len(THINK_CLOSE)
+                        assert _length(told) - _length(last) < len(MARK)
                 else:
                     told = turn.state.parts
         except ChatAppError as error:
@@ -162,7 +164,7 @@ class Lives:
             assert row.parts == said if whole else begins(row.parts, said), (row.parts, said)
         # what was said stays said, but for half a character or the beginning of a mark
         kept = before.rstrip("\ufffd")
-        lost = max(len(kept) - len(THINK_CLOSE) + 1, 0)
+        lost = max(len(kept) - len(MARK) + 1, 0)
         assert row.content.startswith(kept[:lost]), (before, row.content)
         assert _kinds_alternate(row.parts), row.parts
         first, *later = row.generations

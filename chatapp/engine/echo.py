@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable
 
-from chatapp.engine.assemble import THINK_CLOSE, THINK_OPEN, Assembler, trim_broken
+from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.protocol import (
     Choice,
@@ -35,6 +35,7 @@ from chatapp.errors import ContextOverflowError, EngineError
 from chatapp.parts import text_of
 
 N_CTX = 32_768
+_OPEN, _CLOSE = "<think>", "</think>"
 
 _DOCUMENT = """# A heading
 
@@ -225,8 +226,8 @@ class _Speaker:
             if stopped:
                 self._reason = "cancelled"
                 break
-            if cancelled.answer_now.is_set() and start > len(THINK_OPEN):
-                start = max(start, rest.find(f"\n{THINK_CLOSE}".encode()))
+            if cancelled.answer_now.is_set() and start > len(_OPEN):
+                start = max(start, rest.find(f"\n{_CLOSE}".encode()))
             for token in rest[start : start + 4]:
                 self._tokens.append(token)
                 self.n_thought += bool(script.thought) and not text_of(self._assembler.parts)
@@ -248,7 +249,7 @@ class _Speaker:
     def _write(self, script: "_Script") -> str:
         if not script.thought or self._request.think == "off":
             return script.answer
-        return f"{THINK_OPEN}\n{script.thought}\n{THINK_CLOSE}\n\n{script.answer}"
+        return f"{_OPEN}\n{script.thought}\n{_CLOSE}\n\n{script.answer}"
 
     def choice(self, seed: int) -> Choice:
         """How it ended."""
