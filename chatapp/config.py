@@ -97,6 +97,9 @@ class Config:
     ui: UiConfig = UiConfig()
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`[keys]`: a binding's id to the keys that replace its own, separated by commas."""
+    templates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """`[templates]`: a model's path or name to the file with the chat template to use for it, or to
+    a format's name such as `chatml`."""
 
 
 _SECTIONS: Mapping[str, type] = {
@@ -128,6 +131,7 @@ def load_config(paths: Paths) -> Config:
         **read,
         sampling=_read_sampling(path, document.get("sampling", {})),
         keys=_read_keys(path, document.get("keys", {})),
+        templates=_read_templates(path, document.get("templates", {})),
     )
 
 
@@ -227,6 +231,18 @@ def _read_keys(path: Path, values: dict[str, Any]) -> Mapping[str, str]:
             raise ConfigError(
                 f'{path}: keys.{key} must name keys, as in "ctrl+r" or "f5,ctrl+r", not {value!r}.'
             )
+    return MappingProxyType(dict(values))
+
+
+def _read_templates(path: Path, values: dict[str, Any]) -> Mapping[str, str]:
+    for key, value in values.items():
+        if isinstance(value, dict):  # model.gguf without quotes is a table to TOML
+            raise ConfigError(
+                f"{path}: templates.{key} is no text.",
+                'A name with a dot stands in quotes: "model.gguf" = "template.jinja".',
+            )
+        if not isinstance(value, str) or not value.strip():
+            raise ConfigError(f"{path}: templates.{key} must name a file, not {value!r}.")
     return MappingProxyType(dict(values))
 
 

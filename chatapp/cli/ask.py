@@ -26,6 +26,7 @@ Examples:
   git diff | chatapp ask "write a commit message"
   chatapp ask --json --seed 1 hello | jq .usage
   chatapp ask -c "and in one sentence?"
+  chatapp ask --raw "Once upon a time"
 
 The answer goes to standard output, everything else to standard error. Exit codes: 0 answered,
 1 failed, 2 wrong use, 130 interrupted (what was said is printed and kept).
@@ -56,6 +57,9 @@ The answer goes to standard output, everything else to standard error. Exit code
 @click.option(
     "--grammar", "grammar", type=_FILE, help="A GBNF grammar that the answer must follow."
 )
+@click.option(
+    "--raw", is_flag=True, help="Go on with PROMPT as it is: no chat template, no system prompt."
+)
 @click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
 @engine_options
 @sampling_options
@@ -70,10 +74,12 @@ def ask(
     logprobs: int | None,
     schema: Path | None,
     grammar: Path | None,
+    raw: bool,
     no_save: bool,
     gpu_layers: int | None,
     n_ctx: int | None,
     kv_type: Any,
+    chat_template: str | None,
     **sampling: Any,
 ) -> int:
     """Answer PROMPT on standard output.
@@ -84,12 +90,17 @@ def ask(
         raise UsageError("--no-save cannot go on with a conversation of the history.")
     if logprobs and not as_json:
         raise UsageError("--logprobs needs --json.", "It is a list of numbers beside the text.")
+    if raw and (system or chat_template or go_on):
+        raise UsageError(
+            "--raw goes on with PROMPT alone: no --system, no --chat-template, no --continue."
+        )
     text = read_prompt(prompt)
     from chatapp.cli import setting
     from chatapp.cli.answering import Question, run
     from chatapp.config import load_config
     from chatapp.layers import Layers
     from chatapp.paths import find_paths
+    from chatapp.remotes import PREFIX
 
     paths = find_paths()
     config = setting.override_engine(
@@ -97,16 +108,23 @@ def ask(
     )
     sampling["grammar"] = _read_grammar(grammar) if grammar else None
     sampling["json_schema"] = _read_schema(schema) if schema else None
+    path = setting.choose_model(model, config, paths)
+    if raw and str(path).startswith(PREFIX):
+        raise UsageError(
+            f"{path} writes its prompts itself: it does not go on with a text.",
+            "Leave out --raw, or choose a model file.",
+        )
+    config = setting.override_template(config, path, chat_template)
     question = Question(
         prompt=text,
-        system=system,
+        system="" if raw else system,
         go_on=go_on,
         params=Layers(flag=read_flags(sampling), settings=config.sampling),
         n=n,
         logprobs=logprobs or 0,
         as_json=as_json,
         save=not no_save,
-        load=setting.load_options(config, setting.choose_model(model, config, paths), n_parallel=n),
+        load=setting.load_options(config, paths, path, n_parallel=n, raw=raw),
     )
     return run(question, config, paths)
 

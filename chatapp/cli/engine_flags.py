@@ -9,7 +9,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def engine_options(command: _Command) -> _Command:
-    """Add `--gpu-layers`, `--n-ctx` and `--kv-type`."""
+    """Add `--gpu-layers`, `--n-ctx`, `--kv-type` and `--chat-template`."""
     options = (
         click.option(
             "--gpu-layers",
@@ -27,6 +27,11 @@ def engine_options(command: _Command) -> _Command:
             "--kv-type",
             type=click.Choice(["auto", "f16", "q8_0"]),
             help="Type of the KV cache; q8_0 takes half the memory.",
+        ),
+        click.option(
+            "--chat-template",
+            metavar="FILE",
+            help="A Jinja file in place of the model's own, or a name such as `chatml`.",
         ),
     )
     for option in reversed(options):

@@ -79,8 +79,31 @@ def override_engine(
     return replace(config, engine=engine)
 
 
-def load_options(config: "Config", model: Path, *, n_parallel: int = 1) -> "LoadOptions":
-    """How the engine is told to hold `model`."""
+def override_template(config: "Config", model: Path, named: str | None) -> "Config":
+    """Settings with the chat template that was asked for in place of the one for `model`."""
+    if named is None:
+        return config
+    from chatapp.engine.chat.files import read_template
+    from chatapp.engine.chat.known import find_format
+    from chatapp.paths import expand_home, spell_path
+    from chatapp.remotes import PREFIX
+
+    if str(model).startswith(PREFIX):
+        raise UsageError(
+            f"{model} writes its prompts itself: it takes no chat template from here.",
+            "Leave out --chat-template, or choose a model file.",
+        )
+    here = Path.cwd()
+    read_template(named, here)  # what is wrong with it is said before anything is loaded
+    given = named if find_format(named) else str(here / expand_home(named))
+    return replace(config, templates={spell_path(model): given, **config.templates})
+
+
+def load_options(
+    config: "Config", paths: "Paths", model: Path, *, n_parallel: int = 1, raw: bool = False
+) -> "LoadOptions":
+    """How the engine is told to hold `model`; `raw`: without a chat template."""
+    from chatapp.engine.chat.files import template_for
     from chatapp.engine.protocol import LoadOptions
     from chatapp.paths import spell_path
 
@@ -94,4 +117,6 @@ def load_options(config: "Config", model: Path, *, n_parallel: int = 1) -> "Load
         n_parallel=n_parallel,
         flash_attn=engine.flash_attn,
         kv_type=engine.kv_type,
+        chat_template="" if raw else template_for(model, config.templates, paths.config),
+        raw=raw,
     )

@@ -27,6 +27,7 @@ def open_chat(
     gpu_layers: int | None,
     n_ctx: int | None,
     kv_type: "KvType | None",
+    chat_template: str | None,
 ) -> None:
     """Run the terminal UI until the user leaves."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -50,6 +51,7 @@ def open_chat(
         path, problem = setting.choose_model(model, config, paths), ""
     except setting.SettingError as error:  # one chooses another where one sees which there are
         path, problem = setting.choose_model(BUILTIN, config, paths), str(error)
+    config = setting.override_template(config, path, chat_template)
     with _open_store(paths, temporary) as store:
         conversation_id = _find_conversation(store, go_on, conversation)
         _check_keys(config, paths)

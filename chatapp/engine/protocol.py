@@ -69,6 +69,10 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     flash_attn: bool = True
     kv_type: Literal["auto", "f16", "q8_0"] = "auto"
     """Type of the KV cache; `auto`: f16, or q8_0 (half of it) where that makes the model fit."""
+    chat_template: str = ""
+    """The Jinja text of a chat template in place of the model's own; empty: its own."""
+    raw: bool = False
+    """No chat template at all: messages are the beginning of a text, control tokens included."""
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +94,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     gpu_note: str = ""
     """Why the CPU alone is used and how to mend it; empty when a GPU is used."""
     chat_template: bool = True
-    """False: the model has none, and text is completed instead of answered."""
+    """False: the model has none, or `raw` was asked for: text is completed, not answered."""
     template_hash: str = ""
     sampling: dict[str, Any] = {}
     """What the file recommends (`general.sampling.*`), by the names of `SamplingParams`."""

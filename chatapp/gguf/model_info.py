@@ -132,7 +132,9 @@ def _describe(header: Header) -> ModelInfo:
         n_ff=read_n_ff(header),
         embeds=makes_embeddings(header),
         tokenizer=header.text("tokenizer.ggml.model"),
-        chat_template=bool(header.text("tokenizer.chat_template")),
+        chat_template=any(
+            header.text(key) for key in header.values if key.startswith("tokenizer.chat_template")
+        ),
         license=header.text("general.license"),
         sampling={
             key.removeprefix(_SAMPLING): _plain(value)

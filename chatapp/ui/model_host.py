@@ -21,10 +21,16 @@ class ModelHost:
     """Which model is in the engine, and the way to another one."""
 
     def __init__(
-        self, client: EngineClient, config: EngineConfig, post: Callable[[Fact], object]
+        self,
+        client: EngineClient,
+        config: EngineConfig,
+        find_template: Callable[[Path], str],
+        post: Callable[[Fact], object],
     ) -> None:
+        """`find_template` gives the chat template that the settings name for a model, if any."""
         self._client = client
         self._config = config
+        self._find_template = find_template
         self._post = post
         self._planned: dict[Path, tuple[int, KvType | None]] = {}
         self.model: ModelDescription | None = None
@@ -51,17 +57,18 @@ class ModelHost:
     async def _try(self, path: Path) -> bool:
         self._post(ModelLoading(path.name, 0.0))
         n_ctx, kv_type = self._planned.get(path, (0, None))
-        options = LoadOptions(
-            path=spell_path(path),
-            n_ctx=n_ctx or self._config.n_ctx,
-            gpu_layers=self._config.gpu_layers,
-            n_threads=self._config.n_threads,
-            adapt_threads=self._config.adapt_threads,
-            flash_attn=self._config.flash_attn,
-            kv_type=kv_type or self._config.kv_type,
-        )
         problem: ChatAppError = ModelError(f"{path.name} was not loaded.")
         try:
+            options = LoadOptions(
+                path=spell_path(path),
+                n_ctx=n_ctx or self._config.n_ctx,
+                gpu_layers=self._config.gpu_layers,
+                n_threads=self._config.n_threads,
+                adapt_threads=self._config.adapt_threads,
+                flash_attn=self._config.flash_attn,
+                kv_type=kv_type or self._config.kv_type,
+                chat_template=self._find_template(path),
+            )
             self.model = await self._client.load(
                 options, lambda fraction: self._report(path, fraction)
             )

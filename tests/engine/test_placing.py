@@ -229,7 +229,7 @@ def test_whatever_fails_after_the_weights_gives_them_back(
     def fail(_self: LoadedModel) -> None:
         raise error
 
-    monkeypatch.setattr(LoadedModel, "_find_template", fail)
+    monkeypatch.setattr(LoadedModel, "_find_stop", fail)
     sizes = []
     for _ in range(6):
         with pytest.raises(error):

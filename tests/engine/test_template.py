@@ -89,13 +89,17 @@ NESTED = "{% for a in [1] %}" * 25 + "x" + "{% endfor %}" * 25
 @pytest.mark.parametrize(
     "template", [NESTED, "{{ 'a' | center(2 * 10**9) }}", "{{ 9 ** 999999999 }}"]
 )
-def test_a_model_with_a_hostile_template_loads_and_says_so(tmp_path: Path, template: str) -> None:
+def test_a_model_with_a_hostile_template_is_spoken_to_as_its_tokens_tell(
+    tmp_path: Path, template: str
+) -> None:
     native.start()
     path = write_model(tmp_path / "model.gguf", replace(TINY, template=template))
     model = LoadedModel(LoadOptions(path=str(path)), lambda _: None)
     try:
-        assert model.template is None
-        assert any(note.startswith("The chat template ") for note in model.notices)
+        assert model.template is not None
+        assert model.template.render(HELLO) == "<|user|>\nHello<|end|>\n<|assistant|>\n"
+        assert model.notices[0].startswith("The chat template ")
+        assert "Phi's format" in model.notices[0]
     finally:
         model.close()
 
@@ -111,7 +115,7 @@ def test_whatever_fails_after_the_weights_frees_them(
     def fail(_: LoadedModel) -> None:
         raise SyntaxError("too many statically nested blocks")
 
-    monkeypatch.setattr(LoadedModel, "_find_template", fail)
+    monkeypatch.setattr(LoadedModel, "_find_stop", fail)
     with pytest.raises(SyntaxError):
         LoadedModel(LoadOptions(path=str(tiny_model)), lambda _: None)
     assert len(freed) == 1

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from chatapp.engine.chat.by_name import know_by_name
 from chatapp.engine.chat.format import Calls, Format, Thoughts
-from chatapp.engine.chat.known import know_by_name
 from chatapp.engine.chat.source import common_start
 from chatapp.engine.chat.written import (
     ARGUMENTS,

@@ -11,7 +11,7 @@ from chatapp.engine.llama import native
 from chatapp.engine.llama.cache import TokenCache
 from chatapp.engine.llama.generation import Generation
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import build_completion, build_prompt
+from chatapp.engine.llama.prompt import build_completion, build_prompt, join_texts
 from chatapp.engine.protocol import Finished, Generate, LoadOptions, ModelDescription
 from chatapp.errors import EngineError
 
@@ -57,6 +57,8 @@ class LlamaBackend:
         request = replace(request, params=params)
         if request.prompt is not None:
             prompt = build_completion(vocab, request.prompt)
+        elif self._model.is_raw:
+            prompt = build_completion(vocab, join_texts(request.messages), special=True)
         else:
             prompt = build_prompt(
                 vocab,

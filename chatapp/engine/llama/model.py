@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from chatapp.engine.chat.detect import Understood, understand
 from chatapp.engine.chat.format import PLAIN, Format
-from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.chat.writing import write_calls
 from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
@@ -24,11 +23,11 @@ from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
 from chatapp.engine.llama.processors import count_threads
 from chatapp.engine.llama.remembered import Way
+from chatapp.engine.llama.template_choice import choose_template
 from chatapp.engine.llama.turn_end import find_turn_end
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import LoadOptions
-from chatapp.errors import TemplateError
 from chatapp.gguf.fit import DEFAULT_N_CTX
 from chatapp.gguf.sandbox import TemplateProcess
 from chatapp.paths import read_path
@@ -58,7 +57,9 @@ class LoadedModel:
         try:
             self._say_what_was_given_up(options, planned)
             release_pages(path)
-            self.template = self._find_template()
+            chosen = choose_template(self.weights, self.vocab, options, self._templates)
+            self.template, self.is_raw = chosen.template, options.raw
+            self.notices += chosen.notices
             self.understood = self._understand()
             self.stop = self._find_stop()
             self.description = describe(
@@ -159,26 +160,6 @@ class LoadedModel:
             )
         handle: int = context
         return handle
-
-    def _find_template(self) -> ChatTemplate | None:
-        raw = lib.llama_model_chat_template(self.weights.handle, None)
-        if not raw:
-            self.notices.append(
-                "This model has no chat template: it completes text instead of answering."
-            )
-            return None
-        try:
-            template = ChatTemplate(
-                raw.decode("utf-8", "replace"),
-                self.vocab.bos_text,
-                self.vocab.eos_text,
-                self._templates,
-            )
-            template.render([{"role": "user", "content": "Hello"}])
-        except TemplateError as error:
-            self.notices.append(f"{error.message} It completes text instead of answering.")
-            return None
-        return template
 
     @property
     def form(self) -> Format:

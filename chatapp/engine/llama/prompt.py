@@ -62,8 +62,7 @@ def build_prompt(
     Raises `UsageError` for what is not text, `TemplateError` where the template refuses.
     """
     if template is None:
-        text = "\n\n".join(as_text(message).content for message in messages)
-        return build_completion(vocab, text)
+        return build_completion(vocab, join_texts(messages))
     if any(isinstance(part, Image) for message in messages for part in message.parts):
         raise UsageError(
             "This model takes text alone, and the chat holds a picture.",
@@ -86,9 +85,15 @@ def build_prompt(
     return Prompt(tokens, opens_thought=opens_thought(form, rendered))
 
 
-def build_completion(vocab: Vocab, text: str) -> Prompt:
-    """Tokens of plain text to go on from; control tokens in it are only text."""
-    return Prompt(vocab.tokenize(text, special=False, add_special=True))
+def build_completion(vocab: Vocab, text: str, *, special: bool = False) -> Prompt:
+    """Tokens of plain text to go on from; control tokens in it are only text, unless `special`."""
+    has_bos = special and bool(vocab.bos_text) and text.startswith(vocab.bos_text)
+    return Prompt(vocab.tokenize(text, special=special, add_special=not has_bos))
+
+
+def join_texts(messages: Sequence[ChatMessage]) -> str:
+    """The contents of messages, one after the other. Raises `UsageError` for what is not text."""
+    return "\n\n".join(as_text(message).content for message in messages)
 
 
 def _to_wires(

@@ -13,6 +13,7 @@ from textual.events import DescendantFocus, Key, Paste
 from textual.message import Message as Fact
 from textual.timer import Timer
 
+from chatapp.engine.chat.files import template_for
 from chatapp.layers import Layers
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
@@ -92,7 +93,12 @@ class ChatScreen(ChatModelsScreen):
             post=self.pane.post_message,
         )
         self.fetches = Fetches(setup.paths.models, self.post_message)
-        self.host = ModelHost(setup.client, setup.config.engine, self.post_message)
+        self.host = ModelHost(
+            setup.client,
+            setup.config.engine,
+            lambda path: template_for(path, setup.config.templates, setup.paths.config),
+            self.post_message,
+        )
         self.pane.prompt.may_send = self._may_send
         wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
         self.query_one(Sidebar).display = wide and setup.config.ui.sidebar
