@@ -9,7 +9,7 @@ made-up words up to `n_vocab`. Quantised tensors get random quants with small sc
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,11 +39,14 @@ class Shape:
     n_ctx: int = 32_768
     ftype: str = "Q4_K_M"
     """`Q4_K_M` or `F32`."""
-    template: str | None = TEMPLATE
+    template: str | Sequence[Mapping[str, str]] | None = TEMPLATE
+    """The chat template, or several, each with `name` and `template`."""
+    control: tuple[str, ...] = CONTROL
+    """Control tokens; the first begins texts and ends them."""
+    name: str = ""
+    """`general.name`; empty: its sizes."""
     arch: str = "llama"
     """`llama`, or `gemma3`, whose layers look at a sliding window."""
-    name: str = ""
-    """`general.name`; empty: its size."""
     sampling: tuple[tuple[str, gguf.GGUFValueType, object], ...] = ()
     """What the file recommends: names behind `general.sampling.`, types and values."""
 
@@ -97,10 +100,10 @@ def _add_hparams(writer: gguf.GGUFWriter, shape: Shape) -> None:
 
 def _add_vocab(writer: gguf.GGUFWriter, shape: Shape) -> None:
     letters = [chr(code) for code in byte_letters()]
-    words = [f"w{index}" for index in range(shape.n_vocab - 256 - len(CONTROL))]
-    tokens = [*letters, *CONTROL, *words]
+    words = [f"w{index}" for index in range(shape.n_vocab - 256 - len(shape.control))]
+    tokens = [*letters, *shape.control, *words]
     types = [gguf.TokenType.NORMAL] * len(tokens)
-    types[256 : 256 + len(CONTROL)] = [gguf.TokenType.CONTROL] * len(CONTROL)
+    types[256 : 256 + len(shape.control)] = [gguf.TokenType.CONTROL] * len(shape.control)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)

@@ -74,15 +74,26 @@ class ChatTemplate:
         self._process = process or TemplateProcess()
         self._keeps_system_beside_tools: bool | None = None
         self._repairs = Repairs(self._render_adapted)
-        self._for_tools: ChatTemplate | None = None
+        self._tools_source = for_tools if for_tools != source else ""
         self._is_for_tools = False
         try:
             self._old_names = _OLD_NAMES.keys() & self._process.check(source)
         except gguf_errors.TemplateError as error:
             raise TemplateError(error.message, HINT) from error
-        if for_tools and for_tools != source:
-            self._for_tools = ChatTemplate(for_tools, bos_text, eos_text, self._process)
-            self._for_tools._is_for_tools = True
+
+    @cached_property
+    def _for_tools(self) -> ChatTemplate | None:
+        """The template to use with tools; none where there is no other, or it cannot be used."""
+        if not self._tools_source:
+            return None
+        try:
+            bos_text, eos_text = self._tokens.values()
+            made = ChatTemplate(self._tools_source, bos_text, eos_text, self._process)
+            made._is_for_tools = True
+            _ = made.traits
+        except TemplateError:
+            return None
+        return made
 
     @cached_property
     def traits(self) -> Traits:
@@ -92,8 +103,10 @@ class ChatTemplate:
     @cached_property
     def call_traits(self) -> CallTraits:
         """What it does with calls of tools."""
-        if self._for_tools is not None:
-            return self._for_tools.call_traits
+        return (self._for_tools or self)._own_call_traits
+
+    @cached_property
+    def _own_call_traits(self) -> CallTraits:
         return find_call_traits(self._render, self.traits)
 
     @property
@@ -120,6 +133,7 @@ class ChatTemplate:
         are. Raises `TemplateError`.
         """
         if tools and self._for_tools is not None:
+            self._for_tools.tell_calls = self.tell_calls
             return self._for_tools.render(
                 messages, tools=tools, add_generation_prompt=add_generation_prompt, **switches
             )
@@ -150,7 +164,7 @@ class ChatTemplate:
         return self._render(messages, values)
 
     def _dress_calls(self, messages: Messages) -> list[Wire]:
-        traits = self.call_traits
+        traits = self._own_call_traits
         if not traits.knows_results:
             messages = with_results_as_user(messages)
         if not traits.knows_calls:
