@@ -156,7 +156,7 @@ def _conclude(
                 "text": state.text,
                 "model": model.name,
                 "finish_reason": state.finish_reason,
-                "seed": state.seed,
+                "seed": _seed(state),
                 "conversation_id": conversation_id if question.save else None,
                 "usage": {
                     "prompt_tokens": usage.prompt_tokens,
@@ -175,8 +175,13 @@ def _conclude(
             | _alternatives(question, turn.states)
         )
     elif question.n > 1:
-        output.print_alternatives([(one.text, one.seed) for one in turn.states])
+        output.print_alternatives([(one.text, _seed(one)) for one in turn.states])
     output.finish()
+
+
+def _seed(state: AnswerState) -> int | None:
+    """None: a server picked it, and does not say."""
+    return state.seed if state.seed >= 0 else None
 
 
 def _logprobs(state: AnswerState) -> dict[str, object]:
@@ -187,7 +192,7 @@ def _alternatives(question: Question, states: list[AnswerState]) -> dict[str, ob
     if question.n == 1:
         return {}
     rows = [
-        {"text": state.text, "finish_reason": state.finish_reason, "seed": state.seed}
+        {"text": state.text, "finish_reason": state.finish_reason, "seed": _seed(state)}
         | (_logprobs(state) if question.logprobs else {})
         for state in states
     ]

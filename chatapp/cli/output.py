@@ -44,10 +44,11 @@ class Output:
         """One object on lines of its own."""
         self._put(dump_json(value))
 
-    def print_alternatives(self, alternatives: list[tuple[str, int]]) -> None:
+    def print_alternatives(self, alternatives: list[tuple[str, int | None]]) -> None:
         """Several answers with their seeds, each under a line that numbers it."""
         for number, (text, seed) in enumerate(alternatives, 1):
-            head = f"--- {number} of {len(alternatives)} (seed {seed}) ---"
+            of_seed = "" if seed is None else f" (seed {seed})"
+            head = f"--- {number} of {len(alternatives)}{of_seed} ---"
             gap = "\n\n" if number > 1 else ""
             self._put(f"{gap}{head}\n{strip_controls(text).strip()}")
 

@@ -8,20 +8,18 @@ out in silence. Answers are input from a stranger: sizes are bounded, shapes are
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import httpx2
 import msgspec
 
 from chatapp import __version__
 from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.chunks import fault_in, message_in, read_chunk
 from chatapp.engine.protocol import (
     Finished,
     Generate,
@@ -29,24 +27,11 @@ from chatapp.engine.protocol import (
     ModelDescription,
 )
 from chatapp.engine.remote_answer import Answer, Reading, finish
-from chatapp.engine.wire import (
-    Chunk,
-    Models,
-    Served,
-    can_do_without,
-    make_body,
-    message_in,
-    message_of,
-    read_body,
-    split_events,
-)
-from chatapp.errors import (
-    ConnectionLostError,
-    ContextOverflowError,
-    EngineError,
-    ModelError,
-    UsageError,
-)
+from chatapp.engine.remote_faults import Faults, RefusedError
+from chatapp.engine.served import Served, read_models
+from chatapp.engine.server_events import ServerEvent, decode_json, read_body, read_events
+from chatapp.engine.wire import Body, Manner, chosen, find_refused, make_body, next_manner
+from chatapp.errors import ConnectionLostError, EngineError, ModelError, UsageError
 from chatapp.network import Network
 from chatapp.paths import find_paths
 from chatapp.remotes import PREFIX, Remote, find_remote
@@ -54,7 +39,7 @@ from chatapp.sampling import SamplingParams
 
 _TIMEOUT = httpx2.Timeout(600, connect=10)  # a long prompt on a slow server is silent for minutes
 _LOOK_TIMEOUT = httpx2.Timeout(15, connect=10)
-_REFUSALS = (400, 422)
+_MERGED = "{} takes no system text of its own: it was put before the first message."
 
 
 class RemoteBackend:
@@ -67,9 +52,9 @@ class RemoteBackend:
         self._remote: Remote | None = None
         self._headers: dict[str, str] = {}
         self._model = ""
-        self._key = ""
-        self._plain = False
-        """The server refuses parameters that OpenAI does not have."""
+        self._manner = Manner()
+        """How the server wants to be asked, as far as it has said so."""
+        self._faults: Faults
 
     def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
         """Ask the server what it serves."""
@@ -81,11 +66,12 @@ class RemoteBackend:
                 f"{remote.name} is on {remote.host}, and chatapp was started with --offline.",
                 "Choose a model on this machine.",
             )
+        key = remote.read_key()
         self._remote = remote
-        self._key = remote.read_key()
+        self._faults = Faults(remote, key)
         self._headers = {"User-Agent": f"chatapp/{__version__}"}
-        if self._key:
-            self._headers["Authorization"] = f"Bearer {self._key}"
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
         report(0.0)
         served = self._list_models()
         self._model = self._choose(served)
@@ -95,7 +81,7 @@ class RemoteBackend:
     def unload(self) -> None:
         """Forget the server. Every request has a connection of its own, gone with it."""
         self._remote = None
-        self._plain = False
+        self._manner = Manner()
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Stream every alternative, one request after the other: few servers know `n`."""
@@ -103,11 +89,10 @@ class RemoteBackend:
             raise EngineError("No model is loaded.", "Choose one with Ctrl+O or --model.")
         _check_parameters(request.params)
         started = time.perf_counter()
-        asked = request.params.filled().seed
-        seed = asked if asked >= 0 else random.getrandbits(31)
+        seed = chosen(request.params).get("seed")
         answers = []
         for index in range(request.n):
-            answer = Answer(request, index, seed + index, emit)
+            answer = Answer(request, index, None if seed is None else seed + index, emit)
             self._stream(answer, cancelled)
             answers.append(answer)
             if cancelled.is_set():
@@ -115,84 +100,141 @@ class RemoteBackend:
         return finish(request, answers, started)
 
     def _stream(self, answer: Answer, cancelled: Cancellation) -> None:
-        """One answer. A server that refuses it is asked again without the parameters that OpenAI
-        does not have, if none of them was asked for."""
-        try:
-            self._stream_once(answer, cancelled)
-        except _RefusedError as error:
-            if self._plain or answer.text_began or not can_do_without(answer.request):
-                raise
-            self._plain = True
+        """One answer. A server that refuses is asked again in another manner, as long as there is
+        one in which nothing that was asked for is lost."""
+        assert self._remote is not None
+        manner = self._manner
+        while True:
+            path, body = self._make_body(answer, manner)
             try:
-                self._stream_once(answer, cancelled)
-            except _RefusedError:
-                self._plain = False
-                raise error from None
+                self._stream_once(answer, path, body, cancelled)
+            except RefusedError as error:
+                other = next_manner(manner, answer.request, error.words)
+                if other is None or answer.text_began:
+                    raise self._explain_refusal(error, body) from None
+                manner = other
+            else:
+                break
+        if manner.merges_roles and not self._manner.merges_roles:
+            answer.notes.append(_MERGED.format(self._remote.host))
+        self._manner = manner
 
-    def _stream_once(self, answer: Answer, cancelled: Cancellation) -> None:
-        reading = Reading()
+    def _make_body(self, answer: Answer, manner: Manner) -> tuple[str, Body]:
         try:
-            path, body = make_body(answer.request, self._model, answer.seed, plain=self._plain)
+            return make_body(answer.request, self._model, manner, answer.seed)
         except msgspec.MsgspecError as error:
             raise UsageError(f"The JSON schema cannot be used: {error}.") from error
+
+    def _explain_refusal(self, error: RefusedError, body: Body) -> UsageError:
+        """The refusal, by the name of what is refused if that can be found."""
+        assert self._remote is not None
+        name, flag = find_refused(body, error.words, error.parameter)
+        if not name:
+            return error
+        return UsageError(
+            f"{self._remote.host} does not take {name}: {error.words}",
+            f"Leave out {flag}, or its line in the settings." if flag else "",
+        )
+
+    def _stream_once(self, answer: Answer, path: str, body: Body, cancelled: Cancellation) -> None:
+        reading = Reading()
         threading.Thread(
-            target=self._read, args=(answer, reading, path, body), name="remote", daemon=True
+            target=self._read, args=(reading, path, body), name="remote", daemon=True
         ).start()
         try:
             while not cancelled.is_set():
                 try:
-                    line = reading.lines.get(timeout=0.05)
+                    event = reading.events.get(timeout=0.05)
                 except queue.Empty:
                     continue
-                if line is None:
+                if event is None:
                     break
-                if isinstance(line, BaseException):
-                    raise line
-                answer.take(self._decode(line))
+                if isinstance(event, BaseException):
+                    raise event
+                self._take(answer, event)
             else:
                 answer.reason = "cancelled"
         finally:
             reading.give_up()
-        if answer.reason is None:  # neither a reason nor [DONE]
-            raise ConnectionLostError(
-                "The server stopped in the middle of the answer.", "The next message tries again."
-            )
+            answer.finish()
+        self._check_end(answer)
 
-    def _read(self, answer: Answer, reading: Reading, path: str, body: dict[str, Any]) -> None:
-        """The server's lines into the queue; runs in a thread, because reading can hang."""
+    def _read(self, reading: Reading, path: str, body: Body) -> None:
+        """The server's events into the queue; runs in a thread, because reading can hang."""
         end: BaseException | None = None
         try:
             with (
-                self._explained(),
+                self._faults.explained(),
                 self._client(_TIMEOUT) as client,
                 client.stream(
                     "POST", self._url(path), json=body, extensions={"trace": reading.watch}
                 ) as got,
             ):
-                self._check_status(got)
-                for line in split_events(got.iter_bytes()):
-                    if line == b"[DONE]":
-                        answer.reason = answer.reason or "stop"
-                        break
-                    if not reading.put(line):
+                self._faults.check_status(got)
+                for event in read_events(got.iter_bytes()):
+                    if not reading.put(event):
                         return
+                    if event.is_end:
+                        break
         except BaseException as error:  # noqa: BLE001 -- raised again in the main thread
             end = error
         reading.put(end)
 
+    def _take(self, answer: Answer, event: ServerEvent) -> None:
+        """What one event says. `EngineError` if it is a fault, or nothing that can be read."""
+        if event.is_end:
+            answer.conclude()
+            return
+        try:
+            value = decode_json(event.data)
+        except ValueError:
+            if event.is_error:
+                raise self._faults.said(event.data) from None
+            if event.data.lstrip().startswith(("{", "<")):  # text is lost with it
+                if event.is_unfinished:
+                    return
+                raise self._faults.not_a_server() from None
+            answer.hear(event.data)
+            return
+        fault = message_in(value) if event.is_error and value else fault_in(value)
+        if fault:
+            raise self._faults.said(fault)
+        if not isinstance(value, dict):
+            answer.hear(event.data)
+            return
+        try:
+            chunk = read_chunk(value)
+        except (ValueError, RecursionError):
+            raise self._faults.not_a_server() from None
+        answer.take(chunk)
+        if event.is_body and answer.began:
+            answer.conclude()
+
+    def _check_end(self, answer: Answer) -> None:
+        """Whether the server ended the answer, or only stopped."""
+        broken_off = answer.reason is None
+        if answer.words and (broken_off or not answer.began) and answer.reason != "cancelled":
+            raise self._faults.said(answer.words)
+        if not broken_off:
+            return
+        if not answer.began:
+            raise self._faults.not_a_server()
+        raise ConnectionLostError(
+            "The server stopped in the middle of the answer.", "The next message tries again."
+        )
+
     def _list_models(self) -> list[Served]:
         with (
-            self._explained(),
+            self._faults.explained(),
             self._client(_LOOK_TIMEOUT) as client,
             client.stream("GET", self._url("/models")) as got,
         ):
+            self._faults.check_status(got)
             body = read_body(got.iter_bytes())
-            if got.status_code != httpx2.codes.OK:
-                raise self._refusal(got, body)
         try:
-            return msgspec.json.decode(body, type=Models).data
-        except msgspec.MsgspecError:
-            raise self._not_a_server() from None
+            return read_models(body)
+        except ValueError:
+            raise self._faults.not_a_server() from None
 
     def _choose(self, served: list[Served]) -> str:
         assert self._remote is not None
@@ -202,31 +244,28 @@ class RemoteBackend:
             return wanted
         if not wanted and len(names) == 1:
             return names[0]
+        add = f"chatapp models add-remote {self._remote.name} {self._remote.url} --model NAME"
+        if not names:
+            raise ModelError(
+                f"{self._remote.host} says of no model that it serves it.",
+                f"If it has one, name it: {add}",
+            )
         what = f"does not serve {wanted}" if wanted else "serves several models"
-        raise ModelError(
-            f"{self._remote.host} {what}. It has: {', '.join(names[:8]) or 'nothing'}.",
-            f"chatapp models add-remote {self._remote.name} {self._remote.url} --model NAME",
-        )
+        raise ModelError(f"{self._remote.host} {what}. It has: {', '.join(names[:8])}.", add)
 
     def _describe(
         self, served: list[Served], options: LoadOptions, load_s: float
     ) -> ModelDescription:
         assert self._remote is not None
         facts = next((model for model in served if model.id == self._model), Served(self._model))
-        meta = facts.meta or {}
-        trained, holds = (
-            value if isinstance(value := meta.get(key), int) else 0
-            for key in ("n_ctx_train", "n_ctx")
-        )
-        n_ctx = facts.max_model_len or holds  # unknown is 0: no meter rather than a wrong one
         return ModelDescription(
             path=f"{PREFIX}{self._remote.name}",
             name=f"{self._remote.name}: {self._model.rpartition('/')[2]}",
             arch="remote",
             size_bytes=0,
             n_params=0,
-            n_ctx=n_ctx or options.n_ctx,
-            n_ctx_train=trained or n_ctx,
+            n_ctx=facts.n_ctx or options.n_ctx,
+            n_ctx_train=facts.n_ctx_train,
             n_vocab=0,
             n_layers=0,
             gpu_layers=0,
@@ -241,91 +280,9 @@ class RemoteBackend:
         way = Network(use_proxies=not self._remote.is_local)
         return httpx2.Client(headers=self._headers, timeout=timeout, transport=way)
 
-    def _check_status(self, got: httpx2.Response) -> None:
-        if got.status_code != httpx2.codes.OK:
-            raise self._refusal(got)
-
     def _url(self, path: str) -> str:
         assert self._remote is not None
         return f"{self._remote.url}{path}"
-
-    def _decode(self, line: bytes) -> Chunk:
-        try:
-            chunk = msgspec.json.decode(line, type=Chunk)
-        except msgspec.MsgspecError:
-            raise self._not_a_server() from None
-        if chunk.error:
-            raise EngineError(f"The server says: {self._clean(message_in(chunk.error))}")
-        return chunk
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        assert self._remote is not None
-        host = self._remote.host
-        try:
-            yield
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise ConnectionLostError(
-                f"{host} cannot be reached: {self._clean(str(error)) or 'no answer'}.",
-                "Is the server running? The next message tries again.",
-            ) from None
-        except httpx2.TimeoutException:
-            raise ConnectionLostError(f"{host} has stopped answering.", "Try again.") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            raise ConnectionLostError(
-                f"The connection to {host} was lost.", "The next message tries again."
-            ) from None
-
-    def _refusal(self, got: httpx2.Response, body: bytes | None = None) -> EngineError | UsageError:
-        assert self._remote is not None
-        status = got.status_code
-        body = read_body(got.iter_bytes()) if body is None else body
-        said = self._clean(message_of(body))
-        if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
-            what = "does not accept the key" if self._key else "wants a key"
-            return EngineError(
-                f"{self._remote.host} {what}.",
-                f"Put it into {self._remote.variable}, or into the keyring: "
-                f"chatapp models add-remote {self._remote.name} {self._remote.url} --keyring",
-            )
-        if got.is_redirect:
-            return EngineError(
-                f"{self._remote.host} sends us elsewhere, which is not followed.",
-                "Give the address it really has with `chatapp models add-remote`.",
-            )
-        if status == httpx2.codes.NOT_FOUND:
-            return EngineError(
-                f"{self._remote.url} is not the address of an OpenAI-compatible server.",
-                "It usually ends in /v1.",
-            )
-        if "context" in said.lower() and ("length" in said.lower() or "exceed" in said.lower()):
-            return _OverflowError(f"The server says: {said}", "Shorten it or start a new chat.")
-        if status in _REFUSALS:
-            return _RefusedError(f"The server refused the request: {said}")
-        if status == httpx2.codes.TOO_MANY_REQUESTS:
-            return EngineError(f"{self._remote.host} is busy: {said}", "Try again later.")
-        return EngineError(f"{self._remote.host} answered with status {status}: {said}")
-
-    def _not_a_server(self) -> EngineError:
-        assert self._remote is not None
-        return EngineError(
-            f"{self._remote.host} does not answer as an OpenAI-compatible server does.",
-            "Check the address: it usually ends in /v1.",
-        )
-
-    def _clean(self, text: str) -> str:
-        """A stranger's words in one short line, without the key if they repeat it."""
-        text = text.replace(self._key, "…") if self._key else text
-        line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        return line if len(line) <= 300 else line[:299] + "…"
-
-
-class _RefusedError(UsageError):
-    """The server does not take the request as it is."""
-
-
-class _OverflowError(ContextOverflowError, EngineError):
-    """The server's context is too short."""
 
 
 def _check_parameters(params: SamplingParams) -> None:

@@ -11,6 +11,7 @@ import pytest
 from chatapp.engine.client import EngineClient
 from chatapp.paths import BUILTIN_MODEL, find_paths
 from chatapp.remotes import make_remote, read_remotes, save_remotes
+from tests.remote.answers import Asking
 from tests.remote.peer import Server, excused
 
 Name = Callable[..., None]
@@ -86,6 +87,15 @@ def name() -> Name:
         save_remotes(read_remotes(paths) | {word: make_remote(word, url, **more)}, paths)
 
     return add
+
+
+@pytest.fixture
+def lab(script: Script, name: Name) -> Asking:
+    """The scripted server as our model."""
+    name("lab", script.url)
+    asking = Asking()
+    asking.load()
+    return asking
 
 
 @pytest.fixture
