@@ -12,7 +12,7 @@ import os
 import re
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,18 +57,19 @@ class Remote:
         return self.key_env or "CHATAPP_KEY_" + re.sub(r"\W", "_", self.name).upper()
 
     def read_key(self) -> str:
-        """The key, empty when there is none."""
+        """The key, empty when there is none. `UsageError` when it can be none."""
         key = os.environ.get(self.variable, "")
         if key or self.key_env:
-            return key
+            return clean_key(key, self.variable)
         try:
             import keyring
         except ImportError:
             return ""
         try:
-            return keyring.get_password(SERVICE, self.name) or ""
+            key = keyring.get_password(SERVICE, self.name) or ""
         except Exception:  # noqa: BLE001 -- every backend has errors of its own; no key is no key
             return ""
+        return clean_key(key, "the keyring")
 
     def forget_key(self) -> None:
         """Take the key out of the keyring, if it is there."""
@@ -78,12 +79,40 @@ class Remote:
             keyring.delete_password(SERVICE, self.name)
 
 
+def clean_key(key: str, source: str) -> str:
+    """A key without the space around it. `UsageError` says what in it no request can carry, and
+    where it was read, but not the key."""
+    key = key.strip().strip("\ufeff\u200b")
+    for place, character in enumerate(key, 1):
+        if not "!" <= character <= "~":
+            raise UsageError(
+                f"The key in {source} cannot be sent: character {place} of {len(key)} is "
+                f"{_describe_character(character)}.",
+                "Copy it once more, the key alone.",
+            )
+    return key
+
+
+def _describe_character(character: str) -> str:
+    if character in "\r\n":
+        return "a line break"
+    if character.isspace():
+        return "a space"
+    return "not ASCII" if character > "~" else "a control character"
+
+
+_NAMES_OF_LOOPBACK = {
+    *("localhost", "localhost.localdomain", "localhost4", "localhost6"),
+    *("ip6-localhost", "ip6-loopback"),
+}
+
+
 def _is_this_machine(host: str) -> bool:
     """Whether a name or an address means the machine we are on. Nobody else is asked."""
-    host = host.lower().rstrip(".")
+    host = host.lower().rstrip(".").partition("%")[0]  # an interface may stand behind an address
     own = socket.gethostname().lower().rstrip(".")
     short = own.partition(".")[0]
-    if host in {"localhost", own, short, f"{short}.local"} or host.endswith(".localhost"):
+    if host in {*_NAMES_OF_LOOPBACK, own, short, f"{short}.local"} or host.endswith(".localhost"):
         return True
     try:
         if ":" not in host:  # as the resolver reads them: 127.1 and 0x7f000001 are loopback too
@@ -92,7 +121,21 @@ def _is_this_machine(host: str) -> bool:
     except (OSError, ValueError):
         return False
     address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_loopback or address.is_unspecified
+    return address.is_loopback or address.is_unspecified or _is_own(address)
+
+
+def _is_own(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an interface of this machine has the address: a socket can be bound to it. Nothing
+    is sent."""
+    if address.is_multicast or address.is_link_local:  # a link's address needs its interface
+        return False
+    kind = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(kind, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
 
 
 def make_remote(name: str, url: str, model: str = "", key_env: str = "") -> Remote:

@@ -68,9 +68,9 @@ def _ask_for_key(name: str) -> None:
             "The package keyring is not installed.",
             "pip install 'chatapp[keyring]', or use --key-env VARIABLE.",
         ) from None
-    from chatapp.remotes import SERVICE
+    from chatapp.remotes import SERVICE, clean_key
 
-    key = click.prompt("Key", hide_input=True, err=True)
+    key = clean_key(click.prompt("Key", hide_input=True, err=True), "your answer")
     try:
         keyring.set_password(SERVICE, name, key)
     except Exception as error:  # noqa: BLE001 -- every backend has errors of its own
