@@ -18,6 +18,7 @@ from chatapp.answer import AnswerState
 from chatapp.cli.output import Output
 from chatapp.cli.progress import Progress
 from chatapp.cli.setting import make_client, open_history
+from chatapp.cli.wholeness import check_answers
 from chatapp.conversation import Message, make_title
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
@@ -56,9 +57,13 @@ def run(question: Question, config: "Config", paths: "Paths") -> int:
             raise UsageError("There is no conversation to go on with yet.", "Leave out --continue.")
         client = make_client(paths, log=question.save)
         try:
-            return asyncio.run(_answer(question, config, store, client))
+            states = asyncio.run(_answer(question, config, store, client))
         except asyncio.CancelledError:
             return INTERRUPTED
+        if states is None:
+            return INTERRUPTED
+        check_answers(states, question.params.given.filled())
+        return 0
 
 
 class _Interrupt:
@@ -81,7 +86,8 @@ class _Interrupt:
 
 async def _answer(
     question: Question, config: "Config", store: Store, client: "EngineClient"
-) -> int:
+) -> list[AnswerState] | None:
+    """The answers; None after Ctrl+C."""
     interrupt = _Interrupt()
     progress = Progress()
     try:
@@ -108,7 +114,7 @@ async def _answer(
     finally:
         progress.clear()
         await client.stop()
-    return INTERRUPTED if interrupt.happened else 0
+    return None if interrupt.happened else turn.states
 
 
 def _store_question(question: Question, config: "Config", store: Store) -> tuple[int, int]:

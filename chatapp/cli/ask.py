@@ -1,6 +1,5 @@
 """`chatapp ask`: what may be asked for, and what is refused before anything is loaded."""
 
-import json
 import sys
 import threading
 from pathlib import Path
@@ -177,9 +176,8 @@ def _read_grammar(path: Path) -> str:
 
 
 def _read_schema(path: Path) -> str:
+    from chatapp.structured.reading import read_schema
+
     text = _read_file(path)
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid JSON: {error}.") from None
+    read_schema(text)
     return text

@@ -13,6 +13,7 @@ from chatapp.engine.content import as_openai
 from chatapp.engine.protocol import Generate
 from chatapp.parts import text_of
 from chatapp.sampling import BAN, SamplingParams
+from chatapp.structured.reading import read_schema
 
 _OPENAI = {"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop"}
 _NOT_SENT = {"max_tokens", "json_schema", "logit_bias", "no_repeat_ngram_size", "seed"}
@@ -58,7 +59,7 @@ def make_body(
     if not manner.plain:
         body["stream_options"] = {"include_usage": True}
     if request.params.json_schema:
-        schema = msgspec.json.decode(request.params.json_schema)
+        schema = read_schema(request.params.json_schema).value
         body["response_format"] = {
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": schema},

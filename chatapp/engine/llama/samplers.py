@@ -3,12 +3,11 @@
 Source of the order: `common_sampler_init` in llama.cpp's `common/sampling.cpp`: logit bias,
 penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, then the draw.
 `params.samplers` may say another order between bias and draw, or fewer of them.
-A grammar is kept beside the chain as there: a sampled token is checked against it first, and only
-when it does not fit is the whole vocabulary filtered and sampled again.
+A grammar or schema is kept beside the chain as there: a sampled token is checked against it first,
+and only when it does not fit is the whole vocabulary filtered and sampled again.
 """
 
 import ctypes
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -16,6 +15,7 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 from numpy.typing import NDArray
 
+from chatapp.engine.llama.binding import Binding, Constraint
 from chatapp.engine.llama.grammar import TOKEN_DATA, Grammar, view
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.errors import UsageError
@@ -28,42 +28,69 @@ _COLDEST = 1e-6
 
 
 class Sampler:
-    """Chooses the next token of one alternative. `close` frees the C side."""
+    """Chooses the next token of one alternative. `close` frees the C side.
 
-    def __init__(self, vocab: Vocab, params: SamplingParams, seed: int, n_ctx: int) -> None:
+    A grammar or schema holds from the first token on. With `is_free` it holds from `bind` on; with
+    `opening`, the tokens of the mark that opens a thought, the answer may begin with that mark
+    instead, and is then free until `bind`.
+    """
+
+    def __init__(
+        self,
+        vocab: Vocab,
+        params: SamplingParams,
+        seed: int,
+        n_ctx: int,
+        *,
+        is_free: bool = False,
+        opening: tuple[int, ...] = (),
+    ) -> None:
         filled = params.filled()
         self._vocab = vocab
         self._bias = _Bias(vocab, filled.logit_bias)
         self._ngrams = _NGrams(filled.no_repeat_ngram_size) if filled.no_repeat_ngram_size else None
-        self._grammar: Grammar | None = None
+        self._binding: Binding | None = None
+        self._has_memory = _has_memory(filled)
         self.dead_end = ""
         """Why `sample` gave nothing, when the answer is not whole."""
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
         try:
             for sampler in _make_samplers(vocab, filled, seed, n_ctx):
                 lib.llama_sampler_chain_add(self._chain, sampler)
-            if grammar := _find_grammar(filled):
-                self._grammar = Grammar(vocab, grammar)
+            if constraint := _make_constraint(vocab, filled):
+                self._binding = Binding(constraint, is_free=is_free, opening=opening)
         except BaseException:  # whatever it was, nobody else knows of the C side
             self.close()
             raise
+
+    def bind(self, said: str = "") -> None:
+        """From here on the grammar or schema holds: the thought is over.
+
+        `said` is the answer that the last token has begun already, for instance `{` behind a mark.
+        Calling it again does nothing.
+        """
+        if self._binding and self._binding.is_free:
+            self._binding.bind()
+            for token in self._vocab.tokenize(said.lstrip(), special=False) if said.strip() else ():
+                self._follow(token, said)
 
     def accept_prompt(self, tokens: list[int]) -> None:
         """Let penalties and n-gram blocking know what came before the answer."""
         for token in tokens:
             self._accept(token)
 
-    def accept_answer(self, tokens: list[int]) -> None:
-        """Take over the beginning of an answer that is continued; the grammar follows it."""
+    def accept_answer(self, tokens: list[int], n_thought: int = 0) -> None:
+        """Take over the beginning of an answer that is continued; the grammar or schema follows it.
+
+        The first `n_thought` of them are a thought with its marks, and bind to nothing.
+        """
         for index, token in enumerate(tokens):
-            if self._grammar:
-                if not self._grammar.fits(token):
-                    said = self._vocab.detokenize(tokens[: index + 1]).decode("utf-8", "replace")
-                    raise UsageError(
-                        f"The answer's beginning does not fit the grammar: …{said[-40:]!r}.",
-                        "Go on without the grammar or schema, or regenerate the answer.",
-                    )
-                self._grammar.accept(token)
+            if index == n_thought and n_thought:
+                self.bind()
+            if index >= n_thought:
+                self._follow(token, tokens[: index + 1])
+            elif self._binding:
+                self._binding.is_free = True
             self._accept(token)
 
     def sample(self, context: int, row: int) -> int | None:
@@ -72,32 +99,48 @@ class Sampler:
         None when no token is allowed: the grammar has come to its end and the model has no token
         for that, or `dead_end` says what forbids them all.
         """
+        binding = self._binding if self._binding and not self._binding.is_free else None
         banned = self._find_banned()
-        if not (self._grammar or banned or self._bias):
+        if not (banned or self._bias or (binding and self._has_memory)):
             token: int = lib.llama_sampler_sample(self._chain, context, row)
-            self._remember(token)
-            return token
+            if binding is None or binding.fits(token):
+                self._remember(token)
+                if binding:
+                    binding.accept(token)
+                return token
         logits = np.ctypeslib.as_array(
             lib.llama_get_logits_ith(context, row), shape=(self._vocab.n_tokens,)
         ).copy()  # other alternatives may draw from the same row
         self._bias.apply(logits)
         logits[banned] = -np.inf
-        drawn = (
-            self._draw_in_grammar(self._grammar, logits) if self._grammar else self._draw(logits)
-        )
+        drawn = self._draw_bound(binding, logits) if binding else self._draw(logits)
         if drawn is None:
             self.dead_end = self._explain()
             return None
         self._accept(drawn)
-        if self._grammar:
-            self._grammar.accept(drawn)
+        if binding:
+            binding.accept(drawn)
         return drawn
 
     def close(self) -> None:
         """Free the C side. The sampler cannot be used afterwards."""
         lib.llama_sampler_free(self._chain)
-        if self._grammar:
-            self._grammar.close()
+        if self._binding:
+            self._binding.close()
+
+    def _follow(self, token: int, said: list[int] | str) -> None:
+        """The grammar or schema goes on behind a token that is not ours to choose."""
+        binding = self._binding
+        if binding is None or binding.is_free:
+            return
+        if not binding.fits(token):
+            if not isinstance(said, str):
+                said = self._vocab.detokenize(said).decode("utf-8", "replace")
+            raise UsageError(
+                f"The answer's beginning does not fit the grammar: …{said[-40:]!r}.",
+                "Go on without the grammar or schema, or regenerate the answer.",
+            )
+        binding.accept(token)
 
     def _accept(self, token: int) -> None:
         lib.llama_sampler_accept(self._chain, token)
@@ -113,13 +156,14 @@ class Sampler:
             return []
         return [token for token in self._ngrams.banned() if not self._vocab.is_end(token)]
 
-    def _draw_in_grammar(self, grammar: Grammar, logits: NDArray[np.float32]) -> int | None:
+    def _draw_bound(self, binding: Binding, logits: NDArray[np.float32]) -> int | None:
         """Most tokens fit as they are drawn; the whole vocabulary is filtered for the others."""
-        token = self._draw(logits)
-        if token is None or grammar.fits(token):
-            return token
-        logits = grammar.filter(logits)
-        while (token := self._draw(logits)) is not None and not grammar.fits(token):
+        if self._has_memory:
+            token = self._draw(logits)
+            if token is None or binding.fits(token):
+                return token
+        logits = binding.filter(logits)
+        while (token := self._draw(logits)) is not None and not binding.fits(token):
             logits[token] = -np.inf
         return token
 
@@ -136,11 +180,11 @@ class Sampler:
         return int(candidates.data[candidates.selected].id)
 
     def _explain(self) -> str:
-        if self._grammar and self._grammar.is_complete:
+        if self._binding is None or self._binding.is_free:
+            return "The answer ends here: every token is banned."
+        if self._binding.is_complete:
             return ""
-        if self._grammar:
-            return "The answer ends here: no token that is allowed fits the grammar."
-        return "The answer ends here: every token is banned."
+        return "The answer ends here: no token that is allowed fits the grammar."
 
 
 class _Bias:
@@ -230,23 +274,17 @@ def _make_truncation(name: str, params: Sampling, seed: int) -> Iterator[int]:
         )
 
 
-def _find_grammar(params: Sampling) -> str:
-    """The grammar that was asked for, or the schema as one; empty for none."""
-    return _grammar_of_schema(params.json_schema) if params.json_schema else params.grammar
+def _make_constraint(vocab: Vocab, params: Sampling) -> Constraint | None:
+    if params.json_schema:
+        return vocab.schemas.compile(params.json_schema)
+    return Grammar(vocab, params.grammar) if params.grammar else None
 
 
-def _grammar_of_schema(schema: str) -> str:
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
-
-    try:
-        json.loads(schema)
-        grammar: str = json_schema_to_gbnf(schema)
-    # The converter indexes into the schema as it trusts it: any lookup error means a bad schema.
-    except Exception as error:
-        raise UsageError(
-            f"The JSON schema cannot be used: {type(error).__name__}: {error}."
-        ) from error
-    return grammar
+def _has_memory(params: Sampling) -> bool:
+    """Whether the chain looks back at tokens: then one that is only tried may not be accepted."""
+    penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
+    is_plain = penalties == (1.0, 0.0, 0.0) and not params.dry_multiplier and not params.mirostat
+    return not is_plain
 
 
 class _NGrams:

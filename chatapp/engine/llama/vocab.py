@@ -10,9 +10,11 @@ import re
 
 import llama_cpp.llama_cpp as lib
 
+from chatapp.engine.llama.schema import SchemaCompiler
 from chatapp.errors import EngineError, UsageError
 
 _SPM = 1  # enum llama_vocab_type: SentencePiece
+_USER_DEFINED = 16  # enum llama_token_attr
 _PIECE_BYTES = 256
 
 
@@ -26,6 +28,7 @@ class Vocab:
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self.handle))
         self.extra_end: int | None = None
         """A token that the chat template ends answers with, though the file does not say so."""
+        self.schemas = SchemaCompiler(self)
         self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
 
     def tokenize(self, text: str, *, special: bool, add_special: bool = False) -> list[int]:
@@ -81,6 +84,10 @@ class Vocab:
     def is_control(self, token: int) -> bool:
         """Whether it stands for no text but steers the model."""
         return bool(lib.llama_vocab_is_control(self.handle, token))
+
+    def is_user_defined(self, token: int) -> bool:
+        """Whether it is text that was put into the vocabulary as a whole, for instance a mark."""
+        return bool(lib.llama_vocab_get_attr(self.handle, token) & _USER_DEFINED)
 
     @property
     def bos_text(self) -> str:
