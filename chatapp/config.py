@@ -21,6 +21,7 @@ from chatapp.errors import ConfigError, UsageError
 from chatapp.gguf.replacing import replacement
 from chatapp.paths import Paths
 from chatapp.sampling import Parameter, SamplingParams, parameters
+from chatapp.thinking import Thinking
 
 KvType = Literal["auto", "f16", "q8_0"]
 
@@ -64,6 +65,9 @@ class ChatConfig:
 
     system: str = ""
     """The system prompt of new conversations."""
+    think: str = ""
+    """How much to think before an answer: `on`, `off`, `low`, `medium`, `high` or a number of
+    tokens; empty: as the model does by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,9 @@ def _read_section(path: Path, section: str, cls: type, values: dict[str, Any]) -
         where = f"{section}.{key}"
         if key not in kinds:
             raise _unknown(path, where, key, kinds)
+        if (section, key) == ("chat", "think"):
+            values[key] = _read_thinking(path, value)
+            continue
         _check_kind(path, where, kinds[key], value)
         if minimums[key] is not None and value < minimums[key]:
             raise ConfigError(f"{path}: {where} is {value}, it must be at least {minimums[key]}.")
@@ -190,6 +197,15 @@ def _check_kind(path: Path, where: str, kind: Any, value: Any) -> None:
     wanted = {bool: "true or false", int: "a whole number", str: "text in quotes"}[kind]
     if type(value) is not kind:  # a bool is an int to isinstance
         raise ConfigError(f"{path}: {where} must be {wanted}, not {value!r}.")
+
+
+def _read_thinking(path: Path, value: Any) -> str:
+    """`think = 500` and `think = false` are understood too."""
+    text = ("off", "on")[value] if isinstance(value, bool) else str(value)
+    try:
+        return Thinking.parse(text).asked
+    except UsageError as error:
+        raise ConfigError(f"{path}: chat.think: {error.message}", error.hint) from error
 
 
 def _read_sampling(path: Path, values: dict[str, Any]) -> SamplingParams:

@@ -49,14 +49,17 @@ class Turn:
         client: EngineClient,
         *,
         params: SamplingParams | Layers,
+        think: str = "",
         n: int = 1,
         logprobs: int = 0,
     ) -> None:
-        """`params` without layers count as asked for with this answer."""
+        """`params` without layers count as asked for with this answer; `think` as `Generate` has
+        it."""
         self._store = store
         self._client = client
         self._layers = params if isinstance(params, Layers) else Layers(flag=params)
         self._params = self._layers.given
+        self._think = think
         self._n = n
         self._logprobs = logprobs
         self._stopping = asyncio.Event()
@@ -124,6 +127,7 @@ class Turn:
         generate = Generate(
             messages=chat_messages(path, system, model.fingerprint),
             params=self._params,
+            think=self._think,
             n=self._n,
             logprobs=self._logprobs,
         )
@@ -152,6 +156,7 @@ class Turn:
         generate = Generate(
             messages=chat_messages(path[:-1], conversation.system, model.fingerprint),
             params=self._params,
+            think=self._think,
             prefix=row.parts,
             prefix_tokens=list(row.tokens) if keeps_tokens else [],
         )
@@ -272,21 +277,24 @@ class Turn:
             model_name=model.name,
             fingerprint=model.fingerprint,
             template_hash=model.template_hash,
-            params_json=describe_sampling(self._params, self.sampling),
+            params_json=describe_sampling(self._params, self.sampling, self._think),
             seed=self._params.filled().seed,
         )
 
 
-def describe_sampling(params: SamplingParams, sampling: Mapping[str, Chosen]) -> str:
+def describe_sampling(
+    params: SamplingParams, sampling: Mapping[str, Chosen], think: str = ""
+) -> str:
     """What is stored of sampling, as JSON: `params` as they were asked for (null: nobody did),
     under `used` the values that took the place of null, and under `sources` where each is from
-    that is no default."""
+    that is no default; beside them how much to think."""
     used = {name: one.value for name, one in sampling.items() if getattr(params, name) is None}
     if params.temperature is not None and params.temperature < 0:  # asks for the model's
         used["temperature"] = sampling["temperature"].value
     sources = {name: one.source for name, one in sampling.items() if one.source != "default"}
     asked = {parameter.name: getattr(params, parameter.name) for parameter in parameters()}
-    return msgspec.json.encode(asked | {"used": used, "sources": sources}).decode()
+    rest = {"think": think or None, "used": used, "sources": sources}
+    return msgspec.json.encode(asked | rest).decode()
 
 
 def chat_messages(path: "list[MessageRow]", system: str, fingerprint: str) -> list[ChatMessage]:

@@ -18,11 +18,13 @@ from chatapp.answer import AnswerState
 from chatapp.cli.output import Output
 from chatapp.cli.progress import Progress
 from chatapp.cli.setting import make_client, open_history
+from chatapp.cli.thoughts import Thoughts
 from chatapp.cli.wholeness import check_answers
 from chatapp.conversation import Message, make_title
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
 from chatapp.store import Store
+from chatapp.thinking import explain_only_thought, is_only_thought
 from chatapp.turn import Turn
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Question:
     n: int
     logprobs: int
     as_json: bool
+    show_thinking: bool
     save: bool
     load: "LoadOptions"
 
@@ -96,21 +99,32 @@ async def _answer(
         load_s = model.load_s or time.perf_counter() - started
         progress.notice(model.notices)
         conversation_id, message_id = _store_question(question, config, store)
-        turn = Turn(store, client, params=question.params, n=question.n, logprobs=question.logprobs)
+        turn = Turn(
+            store,
+            client,
+            params=question.params,
+            think=config.chat.think,
+            n=question.n,
+            logprobs=question.logprobs,
+        )
         interrupt.turn = turn
         output = Output(stream=not question.as_json and question.n == 1)
+        thoughts = Thoughts(progress, in_full=question.show_thinking)
         try:
             async with contextlib.aclosing(turn.answer(conversation_id, message_id)) as events:
                 async for event in events:
-                    _show(event, turn.state, output, progress)
+                    _show(event, turn.state, output, progress, thoughts)
                     if output.broken:
                         turn.stop()
         except BaseException:  # what went wrong is said on a line of its own
+            thoughts.end()
             output.end_line()
             raise
-        progress.clear()
+        thoughts.end()
         progress.notice([state.note for state in turn.states if state.note])
         _conclude(question, turn, output, model, load_s, conversation_id)
+        if not interrupt.happened:
+            _check_answer(turn.states)
     finally:
         progress.clear()
         await client.stop()
@@ -134,14 +148,27 @@ def _show(
     state: AnswerState,
     output: Output,
     progress: Progress,
+    thoughts: Thoughts,
 ) -> None:
     if isinstance(event, PrefillProgress):
         progress.show_prefill(event.done, event.total)
     elif isinstance(event, Delta) and event.kind == "reasoning":
-        progress.show_thinking()
-    else:
-        progress.clear()
+        if event.index == 0:
+            thoughts.take(event, state.reasoning)
+    elif isinstance(event, Finished) or state.text.strip():
+        thoughts.end()
         output.show(state.text)
+
+
+def _check_answer(states: list[AnswerState]) -> None:
+    """Raise if there are thoughts and nothing else, in any of the alternatives."""
+    if all(is_only_thought(state.parts) for state in states):
+        reason = states[0].finish_reason or ""
+        limit = "a larger --max-tokens, or " if reason == "length" else ""
+        raise EngineError(
+            explain_only_thought(reason),
+            f"Try {limit}--think off or --think N; --show-thinking shows what it thought.",
+        )
 
 
 def _conclude(
@@ -160,6 +187,7 @@ def _conclude(
         output.print_json(
             {
                 "text": state.text,
+                "reasoning": state.reasoning,
                 "model": model.name,
                 "finish_reason": state.finish_reason,
                 "seed": _seed(state),
@@ -168,6 +196,7 @@ def _conclude(
                     "prompt_tokens": usage.prompt_tokens,
                     "reused_tokens": usage.reused_tokens,
                     "completion_tokens": usage.completion_tokens,
+                    "reasoning_tokens": usage.reasoning_tokens,
                 },
                 "sampling": {name: asdict(one) for name, one in turn.sampling.items()},
                 "timings": {
@@ -198,7 +227,12 @@ def _alternatives(question: Question, states: list[AnswerState]) -> dict[str, ob
     if question.n == 1:
         return {}
     rows = [
-        {"text": state.text, "finish_reason": state.finish_reason, "seed": _seed(state)}
+        {
+            "text": state.text,
+            "reasoning": state.reasoning,
+            "finish_reason": state.finish_reason,
+            "seed": _seed(state),
+        }
         | (_logprobs(state) if question.logprobs else {})
         for state in states
     ]

@@ -59,6 +59,7 @@ The answer goes to standard output, everything else to standard error. Exit code
 @click.option(
     "--raw", is_flag=True, help="Go on with PROMPT as it is: no chat template, no system prompt."
 )
+@click.option("--show-thinking", is_flag=True, help="Write what the model thinks to stderr.")
 @click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
 @engine_options
 @sampling_options
@@ -75,10 +76,12 @@ def ask(
     grammar: Path | None,
     raw: bool,
     no_save: bool,
+    show_thinking: bool,
     gpu_layers: int | None,
     n_ctx: int | None,
     kv_type: Any,
     chat_template: str | None,
+    think: str | None,
     **sampling: Any,
 ) -> int:
     """Answer PROMPT on standard output.
@@ -102,8 +105,8 @@ def ask(
     from chatapp.remotes import PREFIX
 
     paths = find_paths()
-    config = setting.override_engine(
-        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
+    config = setting.override(
+        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
     )
     sampling["grammar"] = _read_grammar(grammar) if grammar else None
     sampling["json_schema"] = _read_schema(schema) if schema else None
@@ -122,6 +125,7 @@ def ask(
         n=n,
         logprobs=logprobs or 0,
         as_json=as_json,
+        show_thinking=show_thinking,
         save=not no_save,
         load=setting.load_options(config, paths, path, n_parallel=n, raw=raw),
     )

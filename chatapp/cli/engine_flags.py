@@ -1,4 +1,4 @@
-"""Flags that say how a model is held in memory; the chat and `ask` share them."""
+"""Flags that the chat and `ask` share: how a model is held in memory, how much it thinks."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def engine_options(command: _Command) -> _Command:
-    """Add `--gpu-layers`, `--n-ctx`, `--kv-type` and `--chat-template`."""
+    """Add `--gpu-layers`, `--n-ctx`, `--kv-type`, `--chat-template` and `--think`."""
     options = (
         click.option(
             "--gpu-layers",
@@ -33,7 +33,25 @@ def engine_options(command: _Command) -> _Command:
             metavar="FILE",
             help="A Jinja file in place of the model's own, or a name such as `chatml`.",
         ),
+        click.option(
+            "--think",
+            metavar="on|off|low|medium|high|N",
+            callback=_read_thinking,
+            help="How much to think before the answer; N: at most so many tokens.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _read_thinking(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    from chatapp.errors import UsageError
+    from chatapp.thinking import Thinking
+
+    if value is None:
+        return None
+    try:
+        return Thinking.parse(value).asked
+    except UsageError as error:
+        raise click.BadParameter(f"{error.message} {error.hint}", ctx, param) from None

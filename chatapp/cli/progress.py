@@ -28,9 +28,9 @@ class Progress:
         """How many tokens of the prompt are read."""
         self._show(f"reading the prompt {done:,}/{total:,}")
 
-    def show_thinking(self) -> None:
-        """The model thinks aloud; that is no part of the answer."""
-        self._show("thinking")
+    def show_thinking(self, n_tokens: int) -> None:
+        """The model thinks aloud, so many tokens by now; that is no part of the answer."""
+        self._show(f"thinking… {n_tokens:,} tokens")
 
     def show_copy(self, done: int, total: int) -> None:
         """Bytes that are copied, of all."""

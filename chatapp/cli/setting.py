@@ -65,8 +65,13 @@ class SettingError(ModelError):
     """The model that the settings name cannot be found."""
 
 
-def override_engine(
-    config: "Config", *, gpu_layers: int | None, n_ctx: int | None, kv_type: "KvType | None"
+def override(
+    config: "Config",
+    *,
+    gpu_layers: int | None,
+    n_ctx: int | None,
+    kv_type: "KvType | None",
+    think: str | None,
 ) -> "Config":
     """Settings with the options that were given in their place."""
     engine = config.engine
@@ -76,7 +81,8 @@ def override_engine(
         engine = replace(engine, n_ctx=n_ctx)
     if kv_type is not None:
         engine = replace(engine, kv_type=kv_type)
-    return replace(config, engine=engine)
+    chat = config.chat if think is None else replace(config.chat, think=think)
+    return replace(config, engine=engine, chat=chat)
 
 
 def override_template(config: "Config", model: Path, named: str | None) -> "Config":

@@ -28,6 +28,7 @@ def open_chat(
     n_ctx: int | None,
     kv_type: "KvType | None",
     chat_template: str | None,
+    think: str | None,
 ) -> None:
     """Run the terminal UI until the user leaves."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -44,8 +45,8 @@ def open_chat(
     from chatapp.paths import find_paths
 
     paths = find_paths()
-    config = setting.override_engine(
-        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type
+    config = setting.override(
+        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
     )
     try:
         path, problem = setting.choose_model(model, config, paths), ""

@@ -14,6 +14,7 @@ from chatapp.engine.protocol import Generate
 from chatapp.parts import text_of
 from chatapp.sampling import BAN, SamplingParams
 from chatapp.structured.reading import read_schema
+from chatapp.thinking import BUDGETS, Thinking
 
 _OPENAI = {"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "stop"}
 _NOT_SENT = {"max_tokens", "json_schema", "logit_bias", "no_repeat_ngram_size", "seed"}
@@ -26,6 +27,9 @@ _FLAGS = {
     "logprobs": "--logprobs",
     "top_logprobs": "--logprobs",
     "max_completion_tokens": "--max-tokens",
+    "reasoning_effort": "--think",
+    "chat_template_kwargs": "--think",
+    "thinking_budget_tokens": "--think",
 }
 _OF_EVERY_REQUEST = {"model", "stream", "messages", "prompt"}
 _ROLES = re.compile(
@@ -67,6 +71,7 @@ def make_body(
     if request.logprobs:
         in_chat = {"logprobs": True, "top_logprobs": request.logprobs}
         body |= in_chat if request.prompt is None else {"logprobs": request.logprobs}
+    body |= _thinking(Thinking.parse(request.think), plain=manner.plain)
     begun = text_of(trim_broken(request.prefix))
     if request.prompt is not None:
         return "/completions", body | {"prompt": request.prompt + begun}
@@ -95,6 +100,17 @@ def _is_given(name: str, value: Any) -> bool:
     return name not in ("temperature", "max_tokens", "seed") or value >= 0
 
 
+def _thinking(thinking: Thinking, *, plain: bool) -> dict[str, Any]:
+    """How much to think, for OpenAI (effort), for templates (vLLM, SGLang, llama-server) and in
+    tokens (llama-server)."""
+    effort = thinking.effort or ("none" if thinking.enabled is False else "")
+    body: dict[str, Any] = {"reasoning_effort": effort} if effort else {}
+    if plain or thinking.enabled is None:
+        return body
+    budget = {"thinking_budget_tokens": int(thinking.asked)} if thinking.asked.isdigit() else {}
+    return body | {"chat_template_kwargs": {"enable_thinking": thinking.enabled}} | budget
+
+
 def next_manner(manner: Manner, request: Generate, words: str) -> Manner | None:
     """Another way to ask a server that refused with these words, in which nothing that was asked
     for is lost. None: there is none."""
@@ -105,7 +121,8 @@ def next_manner(manner: Manner, request: Generate, words: str) -> Manner | None:
     if not manner.says_completion_tokens and "max_completion_tokens" in words:
         return replace(manner, says_completion_tokens=True)
     needs_more = chosen(request.params).keys() - _OPENAI - _NOT_SENT
-    if not manner.plain and not needs_more and not request.prefix:
+    asks_tokens = Thinking.parse(request.think).asked not in ("", "off", *BUDGETS)
+    if not manner.plain and not needs_more and not request.prefix and not asks_tokens:
         return replace(manner, plain=True)
     return None
 

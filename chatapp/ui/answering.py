@@ -15,6 +15,7 @@ from chatapp.errors import ChatAppError, StoreError
 from chatapp.layers import Layers
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
+from chatapp.thinking import explain_only_thought, is_only_thought
 from chatapp.turn import Turn
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -40,12 +41,14 @@ class Answering:
         client: EngineClient,
         params: Layers,
         *,
+        think: str,
         post: Callable[[Fact], object],
         put: Callable[[int, MessageRow], None],
     ) -> None:
         self._store = store
         self._client = client
         self._params = params
+        self._think = think
         self._post = post
         self._put = put
         """Told of the answer's row in a conversation whenever it changes its status."""
@@ -107,6 +110,11 @@ class Answering:
         if self._asked and self._turn is not None:
             self._turn.stop()
 
+    def answer_now(self) -> None:
+        """End the thought and let the answer begin."""
+        if self._asked and self._turn is not None:
+            self._turn.answer_now()
+
     async def run(self, conversation_id: int, begin: Callable[[Turn], Events]) -> None:
         """Wait for the model, run one turn and tell how it ended. Needs `claim` before it.
 
@@ -114,7 +122,7 @@ class Answering:
         """
         self.busy_in = conversation_id
         error: ChatAppError | None = None
-        turn = Turn(self._store, self._client, params=self._params)
+        turn = Turn(self._store, self._client, params=self._params, think=self._think)
         try:
             if await self._wait_for_model(conversation_id):
                 await self.save_rest(conversation_id)
@@ -133,6 +141,8 @@ class Answering:
             self._post(ConversationsChanged())
         if turn.state.note:
             self._post(Notice(turn.state.note))
+        if turn.state.status == "complete" and is_only_thought(turn.state.parts):
+            self._post(Notice(_say_only_thought(turn.state.finish_reason or "")))
         if error is not None:
             self._post(Problem(error))
 
@@ -170,3 +180,10 @@ class Answering:
             elif isinstance(event, Delta):
                 n_tokens = len(event.tokens)
                 self._post(AnswerText(conversation_id, turn.message_id, turn.state, n_tokens))
+
+
+def _say_only_thought(finish_reason: str) -> str:
+    what = explain_only_thought(finish_reason)
+    if finish_reason == "length":
+        return f'{what} Ctrl+G goes on; with `think = "low"` under [chat] it thinks less.'
+    return f'{what} Ctrl+R asks again; with `think = "off"` under [chat] it answers at once.'

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from textual.message import Message as Fact
 
+from chatapp.config import ChatConfig
 from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
@@ -41,14 +42,16 @@ class ChatFlow:
         client: EngineClient,
         *,
         params: Layers,
-        system: str,
+        chat: ChatConfig,
         post: Callable[[Fact], object],
     ) -> None:
         self._store = store
-        self._system = system
+        self._system = chat.system
         self._post = post
         self._moving = asyncio.Lock()
-        self.answering = Answering(store, client, params, post=post, put=self._put_last)
+        self.answering = Answering(
+            store, client, params, think=chat.think, post=post, put=self._put_last
+        )
         self.conversation: ConversationRow | None = None
         self.rows: list[MessageRow] = []
         """The branch that is shown, root first."""

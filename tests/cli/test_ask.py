@@ -55,7 +55,8 @@ def test_json_has_every_field_and_repeats(chatapp: Run) -> None:
     assert first["model"] == "echo"
     assert first["seed"] == 1
     assert first["conversation_id"] != second["conversation_id"]
-    assert set(first["usage"]) == {"prompt_tokens", "reused_tokens", "completion_tokens"}
+    counts = ("prompt_tokens", "reused_tokens", "completion_tokens", "reasoning_tokens")
+    assert tuple(first["usage"]) == counts
     assert set(first["timings"]) == {
         "load_s",
         "time_to_first_token_s",

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatapp.config import ChatConfig
 from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
-from chatapp.sampling import SamplingParams
+from chatapp.layers import Layers
 from chatapp.store import Store
 from chatapp.ui.chat_flow import ChatFlow
 
@@ -24,8 +25,8 @@ async def flow(store: Store) -> ChatFlow:
     made = ChatFlow(
         store,
         EngineClient(backend="echo"),
-        params=SamplingParams(),
-        system="",
+        params=Layers(),
+        chat=ChatConfig(),
         post=lambda _fact: None,
     )
     conversation = store.create_conversation("two versions")

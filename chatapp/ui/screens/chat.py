@@ -89,7 +89,7 @@ class ChatScreen(ChatModelsScreen):
             setup.store,
             setup.client,
             params=Layers(settings=setup.config.sampling),
-            system=setup.config.chat.system,
+            chat=setup.config.chat,
             post=self.pane.post_message,
         )
         self.fetches = Fetches(setup.paths.models, self.post_message)
