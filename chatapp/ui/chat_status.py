@@ -9,6 +9,7 @@ from dataclasses import replace
 from textual.message import Message as Fact
 
 from chatapp.engine.protocol import Finished, ModelDescription
+from chatapp.parts import Reasoning
 from chatapp.store.rows import MessageRow
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -24,23 +25,31 @@ from chatapp.ui.messages import (
     ModelReady,
 )
 from chatapp.ui.widgets.status_line import StatusFacts
-from chatapp.ui.wording import clean_line, prefill_text
+from chatapp.ui.wording import clean_line, grouped, prefill_text
 
 
 class ChatStatus:
     """What is going on, in words."""
 
-    def __init__(self, *, temporary: bool, offline: bool) -> None:
+    def __init__(self, *, temporary: bool, offline: bool, answer_now: str = "Alt+A") -> None:
+        """`answer_now`: the key that ends a thought, for people."""
         self.line = StatusFacts(temporary=temporary, offline=offline)
         self.editing = False
         self.marked = False
         """A message is marked: keys for a message act on it."""
+        self.hurried = False
+        """The thought is to end, and has not yet."""
+        self.speaks = False
+        """The answer has begun; what the model thinks is behind it."""
         self.awaited = ""
         """The model that is fetched and that messages wait for."""
         self._loading = ""
         self._failed = False
         self._waiting = False
         self._answering = ""
+        self._thinks = False
+        self._n_thought = 0
+        self._answer_now = answer_now
         self._shown_id: int | None = None
         self._busy_in: int | None = None
         """The conversation that the answer belongs to."""
@@ -62,7 +71,7 @@ class ChatStatus:
         parts = [self._loading]
         if self._answering:
             where = " in another chat" if self._elsewhere else ""
-            parts.append(self._answering + where + (" – Esc stops" if first == 2 else ""))
+            parts.append(self._answering + where + (self._ways_out if first == 2 else ""))
         if self._waiting:
             parts.append(self._waits_for)
         if self.editing:
@@ -71,6 +80,11 @@ class ChatStatus:
         if self.marked:
             parts.append("marked – Alt+C copies it, Ctrl+E edits it, Esc removes the mark")
         return " · ".join(part for part in parts if part)
+
+    @property
+    def _ways_out(self) -> str:
+        hurries = self._thinks and not self.hurried and not self.line.host
+        return f" – {self._answer_now} answers now, Esc stops" if hurries else " – Esc stops"
 
     @property
     def _elsewhere(self) -> bool:
@@ -109,6 +123,8 @@ class ChatStatus:
                 self._busy_in = fact.conversation_id
                 self._waiting = False
                 self._answering = "asking the model"
+                self._thinks = self.speaks = self.hurried = False
+                self._n_thought = 0
             case AnswerStarted():
                 self._answering = "answering"
                 self._said = 0
@@ -117,9 +133,10 @@ class ChatStatus:
                 self._before = fact.progress.total
             case AnswerText():
                 self._answering = "answering"
+                self._follow(fact)
                 self._count(fact.n_tokens)
             case AnswerEnded():
-                self._waiting = False
+                self._waiting = self._thinks = self.hurried = False
                 self._answering = ""
                 if fact.finished is not None and not self._elsewhere:
                     self._set_finished(fact.finished)
@@ -166,6 +183,19 @@ class ChatStatus:
             n_threads=0,
             most_threads=0,
         )
+
+    def _follow(self, fact: AnswerText) -> None:
+        """Whether the model thinks or speaks."""
+        if not (parts := fact.state.parts):
+            return
+        self._thinks = isinstance(parts[-1], Reasoning)
+        self.speaks = not self._thinks
+        if not self._thinks:
+            self.hurried = False
+            return
+        self._n_thought += fact.n_tokens or 1  # servers send a piece of text a token
+        what = "ending its thought" if self.hurried else "thinking"
+        self._answering = f"{what}… {grouped(self._n_thought)} tokens"
 
     def _count(self, n_tokens: int) -> None:
         now = time.monotonic()

@@ -70,6 +70,15 @@ KEYS: tuple[Key, ...] = (
         "chat",
     ),
     Key(
+        "answer_now",
+        "alt+a",
+        "answer_now",
+        "Answer now",
+        "Let the model think no more and begin its answer.",
+        "chat",
+        priority=True,
+    ),
+    Key(
         "regenerate",
         "ctrl+r",
         "regenerate",
@@ -331,6 +340,11 @@ def keys_in(scope: Scope) -> list[Key]:
 def movable_ids() -> list[str]:
     """Ids a user's `[keys]` settings may name."""
     return [key.id for key in KEYS if not key.fixed]
+
+
+def key_of(name: str) -> Key:
+    """The table's row with that id."""
+    return next(key for key in KEYS if key.id == name)
 
 
 def shown_keys(key: Key, keymap: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from chatapp.layers import Layers
 from chatapp.ui.chat_flow import ChatFlow
 from chatapp.ui.chat_status import ChatStatus
 from chatapp.ui.fetches import Fetches
-from chatapp.ui.keymap import bindings
+from chatapp.ui.keymap import bindings, key_of, shown_keys
 from chatapp.ui.messages import (
     AnswerAsked,
     AnswerEnded,
@@ -72,7 +72,11 @@ class ChatScreen(ChatModelsScreen):
     def __init__(self, setup: ChatSetup) -> None:
         super().__init__(setup)
         self._redraw: Timer | None = None
-        self.status = ChatStatus(temporary=setup.temporary, offline=setup.offline)
+        self.status = ChatStatus(
+            temporary=setup.temporary,
+            offline=setup.offline,
+            answer_now=shown_keys(key_of("answer_now"), setup.config.keys),
+        )
 
     def compose(self) -> ComposeResult:
         """List, conversation, status, hints."""
@@ -180,6 +184,22 @@ class ChatScreen(ChatModelsScreen):
         if answering.waiting:
             self.post_message(Notice("Your message is kept, unanswered. Ctrl+R asks again."))
         answering.stop()
+
+    def action_answer_now(self) -> None:
+        """End the thought of the answer that is written in this chat."""
+        answering = self.flow.answering
+        if not answering.busy or answering.waiting:
+            self.post_message(Notice("No model is thinking now."))
+        elif answering.busy_in not in (None, self.open_id):
+            self.post_message(Notice("That answer belongs to another chat: open it first."))
+        elif self.status.line.host:
+            self.post_message(Notice("A server cannot be told to answer now. Esc stops it."))
+        elif self.status.speaks:
+            self.post_message(Notice("The model is not thinking, it answers."))
+        else:
+            answering.answer_now()
+            self.status.hurried = True
+            self.show_status()
 
     def action_regenerate(self) -> None:
         """Another answer beside the last one."""
