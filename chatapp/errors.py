@@ -63,6 +63,10 @@ class HubError(ChatAppError):
     """A model hub cannot be reached, refuses, or sent something wrong."""
 
 
+class HubSilentError(HubError):
+    """A model hub cannot be reached, is out of order, or may not be asked."""
+
+
 class NetworkSettingsError(ChatAppError):
     """A variable of the environment about proxies or certificates cannot be used."""
 

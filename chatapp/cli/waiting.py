@@ -15,22 +15,26 @@ def run_beside(work: Callable[[], T], cancel: threading.Event | None = None) -> 
     """
     results: list[T] = []
     errors: list[BaseException] = []
+    ended = (
+        threading.Event()
+    )  # Python 3.11's `join` takes a thread for ended once it is interrupted
 
     def call() -> None:
         try:
             results.append(work())
         except BaseException as error:  # noqa: BLE001 -- raised again by the caller's thread
             errors.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=call, daemon=True)
-    thread.start()
+    threading.Thread(target=call, daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(0.05)
+        while not ended.wait(0.05):
+            pass
     except KeyboardInterrupt:
         if cancel is not None:
             cancel.set()
-            thread.join(_GRACE_S)
+            ended.wait(_GRACE_S)
         raise
     if errors:
         raise errors[0]

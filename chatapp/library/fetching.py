@@ -115,7 +115,10 @@ class Fetcher:
         report: Callable[[Progress], None] = lambda _progress: None,
         is_cancelled: Callable[[], bool] = lambda: False,
         waits: Waits | None = None,
+        extra_bytes: int = 0,
     ) -> None:
+        """`extra_bytes`: room on the same disk that `source` needs beside the files."""
+        self._extra_bytes = extra_bytes
         self._source = source
         self._folder = folder
         self._report = report
@@ -147,6 +150,7 @@ class Fetcher:
         for file, target in zip(files, targets, strict=True):
             if not target.exists():
                 needed += file.size_bytes - _size(part_path(target, file))
+        needed += self._extra_bytes if needed > 0 else 0
         free = shutil.disk_usage(self._folder).free
         if needed + _ROOM > free:
             raise HubError(

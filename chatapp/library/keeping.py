@@ -17,6 +17,7 @@ from chatapp.errors import ModelError
 from chatapp.gguf.size import size_text
 from chatapp.library.headers import read_info
 from chatapp.library.local import ModelFile, list_shards
+from chatapp.library.packages import LICENCE_ENDING
 from chatapp.paths import Paths
 
 _BLOCK = 8 << 20
@@ -114,7 +115,8 @@ def check_removable(file: ModelFile, paths: Paths) -> list[Path]:
     projector = place.parent / file.projector.name if file.projector else None
     if projector and rest <= {projector}:  # nobody else in the folder needs it
         going.append(projector)
-    return going
+    licence = place.with_suffix(LICENCE_ENDING)
+    return [*going, licence] if licence.is_file() else going
 
 
 def remove_model(files: list[Path], paths: Paths) -> int:

@@ -151,6 +151,9 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     under = paths.models / wanted
     if sees_file(under):
         return under
+    alone = [file.path for file in files if _is_inside(file.path, wanted, paths)]
+    if len(alone) == 1:  # `smollm2`, which has a folder of its own
+        return alone[0]
     raise ModelError(f"There is no model {wanted}.", _suggest(path.name, files, paths))
 
 
@@ -160,6 +163,11 @@ def _names(file: ModelFile) -> set[str]:
     names = {name.lower() for name in (file.name, file.path.stem, *file.aliases)}
     names |= {name.removesuffix(LATEST) for name in names}
     return names | {whole_text(name) for name in names}
+
+
+def _is_inside(path: Path, folder: str, paths: Paths) -> bool:
+    """`path` lies in the folder of the models folder that has this name."""
+    return path.parent.parent == paths.models and path.parent.name.lower() == folder.lower()
 
 
 def _spell(file: ModelFile, paths: Paths) -> str:

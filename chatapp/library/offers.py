@@ -72,6 +72,11 @@ class Repository:
     """Smallest first."""
 
     @property
+    def name(self) -> str:
+        """Without its owner."""
+        return self.id.rpartition("/")[2]
+
+    @property
     def folder(self) -> str:
         """Its folder in the models folder."""
         return self.id.replace("/", "--")

@@ -58,7 +58,7 @@ class Fetch:
     @property
     def text(self) -> str:
         """`small-GGUF Q8_0  45 %  1.2 GB of 2.5 GB · 30 MB/s · 42 s left`."""
-        name = f"{clean_line(self.repository.id.partition('/')[2])} {clean_line(self.offer.name)}"
+        name = f"{clean_line(self.repository.name)} {clean_line(self.offer.name)}"
         if self.error:
             return f"{name}  {clean_line(self.error)}"
         progress = self.progress
@@ -132,7 +132,8 @@ class Fetches:
             thread.join(_END_S)
 
     def _run(self, fetch: Fetch) -> None:
-        from chatapp.library.fetching import Cancelled, Fetcher
+        from chatapp.library.fetching import Cancelled
+        from chatapp.library.pulling import pull_model
 
         def report(progress: Progress) -> None:
             fetch.progress = progress
@@ -140,15 +141,13 @@ class Fetches:
 
         ended = FetchEnded(fetch)
         try:
-            from chatapp.library.hub import Hub
-
-            fetcher = Fetcher(
-                Hub().source(fetch.repository),
-                self._folder / fetch.repository.folder,
+            ended.path = pull_model(
+                fetch.repository,
+                fetch.offer,
+                self._folder,
                 report=report,
                 is_cancelled=fetch.cancel.is_set,
             )
-            ended.path = fetcher.fetch(fetch.offer.files)
         except Cancelled:
             pass
         except ChatAppError as error:

@@ -166,7 +166,7 @@ class ChatModelsScreen(ChatListScreen):
     def _await(self, fetch: Fetch | None) -> None:
         """Let messages wait for a download; None: they go to the model that is loaded."""
         self._awaited = fetch
-        self.status.awaited = clean_line(fetch.repository.id.partition("/")[2]) if fetch else ""
+        self.status.awaited = clean_line(fetch.repository.name) if fetch else ""
         self.flow.answering.set_model_ready(fetch is None and self.host.model is not None)
         self.show_status()
 
