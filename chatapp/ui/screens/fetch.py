@@ -1,7 +1,8 @@
-"""Find a model on the hub and fetch it: three suggestions for this machine, or a search.
+"""Find a model and fetch it: three suggestions for this machine, one that needs no hub, a search.
 
 Enter on a repository shows its quantisations with the recommended one chosen; Enter again fetches.
-No request is made before the first Enter.
+No request is made before the first Enter. Once the hub has not answered, what needs none comes
+first.
 """
 
 import asyncio
@@ -17,11 +18,12 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatapp.engine.probe import look_at_machine
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, HubSilentError
 from chatapp.gguf.fit import Machine, guess_size, rough_mark
 from chatapp.gguf.size import size_text
 from chatapp.library.offers import Offer, Repository, Spec, choose, parse_spec
-from chatapp.library.suggestions import suggest
+from chatapp.library.packages import PackagedModel, find_packaged
+from chatapp.library.suggestions import WITHOUT_HUB, suggest
 from chatapp.ui.fetches import Fetch, Fetches
 from chatapp.ui.wording import clean_line, describe_machine
 
@@ -49,6 +51,8 @@ class FetchScreen(ModalScreen[None]):
         self._repository: Repository | None = None
         self._at_start = True
         """The suggestions are shown, not what was looked for."""
+        self._silent = False
+        """The hub did not answer."""
 
     def compose(self) -> ComposeResult:
         """Field, list, what is going on."""
@@ -65,7 +69,7 @@ class FetchScreen(ModalScreen[None]):
         self.set_interval(_TICK_S, self._tick)
 
     @work(exclusive=True)
-    async def _suggest(self) -> None:
+    async def _suggest(self, trouble: str = "") -> None:
         if self._machine is None:
             self._note("Looking at this machine…")
             self._machine = await asyncio.to_thread(look_at_machine)
@@ -73,7 +77,9 @@ class FetchScreen(ModalScreen[None]):
         rows: list[tuple[str | Offer | Fetch, Content]] = [
             (fetch, self._fetch_entry(fetch)) for fetch in self._fetches.all
         ]
-        for one in [] if self._offline else suggest(self._machine):
+        hub = suggest(self._machine)
+        suggested = [WITHOUT_HUB, *hub] if self._silent else [*hub, WITHOUT_HUB]
+        for one in [] if self._offline else suggested:
             facts = (f"about {size_text(one.size_bytes)}", self._mark(one.size_bytes), one.licence)
             rows.append((one.repo, _entry(one.repo, facts, one.about)))
         self._fill(rows, 0)
@@ -81,14 +87,18 @@ class FetchScreen(ModalScreen[None]):
         if self._offline:
             self._note("Offline: nothing can be fetched. Ctrl+O shows what is on this machine.")
             return
-        self._note(f"{describe_machine(self._machine)} Enter asks the hub for the one marked.")
+        told = trouble or describe_machine(self._machine)
+        what = "Enter fetches" if self._silent else "Enter asks the hub for"
+        self._note(f"{told} {what} the one marked.")
 
     @on(Input.Submitted)
     def _submit(self, event: Input.Submitted) -> None:
         options = self.query_one(OptionList)
         if event.value.strip():
             text = event.value.strip()
-            if "/" in text:
+            if packaged := find_packaged(text):
+                self._start(packaged)
+            elif "/" in text:
                 self._look_into(text)
             else:
                 self._search(text)
@@ -104,10 +114,27 @@ class FetchScreen(ModalScreen[None]):
         if isinstance(row, Fetch):
             self._rows[index] = self._fetches.toggle(row)
         elif isinstance(row, str):
-            self._look_into(row)
+            packaged = find_packaged(row)
+            if packaged is None:
+                self._look_into(row)
+            else:
+                self._start(packaged)
         elif row is not None and self._repository is not None:
             self._fetches.start(self._repository, row)
             self.dismiss(None)
+
+    def _start(self, packaged: PackagedModel) -> None:
+        """Nothing has to be asked first: all is known of it."""
+        self._fetches.start(packaged.repository, packaged.offer)
+        self.dismiss(None)
+
+    def _fail(self, error: ChatAppError) -> None:
+        """Say why nothing is shown; where the hub is silent, offer what comes without it."""
+        self._note(clean_line(str(error)))
+        if isinstance(error, HubSilentError) and not self._silent and not self._offline:
+            self._silent = True
+            if self._at_start:
+                self._suggest(clean_line(error.message))
 
     @work(exclusive=True)
     async def _search(self, words: str) -> None:
@@ -117,7 +144,7 @@ class FetchScreen(ModalScreen[None]):
 
             found = await asyncio.to_thread(lambda: Hub().search(words))
         except ChatAppError as error:
-            self._note(clean_line(str(error)))
+            self._fail(error)
             return
         rows: list[tuple[str | Offer | Fetch, Content]] = []
         for one in found:
@@ -145,7 +172,7 @@ class FetchScreen(ModalScreen[None]):
             found = await asyncio.to_thread(lambda: Hub().look_into(spec.repo))
             best = choose(found, Spec(found.id, spec.quant, spec.file), self._machine)
         except ChatAppError as error:
-            self._note(clean_line(str(error)))
+            self._fail(error)
             return
         self._repository, self._at_start = found, False
         self.query_one(Input).clear()

@@ -1,13 +1,16 @@
-"""The first run's panel: what this machine has, models already on it, and three that suit it.
+"""The first run's panel: what this machine has, models already on it, three that suit it, and one
+that needs no hub.
 
 It never takes the focus: arrows and Enter reach it while the prompt is empty, so that one can write
 at any moment. Nothing is asked of the network before Enter on a suggestion; that shows exactly what
-would come, and Enter again fetches it.
+would come, and Enter again fetches it. Of the one that needs no hub all is known: one Enter fetches
+it, and it comes first when the hub does not answer and no model is here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,23 +24,21 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, HubSilentError
 from chatapp.gguf.size import size_text
-from chatapp.paths import BUILTIN_MODEL, Paths
+from chatapp.paths import Paths
 from chatapp.ui.wording import clean_line, describe_machine
 
 if TYPE_CHECKING:  # imported where they are used: the first paint is not held up by them
     from chatapp.gguf.fit import Machine
-    from chatapp.library.local import ModelFile
     from chatapp.library.offers import Offer, Repository
     from chatapp.library.suggestions import Suggestion
 
-_HERE = 3  # models already here that are shown
+_FROM_INDEX = "To fetch through pip or uv, without the hub"
 _HOW = (
     "↑ ↓ and Enter choose; before that, nothing is asked of the network. Or just write: the "
     "built-in model answers."
 )
-_LOOKED_AT = 60  # of them, the largest, whose headers are read
 
 
 class ModelChoices(Vertical, can_focus=False):
@@ -70,6 +71,9 @@ class ModelChoices(Vertical, can_focus=False):
         super().__init__()
         self._rows: list[Suggestion | Path | None] = []
         """What the options stand for; None is a heading."""
+        self._here: list[tuple[Suggestion | Path | None, Content]] = []
+        self._from_hub: list[tuple[Suggestion | Path | None, Content]] = []
+        self._from_index: list[tuple[Suggestion | Path | None, Content]] = []
         self._machine: Machine | None = None
         self._found: tuple[Suggestion, Repository, Offer] | None = None
         """What Enter fetches, once the hub has said what there is."""
@@ -105,38 +109,48 @@ class ModelChoices(Vertical, can_focus=False):
     @work(exclusive=True)
     async def _gather(self, paths: Paths, folders: Sequence[str], *, offline: bool) -> None:
         from chatapp.engine.probe import look_at_machine
-        from chatapp.library.suggestions import suggest
+        from chatapp.library.suggestions import WITHOUT_HUB, find_here, suggest
 
         self._machine = await asyncio.to_thread(look_at_machine)
-        here = await find_here(paths, folders, self._machine)
-        suggested = [] if offline else suggest(self._machine)
+        here = await asyncio.to_thread(find_here, paths, folders, self._machine)
+        self._here = [
+            (file.path, _entry(file.name, (size_text(file.size_bytes), mark)))
+            for file, mark in here
+        ]
+        if not offline:
+            self._from_hub = [(one, self._suggestion(one)) for one in suggest(self._machine)]
+            self._from_index = [(WITHOUT_HUB, self._suggestion(WITHOUT_HUB))]
+        self._fill(hub_first=not os.environ.get("HF_HUB_OFFLINE", "0").strip("0"))
+        self._say("#choices-machine", describe_machine(self._machine))
+        offline_note = f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
+        self._note(_HOW if self._rows else offline_note)
+        self.display = self._wanted
+        self._show_end()
+
+    def _fill(self, *, hub_first: bool) -> None:
+        """Show what there is to choose from, the first one marked."""
+        groups = [("To fetch from the hub", self._from_hub), (_FROM_INDEX, self._from_index)]
         rows: list[tuple[Suggestion | Path | None, Content]] = []
-        if here:
-            rows.append((None, Content.styled("Already on this machine", "bold")))
-            rows += [
-                (file.path, _entry(file.name, (size_text(file.size_bytes), mark)))
-                for file, mark in here
-            ]
-        if suggested:
-            rows.append((None, Content.styled("To fetch from the hub", "bold")))
-            rows += [(one, self._suggestion(one)) for one in suggested]
+        for title, entries in [
+            ("Already on this machine", self._here),
+            *(groups if hub_first else reversed(groups)),
+        ]:
+            if entries:
+                rows += [(None, Content.styled(title, "bold")), *entries]
         self._rows = [row for row, _ in rows]
         self._options.clear_options()
         self._options.add_options(Option(text, disabled=row is None) for row, text in rows)
         self._options.highlighted = 1 if rows else None
-        self._say("#choices-machine", describe_machine(self._machine))
-        self._note(
-            _HOW if rows else f"Offline: put a .gguf file into {paths.models}, and Ctrl+O shows it."
-        )
-        self.display = self._wanted
-        self._show_end()
 
     def _suggestion(self, one: Suggestion) -> Content:
         from chatapp.gguf.fit import rough_mark
+        from chatapp.library.packages import find_packaged
 
-        name = one.repo.partition("/")[2].removesuffix("-GGUF")
+        packaged = find_packaged(one.repo)
+        name = packaged.title if packaged else one.repo.partition("/")[2].removesuffix("-GGUF")
         mark = rough_mark(one.size_bytes, self._machine)
-        return _entry(name, (size_text(one.size_bytes), mark, one.about))
+        licence = one.licence if packaged else ""
+        return _entry(name, (size_text(one.size_bytes), mark, licence, one.about))
 
     def step(self, step: int) -> None:
         """To the next choice, or the one before."""
@@ -163,12 +177,19 @@ class ModelChoices(Vertical, can_focus=False):
         index = self._options.highlighted
         return self._rows[index] if index is not None and index < len(self._rows) else None
 
+    @property
+    def _is_packaged(self) -> bool:
+        """What is highlighted needs no hub."""
+        return any(self._chosen is row for row, _ in self._from_index)
+
     def choose(self) -> None:
         """Load the highlighted model, or ask the hub for it, or fetch what the hub has said."""
         # called by an ancestor: a message that is made in its handler would not rise above it
         self.call_next(self._choose)
 
     def _choose(self) -> None:
+        from chatapp.library.packages import find_packaged
+
         row = self._chosen
         if not self.display or self._fetching or row is None:
             return
@@ -179,6 +200,9 @@ class ModelChoices(Vertical, can_focus=False):
             _, repository, offer = self._found
             self._fetching, self._found = True, None
             self.post_message(self.FetchChosen(repository, offer))
+        elif packaged := find_packaged(row.repo):
+            self._fetching = True
+            self.post_message(self.FetchChosen(packaged.repository, packaged.offer))
         else:
             self._ask(row)
 
@@ -192,6 +216,9 @@ class ModelChoices(Vertical, can_focus=False):
 
             repository = await asyncio.to_thread(lambda: Hub().look_into(row.repo))
             offer = choose(repository, Spec(repository.id), self._machine)
+        except HubSilentError as error:
+            self._do_without_hub(error)
+            return
         except ChatAppError as error:
             self._note(clean_line(str(error)))
             return
@@ -204,6 +231,14 @@ class ModelChoices(Vertical, can_focus=False):
         self._note(
             f"{clean_line(repository.id)}: {facts}, licence {licence}.{gate} Enter fetches it."
         )
+
+    def _do_without_hub(self, error: HubSilentError) -> None:
+        """Offer what comes without it, first if no model is here."""
+        if not self._here:
+            self._fill(hub_first=False)
+            self._note(f"{clean_line(error.message)} Enter fetches the one that needs no hub.")
+        else:
+            self._note(clean_line(str(error)))
 
     def forget(self) -> None:
         """Esc: what the hub said is not fetched."""
@@ -223,7 +258,8 @@ class ModelChoices(Vertical, can_focus=False):
         """The download was paused, or has failed."""
         if self._fetching:
             self._fetching = False
-            self._note(clean_line(str(error)) if error else "Paused. Enter asks, and goes on.")
+            again = "Enter begins again." if self._is_packaged else "Enter asks, and goes on."
+            self._note(clean_line(str(error)) if error else f"Paused. {again}")
 
     def _note(self, text: str) -> None:
         self._say("#choices-note", text)
@@ -236,33 +272,6 @@ class ModelChoices(Vertical, can_focus=False):
 
     def _say(self, selector: str, text: str) -> None:
         self.query_one(selector, Static).update(text)
-
-
-async def find_here(
-    paths: Paths, folders: Sequence[str], machine: Machine | None
-) -> list[tuple[ModelFile, str]]:
-    """Chat models on this machine that fit it, best first, and how they fit."""
-    from chatapp.gguf.fit import plan
-    from chatapp.library.headers import Headers
-    from chatapp.library.local import find_models
-
-    files = await asyncio.to_thread(find_models, paths, folders)
-    files = sorted(files, key=lambda file: -file.size_bytes)[:_LOOKED_AT]
-    headers = Headers(paths.headers)
-    ranked: list[tuple[bool, ModelFile, str]] = []
-    for file in files:
-        if file.path == BUILTIN_MODEL:
-            continue
-        try:
-            info = await asyncio.to_thread(headers.read_model, file.path)
-        except ChatAppError:  # the list of models says what is wrong with it
-            continue
-        fit = plan(info, machine) if machine is not None else None
-        if info.use == "chat" and (fit is None or fit.verdict != "too large"):
-            ranked.append((fit is None or fit.verdict != "GPU", file, fit.mark if fit else ""))
-    await asyncio.to_thread(headers.save)
-    ranked.sort(key=lambda row: row[0])  # stable: the largest first among equals
-    return [(file, mark) for _, file, mark in ranked[:_HERE]]
 
 
 def _entry(name: str, facts: Sequence[str]) -> Content:
