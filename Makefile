@@ -33,6 +33,7 @@ test: $(VENV)/.test ## format, lint, types, import contracts, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.models
 	$(BIN)/python -m pytest
 
 format: $(VENV)/.test ## format the code and mend what lint can mend

@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.models import find_model
 from bench.synthetic import Shape, write_model
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, Generate, LoadOptions
@@ -116,7 +117,11 @@ def run_bare(path: str, depth: int, n_tokens: int, threads: int) -> Speed:
 def parse() -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a GGUF file; default: 0.5 B random parameters")
+    parser.add_argument(
+        "--model",
+        type=find_model,
+        help="a GGUF file, smollm2 or gemma3-270m; default: 0.5 B random parameters",
+    )
     parser.add_argument("--depth", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.models import find_model
 from bench.synthetic import Shape, write_model
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, Generate, LoadOptions, PrefillProgress
@@ -79,7 +80,11 @@ async def measure(path: str, rounds: int) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a GGUF file; default: 0.5 B random parameters")
+    parser.add_argument(
+        "--model",
+        type=find_model,
+        help="a GGUF file, smollm2 or gemma3-270m; default: 0.5 B random parameters",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

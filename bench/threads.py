@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.decode import run_bare
+from bench.models import find_model
 from bench.synthetic import Shape, write_model
 from chatapp.engine.client import EngineClient
 from chatapp.engine.probe import probe
@@ -129,7 +130,11 @@ def measure(way: str, arguments: argparse.Namespace, threads: int) -> Speed:
 def parse() -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a GGUF file; default: 0.5 B random parameters")
+    parser.add_argument(
+        "--model",
+        type=find_model,
+        help="a GGUF file, smollm2 or gemma3-270m; default: 0.5 B random parameters",
+    )
     parser.add_argument("--busy", type=int, default=2, help="how many neighbours")
     parser.add_argument("--load", choices=list(_LOADS), default="loops")
     parser.add_argument("--tokens", type=int, default=128)

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.synthetic import TINY, write_model
+from chatapp.errors import HubError
+from tests.models import fetch_smollm2
 
 # The gate tries the same inputs every time, on a slow machine too; `--hypothesis-profile=search`
 # looks for new ones.
@@ -61,3 +63,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file of random weights with a chat template: 0.5 MB, 16k context."""
     return write_model(tmp_path_factory.mktemp("models") / "tiny.gguf", TINY)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct, a real model that chats."""
+    try:
+        return fetch_smollm2()
+    except HubError as error:
+        pytest.skip(f"SmolLM2 is not here and cannot be fetched: {error}")
