@@ -3,7 +3,8 @@
 import pytest
 
 from chatapp.gguf.fit import Gpu, Machine
-from chatapp.library.suggestions import read_suggestions, suggest
+from chatapp.library.packages import SMOLLM2
+from chatapp.library.suggestions import WITHOUT_HUB, read_suggestions, suggest
 
 GB = 10**9
 
@@ -11,12 +12,15 @@ GB = 10**9
 @pytest.mark.parametrize(
     ("machine", "first"),
     [
-        (Machine(3 * GB, 4 * GB), "Qwen/Qwen3-0.6B-GGUF"),
-        (Machine(12 * GB, 16 * GB), "Qwen/Qwen3-4B-GGUF"),
-        (Machine(60 * GB, 64 * GB), "Qwen/Qwen3-4B-GGUF"),
-        (Machine(60 * GB, 64 * GB, (Gpu("g", 15 * GB, 16 * GB),)), "Qwen/Qwen3-14B-GGUF"),
-        (Machine(60 * GB, 64 * GB, (Gpu("g", 80 * GB, 80 * GB),)), "Qwen/Qwen3-32B-GGUF"),
-        (Machine(GB // 2, GB), "Qwen/Qwen3-0.6B-GGUF"),
+        (Machine(2 * GB, 4 * GB), "ggml-org/Qwen3.5-0.8B-GGUF"),
+        (Machine(12 * GB, 16 * GB), "unsloth/Qwen3.5-4B-GGUF"),
+        (Machine(60 * GB, 64 * GB), "unsloth/Qwen3.5-4B-GGUF"),
+        (Machine(60 * GB, 64 * GB, (Gpu("g", 15 * GB, 16 * GB),)), "ggml-org/gpt-oss-20b-GGUF"),
+        (
+            Machine(60 * GB, 64 * GB, (Gpu("g", 80 * GB, 80 * GB),)),
+            "ggml-org/gemma-4-26B-A4B-it-GGUF",
+        ),
+        (Machine(GB // 2, GB), "ggml-org/Qwen3.5-0.8B-GGUF"),
     ],
 )
 def test_the_best_that_runs_well_comes_first(machine: Machine, first: str) -> None:
@@ -34,6 +38,7 @@ def test_they_are_in_order_and_whole() -> None:
     assert suggest(None)
 
 
-def test_no_model_is_suggested_whose_format_is_not_read() -> None:
-    """gpt-oss answers in channels (`<|channel|>analysis<|message|>`), which would be shown raw."""
-    assert not [one.repo for one in read_suggestions() if "gpt-oss" in one.repo.lower()]
+def test_what_needs_no_hub_is_known_whole() -> None:
+    assert WITHOUT_HUB.repo == SMOLLM2.name
+    assert WITHOUT_HUB.size_bytes == SMOLLM2.offer.size_bytes
+    assert WITHOUT_HUB.repo not in [one.repo for one in read_suggestions()]
