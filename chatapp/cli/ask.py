@@ -93,16 +93,13 @@ def ask(
     if logprobs and not as_json:
         raise UsageError("--logprobs needs --json.", "It is a list of numbers beside the text.")
     if raw and (system or chat_template or go_on):
-        raise UsageError(
-            "--raw goes on with PROMPT alone: no --system, no --chat-template, no --continue."
-        )
+        raise UsageError("--raw takes no --system, no --chat-template and no --continue.")
     text = read_prompt(prompt)
     from chatapp.cli import setting
     from chatapp.cli.answering import Question, run
     from chatapp.config import load_config
     from chatapp.layers import Layers
     from chatapp.paths import find_paths
-    from chatapp.remotes import PREFIX
 
     paths = find_paths()
     config = setting.override(
@@ -111,11 +108,6 @@ def ask(
     sampling["grammar"] = _read_grammar(grammar) if grammar else None
     sampling["json_schema"] = _read_schema(schema) if schema else None
     path = setting.choose_model(model, config, paths)
-    if raw and str(path).startswith(PREFIX):
-        raise UsageError(
-            f"{path} writes its prompts itself: it does not go on with a text.",
-            "Leave out --raw, or choose a model file.",
-        )
     config = setting.override_template(config, path, chat_template)
     question = Question(
         prompt=text,

@@ -92,17 +92,22 @@ def override_template(config: "Config", model: Path, named: str | None) -> "Conf
     from chatapp.engine.chat.files import read_template
     from chatapp.engine.chat.known import find_format
     from chatapp.paths import expand_home, spell_path
-    from chatapp.remotes import PREFIX
 
-    if str(model).startswith(PREFIX):
-        raise UsageError(
-            f"{model} writes its prompts itself: it takes no chat template from here.",
-            "Leave out --chat-template, or choose a model file.",
-        )
+    _refuse_remote(model, "--chat-template")
     here = Path.cwd()
     read_template(named, here)  # what is wrong with it is said before anything is loaded
     given = named if find_format(named) else str(here / expand_home(named))
     return replace(config, templates={spell_path(model): given, **config.templates})
+
+
+def _refuse_remote(model: Path, flag: str) -> None:
+    from chatapp.remotes import PREFIX
+
+    if str(model).startswith(PREFIX):
+        raise UsageError(
+            f"{model} is a server, which writes its prompts itself.",
+            f"Leave out {flag}, or choose a model file.",
+        )
 
 
 def load_options(
@@ -113,6 +118,8 @@ def load_options(
     from chatapp.engine.protocol import LoadOptions
     from chatapp.paths import spell_path
 
+    if raw:
+        _refuse_remote(model, "--raw")
     engine = config.engine
     return LoadOptions(
         path=spell_path(model),

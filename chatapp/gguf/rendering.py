@@ -166,7 +166,7 @@ class _Templates:
         if len(self._compiled) > _MOST_TEMPLATES:
             del self._compiled[next(iter(self._compiled))]
         if request["values"] is None:
-            return self._find_names(source)
+            return self._find_names(source) if request["names"] else {"text": ""}
         try:
             return {"text": template.render(_protect(request["values"]))}
         # A template may raise anything Python can raise while it runs; none of it is ours.

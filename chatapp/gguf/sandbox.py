@@ -66,12 +66,16 @@ class TemplateProcess:
         with self._lock, contextlib.suppress(TemplateError):
             self._running()
 
-    def check(self, source: str) -> frozenset[str]:
-        """Compile a template. The names it reads without ever asking whether they are there.
+    def check(self, source: str) -> None:
+        """Compile a template. Raises `TemplateError`."""
+        self._ask(source, None)
+
+    def find_names(self, source: str) -> frozenset[str]:
+        """The names that a template reads without ever asking whether they are there.
 
         Raises `TemplateError`.
         """
-        return frozenset(self._ask(source, None).split())
+        return frozenset(self._ask(source, None, names=True).split())
 
     def render(self, source: str, messages: Sequence[Mapping[str, Any]], **values: Any) -> str:
         """The text that the template `source` makes of `messages`. Raises `TemplateError`."""
@@ -82,10 +86,12 @@ class TemplateProcess:
         with self._lock:
             self._drop()
 
-    def _ask(self, source: str, values: Mapping[str, Any] | None) -> str:
+    def _ask(self, source: str, values: Mapping[str, Any] | None, *, names: bool = False) -> str:
         if len(source) > MAX_TEMPLATE:
             raise TemplateError("The chat template is over a million characters long.")
-        request = json.dumps({"source": source, "values": values}, ensure_ascii=False)
+        request = json.dumps(
+            {"source": source, "values": values, "names": names}, ensure_ascii=False
+        )
         data = request.encode("utf-8", "surrogatepass")
         with self._lock:
             was_kept = self._child is not None and self._child.is_ready

@@ -261,7 +261,7 @@ def _explain_status(error: HfHubHTTPError, what: str, address: str) -> HubError:
     return HubError(f"The hub refused the request (status {status}).")
 
 
-def _explain_network(error: httpx2.HTTPError, address: str) -> HubSilentError:
+def _explain_network(error: httpx2.HTTPError, address: str) -> HubError:
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
         if known := explain_tls(error):
             return HubError(f"{address} cannot be trusted: {known[0]}.", f"{known[1]} {_KEEP}")

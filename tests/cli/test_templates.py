@@ -110,3 +110,4 @@ def test_a_server_takes_neither(chatapp: Run) -> None:
         done = chatapp("ask", "-m", "remote:there", *flags, "hello")
         assert done.returncode == 2
         assert "writes its prompts itself" in " ".join(done.stderr.split())
+        assert f"Leave out {flags[0]}" in done.stderr

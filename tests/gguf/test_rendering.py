@@ -102,4 +102,4 @@ def test_what_is_passed_in_stays_as_it_is(process: TemplateProcess) -> None:
     ],
 )
 def test_the_names_a_template_counts_on(process: TemplateProcess, source: str, names: str) -> None:
-    assert process.check(source) == frozenset(names.split())
+    assert process.find_names(source) == frozenset(names.split())

@@ -77,7 +77,10 @@ class ChatTemplate:
         self._tools_source = for_tools if for_tools != source else ""
         self._is_for_tools = False
         try:
-            self._old_names = _OLD_NAMES.keys() & self._process.check(source)
+            self._process.check(source)
+            mentions = any(name in source for name in _OLD_NAMES)
+            read = self._process.find_names(source) if mentions else frozenset[str]()
+            self._old_names = _OLD_NAMES.keys() & read
         except gguf_errors.TemplateError as error:
             raise TemplateError(error.message, HINT) from error
 
