@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chatapp.export.branch import label
-from chatapp.parts import File, Image, Reasoning, Text, ToolCall, ToolResult, text_of
+from chatapp.parts import File, Image, Parts, Reasoning, Text, ToolCall, ToolResult, text_of
 from chatapp.store.rows import MessageRow
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.wording import clean_line, grouped, rate
@@ -23,10 +23,13 @@ def item_of(row: MessageRow, *, note: str = "") -> MessageItem:
         sibling_count=row.sibling_count,
         note=note or note_of(row),
         reasoning=row.reasoning,
-        attached=tuple(
-            _describe(part) for part in row.parts if not isinstance(part, Text | Reasoning)
-        ),
+        attached=describe_parts(row.parts),
     )
+
+
+def describe_parts(parts: Parts) -> tuple[str, ...]:
+    """A line for every part that is neither said nor thought."""
+    return tuple(_describe(part) for part in parts if not isinstance(part, Text | Reasoning))
 
 
 def _describe(part: File | Image | ToolCall | ToolResult) -> str:

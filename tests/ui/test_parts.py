@@ -1,9 +1,11 @@
 """Parts that are neither said nor thought, on the screen."""
 
+from dataclasses import replace
+
 from chatapp.conversation import Message
 from chatapp.parts import File, Image, Reasoning, Text, ToolCall, ToolResult
 from chatapp.store import Store
-from chatapp.ui.items import item_of
+from chatapp.ui.items import describe_parts, item_of
 from chatapp.ui.widgets.message import MessageView
 
 
@@ -47,3 +49,26 @@ async def test_they_stand_in_the_chat(run):
         texts = ["".join(run.text for run in row.runs).strip() for row in rows]
         assert texts[:3] == ["You", "▪ File notes.txt", "look at this"]
         assert item.content == "look at this"
+
+
+async def test_a_call_is_shown_while_it_is_written_and_behind_what_is_said(run):
+    async with run() as ui:
+        store = ui.app.setup.store
+        chat = store.create_conversation("calls")
+        asked = store.add_message(chat, Message("user", (Text("look it up"),)))
+        call = ToolCall("1", "look_up", '{"word": "a"}')
+        store.add_message(chat, Message("assistant", (Text("One moment."), call)), asked.id)
+        ui.app.chat.open_conversation(chat)
+        await ui.wait(lambda: len(ui.pane.transcript.items) == 2)
+        view = list(ui.app.query(MessageView))[-1]
+        await ui.wait(lambda: view.content_size.width)
+
+        def texts() -> list[str]:
+            rows = [view.get_line(y, 60) for y in range(view.count_lines(60))]
+            return [line for row in rows if (line := "".join(run.text for run in row.runs).strip())]
+
+        assert texts()[:3] == ["Assistant", "One moment.", '▪ Tool call look_up: {"word": "a"}']
+        view.item = replace(view.item, status="streaming")
+        view.write("One moment.", "", describe_parts((Text("One moment."), call, call)))
+        view.flush()
+        assert texts()[2:4] == ['▪ Tool call look_up: {"word": "a"}'] * 2

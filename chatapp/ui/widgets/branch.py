@@ -45,12 +45,16 @@ class Branch:
         self._items[place : place + 1] = [item]
         self._progress.pop(item.id, None)
 
-    def write(self, message_id: int, content: str, reasoning: str) -> bool:
+    def write(
+        self, message_id: int, content: str, reasoning: str, attached: tuple[str, ...] = ()
+    ) -> bool:
         """What an answer says so far. False: no such answer is being written here."""
         place = self._places.get(message_id)
         if place is None or self._items[place].status != "streaming":
             return False
-        self._items[place] = replace(self._items[place], content=content, reasoning=reasoning)
+        self._items[place] = replace(
+            self._items[place], content=content, reasoning=reasoning, attached=attached
+        )
         if content:
             self._progress.pop(message_id, None)
         return True

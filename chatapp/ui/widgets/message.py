@@ -60,10 +60,10 @@ class MessageView(LinesView):
         """Whether text waits for the next `flush`."""
         return self._body.is_behind or self._thoughts.is_behind
 
-    def write(self, content: str, reasoning: str = "") -> None:
-        """The answer, and the thinking before it, as far as they are now. Drawn at the next
-        `flush`."""
-        self.item = replace(self.item, content=content, reasoning=reasoning)
+    def write(self, content: str, reasoning: str = "", attached: tuple[str, ...] = ()) -> None:
+        """The answer, the thinking before it and what is attached, as far as they are now. Drawn
+        at the next `flush`."""
+        self.item = replace(self.item, content=content, reasoning=reasoning, attached=attached)
         self._body.show(content)
         self._thoughts.show(reasoning)
 
@@ -159,15 +159,19 @@ class MessageView(LinesView):
             sections.append(PlainBlock([self._fold_run()]))
             if self._unfolded:
                 sections.append(_Quoted(self._thoughts.document))
-        sections += [
+        attached = [
             PlainBlock([Run(f"▪ {strip_controls(line)}", "note")]) for line in item.attached
         ]
+        if item.role != "assistant":
+            sections += attached
         if item.role == "user":
             sections.append(PlainBlock(_plain_runs(item.content)))
         elif self._body.document.blocks:
             sections.append(self._body.document)
-        elif item.status == "streaming":
+        elif item.status == "streaming" and not attached:
             sections.append(PlainBlock([Run(self._progress or "…", "note")]))
+        if item.role == "assistant":  # it calls tools behind what it says
+            sections += attached
         if foot := self._foot_runs():
             sections.append(PlainBlock(foot))
         self._sections = sections

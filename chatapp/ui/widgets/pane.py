@@ -10,7 +10,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.events import Click
 from textual.widgets import ContentSwitcher
 
-from chatapp.ui.items import item_of, items_of
+from chatapp.ui.items import describe_parts, item_of, items_of
 from chatapp.ui.messages import (
     AnswerEnded,
     AnswerPrefill,
@@ -168,7 +168,10 @@ class ConversationPane(Vertical):
     def _stream(self, event: AnswerText) -> None:
         if event.message_id != self._streaming_id:
             return
-        self.transcript.write(event.message_id, event.state.text, event.state.reasoning)
+        state = event.state
+        self.transcript.write(
+            event.message_id, state.text, state.reasoning, describe_parts(state.parts)
+        )
 
     @on(AnswerEnded)
     def _finish(self, event: AnswerEnded) -> None:

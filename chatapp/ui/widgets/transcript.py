@@ -116,13 +116,15 @@ class Transcript(LinesScroll, can_focus=False):
         else:
             self.append(item)
 
-    def write(self, message_id: int, content: str, reasoning: str = "") -> None:
+    def write(
+        self, message_id: int, content: str, reasoning: str = "", attached: tuple[str, ...] = ()
+    ) -> None:
         """What an answer says so far, drawn within a few hundredths of a second."""
-        if not self._branch.write(message_id, content, reasoning):
+        if not self._branch.write(message_id, content, reasoning, attached):
             return
         view = self._window.view(message_id)
         if view is not None:
-            view.write(content, reasoning)
+            view.write(content, reasoning, attached)
             self._unflushed.add(message_id)
             self._wake()
 
