@@ -7,6 +7,7 @@ no engine, no clock.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import islice
 from typing import overload
 
@@ -99,6 +100,8 @@ class AnswerState:
     seed: int = -1
     logprobs: tuple[TokenLogprob, ...] = ()
     """Of every sampled token of the last run, when they were asked for."""
+    salt: str = ""
+    """What ids of calls are made of, for calls that come without one."""
     keeps_tokens: bool = True
     """False: another model began the answer, so that tokens of the present one have no place."""
 
@@ -111,6 +114,11 @@ class AnswerState:
     def reasoning(self) -> str:
         """What was thought aloud so far."""
         return reasoning_of(self.parts)
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The tools that it calls."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
     @property
     def outcome(self) -> Outcome:
@@ -157,6 +165,8 @@ def _grow(state: AnswerState, delta: Delta) -> AnswerState:
     parts = state.parts
     before = parts[delta.part] if delta.part < len(parts) else None
     blank = _blank(delta)
+    if isinstance(blank, ToolCall):
+        blank = _name_call(blank, delta.part, parts, state.salt)
     have = said_in(before) if before is not None and is_more_of(before, blank) else ""
     if delta.part > len(parts) or delta.at > len(have):
         raise EngineError(
@@ -180,10 +190,30 @@ def _blank(delta: Delta) -> Written:
     return Text("") if delta.kind == "text" else Reasoning("")
 
 
+def _name_call(call: ToolCall, place: int, before: Parts, salt: str) -> ToolCall:
+    """The call; one without an id of its own gets one that is made of its answer and its place, so
+    that it is the same however often it is told. Nine letters and digits, as Mistral's templates
+    want an id."""
+    taken = {other.id for other in before[:place] if isinstance(other, ToolCall)}
+    if call.id and call.id not in taken:
+        return call
+    made = sha256(f"{salt} {place}".encode()).hexdigest()[:9]
+    return ToolCall(made, call.name, call.arguments)
+
+
+def _name_calls(parts: Parts, salt: str) -> Parts:
+    named: Parts = ()
+    for place, part in enumerate(parts):
+        if isinstance(part, ToolCall):
+            part = _name_call(part, place, named, salt)
+        named = (*named, part)
+    return named
+
+
 def _end(state: AnswerState, event: Finished, choice: Choice) -> AnswerState:
     return replace(
         state,
-        parts=choice.parts,
+        parts=_name_calls(choice.parts, state.salt),
         tokens=Tokens(choice.tokens) if state.keeps_tokens else state.tokens,
         status="stopped" if choice.finish_reason == "cancelled" else "complete",
         usage=event.usage,

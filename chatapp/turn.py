@@ -10,9 +10,9 @@ caller's to store first.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -52,6 +52,7 @@ class Turn:
         think: str = "",
         n: int = 1,
         logprobs: int = 0,
+        tools: Sequence[dict[str, Any]] = (),
     ) -> None:
         """`params` without layers count as asked for with this answer; `think` as `Generate` has
         it."""
@@ -66,6 +67,7 @@ class Turn:
         self._hurried = False
         self._request: GenerateRequest | None = None
         self._journalled: AnswerState | None = None
+        self._tools = list(tools)
         self._row: MessageRow | None = None
         self._ended: AnswerState | None = None
         """How the answer ended, as it is to be stored."""
@@ -128,6 +130,7 @@ class Turn:
             messages=chat_messages(path, system, model.fingerprint),
             params=self._params,
             think=self._think,
+            tools=self._tools,
             n=self._n,
             logprobs=self._logprobs,
         )
@@ -157,6 +160,7 @@ class Turn:
             messages=chat_messages(path[:-1], conversation.system, model.fingerprint),
             params=self._params,
             think=self._think,
+            tools=self._tools,
             prefix=row.parts,
             prefix_tokens=list(row.tokens) if keeps_tokens else [],
         )
@@ -188,11 +192,17 @@ class Turn:
             self._row = await asyncio.shield(beginning)
         except asyncio.CancelledError:
             self._row = await asyncio.shield(beginning)
-            self.states[0] = stop_here(AnswerState(self._row.parts, Tokens(self._row.tokens)))
+            self.states[0] = stop_here(self._begin(self._row))
             await self._end_row()
             raise
-        self.states[0] = AnswerState(self._row.parts, Tokens(self._row.tokens))
+        self.states[0] = self._begin(self._row)
+        for index in range(1, self._n):
+            self.states[index] = AnswerState(salt=f"{self._row.uid} {index}")
         return self._row
+
+    @staticmethod
+    def _begin(row: MessageRow) -> AnswerState:
+        return AnswerState(row.parts, Tokens(row.tokens), salt=row.uid)
 
     async def _end_row(self) -> None:
         """Write how the answer ended; done even if nobody waits until it is."""

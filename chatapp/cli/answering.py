@@ -7,10 +7,11 @@ leaves (`| head -1`) ends the answer, too, and what was said is in the history.
 
 import asyncio
 import contextlib
+import json
 import signal
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,6 +24,7 @@ from chatapp.cli.wholeness import check_answers
 from chatapp.conversation import Message, make_title
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
+from chatapp.parts import ToolCall
 from chatapp.store import Store
 from chatapp.thinking import explain_only_thought, is_only_thought
 from chatapp.turn import Turn
@@ -47,6 +49,7 @@ class Question:
     params: "Layers"
     n: int
     logprobs: int
+    tools: "list[dict[str, Any]]"
     as_json: bool
     show_thinking: bool
     save: bool
@@ -106,6 +109,7 @@ async def _answer(
             think=config.chat.think,
             n=question.n,
             logprobs=question.logprobs,
+            tools=question.tools,
         )
         interrupt.turn = turn
         output = Output(stream=not question.as_json and question.n == 1)
@@ -188,6 +192,7 @@ def _conclude(
             {
                 "text": state.text,
                 "reasoning": state.reasoning,
+                **_calls(question, state),
                 "model": model.name,
                 "finish_reason": state.finish_reason,
                 "seed": _seed(state),
@@ -210,8 +215,38 @@ def _conclude(
             | _alternatives(question, turn.states)
         )
     elif question.n > 1:
-        output.print_alternatives([(one.text, _seed(one)) for one in turn.states])
+        output.print_alternatives([(_tell(one), _seed(one)) for one in turn.states])
+    else:
+        output.print_calls(describe_call(call) for call in state.calls)
     output.finish()
+
+
+def describe_call(call: ToolCall) -> str:
+    """A call in a line: the name of the tool, and its arguments as JSON."""
+    try:
+        arguments = json.dumps(json.loads(call.arguments), ensure_ascii=False)
+    except (ValueError, RecursionError):  # as far as the model came
+        arguments = call.arguments
+    return " ".join(f"{call.name} {arguments}".split())
+
+
+def _tell(state: AnswerState) -> str:
+    lines = [state.text.rstrip("\n"), *map(describe_call, state.calls)]
+    return "\n".join(line for line in lines if line)
+
+
+def _calls(question: Question, state: AnswerState) -> dict[str, object]:
+    if not question.tools and not state.calls:
+        return {}
+    calls = [
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in state.calls
+    ]
+    return {"tool_calls": calls}
 
 
 def _seed(state: AnswerState) -> int | None:
@@ -227,12 +262,9 @@ def _alternatives(question: Question, states: list[AnswerState]) -> dict[str, ob
     if question.n == 1:
         return {}
     rows = [
-        {
-            "text": state.text,
-            "reasoning": state.reasoning,
-            "finish_reason": state.finish_reason,
-            "seed": _seed(state),
-        }
+        {"text": state.text, "reasoning": state.reasoning}
+        | _calls(question, state)
+        | {"finish_reason": state.finish_reason, "seed": _seed(state)}
         | (_logprobs(state) if question.logprobs else {})
         for state in states
     ]

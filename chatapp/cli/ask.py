@@ -60,6 +60,7 @@ The answer goes to standard output, everything else to standard error. Exit code
     "--raw", is_flag=True, help="Go on with PROMPT as it is: no chat template, no system prompt."
 )
 @click.option("--show-thinking", is_flag=True, help="Write what the model thinks to stderr.")
+@click.option("--tools", type=_FILE, help="A JSON list of tools that the model may call.")
 @click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
 @engine_options
 @sampling_options
@@ -75,6 +76,7 @@ def ask(
     schema: Path | None,
     grammar: Path | None,
     raw: bool,
+    tools: Path | None,
     no_save: bool,
     show_thinking: bool,
     gpu_layers: int | None,
@@ -97,6 +99,7 @@ def ask(
     text = read_prompt(prompt)
     from chatapp.cli import setting
     from chatapp.cli.answering import Question, run
+    from chatapp.cli.tool_file import read_tools
     from chatapp.config import load_config
     from chatapp.layers import Layers
     from chatapp.paths import find_paths
@@ -116,6 +119,7 @@ def ask(
         params=Layers(flag=read_flags(sampling), settings=config.sampling),
         n=n,
         logprobs=logprobs or 0,
+        tools=read_tools(tools) if tools else [],
         as_json=as_json,
         show_thinking=show_thinking,
         save=not no_save,

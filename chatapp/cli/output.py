@@ -8,7 +8,7 @@ often a terminal in the end. JSON carries the text as it is, with its controls e
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from chatapp.text import ControlFilter, strip_controls
 
@@ -51,6 +51,12 @@ class Output:
             head = f"--- {number} of {len(alternatives)}{of_seed} ---"
             gap = "\n\n" if number > 1 else ""
             self._put(f"{gap}{head}\n{strip_controls(text).strip()}")
+
+    def print_calls(self, calls: Iterable[str]) -> None:
+        """Calls of tools, each on a line of its own, behind what was said."""
+        for call in calls:
+            self.end_line()
+            self._put(strip_controls(call))
 
     def end_line(self) -> None:
         """Begin a new line unless we are on one, or nothing was written."""
