@@ -78,7 +78,7 @@ class Faults:
 
     def _of_status(self, got: httpx2.Response, body: bytes) -> EngineError | UsageError:
         status = got.status_code
-        words = self.clean(message_of(body))
+        words = _end_sentence(self.clean(message_of(body)))
         host = self._remote.host
         if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
             what = "does not accept the key" if self._key else "wants a key"
@@ -111,7 +111,7 @@ class Faults:
 
     def said(self, words: str) -> EngineError:
         """The error in what a server says in place of an answer, or of the rest of one."""
-        words = self.clean(words)
+        words = _end_sentence(self.clean(words))
         if _OVERFLOW.search(words):
             return OverflowedError(f"The server says: {words}", "Shorten it or start a new chat.")
         return EngineError(f"The server says: {words}")
@@ -128,3 +128,8 @@ class Faults:
         text = text.replace(self._key, "…") if self._key else text
         line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return line if len(line) <= _MOST_WORDS else line[: _MOST_WORDS - 1] + "…"
+
+
+def _end_sentence(words: str) -> str:
+    """The words with a full stop, for a hint may follow."""
+    return words if not words or words[-1] in ".!?…" else f"{words}."

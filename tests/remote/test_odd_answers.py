@@ -309,3 +309,11 @@ def test_lists_in_odd_shapes(script: Script, name: Name, models: bytes, n_ctx: i
     name("lab", script.url)
     model = Asking().load()
     assert (model.name, model.n_ctx) == ("lab: m", n_ctx)
+
+
+def test_a_hint_begins_a_sentence_of_its_own(lab: Asking, script: Script) -> None:
+    script.answers = [says(429, '{"error": "slow down"}'), streams({"error": "Too much!"})]
+    with pytest.raises(EngineError, match=r"slow down\. Try again"):
+        lab.ask(_request())
+    with pytest.raises(EngineError, match=r"says: Too much!$"):
+        lab.ask(_request())
