@@ -26,7 +26,7 @@ def _harmony(form: Format) -> Format:
 
 
 def _muse(_: Format) -> Format:
-    headers = Headers("<|start|>", "<|message|>", ("<|eom|>", "<|eot|>"))
+    headers = Headers("<|start|>", "<|message|>", ("<|eom|>", "<|eot|>"), ("<|eot|>",))
     calls = Calls(
         "tagged",
         section_open=("<atem:function_calls>",),

@@ -27,6 +27,7 @@ from chatapp.engine.chat.written import (
     find_calls,
 )
 from chatapp.errors import TemplateError
+from chatapp.thinking import Thinking
 
 ASKED, SAID, THOUGHT, ASKED_AGAIN = "QUESTIONONE", "ANSWERONE", "THOUGHTONE", "QUESTIONTWO"
 _SYSTEM = "SYSTEMONE"
@@ -373,6 +374,16 @@ def _name(thoughts: Thoughts | None, calls: Calls | None) -> str:
     if calls:
         found.append(f"calls as {calls.body}")
     return ", ".join(found) or "text"
+
+
+def switches_of(known: Understood, thinking: Thinking) -> dict[str, Any]:
+    """What the template is given for the thinking that was asked for."""
+    given: dict[str, Any] = {}
+    if known.switch and thinking.enabled is not None:
+        given[known.switch] = thinking.enabled
+    if known.efforts and thinking.effort:
+        given["reasoning_effort"] = thinking.effort
+    return given
 
 
 def opens_thought(form: Format, prompt: str) -> bool:

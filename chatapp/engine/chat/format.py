@@ -105,7 +105,9 @@ class Headers:
     message: str
     """Ends the header and begins what it is about."""
     ends: tuple[str, ...]
-    """End of a message."""
+    """End of a message, the ordinary one first."""
+    turn_ends: tuple[str, ...] = ()
+    """Those of them that end the turn."""
     channel: str = ""
     is_recipient: bool = False
     """The header is the recipient and nothing else, and the prompt has begun the first one."""
@@ -141,12 +143,6 @@ class Format:
             found += [*call.after_name, call.before_id, call.quote, call.argument.value_close]
             found += [call.argument.key_open, call.argument.key_close, call.argument.value_open]
         return tuple(mark for mark in found if mark)
-
-
-def begin_saying(form: Format) -> str:
-    """What a model writes to end an empty thought that the prompt has opened."""
-    close = form.thoughts.close if form.thoughts else "</think>"
-    return f"{close}\n\n{' '.join(form.say_open)}"
 
 
 PLAIN = Format()

@@ -19,6 +19,7 @@ HARMONY = Headers(
     start="<|start|>",
     message="<|message|>",
     ends=("<|end|>", "<|return|>", "<|call|>"),
+    turn_ends=("<|return|>", "<|call|>"),
     channel="<|channel|>",
 )
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")

@@ -1,5 +1,6 @@
 """The llama.cpp backend: one model at a time, requests one after the other."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 
@@ -7,13 +8,15 @@ import llama_cpp
 from msgspec.structs import replace
 
 from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.chat.detect import switches_of
 from chatapp.engine.llama import native
 from chatapp.engine.llama.cache import TokenCache
 from chatapp.engine.llama.generation import Generation
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import build_completion, build_prompt, join_texts
+from chatapp.engine.llama.prompt import Prompt, build_completion, build_prompt, join_texts
 from chatapp.engine.protocol import Finished, Generate, LoadOptions, ModelDescription
 from chatapp.errors import EngineError
+from chatapp.thinking import Thinking
 
 
 class LlamaBackend:
@@ -47,6 +50,20 @@ class LlamaBackend:
             self._model.close()
         self._model = self._cache = None
 
+    def _build_prompt(self, model: LoadedModel, request: Generate) -> Prompt:
+        """The prompt of an answer, with the thinking that was asked for."""
+        thinking, known = Thinking.parse(request.think), model.understood
+        prompt = build_prompt(
+            model.vocab,
+            model.template,
+            request.messages,
+            form=model.form,
+            tools=request.tools,
+            switches=switches_of(known, thinking),
+        )
+        budget = thinking.budget(knows_effort=bool(known.efforts))
+        return dataclasses.replace(prompt, thought_budget=budget)
+
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""
         started = time.perf_counter()
@@ -60,11 +77,5 @@ class LlamaBackend:
         elif self._model.is_raw:
             prompt = build_completion(vocab, join_texts(request.messages), special=True)
         else:
-            prompt = build_prompt(
-                vocab,
-                self._model.template,
-                request.messages,
-                form=self._model.form,
-                tools=request.tools,
-            )
+            prompt = self._build_prompt(self._model, request)
         return Generation(self._model, self._cache, request, prompt, emit, started).run(cancelled)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
-from chatapp.engine.chat.format import begin_saying
 from chatapp.engine.llama.cache import Cancelled, TokenCache
 from chatapp.engine.llama.logprobs import copy_logits, describe_token
 from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.llama.prompt import Prompt
 from chatapp.engine.llama.samplers import Sampler
+from chatapp.engine.llama.thought_end import ThoughtEnd, closing_of
 from chatapp.engine.protocol import (
     MAX_LOGPROBS,
     Choice,
@@ -28,7 +28,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, UsageError
-from chatapp.parts import Parts, ToolCall, text_of
+from chatapp.parts import Parts, ToolCall, reasoning_of, text_of
 
 _FLUSH_S = 0.012
 
@@ -43,6 +43,7 @@ class _Alternative:
     assembler: Assembler
     teller: Teller
     tokens: list[int]
+    thoughts: ThoughtEnd
     next_token: int = -1
     n_new: int = 0
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -105,7 +106,7 @@ class Generation:
         if not text:
             return assembler, []
         # The answer has begun: a thought that the prompt opens is over before it.
-        over = begin_saying(self._model.form) if self._prompt.opens_thought else ""
+        over = closing_of(self._model.form) if self._prompt.opens_thought else ""
         return assembler, [
             *vocab.tokenize(over, special=True),
             *vocab.tokenize(text, special=False),
@@ -138,10 +139,10 @@ class Generation:
         made: list[_Alternative] = []
         try:
             for index in range(request.n):
-                sampler = Sampler(self._model.vocab, params, seed + index, self._model.n_ctx)
+                sampler = self._make_sampler(seed + index)
                 made.append(self._make_alternative(index, seed + index, sampler))
                 sampler.accept_prompt(self._prompt.tokens)
-                sampler.accept_answer(self._prefix)
+                sampler.accept_answer(self._prefix, self._count_thought())
         except BaseException:
             for alternative in made:
                 alternative.sampler.close()
@@ -153,17 +154,47 @@ class Generation:
         assembler, tokens = self._begin()
         known = len(tokens) if tokens is request.prefix_tokens else 0
         teller = Teller(request.request_id, index, request.prefix, known)
-        return _Alternative(index, seed, sampler, assembler, teller, [*tokens])
+        thoughts = ThoughtEnd(self._model.vocab, self._model.form, self._prompt.thought_budget)
+        return _Alternative(index, seed, sampler, assembler, teller, [*tokens], thoughts)
+
+    def _make_sampler(self, seed: int) -> Sampler:
+        """A grammar or schema binds what is said: a thought before it is free."""
+        model, thoughts = self._model, self._model.form.thoughts
+        opening: list[int] = []
+        if self._answers and thoughts and thoughts.open and not self._prompt.opens_thought:
+            opening = model.vocab.tokenize(thoughts.open, special=True)
+        return Sampler(
+            model.vocab,
+            self._request.params.filled(),
+            seed,
+            model.n_ctx,
+            is_free=self._prompt.opens_thought,
+            opening=tuple(opening),
+        )
+
+    def _count_thought(self) -> int:
+        """Tokens of the prefix that are a thought with its marks."""
+        assembler = self._make_assembler()
+        for count, token in enumerate(self._prefix):
+            if not assembler.is_thinking and text_of(assembler.parts).strip():
+                return count - 1 if reasoning_of(assembler.parts) else 0
+            data, is_control = self._model.vocab.spoken(token)
+            assembler.feed(data, control=is_control)
+        return len(self._prefix) if assembler.is_thinking else 0
+
+    @property
+    def _answers(self) -> bool:
+        """Whether this is an answer in the model's format; else text goes on."""
+        return self._request.prompt is None and not self._model.is_raw
 
     def _make_assembler(self) -> Assembler:
         request = self._request
-        answers = request.prompt is None
         return Assembler(
             self._model.form,
-            stop=request.params.filled().stop + (self._model.stop if answers else ()),
+            stop=request.params.filled().stop + (self._model.stop if self._answers else ()),
             in_thought=self._prompt.opens_thought,
             tools=request.tools,
-            is_raw=not answers,
+            is_raw=not self._answers,
         )
 
     def _prefill(self) -> None:
@@ -195,7 +226,7 @@ class Generation:
             alternative.finish_reason = None if open_ones else "length"
         while open_ones:
             for alternative in open_ones:
-                self._sample(alternative, rows[alternative.index])
+                self._sample(alternative, rows[alternative.index], cancelled)
             still_open = [a for a in open_ones if a.finish_reason is None]
             if cancelled.is_set():
                 raise Cancelled
@@ -212,10 +243,18 @@ class Generation:
                 used += len(open_ones)
                 rows = {a.index: row for row, a in enumerate(open_ones)}
 
-    def _sample(self, alternative: _Alternative, row: int) -> None:
+    def _sample(self, alternative: _Alternative, row: int, wish: Cancellation) -> None:
+        assembler, thoughts = alternative.assembler, alternative.thoughts
+        if assembler.is_thinking and not thoughts.forced:
+            thoughts.begins(wish)
         n_top, vocab = self._request.logprobs, self._model.vocab
         logits = copy_logits(self._model.context, row, vocab.n_tokens) if n_top else None
-        token = alternative.sampler.sample(self._model.context, row)
+        token: int | None
+        if thoughts.forced:
+            token = thoughts.forced.pop(0)
+            alternative.sampler.accept_forced(token)
+        else:
+            token = alternative.sampler.sample(self._model.context, row)
         if token is None:
             alternative.finish_reason = "stop"
             return
@@ -229,13 +268,27 @@ class Generation:
             return
         alternative.next_token = token
         alternative.tokens.append(token)
-        data, is_control = self._model.vocab.spoken(token)
-        alternative.assembler.feed(data, control=is_control)
-        if alternative.assembler.stopped:
+        data, is_control = vocab.spoken(token)
+        was_thinking = assembler.is_thinking
+        assembler.feed(data, control=is_control)
+        self._follow_thought(alternative, data, wish, was_thinking=was_thinking)
+        if assembler.stopped:
             alternative.finish_reason = "stop"
         if now - alternative.flushed_at >= _FLUSH_S:
             alternative.flushed_at = now
             self._flush(alternative)
+
+    def _follow_thought(
+        self, alternative: _Alternative, data: bytes, wish: Cancellation, *, was_thinking: bool
+    ) -> None:
+        """A token was written, perhaps of a thought; behind one, what was asked for binds."""
+        thoughts, assembler = alternative.thoughts, alternative.assembler
+        if assembler.is_thinking:
+            thoughts.saw(data, wish)
+        elif was_thinking:
+            thoughts.n_tokens += 1
+        if thoughts.n_tokens and not assembler.is_thinking and not thoughts.forced:
+            alternative.sampler.bind(text_of(assembler.parts))
 
     def _flush(self, alternative: _Alternative) -> None:
         """Send what the client does not have yet."""
@@ -270,6 +323,7 @@ class Generation:
                 prompt_tokens=len(self._tokens),
                 reused_tokens=self._reused,
                 completion_tokens=n_new,
+                reasoning_tokens=sum(one.thoughts.n_tokens for one in alternatives),
             ),
             timings=Timings(
                 load_s=self._model.description.load_s,

@@ -71,8 +71,7 @@ class Grammar:
         rows["id"], rows["logit"], rows["p"] = np.arange(len(logits)), logits, 0.0
         self._apply(rows)
         filtered = rows["logit"].copy()
-        end = self._vocab.extra_end  # to llama.cpp a token like any other
-        if end is not None:
+        for end in self._vocab.extra_ends:  # to llama.cpp tokens like any other
             filtered[end] = logits[end] if self.is_complete else -np.inf
         if self._automaton.has_tokens:  # llama.cpp lets a token pass that only begins as it should
             for token in np.flatnonzero(filtered > -np.inf):

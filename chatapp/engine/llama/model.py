@@ -179,8 +179,8 @@ class LoadedModel:
         """Texts that end an answer; the vocabulary learns of tokens that do."""
         if self.template is None:
             return ()
-        end = find_turn_end(self.template, self.vocab)
-        self.vocab.extra_end = end.token
+        end = find_turn_end(self.template, self.vocab, self.form)
+        self.vocab.extra_ends = end.tokens
         if end.notice:
             self.notices.append(end.notice)
         return (end.text,) if end.text else ()

@@ -37,6 +37,8 @@ class Prompt:
     tokens: list[int] = field(default_factory=list)
     opens_thought: bool = False
     """The prompt ends within a thought."""
+    thought_budget: int | None = None
+    """Most tokens of thought in the turn; None: as many as the model likes."""
 
 
 @dataclass(frozen=True, slots=True)

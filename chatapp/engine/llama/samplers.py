@@ -93,6 +93,10 @@ class Sampler:
                 self._binding.is_free = True
             self._accept(token)
 
+    def accept_forced(self, token: int) -> None:
+        """Take over a token that was not drawn and binds to nothing."""
+        self._accept(token)
+
     def sample(self, context: int, row: int) -> int | None:
         """Draw from logits row `row` of the last decode, and accept what was drawn.
 

@@ -8,8 +8,10 @@ generation, answers would run on into the next turn. A template without one ends
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chatapp.engine.chat.format import Format
 from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.errors import TemplateError
@@ -23,15 +25,20 @@ _SHORTEST = 3
 class TurnEnd:
     """What ends an answer beside what the model file marks."""
 
-    token: int | None = None
-    """A control token the file does not mark as an end."""
+    tokens: frozenset[int] = frozenset()
+    """Control tokens the file does not mark as an end."""
     text: str = ""
     """Text the next turn begins with, where no token ends this one."""
     notice: str = ""
 
 
-def find_turn_end(template: ChatTemplate, vocab: Vocab) -> TurnEnd:
-    """Render an answer and look behind it. A template that refuses tells nothing."""
+def find_turn_end(template: ChatTemplate, vocab: Vocab, form: Format) -> TurnEnd:
+    """Render an answer and look behind it. A template that refuses tells nothing.
+
+    A mark that also ends thoughts, or messages within a turn, does not end the turn.
+    """
+    if form.headers:
+        return TurnEnd(_control_tokens(vocab, form.headers.turn_ends))
     try:
         rendered = template.render(
             [
@@ -50,10 +57,12 @@ def find_turn_end(template: ChatTemplate, vocab: Vocab) -> TurnEnd:
     if any(vocab.is_end(token) for token in tokens):
         return TurnEnd()
     control = next((token for token in tokens[:1] if vocab.is_control(token)), None)
+    if control is not None and form.thoughts and vocab.spell(control) in form.thoughts.close:
+        return TurnEnd()
     if control is not None:
         spelled = vocab.spell(control)[:40]
         return TurnEnd(
-            token=control,
+            frozenset((control,)),
             notice=f"The file does not say that {spelled} ends an answer; the chat template does, "
             "so answers end there.",
         )
@@ -61,6 +70,11 @@ def find_turn_end(template: ChatTemplate, vocab: Vocab) -> TurnEnd:
     if len(text.strip()) < _SHORTEST:
         return TurnEnd(notice="Nothing in this model's chat template ends an answer; Esc stops it.")
     return TurnEnd(text=text)
+
+
+def _control_tokens(vocab: Vocab, marks: Sequence[str]) -> frozenset[int]:
+    found = (vocab.tokenize(mark, special=True) for mark in marks)
+    return frozenset(one[0] for one in found if len(one) == 1 and vocab.is_control(one[0]))
 
 
 def _role_marker(between: str) -> str:

@@ -26,8 +26,8 @@ class Vocab:
         self.n_tokens: int = lib.llama_vocab_n_tokens(self.handle)
         self.is_spm = lib.llama_vocab_type(self.handle) == _SPM
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self.handle))
-        self.extra_end: int | None = None
-        """A token that the chat template ends answers with, though the file does not say so."""
+        self.extra_ends: frozenset[int] = frozenset()
+        """Tokens that the chat template ends answers with, though the file does not say so."""
         self.schemas = SchemaCompiler(self)
         self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
 
@@ -79,7 +79,7 @@ class Vocab:
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""
-        return token == self.extra_end or bool(lib.llama_vocab_is_eog(self.handle, token))
+        return token in self.extra_ends or bool(lib.llama_vocab_is_eog(self.handle, token))
 
     def is_control(self, token: int) -> bool:
         """Whether it stands for no text but steers the model."""
