@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chatapp.cli.check import check_model
 from chatapp.cli.hub import offers, pull, search
 from chatapp.cli.model_info import as_values, show_model
 from chatapp.cli.remote import add_remote, remove_remote
@@ -167,7 +168,7 @@ def import_file(source: Path, force: bool) -> None:
     click.echo(os.fsencode(path))
 
 
-for _command in (show_model, search, offers, pull, add_remote):
+for _command in (show_model, check_model, search, offers, pull, add_remote):
     models.add_command(_command)
 
 
