@@ -40,7 +40,7 @@ def check_template(template: ChatTemplate, origin: str, known: Understood | None
         "tools": _tell_calls(template, known),
         "turn_end": list(form.headers.turn_ends if form.headers else form.ends),
         "thinking_switch": {"variable": known.switch or None, "efforts": list(known.efforts)},
-        "odd": list(find_odd(template, known)),
+        "odd": [*template.notices, *find_odd(template, known)],
         "sample": template.render(_SAMPLE),
     }
 
@@ -48,7 +48,6 @@ def check_template(template: ChatTemplate, origin: str, known: Understood | None
 def find_odd(template: ChatTemplate, known: Understood) -> Iterable[str]:
     """Sentences on what a template speaks of and nobody understood."""
     source, form = template.source, known.form
-    yield from template.notices
     has_thoughts = form.thoughts or form.headers
     if _SPEAKS_OF_THOUGHTS.search(source) and not has_thoughts:
         yield (

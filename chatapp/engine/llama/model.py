@@ -13,6 +13,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 from msgspec.structs import replace
 
+from chatapp.engine.chat.check import find_odd
 from chatapp.engine.chat.detect import Understood, understand
 from chatapp.engine.chat.format import PLAIN, Format
 from chatapp.engine.chat.writing import write_calls
@@ -173,6 +174,7 @@ class LoadedModel:
         understood = understand(self.template)
         if calls := understood.form.calls:
             self.template.tell_calls = functools.partial(write_calls, calls)
+        self.notices += find_odd(self.template, understood)
         return understood
 
     def _find_stop(self) -> tuple[str, ...]:
