@@ -24,9 +24,8 @@ from chatapp.structured.checking import find_fault
 
 _ROOM = 2048
 """Tokens an answer may take. A text without a longest length can still outgrow it."""
-_N_TOKENS = 128
-_BEGINNING = "Once upon a time there were many towns, and many people lived in them."
-"""Completed, not answered: a small model's answer would be too short to be timed."""
+_N_TOKENS = 48
+_STORY = "Tell me a long story about a dragon."
 _SHORTEST = 32
 """Tokens of an answer that counts as a measurement."""
 
@@ -134,7 +133,8 @@ async def measure(path: Path, n_pairs: int, n_answers: int) -> None:
                 break
             tries = [(None, "free"), (LONG, "held")][:: 1 if seed % 2 else -1]
             found = {
-                name: await _answer(client, "", schema, seed, _N_TOKENS) for schema, name in tries
+                name: await _answer(client, _STORY, schema, seed, _N_TOKENS)
+                for schema, name in tries
             }
             if min(one.usage.completion_tokens for one in found.values()) < _SHORTEST:
                 continue
@@ -174,8 +174,7 @@ async def _answer(
     )
     request = Generate(
         request_id=f"s{next(_numbers)}",
-        messages=[ChatMessage.of("user", question)] if question else [],
-        prompt=None if question else _BEGINNING,
+        messages=[ChatMessage.of("user", question)],
         params=params,
     )
     async for event in client.generate(request):

@@ -172,6 +172,10 @@ def _read_grammar(path: Path) -> str:
             f"{path} is empty: there is no grammar to follow.",
             'The smallest is one rule, as in root ::= "yes" | "no".',
         )
+    if text.lstrip().startswith("{"):
+        raise UsageError(
+            f"{path} is JSON, and a grammar is none.", "A JSON schema is given with --schema."
+        )
     return text
 
 

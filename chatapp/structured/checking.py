@@ -17,8 +17,8 @@ from typing import Any
 from chatapp.errors import UsageError
 from chatapp.structured.reading import read_schema, step
 
-_MAX_DIGITS = 400
-"""Of a whole number; a longer one is compared as a decimal."""
+_MAX_DIGITS = 4000
+"""Of a whole number; Python reads no longer ones, so they are compared as decimals."""
 
 
 def find_fault(schema: str, answer: str) -> str:
@@ -49,7 +49,8 @@ def find_fault(schema: str, answer: str) -> str:
     place = ""
     for key in found.absolute_path:
         place = step(place, key)
-    return f"at {place or '/'}: {found.message[:200]} ({found.validator})"
+    said = re.sub(r"Decimal\('([^']*)'\)", r"\1", found.message)[:200]
+    return f"at {place or '/'}: {said} ({found.validator})"
 
 
 def _validate(schema: Any, value: Any) -> Iterator[Any]:

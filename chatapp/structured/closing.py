@@ -23,18 +23,55 @@ _SPEAKS_OF_OBJECTS = {
     "minProperties",
     "maxProperties",
 }
+_ALLOWS_OTHERS = {"additionalProperties", "patternProperties"}
+_OTHER_NAMES = {"patternProperties", "properties", "required", *_JOINS}
+_NAME = "^.{1,60}$"
+"""Of a property whose name is free: a weak model might not find its end."""
 
 
 def close_objects(schema: JsonSchema, nodes: list[Node]) -> None:
-    """Forbid other properties in those of `nodes`, all of a schema, that stand alone."""
+    """Forbid other properties in those of `nodes`, all of a schema, that no other schema joins."""
     joined = _find_joined(schema, nodes)
     for node in nodes:
-        others = node.keys() & (_SPEAKS_OF_OBJECTS - {"properties", "required", "maxProperties"})
-        if id(node) in joined or others or not node.get("properties"):
+        if id(node) in joined:
             continue
-        for name in node.get("required", ()):
-            node["properties"].setdefault(name, True)
-        node["additionalProperties"] = False
+        names = _find_names(schema, node, set())
+        if names:
+            own = node.setdefault("properties", {})
+            for name in names:
+                own.setdefault(name, True)
+            node["additionalProperties"] = False
+        elif "additionalProperties" in node and not node.keys() & _OTHER_NAMES:
+            _shorten_names(node)
+
+
+def _find_names(schema: JsonSchema, node: Any, seen: set[int]) -> list[str] | None:
+    """The names that it and the schemas joined with it speak of; None if they allow others."""
+    if not isinstance(node, dict) or id(node) in seen or node.keys() & _ALLOWS_OTHERS:
+        return None
+    seen.add(id(node))
+    if node.get("minProperties", 0) > len(node.get("required", ())):
+        return None
+    names = [*node.get("properties", ()), *node.get("required", ())]
+    is_top = len(seen) == 1
+    for key, children in _find_children(schema, node):
+        others = node.keys() & (_SPEAKS_OF_OBJECTS - {key})
+        if is_top and not others and not (key == "allOf" and len(children) > 1):
+            return None  # nothing is joined here: each of them is closed by itself
+        for child in children:
+            found = [] if isinstance(child, bool) else _find_names(schema, child, seen)
+            if found is None:
+                return None
+            names += found
+    return names
+
+
+def _shorten_names(node: Node) -> None:
+    """Free names get a longest length."""
+    value = node.pop("additionalProperties")
+    if value is not False:
+        node["patternProperties"] = {_NAME: value}
+    node["additionalProperties"] = False
 
 
 def _find_joined(schema: JsonSchema, nodes: list[Node]) -> set[int]:

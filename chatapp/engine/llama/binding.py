@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 class Constraint(Protocol):
     """What says which tokens may come next."""
 
+    filters_exactly: bool
+    """Whether every token that `filter` leaves fits; else each that is drawn is asked for."""
+
     @property
     def is_complete(self) -> bool:
         """Whether the answer may end here."""
@@ -33,6 +36,7 @@ class Binding:
 
     def __init__(self, constraint: Constraint, *, is_free: bool, opening: tuple[int, ...]) -> None:
         self._constraint = constraint
+        self.filters_exactly = constraint.filters_exactly
         self.is_free = is_free
         self._opening = opening
         """Tokens of the mark that opens a thought, as far as they may still come."""

@@ -39,6 +39,8 @@ Partial = tuple[int, int]
 class Grammar:
     """Where an answer stands in a grammar. `close` frees the C side."""
 
+    filters_exactly = False
+
     def __init__(self, vocab: Vocab, text: str) -> None:
         self._vocab = vocab
         text = text.encode("utf-8", "replace").decode()

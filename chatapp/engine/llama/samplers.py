@@ -167,9 +167,11 @@ class Sampler:
             if token is None or binding.fits(token):
                 return token
         logits = binding.filter(logits)
-        while (token := self._draw(logits)) is not None and not binding.fits(token):
+        while (token := self._draw(logits)) is not None:
+            if binding.filters_exactly or binding.fits(token):
+                return token
             logits[token] = -np.inf
-        return token
+        return None
 
     def _draw(self, logits: NDArray[np.float32]) -> int | None:
         """A token by the chain, of those above -inf. The others are left out: to samplers that

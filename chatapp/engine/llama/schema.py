@@ -83,6 +83,8 @@ class SchemaCompiler:
 class Schema:
     """Where an answer stands in a schema."""
 
+    filters_exactly = True
+
     def __init__(self, vocab: Vocab, matcher: LLMatcher) -> None:
         self._vocab = vocab
         self._matcher = matcher
