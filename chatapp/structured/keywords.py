@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import Any
 
 from chatapp.structured.alternatives import are_disjoint
-from chatapp.structured.closing import close_objects
+from chatapp.structured.closing import close
 from chatapp.structured.ends import check_ends
 from chatapp.structured.patterns import translate
 from chatapp.structured.reading import JsonSchema, refuse, step
@@ -69,8 +69,11 @@ _MOST_ALTERNATIVES = 100
 """Of a `oneOf`: each is compared with each."""
 
 
-def prepare(schema: JsonSchema) -> str:
-    """The schema as llguidance takes it; `UsageError` names the keyword and place it cannot."""
+def prepare(schema: JsonSchema, longest: int = 10_000) -> str:
+    """The schema as llguidance takes it; `UsageError` names the keyword and place it cannot.
+
+    A text that has no longest length gets `longest` characters.
+    """
     own = JsonSchema(json.loads(schema.text), schema.place)
     if own.value is False:
         refuse("false", own.place or "/", "is a schema that no value fits")
@@ -86,7 +89,7 @@ def prepare(schema: JsonSchema) -> str:
         _take_out(node, place)
         _narrow(node, place)
     nodes = [node for _place, node in found]
-    close_objects(own, nodes)
+    close(own, nodes, longest)
     for node in nodes:
         _tell_alternatives_apart(own, node)
     check_ends(own, found)

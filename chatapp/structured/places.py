@@ -41,7 +41,8 @@ def find_cause(given: JsonSchema, prepared: str, reason: str, complain: Complain
             if found and found.startswith(_UNSATISFIABLE) == reason.startswith(_UNSATISFIABLE):
                 at, innermost, said = inner, node, found
     keys = list(dict(walk(given)).get(at, innermost))  # others were put in by us
-    for key in sorted(keys[::-1], key=lambda key: key == "type"):
+    keys.sort(key=lambda key: key != "type")
+    for key in reversed(keys):
         rest = {name: value for name, value in innermost.items() if name != key}
         if time.monotonic() < deadline and complain(_alone(schema.value, rest)) != said:
             return _error(key, step(at, key), said)

@@ -57,7 +57,7 @@ class Sampler:
         try:
             for sampler in _make_samplers(vocab, filled, seed, n_ctx):
                 lib.llama_sampler_chain_add(self._chain, sampler)
-            if constraint := _make_constraint(vocab, filled):
+            if constraint := _make_constraint(vocab, filled, n_ctx):
                 self._binding = Binding(constraint, is_free=is_free, opening=opening)
         except BaseException:  # whatever it was, nobody else knows of the C side
             self.close()
@@ -280,9 +280,11 @@ def _make_truncation(name: str, params: Sampling, seed: int) -> Iterator[int]:
         )
 
 
-def _make_constraint(vocab: Vocab, params: Sampling) -> Constraint | None:
-    if params.json_schema:
-        return vocab.schemas.compile(params.json_schema)
+def _make_constraint(vocab: Vocab, params: Sampling, n_ctx: int) -> Constraint | None:
+    if (
+        params.json_schema
+    ):  # a longer text than the context has tokens would leave no room beside it
+        return vocab.schemas.compile(params.json_schema, n_ctx)
     return Grammar(vocab, params.grammar) if params.grammar else None
 
 

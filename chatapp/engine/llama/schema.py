@@ -37,17 +37,20 @@ class SchemaCompiler:
     def __init__(self, vocab: Vocab) -> None:
         self._vocab = vocab
         self._tokenizer: LLTokenizer | None = None
-        self._last: tuple[str, LLMatcher] | None = None
+        self._last: tuple[tuple[str, int], LLMatcher] | None = None
 
-    def compile(self, text: str) -> Schema:
-        """`UsageError` names the keyword and place of what an answer cannot be held to."""
-        if self._last is None or self._last[0] != text:
-            self._last = text, self._make_matcher(text)
+    def compile(self, text: str, longest: int) -> Schema:
+        """A schema at its beginning; a text in it is no longer than `longest` characters.
+
+        `UsageError` names the keyword and place of what an answer cannot be held to.
+        """
+        if self._last is None or self._last[0] != (text, longest):
+            self._last = (text, longest), self._make_matcher(text, longest)
         return Schema(self._vocab, self._last[1].deep_copy())
 
-    def _make_matcher(self, text: str) -> LLMatcher:
+    def _make_matcher(self, text: str, longest: int) -> LLMatcher:
         schema = read_schema(text)
-        prepared = prepare(schema)
+        prepared = prepare(schema, longest)
         made = self._try(prepared)
         if isinstance(made, str):
             raise find_cause(schema, prepared, made, self._complain)
