@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.parts import reasoning_of
 from chatapp.store import Store
 from tests.cli.conftest import COMMAND, Run
 
@@ -68,8 +69,8 @@ def test_a_terminal_shows_how_many_tokens_and_then_one_line(
 def test_json_has_the_thoughts_and_their_tokens(chatapp: Run) -> None:
     done = chatapp("ask", "--json", "--n", "2", "/think hm\n/words 1")
     answer = json.loads(done.stdout)
-    assert (answer["text"], answer["reasoning"]) == ("word1", "hm\n")
-    assert [one["reasoning"] for one in answer["alternatives"]] == ["hm\n"] * 2
+    assert (answer["text"], answer["reasoning"].strip()) == ("word1", "hm")
+    assert [one["reasoning"].strip() for one in answer["alternatives"]] == ["hm"] * 2
     usage = answer["usage"]
     assert 0 < usage["reasoning_tokens"] < usage["completion_tokens"]
 
@@ -82,11 +83,11 @@ def test_an_answer_that_is_only_thoughts_is_a_failure_that_is_explained(
     assert done.returncode == 1
     assert f"chatapp: {ALONE}\n  Try --think off" in done.stderr
     if flags == ["--json"]:
-        assert json.loads(done.stdout)["reasoning"] == "hm\n"
+        assert json.loads(done.stdout)["reasoning"].strip() == "hm"
     elif not flags:
         assert done.stdout == ""
     with Store.open(home / "history.db") as store:  # kept all the same
-        assert store.get_path(1)[-1].parts[0].text == "hm\n"  # type: ignore[union-attr]
+        assert reasoning_of(store.get_path(1)[-1].parts).strip() == "hm"
 
 
 def test_a_limit_that_cuts_the_thoughts_is_named(chatapp: Run) -> None:

@@ -68,7 +68,7 @@ async def test_an_answer_of_thoughts_alone_is_explained(run):
 async def test_the_setting_reaches_the_engine(run):
     async with run() as ui:
         await ui.say("/think hm\n/words 1")
-        assert [part.text for part in ui.path()[-1].parts] == ["hm\n", "word1"]
+        assert [part.text.strip() for part in ui.path()[-1].parts] == ["hm", "word1"]
     async with run(config=Config(chat=ChatConfig(think="off"))) as ui:
         await ui.say("/think hm\n/words 1")
         assert [part.text for part in ui.path()[-1].parts] == ["word1"]
