@@ -90,12 +90,10 @@ def ask(
 
     What is piped in is put below PROMPT, after a blank line; without PROMPT it is the prompt.
     """
-    if go_on and no_save:
-        raise UsageError("--no-save cannot go on with a conversation of the history.")
-    if logprobs and not as_json:
-        raise UsageError("--logprobs needs --json.", "It is a list of numbers beside the text.")
-    if raw and (system or chat_template or go_on):
-        raise UsageError("--raw takes no --system, no --chat-template and no --continue.")
+    _refuse(go_on and no_save, "--no-save cannot go on with a conversation of the history.")
+    _refuse(logprobs and not as_json, "--logprobs needs --json.", "It is a list of numbers.")
+    alone = not (system or chat_template or go_on)
+    _refuse(raw and not alone, "--raw takes no --system, no --chat-template and no --continue.")
     text = read_prompt(prompt)
     from chatapp.cli import setting
     from chatapp.cli.answering import Question, run
@@ -126,6 +124,11 @@ def ask(
         load=setting.load_options(config, paths, path, n_parallel=n, raw=raw),
     )
     return run(question, config, paths)
+
+
+def _refuse(wrong: object, message: str, hint: str = "") -> None:
+    if wrong:
+        raise UsageError(message, hint)
 
 
 def read_prompt(words: tuple[str, ...]) -> str:
