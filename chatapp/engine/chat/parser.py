@@ -40,7 +40,7 @@ class Parser:
         finds_known: bool = True,
     ) -> None:
         """`in_thought`: the prompt has opened one. `stop`: texts that end what is said. `tools`:
-        what may be called; without them nothing is a call but a message to a function.
+        what may be called; without them a call that stands in quotes or code is spoken about.
         `finds_known`: a thought at the very beginning is found in whatever way it is written."""
         self.parts = parts
         self.stopped = False
@@ -168,7 +168,7 @@ class Parser:
                 marks[self._open] = "open"
         elif self._finds_known:
             marks |= {"<think>": "open", "</think>": "close"}
-        if form.calls and self.tools:
+        if form.calls:
             marks |= dict.fromkeys(form.calls.triggers, "call")
         marks |= dict.fromkeys(self.stop, "stop")
         return marks
@@ -187,7 +187,8 @@ class Parser:
             self._say_to(start)
             self.stopped, source.at = True, len(source.text)
             return
-        if action in ("open", "close") and (yield from self._is_spoken_about(start, mark)):
+        doubtful = action in ("open", "close") or (action == "call" and not self.tools)
+        if doubtful and (yield from self._is_spoken_about(start, mark)):
             self._say_to(start + len(mark))
             return
         if action == "call":
@@ -241,7 +242,7 @@ class Parser:
                 source.at = end
             return
         calls = self.form.calls
-        if calls and calls.trims and self.tools and not is_last:
+        if calls and calls.trims and not is_last:
             kept = text.rstrip()
             if before_mark:
                 text = kept
@@ -301,7 +302,7 @@ class Parser:
     def _end_or_call(self, start: int) -> Steps:
         """The end of the turn, unless a call begins with the same mark."""
         calls = self.form.calls
-        if calls and self.tools and self.source.text.startswith(calls.triggers, start):
+        if calls and self.source.text.startswith(calls.triggers, start):
             self.source.at = start
             if (yield from self.read_calls()):
                 return
@@ -318,7 +319,7 @@ class Parser:
         elif not form.thoughts:
             marks["<think>"] = "open"
         marks |= {mark: "end" for mark in form.ends if mark not in marks}
-        if form.calls and self.tools:
+        if form.calls:
             marks |= {mark: "call" for mark in form.calls.triggers if mark not in marks}
         return marks
 
