@@ -10,7 +10,7 @@ from typing import Any
 
 from chatapp.engine.chat.format import PLAIN, Format
 from chatapp.engine.chat.parser import Parser
-from chatapp.parts import Parts, Reasoning, Text
+from chatapp.parts import Parts, Reasoning, Text, ToolCall
 
 Piece = tuple[bytes, bool]
 """The bytes of a token, and whether it is a control token, whose text nobody says."""
@@ -86,7 +86,7 @@ class Assembler:
             told.feed(data, control=control)
             goes_on.feed(data, control=control)
         told.finish()
-        if told.parts != parts:
+        if not _are_same(told.parts, parts):
             return False
         self._parser, self._decoder = goes_on._parser, goes_on._decoder
         self._parser.set_stop(self._stop)
@@ -132,3 +132,17 @@ def _longest_open(text: str, marks: Sequence[str]) -> int:
         if any(mark.startswith(text[-length:]) and len(mark) > length for mark in marks):
             return length
     return 0
+
+
+def _are_same(told: Parts, parts: Parts) -> bool:
+    """Whether `parts` are what was told; the client has given ids to calls that have none."""
+    return len(told) == len(parts) and all(
+        mine == theirs
+        or (
+            isinstance(mine, ToolCall)
+            and isinstance(theirs, ToolCall)
+            and not mine.id
+            and (mine.name, mine.arguments) == (theirs.name, theirs.arguments)
+        )
+        for mine, theirs in zip(told, parts, strict=True)
+    )

@@ -168,7 +168,7 @@ GLM = Family(  # no token ends an answer but the next role's
     second=Said("\n<think></think>\n**Sun** in `Oslo`.<|user|>", "**Sun** in `Oslo`."),
 )
 
-LFM2 = Family(  # the template knows no calls: what goes back are the tokens that were said
+LFM2 = Family(  # the template writes no calls: they go back as content, in the model's own spelling
     name="lfm2",
     words=Words(
         control=(
@@ -196,15 +196,13 @@ LFM2 = Family(  # the template knows no calls: what goes back are the tokens tha
     asked=_ASKED,
     begun="<|im_start|>assistant\n",
     first=Said(
-        'Let me look.<|tool_call_start|>[weather(place="Oslo")]<|tool_call_end|><|im_end|>',
-        "Let me look.",
-        calls=(OSLO,),
+        '<|tool_call_start|>[weather(place="Oslo")]<|tool_call_end|><|im_end|>', calls=(OSLO,)
     ),
     kept=(
-        '<|im_start|>assistant\nLet me look.<|tool_call_start|>[weather(place="Oslo")]'
-        "<|tool_call_end|><|im_end|>\n"
+        "<|im_start|>assistant\n<|tool_call_start|>[weather(place='Oslo')]<|tool_call_end|>"
+        "<|im_end|>\n"
     ),
-    echoed='Let me look.<|tool_call_start|>[weather(place="Oslo")]<|tool_call_end|>',
+    echoed="<|tool_call_start|>[weather(place='Oslo')]<|tool_call_end|>",
     second=Said("**Sun** in `Oslo`.<|im_end|>", "**Sun** in `Oslo`."),
 )
 

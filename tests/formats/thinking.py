@@ -160,7 +160,7 @@ MISTRAL_WORDS = Words(
     eos="</s>",
 )  # fmt: skip
 
-MINISTRAL = Family(  # the marks are control tokens, and earlier thoughts stay: they are parts
+MINISTRAL = Family(  # the marks are control tokens; thoughts stay only where they come as parts
     name="ministral",
     words=MISTRAL_WORDS,
     source=(
@@ -177,11 +177,7 @@ MINISTRAL = Family(  # the marks are control tokens, and earlier thoughts stay: 
     asked="[INST]{}[/INST]",
     begun="",
     first=Said(f"[THINK]{THOUGHT}[/THINK]Grey, with rain.</s>", "Grey, with rain.", THOUGHT),
-    kept=f"[THINK]{THOUGHT}[/THINK]Grey, with rain.</s>",
-    echoed=[
-        {"type": "thinking", "thinking": THOUGHT},
-        {"type": "text", "text": "Grey, with rain."},
-    ],
+    kept="Grey, with rain.</s>",
     second=Said(f"[THINK]{AGAIN}[/THINK]**Sun**.</s>", "**Sun**.", AGAIN),
 )
 
