@@ -10,7 +10,8 @@ import pytest
 from bench.synthetic import TEMPLATE, TINY, write_model
 from chatapp.engine.llama import native
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.protocol import LoadOptions
+from chatapp.engine.llama.prompt import build_prompt
+from chatapp.engine.protocol import ChatMessage, LoadOptions
 from chatapp.errors import TemplateError
 from chatapp.gguf.model_info import read_model_info
 
@@ -128,4 +129,8 @@ def test_what_a_template_cannot_say_is_said(load: Load) -> None:
         "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
     )
     model = load(template=deaf)
-    assert any("system prompt" in notice for notice in model.notices)
+    assert model.notices == []  # until there is a system prompt
+    system, question = ChatMessage.of("system", "Be brief."), ChatMessage.of("user", "Hello")
+    assert build_prompt(model.vocab, model.template, [question]).notices == ()
+    (notice,) = build_prompt(model.vocab, model.template, [system, question]).notices
+    assert "no place for a system prompt" in notice

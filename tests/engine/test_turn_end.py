@@ -75,3 +75,43 @@ async def test_a_template_that_will_not_be_asked(tmp_path: Path) -> None:
     notices, _, reason = await answer(tmp_path, REFUSING, logit_bias=((70, 1e6),))
     assert notices == []
     assert reason == "length"
+
+
+NO_SYSTEM = each(
+    "{% if message.role != 'system' %}<|{{ message.role }}|>{{ message.content }}<|system|>"
+    "{% endif %}"
+)
+
+
+async def test_a_system_prompt_without_a_place_is_said_where_there_is_one(tmp_path: Path) -> None:
+    """Once a load, in the note of the first answer that it concerns."""
+    path = write_model(tmp_path / "model.gguf", replace(TINY, template=NO_SYSTEM))
+    client = EngineClient()
+    system, question = ChatMessage.of("system", "Be brief."), ChatMessage.of("user", "hello")
+    notes = []
+    try:
+        model = await client.load(LoadOptions(path=str(path)))
+        assert not [notice for notice in model.notices if "system prompt" in notice]
+        for messages in ([question], [system, question], [system, question]):
+            request = Generate(
+                request_id="r",
+                messages=messages,
+                params=SamplingParams(temperature=0, max_tokens=2),
+                n=2,
+            )
+            notes += [choice.note for choice in (await finish(client, request)).choices]
+        await client.load(LoadOptions(path=str(path)))
+        request = Generate(
+            request_id="r",
+            messages=[system, question],
+            params=SamplingParams(temperature=0, max_tokens=2),
+        )
+        notes += [choice.note for choice in (await finish(client, request)).choices]
+    finally:
+        await client.stop()
+    assert ["no place for a system prompt" in note for note in notes] == [
+        *(False, False),
+        *(True, False),
+        *(False, False),
+        True,
+    ]

@@ -22,6 +22,7 @@ from chatapp.engine.chat.messages import (
     calls_of,
     name_results,
     tell_calls,
+    text_in,
     with_calls_told,
     with_json_arguments,
     with_mappings,
@@ -120,6 +121,12 @@ class ChatTemplate:
             (self.traits.drops_answers, _ANSWERS_DROPPED),
         )
         return tuple(sentence for is_so, sentence in said if is_so)
+
+    def notices_on(self, messages: Messages) -> tuple[str, ...]:
+        """Those of the notices that are about something in `messages`."""
+        roles = [message["role"] for message in messages if text_in(message.get("content"))]
+        concerned = {_SYSTEM_MOVED: "system" in roles, _ANSWERS_DROPPED: "assistant" in roles}
+        return tuple(sentence for sentence in self.notices if concerned[sentence])
 
     def render(
         self,

@@ -34,6 +34,8 @@ class LlamaBackend:
             )
         self._model: LoadedModel | None = None
         self._cache: TokenCache | None = None
+        self._told: set[str] = set()
+        """Notices on prompts that were given since the model was loaded."""
 
     def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
         """Load a model file, freeing the last one first."""
@@ -49,6 +51,7 @@ class LlamaBackend:
         if self._model:
             self._model.close()
         self._model = self._cache = None
+        self._told.clear()
 
     def _build_prompt(self, model: LoadedModel, request: Generate) -> Prompt:
         """The prompt of an answer, with the thinking that was asked for."""
@@ -62,7 +65,9 @@ class LlamaBackend:
             switches=switches_of(known, thinking),
         )
         budget = thinking.budget(knows_effort=bool(known.efforts))
-        return dataclasses.replace(prompt, thought_budget=budget)
+        new = tuple(notice for notice in prompt.notices if notice not in self._told)
+        self._told.update(new)
+        return dataclasses.replace(prompt, thought_budget=budget, notices=new)
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""

@@ -290,6 +290,11 @@ class Generation:
         if thoughts.n_tokens and not assembler.is_thinking and not thoughts.forced:
             alternative.sampler.bind(text_of(assembler.parts))
 
+    def _note_of(self, alternative: _Alternative) -> str:
+        """Sentences for the user; those on the prompt stand with the first alternative."""
+        on_prompt = self._prompt.notices if alternative.index == 0 else ()
+        return " ".join(filter(None, (*on_prompt, alternative.sampler.dead_end)))
+
     def _flush(self, alternative: _Alternative) -> None:
         """Send what the client does not have yet."""
         for delta in alternative.teller.tell(alternative.assembler.parts, alternative.tokens):
@@ -308,7 +313,7 @@ class Generation:
                     tokens=alternative.tokens,
                     logprobs=alternative.logprobs,
                     finish_reason=_reason_of(alternative),
-                    note=alternative.sampler.dead_end,
+                    note=self._note_of(alternative),
                     seed=alternative.seed,
                 )
             )

@@ -39,6 +39,8 @@ class Prompt:
     """The prompt ends within a thought."""
     thought_budget: int | None = None
     """Most tokens of thought in the turn; None: as many as the model likes."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the user on what the template cannot say of these messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,9 @@ def build_prompt(
                 tokens += vocab.tokenize(text, special=special, add_special=begins and not tokens)
         tokens += answer.tokens
         at = answer.end
-    return Prompt(tokens, opens_thought=opens_thought(form, rendered))
+    return Prompt(
+        tokens, opens_thought=opens_thought(form, rendered), notices=template.notices_on(wires)
+    )
 
 
 def build_completion(vocab: Vocab, text: str, *, special: bool = False) -> Prompt:

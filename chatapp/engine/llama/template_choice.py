@@ -74,7 +74,7 @@ class _Chooser:
 
     @staticmethod
     def wrap(template: ChatTemplate, *before: str) -> Choice:
-        return Choice(template, [*before, *template.notices])
+        return Choice(template, [*before])
 
     def choose_own(self, own: Mapping[str, str]) -> Choice:
         """The first of the model's templates that can be used; else the nearest format."""
