@@ -81,8 +81,15 @@ def is_only_thought(parts: Parts) -> bool:
     )
 
 
-def explain_only_thought(finish_reason: str) -> str:
-    """The sentence on an answer that is nothing but thoughts."""
-    if finish_reason == "length":
-        return "The model thought until the limit of tokens was reached, and gave no answer."
-    return "The model thought and gave no answer."
+def explain_silence(parts: Parts, finish_reason: str) -> str:
+    """The sentence on an answer that says nothing; empty for one that does, or calls a tool."""
+    at_limit = finish_reason == "length"
+    if is_only_thought(parts):
+        if at_limit:
+            return "The model thought until the limit of tokens was reached, and gave no answer."
+        return "The model thought and gave no answer."
+    if any(not isinstance(part, Text) or part.text.strip() for part in parts):
+        return ""
+    if at_limit:
+        return "The limit of tokens was reached before the model said a word."
+    return "The model gave an empty answer."

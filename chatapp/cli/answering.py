@@ -26,7 +26,7 @@ from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
 from chatapp.parts import ToolCall
 from chatapp.store import Store
-from chatapp.thinking import explain_only_thought, is_only_thought
+from chatapp.thinking import explain_silence, is_only_thought
 from chatapp.turn import Turn
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def _answer(
         thoughts.end()
         progress.notice([state.note for state in turn.states if state.note])
         _conclude(question, turn, output, model, load_s, conversation_id)
-        if not interrupt.happened:
+        if not interrupt.happened and question.params.given.max_tokens != 0:
             _check_answer(turn.states)
     finally:
         progress.clear()
@@ -165,14 +165,18 @@ def _show(
 
 
 def _check_answer(states: list[AnswerState]) -> None:
-    """Raise if there are thoughts and nothing else, in any of the alternatives."""
-    if all(is_only_thought(state.parts) for state in states):
-        reason = states[0].finish_reason or ""
-        limit = "a larger --max-tokens, or " if reason == "length" else ""
-        raise EngineError(
-            explain_only_thought(reason),
-            f"Try {limit}--think off or --think N; --show-thinking shows what it thought.",
-        )
+    """Raise if nothing was said in any of the alternatives."""
+    silences = [explain_silence(state.parts, state.finish_reason or "") for state in states]
+    if not all(silences):
+        return
+    more = "a larger --max-tokens" if states[0].finish_reason == "length" else ""
+    if not is_only_thought(states[0].parts):
+        raise EngineError(silences[0], f"Try {more}." if more else "Ask again, or in other words.")
+    raise EngineError(
+        silences[0],
+        f"Try {more + ', or ' if more else ''}--think off or --think N; "
+        "--show-thinking shows what it thought.",
+    )
 
 
 def _conclude(

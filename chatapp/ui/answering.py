@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Callable
 
 from textual.message import Message as Fact
 
+from chatapp.answer import AnswerState
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.layers import Layers
 from chatapp.store import Store
 from chatapp.store.rows import MessageRow
-from chatapp.thinking import explain_only_thought, is_only_thought
+from chatapp.thinking import explain_silence, is_only_thought
 from chatapp.turn import Turn
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -141,8 +142,8 @@ class Answering:
             self._post(ConversationsChanged())
         if turn.state.note:
             self._post(Notice(turn.state.note))
-        if turn.state.status == "complete" and is_only_thought(turn.state.parts):
-            self._post(Notice(_say_only_thought(turn.state.finish_reason or "")))
+        if turn.state.status == "complete" and (silence := _tell_silence(turn.state)):
+            self._post(Notice(silence))
         if error is not None:
             self._post(Problem(error))
 
@@ -182,8 +183,13 @@ class Answering:
                 self._post(AnswerText(conversation_id, turn.message_id, turn.state, n_tokens))
 
 
-def _say_only_thought(finish_reason: str) -> str:
-    what = explain_only_thought(finish_reason)
-    if finish_reason == "length":
-        return f'{what} Ctrl+G goes on; with `think = "low"` under [chat] it thinks less.'
-    return f'{what} Ctrl+R asks again; with `think = "off"` under [chat] it answers at once.'
+def _tell_silence(state: AnswerState) -> str:
+    """Why an answer says nothing, and what to do; empty for one that says something."""
+    what = explain_silence(state.parts, state.finish_reason or "")
+    is_cut = state.finish_reason == "length"
+    does = "Ctrl+G goes on" if is_cut else "Ctrl+R asks again"
+    if not what or not is_only_thought(state.parts):
+        return f"{what} {does}." if what else ""
+    if is_cut:
+        return f'{what} {does}; with `think = "low"` under [chat] it thinks less.'
+    return f'{what} {does}; with `think = "off"` under [chat] it answers at once.'

@@ -90,6 +90,18 @@ def test_an_answer_that_is_only_thoughts_is_a_failure_that_is_explained(
         assert reasoning_of(store.get_path(1)[-1].parts).strip() == "hm"
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--n", "2"]])
+def test_an_empty_answer_is_a_failure_that_is_said(chatapp: Run, flags: list[str]) -> None:
+    done = chatapp("ask", *flags, "/words 0")
+    assert done.returncode == 1
+    assert "chatapp: The model gave an empty answer.\n" in done.stderr
+
+
+def test_no_answer_is_none_where_none_was_wanted(chatapp: Run) -> None:
+    done = chatapp("ask", "--max-tokens", "0", "/words 3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_limit_that_cuts_the_thoughts_is_named(chatapp: Run) -> None:
     done = chatapp("ask", "--max-tokens", "60", QUESTION)
     assert (done.returncode, done.stdout) == (1, "")

@@ -109,3 +109,25 @@ def test_no_call_is_an_empty_list(script: Script, name: Name, home: Path, tools:
     assert "tool_calls" not in said
     assert said["seed"] is None
     assert json.loads(_chatapp(*ask, "--seed", "4", "hi").stdout)["seed"] == 4
+
+
+@pytest.mark.parametrize(
+    ("chunks", "sentence"),
+    [
+        ([delta(""), END], "The model gave an empty answer."),
+        ([END], "The model gave an empty answer."),
+        ([adds(reasoning_content="Hm."), END], "The model thought and gave no answer."),
+        (
+            [adds(reasoning_content="Hm."), adds("length")],
+            "The model thought until the limit of tokens was reached, and gave no answer.",
+        ),
+    ],
+)
+def test_an_answer_that_says_nothing_is_a_failure_that_is_said(
+    script: Script, name: Name, home: Path, chunks: list[object], sentence: str
+) -> None:
+    name("lab", script.url)
+    script.answers = [streams(*chunks)]
+    done = _chatapp("ask", "--model", "remote:lab", "Hello?")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"chatapp: {sentence}\n" in done.stderr

@@ -65,6 +65,13 @@ async def test_an_answer_of_thoughts_alone_is_explained(run):
         assert notice.startswith("The model thought and gave no answer. Ctrl+R asks again")
 
 
+async def test_an_empty_answer_is_said(run):
+    async with run() as ui:
+        await ui.say("/words 0")
+        assert ui.path()[-1].status == "complete"
+        assert ui.notices() == ["The model gave an empty answer. Ctrl+R asks again."]
+
+
 async def test_the_setting_reaches_the_engine(run):
     async with run() as ui:
         await ui.say("/think hm\n/words 1")
