@@ -4,7 +4,7 @@ import pytest
 
 from chatapp.config import load_config
 from chatapp.engine.protocol import ChatMessage, Generate
-from chatapp.engine.wire import can_do_without, make_body
+from chatapp.engine.wire import Manner, make_body, next_manner
 from chatapp.errors import ConfigError, UsageError
 from chatapp.parts import Parts, Reasoning, Text, ToolCall
 from chatapp.paths import find_paths
@@ -121,9 +121,10 @@ def test_what_a_server_is_sent(
 ) -> None:
     request = Generate(messages=[ChatMessage.of("user", "hi")], think=asked)
     names = ("reasoning_effort", "chat_template_kwargs", "thinking_budget_tokens")
-    _path, body = make_body(request, "m", 1, plain=False)
+    _path, body = make_body(request, "m", Manner())
     assert {name: body[name] for name in names if name in body} == full
-    assert can_do_without(request) is (plain is not None)
+    simpler = next_manner(Manner(), request, "Unrecognized request argument")
+    assert simpler == (None if plain is None else Manner(plain=True))
     if plain is not None:
-        _path, body = make_body(request, "m", 1, plain=True)
+        _path, body = make_body(request, "m", Manner(plain=True))
         assert {name: body[name] for name in names if name in body} == plain

@@ -24,6 +24,7 @@ class ThoughtEnd:
         self._closing = closing_of(form)
         self._budget = budget
         self._late = 0
+        self._ended = False
         self._at_line_end = True
         self.n_tokens = 0
         """Tokens of thought so far, their marks included."""
@@ -36,24 +37,22 @@ class ThoughtEnd:
         self._at_line_end = piece.endswith(b"\n") or (self._at_line_end and not piece.strip())
         if self.forced:
             return
-        if self._budget is None and not wish.answer_now.is_set():
+        if wish.answer_now.is_set() and (self._budget is None or self.n_tokens < self._budget):
+            self._budget = self.n_tokens
+        if self._budget is None or self.n_tokens < self._budget:
             return
-        if wish.answer_now.is_set():
-            self._budget = min(self._budget or 0, self.n_tokens)
-        if self._budget is not None and self.n_tokens >= self._budget:
-            self._late += 1
-            if self._at_line_end or self._late > min(_GRACE, max(self._budget, 1)):
-                self._force()
+        self._late += 1
+        if self._at_line_end or self._late > min(_GRACE, max(self._budget, 1)):
+            self._force()
 
     def begins(self, wish: Cancellation) -> None:
         """The next token would be one of a thought: there may be no room for any."""
-        if self._budget is not None and self.n_tokens >= self._budget and self._late:
-            self._force()
-        elif self._budget == 0 or (wish.answer_now.is_set() and not self.n_tokens):
-            self._late += 1
+        hurried = self._budget == 0 or (wish.answer_now.is_set() and not self.n_tokens)
+        if self._ended or hurried:
             self._force()
 
     def _force(self) -> None:
+        self._ended = True
         lead = "" if self._at_line_end else "\n"
         self.forced = self._vocab.tokenize(lead + self._closing, special=True)
 
