@@ -8,7 +8,7 @@ import pytest
 from chatapp.cli.sampling_flags import describe, read_flags
 from chatapp.config import load_config
 from chatapp.engine.protocol import ChatMessage, Generate
-from chatapp.engine.wire import make_body
+from chatapp.engine.wire import Manner, make_body
 from chatapp.errors import ConfigError, UsageError
 from chatapp.paths import Paths, find_paths
 from chatapp.sampling import BAN, SAMPLERS, Sampling, SamplingParams, parameters
@@ -87,7 +87,7 @@ def test_a_remote_is_sent_a_ban_that_it_takes() -> None:
     params = SamplingParams(logit_bias=((5, float("-inf")), (7, 0.5)))
     request = Generate(messages=[ChatMessage.of("user", "hi")], params=params)
     for plain in (True, False):
-        _path, body = make_body(request, "m", 1, plain=plain)
+        _path, body = make_body(request, "m", Manner(plain=plain))
         assert body["logit_bias"] == {"5": -100.0, "7": 0.5}
 
 
