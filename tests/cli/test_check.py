@@ -1,0 +1,111 @@
+"""`chatapp models check`: what is understood of a model, and of a bare template and text."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>\n{% endif %}"
+    "{{ m.content or '' }}"
+    "{% for c in m.tool_calls or [] %}<call>{{ c.function | tojson }}</call>{% endfor %}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>\n{% endif %}"
+    "{% endif %}"
+)
+TOOLS = [{"name": "look", "parameters": {"type": "object", "properties": {"at": {}}}}]
+CALL = '<call>{"name": "look", "arguments": {"at": "the sky"}}</call>'
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> str:
+    path = tmp_path / "own.jinja"
+    path.write_text(TEMPLATE, encoding="utf-8")
+    return str(path)
+
+
+def write(path: Path, value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_the_built_in_model(chatapp: Run) -> None:
+    done = chatapp("models", "check", "builtin", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert list(found) == [
+        "template", "system", "roles", "reasoning", "tools", "turn_end", "thinking_switch", "odd",
+        "sample",
+    ]  # fmt: skip
+    assert found["template"]["from"] == "the model file"
+    assert found["turn_end"] == ["<|end|>"]
+    assert "Hello" in found["sample"]
+    assert "turn end" in chatapp("models", "check", "builtin").stdout
+
+
+def test_a_bare_template(chatapp: Run, template: str) -> None:
+    found = json.loads(chatapp("models", "check", "--template", template, "--json").stdout)
+    assert (found["reasoning"]["open"], found["reasoning"]["close"]) == ("<think>", "</think>")
+    assert found["thinking_switch"]["variable"] == "enable_thinking"
+    assert found["tools"]["offered"] == "listed by the template"
+    assert found["tools"]["example"].startswith("<call>")
+    assert found["odd"] == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "output", "parts"),
+    [
+        ((), "<think>hm</think>\nyes", ("hm", "yes", [])),
+        ((), f"<think>hm</think>\n{CALL}", ("hm", "", [("look", {"at": "the sky"})])),
+        ((), "The mark `<think>` opens one.", ("", "The mark `<think>` opens one.", [])),
+        (("--thinking", "false"), "yes", ("", "yes", [])),
+    ],
+)
+def test_a_text_is_read(
+    chatapp: Run, tmp_path: Path, template: str, flags: tuple[str, ...], output: str, parts: tuple
+) -> None:
+    done = chatapp(
+        "models", "check", "--template", template, "--json", *flags,
+        "--messages", write(tmp_path / "m.json", [{"role": "user", "content": "hi"}]),
+        "--tools", write(tmp_path / "t.json", TOOLS),
+        "--output", write(tmp_path / "out.txt", output),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["prompt"].endswith("<think></think>\n" if flags else "<|im_start|>assistant\n")
+    calls = [(c["name"], json.loads(c["arguments"])) for c in found["parts"]["tool_calls"]]
+    assert (found["parts"]["reasoning"], found["parts"]["content"], calls) == parts
+    assert all(call["id"] == "" for call in found["parts"]["tool_calls"])
+
+
+def test_a_text_that_is_not_finished(chatapp: Run, tmp_path: Path, template: str) -> None:
+    words = (
+        "models", "check", "--template", template, "--json", "--partial",
+        "--messages", write(tmp_path / "m.json", {"messages": [{"role": "user", "content": "x"}]}),
+        "--tools", write(tmp_path / "t.json", TOOLS),
+        "--output", write(tmp_path / "out.txt", '<call>{"name": "look", "arguments": {"at": "th'),
+    )  # fmt: skip
+    (call,) = json.loads(chatapp(*words).stdout)["parts"]["tool_calls"]
+    assert call == {"name": "look", "arguments": '{"at": "th', "id": ""}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "Give a MODEL"),
+        (("builtin", "--output", "x"), "--output needs --messages"),
+        (("--template", "gone.jinja"), "cannot be read"),
+        (("remote:nobody",), "nobody"),
+    ],
+)
+def test_what_is_wrong_is_said(chatapp: Run, words: tuple[str, ...], says: str) -> None:
+    done = chatapp("models", "check", *words)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
