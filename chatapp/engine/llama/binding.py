@@ -27,6 +27,9 @@ class Constraint(Protocol):
     def accept(self, token: int) -> None:
         """Go on behind `token`, which fits."""
 
+    def only_token(self) -> int | None:
+        """The one token that may come next, if that is known without looking at all of them."""
+
     def close(self) -> None:
         """Free what it holds."""
 
@@ -67,6 +70,12 @@ class Binding:
         for token in self._opening[:1]:
             found[token] = logits[token]
         return found
+
+    def only_token(self) -> int | None:
+        """The one token that may come next, if that is known without looking at all of them."""
+        if self._opening or self._is_opening:
+            return None
+        return self._constraint.only_token()
 
     def accept(self, token: int) -> None:
         """Go on behind `token`, which fits. One that both may begin with begins the thought."""

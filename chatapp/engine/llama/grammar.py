@@ -88,6 +88,10 @@ class Grammar:
         self._state, self._partial = self._follow(token)
         lib.llama_sampler_accept(self._sampler, token)
 
+    def only_token(self) -> int | None:
+        """Not known without looking at all tokens."""
+        return None
+
     def close(self) -> None:
         """Free the C side."""
         lib.llama_sampler_free(self._sampler)

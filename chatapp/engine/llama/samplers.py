@@ -105,6 +105,11 @@ class Sampler:
         """
         binding = self._binding if self._binding and not self._binding.is_free else None
         banned = self._find_banned()
+        only = binding.only_token() if binding and not (banned or self._bias) else None
+        if binding and only is not None:
+            self._accept(only)
+            binding.accept(only)
+            return only
         if not (banned or self._bias or (binding and self._has_memory)):
             token: int = lib.llama_sampler_sample(self._chain, context, row)
             if binding is None or binding.fits(token):

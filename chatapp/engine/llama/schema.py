@@ -91,11 +91,22 @@ class Schema:
     def __init__(self, vocab: Vocab, matcher: LLMatcher) -> None:
         self._vocab = vocab
         self._matcher = matcher
+        self._ahead: list[int] = []
+        """Tokens that must come next, as far as they were looked for."""
 
     @property
     def is_complete(self) -> bool:
         """Whether the answer may end here."""
         return self._matcher.is_accepting()
+
+    def only_token(self) -> int | None:
+        """The one token that may come next; None if there are several, or none.
+
+        Half of the tokens of a usual object are names and punctuation that the schema gives.
+        """
+        if not self._ahead:
+            self._ahead = self._matcher.compute_ff_tokens()
+        return self._ahead[0] if self._ahead else None
 
     def fits(self, token: int) -> bool:
         """Whether `token` may come next."""
@@ -112,6 +123,7 @@ class Schema:
 
     def accept(self, token: int) -> None:
         """Go on behind `token`, which fits."""
+        self._ahead = self._ahead[1:] if self._ahead[:1] == [token] else []
         if not self._vocab.is_end(token):
             self._matcher.consume_token(token)
             self._check()
