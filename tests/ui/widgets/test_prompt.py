@@ -79,6 +79,7 @@ async def test_keys_that_come_at_once_are_taken_one_after_the_other(burst: str, 
         for event in XTermParser().feed(burst + "next"):
             app.post_message(event)
         await until(lambda: app.sent == [sent] and app.box.text == "next")
+        assert app.sent == [sent]
 
 
 async def test_the_box_grows_to_a_third_of_the_screen_and_shrinks_again() -> None:
