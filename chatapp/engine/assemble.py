@@ -27,14 +27,17 @@ class Assembler:
         in_thought: bool = False,
         tools: Sequence[Mapping[str, Any]] = (),
         is_raw: bool = False,
+        finds_known: bool = True,
     ) -> None:
         """`form`: how the model writes its turn. `in_thought`: the prompt has opened a thought.
-        `tools`: what the model may call. `is_raw`: everything is text, whatever it looks like."""
+        `tools`: what the model may call. `is_raw`: everything is text, whatever it looks like.
+        `finds_known`: thoughts are also found in ways that the format does not have."""
         self._form = form
         self._stop = tuple(stop)
         self._in_thought = in_thought
         self._tools = tools
         self._is_raw = is_raw
+        self._finds_known = finds_known and not is_raw
         self._parser = self._make_parser(self._stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._marks = "\n".join(form.marks)
@@ -79,16 +82,20 @@ class Assembler:
         """Go on behind `parts`, which were said as the tokens with these bytes.
 
         False, and nothing is changed, if that is not what the tokens say. Stop strings that are
-        whole in what was said are part of it: they were none when it was said.
+        whole in what was said are part of it: they were none when it was said. Ids of calls need
+        not agree: most models write none. Parts that are the bare text of the tokens, as older
+        versions kept them, give way to what the format makes of these.
         """
+        said = list(pieces)
         told, goes_on = self._without_stop(), self._without_stop()
-        for data, control in pieces:
+        for data, control in said:
             told.feed(data, control=control)
             goes_on.feed(data, control=control)
         told.finish()
-        if not _are_same(told.parts, parts):
+        if not _is_same(told.parts, parts) and not _is_unread(parts, said):
             return False
         self._parser, self._decoder = goes_on._parser, goes_on._decoder
+        self._parser.parts = _with_ids(self.parts, parts)
         self._parser.set_stop(self._stop)
         self._take_back()
         return True
@@ -100,12 +107,16 @@ class Assembler:
             stop=stop,
             tools=self._tools,
             parts=parts,
-            finds_known=not self._is_raw,
+            finds_known=self._finds_known,
         )
 
     def _without_stop(self) -> "Assembler":
         return Assembler(
-            self._form, in_thought=self._in_thought, tools=self._tools, is_raw=self._is_raw
+            self._form,
+            in_thought=self._in_thought,
+            tools=self._tools,
+            is_raw=self._is_raw,
+            finds_known=self._finds_known,
         )
 
     def _take_back(self) -> None:
@@ -114,6 +125,50 @@ class Assembler:
             return
         if length := _longest_open(last.text, self._stop):
             self._parser.unsay(length)
+
+
+def read_tokens(form: Format, parts: Parts, pieces: Iterable[Piece]) -> Parts:
+    """The parts of an answer that was said as the tokens with these bytes.
+
+    They are `parts`, unless these are the bare text of the tokens, kept by a version that did not
+    know the format.
+    """
+    said = list(pieces)
+    if not _is_unread(parts, said):
+        return parts
+    told = Assembler(form)
+    for data, control in said:
+        told.feed(data, control=control)
+    told.finish()
+    return told.parts or parts
+
+
+def _is_same(told: Parts, parts: Parts) -> bool:
+    return _with_ids(told, parts) == parts
+
+
+def _with_ids(told: Parts, parts: Parts) -> Parts:
+    """`told`, its calls under the ids that the same calls have in `parts`."""
+    named = [
+        ToolCall(other.id, part.name, part.arguments)
+        if isinstance(part, ToolCall)
+        and place < len(parts)
+        and isinstance(other := parts[place], ToolCall)
+        and other.name == part.name
+        else part
+        for place, part in enumerate(told)
+    ]
+    return tuple(named)
+
+
+def _is_unread(parts: Parts, pieces: Sequence[Piece]) -> bool:
+    """Whether `parts` are the bare text of tokens among which control tokens stand."""
+    if len(parts) != 1 or not isinstance(part := parts[0], Text):
+        return False
+    if not any(control for _, control in pieces):
+        return False
+    bare = b"".join(data for data, control in pieces if not control)
+    return bare.decode("utf-8", "replace").strip() == part.text.strip()
 
 
 def trim_broken(parts: Parts) -> Parts:

@@ -13,6 +13,8 @@ from typing import Any
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Emit
 from chatapp.engine.call_pieces import CallsInPieces
+from chatapp.engine.chat.detect import HERMES
+from chatapp.engine.chat.format import PLAIN, Format
 from chatapp.engine.chunks import Chunk, Counts, read_logprobs
 from chatapp.engine.protocol import (
     Choice,
@@ -26,7 +28,7 @@ from chatapp.engine.protocol import (
 from chatapp.engine.server_events import ServerEvent
 from chatapp.engine.telling import Teller
 from chatapp.errors import EngineError
-from chatapp.parts import Parts, Reasoning, Spoken, Text, grow, said_in
+from chatapp.parts import Parts, Reasoning, Spoken, Text, ToolCall, grow, said_in, text_of
 
 
 class Reading:
@@ -90,7 +92,7 @@ class Answer:
         self._sent: dict[Spoken, list[str]] = {"text": [], "reasoning": []}
         self._half: dict[Spoken, str] = {"text": "", "reasoning": ""}
         """Half of a character that a server cut in two: the first of a surrogate pair."""
-        self._content = Assembler(is_raw=request.prompt is not None)
+        self._content = self._make_assembler()
         self._content.begin(trim_broken(request.prefix))
 
     @property
@@ -110,7 +112,7 @@ class Answer:
     @property
     def has_calls(self) -> bool:
         """Whether a tool was called."""
-        return bool(self._places)
+        return any(isinstance(part, ToolCall) for part in self.parts)
 
     def take(self, chunk: Chunk) -> None:
         """Emit what a chunk brought."""
@@ -147,6 +149,8 @@ class Answer:
         if self._half["text"]:
             self._say("", "text")
         self._content.finish()
+        if self.reason == "stop" and self.has_calls:  # one that was written in `content`
+            self.reason = "tool_calls"
         self._tell()
 
     def _new_in(self, chunk: Chunk) -> list[tuple[Spoken, str]]:
@@ -171,7 +175,21 @@ class Answer:
         """What comes next is no more of `content`."""
         self._content.finish()
         self._settled = self.parts
-        self._content = Assembler(is_raw=self.request.prompt is not None)
+        self._content = self._make_assembler()
+
+    def _make_assembler(self) -> Assembler:
+        """Reads what comes next in `content`.
+
+        Servers that know no format of the model leave its marks there: thoughts, and calls in the
+        way that most models have seen. Behind words that were said nothing begins any more, so
+        what looks like the beginning of an answer is text.
+        """
+        return Assembler(
+            Format(calls=HERMES) if self.request.tools else PLAIN,
+            tools=self.request.tools,
+            is_raw=self.request.prompt is not None,
+            finds_known=not text_of(self._settled).strip(),
+        )
 
     def _call(self, chunk: Chunk) -> None:
         for place, call in self._calls.take(chunk.calls, is_whole=chunk.is_whole):

@@ -4,8 +4,11 @@ import itertools
 
 import pytest
 
-from chatapp.engine.assemble import Assembler, trim_broken
-from chatapp.parts import Parts, Reasoning, Text, parts_of, reasoning_of, text_of
+from chatapp.engine.assemble import Assembler, read_tokens, trim_broken
+from chatapp.engine.chat.detect import HERMES
+from chatapp.engine.chat.format import Format, Thoughts
+from chatapp.engine.telling import Teller
+from chatapp.parts import Parts, Reasoning, Text, ToolCall, parts_of, reasoning_of, text_of
 
 SAMPLE = "北京 naïve 🎉👩‍👩‍👧 Ünï"
 
@@ -158,3 +161,50 @@ def test_a_thought_that_another_model_began_is_kept_beside_the_answer() -> None:
     assembler.feed(b"yes")
     assembler.finish()
     assert assembler.parts == (Reasoning("hm"), Text("yes"))
+
+
+BRACKETS = Format(thoughts=Thoughts("[THINK]", "[/THINK]"))
+CALLING = [(b'<tool_call>{"name": "f", "arguments": {}}', False), (b"</tool_call>", False)]
+TOOLS = ({"type": "function", "function": {"name": "f"}},)
+
+
+def test_a_call_goes_on_under_the_id_that_it_has() -> None:
+    """The parser gives a call no id where the model wrote none; the client has given it one."""
+    parts = (Text("So:\n"), ToolCall("abcdefghi", "f", "{}"))
+    assembler = Assembler(Format(calls=HERMES), tools=TOOLS)
+    assert assembler.begin_with_tokens(parts, [(b"So:\n", False), *CALLING])
+    assembler.finish()
+    said = assembler.parts
+    assert said[-1] == parts[-1]
+    assert Teller("r", 0, parts).tell(said) == []
+    other = (Text("So:\n"), ToolCall("abcdefghi", "g", "{}"))
+    assert not Assembler(Format(calls=HERMES), tools=TOOLS).begin_with_tokens(
+        other, [(b"So:\n", False), *CALLING]
+    )
+
+
+THOUGHT_IN_CONTROL = [(b"[THINK]", True), (b"Hm, ", False), (b"well.", False), (b"[/THINK]", True)]
+
+
+@pytest.mark.parametrize("behind", [[], [(b"Yes", False)], [(b"\n", False), (b"Yes.", False)]])
+def test_bare_text_of_tokens_gives_way_to_what_they_say(behind: list[tuple[bytes, bool]]) -> None:
+    """Control tokens have no text where nobody knows them, and the rest ran together."""
+    pieces = [*THOUGHT_IN_CONTROL, *behind]
+    bare = b"".join(data for data, control in pieces if not control).decode()
+    said = "".join(data.decode() for data, _ in behind).strip()
+    parts = (Reasoning("Hm, well."), *((Text(said),) if said else ()))
+    assert read_tokens(BRACKETS, (Text(bare),), pieces) == parts
+    assert read_tokens(BRACKETS, parts, pieces) == parts
+    assembler = Assembler(BRACKETS)
+    assert assembler.begin_with_tokens((Text(bare),), pieces)
+    assembler.finish()
+    assert assembler.parts == parts
+
+
+def test_what_is_not_the_bare_text_is_left_alone() -> None:
+    other = (Text("Hm, well. Or not."),)
+    assert read_tokens(BRACKETS, other, THOUGHT_IN_CONTROL) == other
+    assert not Assembler(BRACKETS).begin_with_tokens(other, THOUGHT_IN_CONTROL)
+    printable = [(data, False) for data, _ in THOUGHT_IN_CONTROL]
+    spoken = (Text("[THINK]Hm, well.[/THINK]"),)
+    assert read_tokens(BRACKETS, spoken, printable) == spoken

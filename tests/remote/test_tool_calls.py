@@ -208,3 +208,67 @@ def test_tools_that_are_refused_are_named(lab: Asking, script: Script) -> None:
     with pytest.raises(Exception, match="does not take tools: model m") as raised:
         lab.ask(_request())
     assert "--tools" in str(raised.value)
+
+
+WRITTEN = f'<tool_call>\n{{"name": "look_up", "arguments": {ARGUMENTS}}}\n</tool_call>'
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+@pytest.mark.parametrize("before", ["", "One moment.\n", "<think>\nA word.\n</think>\n\n"])
+def test_a_call_that_a_server_left_in_the_text(
+    lab: Asking, script: Script, before: str, size: int
+) -> None:
+    text = before + WRITTEN
+    script.answers = [
+        streams(*(delta(text[at : at + size]) for at in range(0, len(text), size)), END)
+    ]
+    state = lab.ask(_request())
+    *rest, call = state.parts
+    assert isinstance(call, ToolCall)
+    assert (call.name, json.loads(call.arguments)) == ("look_up", json.loads(ARGUMENTS))
+    assert len(call.id) == 9
+    assert state.finish_reason == "tool_calls"
+    assert "tool_call" not in "".join(part.text for part in rest)  # type: ignore[union-attr]
+
+
+def test_without_tools_it_is_text(lab: Asking, script: Script) -> None:
+    script.answers = [streams(delta(WRITTEN), END)]
+    state = lab.ask(Generate(messages=[ChatMessage.of("user", "How is one written?")]))
+    assert (state.parts, state.finish_reason) == ((Text(WRITTEN),), "stop")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "parts"),
+    [
+        pytest.param(
+            [delta("Hm, "), delta("well.\n</thi"), delta("nk>\n\n"), delta("Yes.")],
+            (Reasoning("Hm, well."), Text("Yes.")),
+            id="the prompt opened the thought",
+        ),
+        pytest.param(
+            [adds(reasoning_content="Hm."), delta("<think>Well.</think>\n\nYes.")],
+            (Reasoning("Hm.Well."), Text("Yes.")),
+            id="both ways",
+        ),
+        pytest.param(
+            [adds(reasoning_content="Hm."), delta("\n</think>\n\nYes.")],
+            (Reasoning("Hm."), Text("Yes.")),
+            id="the end of a thought that was sent apart",
+        ),
+        pytest.param(
+            [delta("Marks:"), adds(reasoning_content="Hm."), delta("<think>a</think>")],
+            (Text("Marks:"), Reasoning("Hm."), Text("<think>a</think>")),
+            id="behind words nothing begins",
+        ),
+        pytest.param(
+            [delta("Marks:"), adds(reasoning_content="Hm."), delta("[THINK]a[/THINK]")],
+            (Text("Marks:"), Reasoning("Hm."), Text("[THINK]a[/THINK]")),
+            id="nor in another way",
+        ),
+    ],
+)
+def test_thoughts_in_the_text_beside_those_that_are_sent_apart(
+    lab: Asking, script: Script, chunks: Sequence[object], parts: object
+) -> None:
+    script.answers = [streams(*chunks, END)]
+    assert lab.ask(Generate(messages=[ChatMessage.of("user", "Hi")])).parts == parts

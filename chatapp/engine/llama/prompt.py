@@ -16,6 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
+from chatapp.engine.assemble import read_tokens
 from chatapp.engine.chat.detect import opens_thought
 from chatapp.engine.chat.format import PLAIN, Format
 from chatapp.engine.chat.messages import Wire, as_wire
@@ -73,7 +76,7 @@ def build_prompt(
             "Choose a model that takes it, or start a new chat.",
         )
     guard = Guard(vocab)
-    wires, sampled = _to_wires(messages, guard)
+    wires, sampled = _to_wires(vocab, form, messages, guard)
     values = {"tools": guard.cover(list(tools)), **(switches or {})}
     rendered = template.render(wires, **values)
     answers = _locate(vocab, template, values, wires, sampled, rendered)
@@ -103,7 +106,7 @@ def join_texts(messages: Sequence[ChatMessage]) -> str:
 
 
 def _to_wires(
-    messages: Sequence[ChatMessage], guard: Guard
+    vocab: Vocab, form: Format, messages: Sequence[ChatMessage], guard: Guard
 ) -> tuple[list[Wire], dict[int, list[int]]]:
     """The messages as the template takes them, and the tokens of those that this model wrote."""
     wires: list[Wire] = []
@@ -111,6 +114,9 @@ def _to_wires(
     for message in messages:
         if message.tokens:
             sampled[len(wires)] = message.tokens
+            vocab.check(message.tokens)
+            pieces = map(vocab.spoken, message.tokens)
+            message = replace(message, parts=read_tokens(form, message.parts, pieces))
         wires += [guard.cover(wire) for wire in as_wire(message)]
     return wires, sampled
 
