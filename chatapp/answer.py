@@ -201,7 +201,8 @@ def _name_call(call: ToolCall, place: int, before: Parts, salt: str) -> ToolCall
     return ToolCall(made, call.name, call.arguments)
 
 
-def _name_calls(parts: Parts, salt: str) -> Parts:
+def name_calls(parts: Parts, salt: str) -> Parts:
+    """The parts, with an id for every call that came without one of its own."""
     named: Parts = ()
     for place, part in enumerate(parts):
         if isinstance(part, ToolCall):
@@ -213,7 +214,7 @@ def _name_calls(parts: Parts, salt: str) -> Parts:
 def _end(state: AnswerState, event: Finished, choice: Choice) -> AnswerState:
     return replace(
         state,
-        parts=_name_calls(choice.parts, state.salt),
+        parts=name_calls(choice.parts, state.salt),
         tokens=Tokens(choice.tokens) if state.keeps_tokens else state.tokens,
         status="stopped" if choice.finish_reason == "cancelled" else "complete",
         usage=event.usage,

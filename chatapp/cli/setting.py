@@ -28,9 +28,10 @@ def backend_name() -> str:
 
 def open_history(paths: "Paths", *, recover: bool = True) -> "Store":
     """The store on disk, with the answers that a crash cut short marked as interrupted."""
+    from chatapp.mending import mend
     from chatapp.store import Store
 
-    store = Store.open(paths.history)
+    store = Store.open(paths.history, mend=mend)
     if recover:
         store.recover()
     return store

@@ -55,10 +55,11 @@ def claim(db: Database, message_id: int) -> None:
         raise StoreError(f"Answer {message_id} is not being written here.")
 
 
-def take_up(db: Database, message_id: int, now: float) -> int:
+def take_up(db: Database, message_id: int, parts: Parts, now: float) -> int:
     """Make an answer `streaming` again, and ours; how many characters stand in it.
 
-    Raises `StoreError` if it is no answer, or is being written by a running process.
+    `parts` are what it says; where something else was stored, they take its place. Raises
+    `StoreError` if it is no answer, or is being written by a running process.
     """
     cursor = db.execute(
         "SELECT role, status, owner, heartbeat FROM messages WHERE id = ?", (message_id,)
@@ -74,7 +75,7 @@ def take_up(db: Database, message_id: int, now: float) -> int:
         "UPDATE messages SET status = 'streaming', owner = ?, heartbeat = ? WHERE id = ?",
         (this_process(), now, message_id),
     )
-    parts = read_parts(db, [message_id]).get(message_id, ())
+    write_parts(db, message_id, parts)
     return sum(len(part.text) for part in parts if isinstance(part, Text | Reasoning))
 
 

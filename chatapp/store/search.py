@@ -8,7 +8,7 @@ phrase. No character in it is an operator, so nothing in it can be a syntax erro
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 from sqlite_utils import Database
@@ -68,9 +68,18 @@ def unindex_message(db: Database, message_id: int) -> None:
 
 
 def find_messages(
-    db: Database, query: str, limit: int, conversation_id: int | None, *, reasoning: bool
+    db: Database,
+    query: str,
+    limit: int,
+    conversation_id: int | None,
+    *,
+    reasoning: bool,
+    read: Callable[[Database, int], Parts],
 ) -> list[SearchHit]:
-    """Messages that match, prompts before answers, then the best first."""
+    """Messages that match, prompts before answers, then the best first.
+
+    `read` gives the parts that are shown of one; it is found by those that were stored.
+    """
     phrases = parse_query(query)
     if not phrases:
         return []
@@ -83,7 +92,7 @@ def find_messages(
     index = "reasoning_fts" if reasoning else "message_fts"
     rows = db.execute(_RANKED.replace("message_fts", index), parameters).fetchall()
     kind = Reasoning if reasoning else Text
-    return [_read_hit(db, message_id, phrases, kind) for (message_id,) in rows]
+    return [_make_hit(db, one, read(db, one), phrases, kind) for (one,) in rows]
 
 
 # CROSS JOIN keeps SQLite from starting anywhere but at the index, newest first, so that the
@@ -128,20 +137,23 @@ def _join(parts: Parts, kind: type[Text | Reasoning]) -> str:
     return "\n\n".join(part.text for part in parts if isinstance(part, kind))
 
 
-def _read_hit(
-    db: Database, message_id: int, phrases: Sequence[Phrase], kind: type[Text | Reasoning]
+def _make_hit(
+    db: Database,
+    message_id: int,
+    parts: Parts,
+    phrases: Sequence[Phrase],
+    kind: type[Text | Reasoning],
 ) -> SearchHit:
     row = db.execute(
         "SELECT m.conversation_id, c.title, m.role, m.created_at"
         " FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.id = ?",
         (message_id,),
     ).fetchone()
-    text = _join(read_parts(db, [message_id]).get(message_id, ()), kind)
     return SearchHit(
         conversation_id=row[0],
         message_id=message_id,
         title=row[1],
         role=cast(Role, row[2]),
-        snippet=make_snippet(text, phrases),
+        snippet=make_snippet(_join(parts, kind), phrases),
         created_at=row[3],
     )

@@ -7,9 +7,11 @@ fails raises `StoreError`.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
+
+from sqlite_utils import Database
 
 from chatapp.conversation import Message
 from chatapp.parts import Parts
@@ -31,25 +33,37 @@ from chatapp.store.rows import (
 from chatapp.store.session import Session, clean
 from chatapp.store.trees import insert_tree
 
+Mend = Callable[[MessageRow], MessageRow]
+
 _BATCH = 20
 """Messages that are held at once where all of a conversation is read."""
+
+
+def as_it_is(row: MessageRow) -> MessageRow:
+    """Mends nothing."""
+    return row
 
 
 class Store:
     """Conversations, messages, answers being written, search, copies."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, mend: Mend = as_it_is) -> None:
         self.session = session
         """The connections, for whoever has to do something that this page does not name."""
+        self._mend = mend
+        """Makes of a row what it would be if this version had written it."""
 
     @classmethod
-    def open(cls, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
+    def open(
+        cls, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, mend: Mend = as_it_is
+    ) -> Self:
         """The history at `path`, made (mode 0600) or brought up to date if need be.
 
-        Raises `StoreError` when it is locked, newer than this program, damaged, no history of
+        Messages are read through `mend`; the file keeps them as they are until one is gone on
+        with. Raises `StoreError` when it is locked, newer than this program, damaged, no history of
         ours or not writable, when the disk is full, and when an older file cannot be upgraded.
         """
-        return cls(open_file(path.expanduser().absolute(), busy_timeout_s))
+        return cls(open_file(path.expanduser().absolute(), busy_timeout_s), mend)
 
     @classmethod
     def in_memory(cls) -> Self:
@@ -206,7 +220,8 @@ class Store:
     def get_message(self, message_id: int) -> MessageRow:
         """One message. Raises `StoreError` if there is none."""
         with self.session.reading() as db:
-            return messages.fetch_message(db, message_id)
+            row = messages.fetch_message(db, message_id)
+        return self._mend(row)
 
     def get_path(
         self, conversation_id: int, leaf_id: int | None = None, limit: int | None = None
@@ -218,14 +233,16 @@ class Store:
         """
         with self.session.reading() as db:
             ids = messages.find_path(db, conversation_id, leaf_id, limit)
-            return messages.fetch_messages(db, ids)
+            rows = messages.fetch_messages(db, ids)
+        return list(map(self._mend, rows))
 
     def get_tree(self, conversation_id: int) -> ConversationTree:
         """A conversation with the messages of every branch, all in memory."""
         with self.session.reading() as db:
             conversation = conversations.fetch_conversation(db, conversation_id)
             ids = messages.find_tree(db, conversation_id)
-            return ConversationTree(conversation, tuple(messages.fetch_messages(db, ids)))
+            rows = messages.fetch_messages(db, ids)
+        return ConversationTree(conversation, tuple(map(self._mend, rows)))
 
     def read_path(self, conversation_id: int) -> Iterator[MessageRow]:
         """The branch that is shown, oldest first, a few messages in memory at a time."""
@@ -244,7 +261,7 @@ class Store:
         for begin in range(0, len(ids), _BATCH):
             with self.session.browsing() as db:
                 rows = messages.fetch_messages(db, ids[begin : begin + _BATCH])
-            yield from rows
+            yield from map(self._mend, rows)
 
     def siblings(self, message_id: int) -> list[int]:
         """The messages with the same parent, itself included, oldest first."""
@@ -281,7 +298,12 @@ class Store:
         conversations do not show. A query without a word in it finds nothing.
         """
         with self.session.browsing() as db:
-            return search.find_messages(db, query, limit, conversation_id, reasoning=reasoning)
+            return search.find_messages(
+                db, query, limit, conversation_id, reasoning=reasoning, read=self._read_parts
+            )
+
+    def _read_parts(self, db: Database, message_id: int) -> Parts:
+        return self._mend(messages.fetch_message(db, message_id)).parts
 
     # Answers
 
@@ -313,7 +335,8 @@ class Store:
         """
         now = time.time()
         with self.session.writing() as db:
-            offset = answers.take_up(db, message_id, now)
+            mended = self._mend(messages.fetch_message(db, message_id))
+            offset = answers.take_up(db, message_id, mended.parts, now)
             begin_run(db, message_id, generation or NewGeneration(), now, offset)
             return messages.fetch_message(db, message_id)
 
