@@ -39,13 +39,15 @@ class Assembler:
         self._is_raw = is_raw
         self._finds_known = finds_known and not is_raw
         self._parser = self._make_parser(self._stop)
+        self._named: Parts = ()
+        """What was known of an answer that goes on: its calls keep their ids."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._marks = "\n".join(form.marks)
 
     @property
     def parts(self) -> Parts:
         """What is certain so far."""
-        return self._parser.parts
+        return _with_ids(self._parser.parts, self._named) if self._named else self._parser.parts
 
     @property
     def stopped(self) -> bool:
@@ -95,7 +97,7 @@ class Assembler:
         if not _is_same(told.parts, parts) and not _is_unread(parts, said):
             return False
         self._parser, self._decoder = goes_on._parser, goes_on._decoder
-        self._parser.parts = _with_ids(self.parts, parts)
+        self._named = parts if any(isinstance(part, ToolCall) for part in parts) else ()
         self._parser.set_stop(self._stop)
         self._take_back()
         return True

@@ -95,7 +95,8 @@ class _Reader:
             assembler.feed(piece)
         if not case["is_partial"]:
             assembler.finish()
-        calls = [part for part in assembler.parts if isinstance(part, ToolCall)]
+        told = [part for part in assembler.parts if isinstance(part, ToolCall)]
+        calls = told if case["tools"] else []  # a call of what nobody offered has no answer there
         return (
             reasoning_of(assembler.parts),
             text_of(assembler.parts),

@@ -135,7 +135,10 @@ def _deepseek_r1(form: Format) -> Format:
 
 
 def _granite(form: Format) -> Format:
-    return replace(form, calls=Calls("json", section_open=("<|tool_call|>",)))
+    mark = "<|tool_call|>"
+    if form.calls and mark in (*form.calls.section_open, *form.calls.open):
+        return form
+    return replace(form, calls=Calls("json", section_open=(mark,)))
 
 
 _KNOWN: tuple[tuple[Callable[[str], bool], Callable[[Format], Format]], ...] = (

@@ -13,11 +13,11 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from chatapp.engine.chat.format import Calls
-from chatapp.engine.chat.json_call import JsonCall, Tell
+from chatapp.engine.chat.growing import Growing
+from chatapp.engine.chat.json_call import JsonCall
 from chatapp.engine.chat.pairs import PairsCall, read_name
 from chatapp.engine.chat.source import JsonScan, Reading, Source
 from chatapp.engine.chat.values import as_json, parameters_of, text_to_json, wants_text
-from chatapp.parts import ToolCall
 
 _MOST_ATTRIBUTES = 256
 """Characters between a call's name and its arguments."""
@@ -30,12 +30,20 @@ class CallReader:
     """Reads the calls of one answer."""
 
     def __init__(
-        self, source: Source, form: Calls, tools: Sequence[Mapping[str, Any]], tell: Tell
+        self,
+        source: Source,
+        form: Calls,
+        tools: Sequence[Mapping[str, Any]],
+        growing: Growing,
+        *,
+        is_bare: bool = False,
     ) -> None:
+        """`is_bare`: there is no mark, so only the names of `tools` make a call."""
         self._source = source
         self._form = form
         self._parameters = parameters_of(tools)
-        self._tell = tell
+        self._growing = growing
+        self._names = self._parameters.keys() if is_bare else None
 
     def read(self) -> Reading:
         """Read calls from where the source stands. False, and nothing read, if there is none."""
@@ -92,12 +100,13 @@ class CallReader:
             case "json":
                 return (yield from self._read_json(place))
             case "python":
-                return (
-                    yield from PairsCall(self._source, self._form, self._tell).read_python(place)
-                )
+                return (yield from self._pairs().read_python(place))
             case "dict":
-                return (yield from PairsCall(self._source, self._form, self._tell).read_dict(place))
+                return (yield from self._pairs().read_dict(place))
         return (yield from self._read_named(place))
+
+    def _pairs(self) -> PairsCall:
+        return PairsCall(self._source, self._form, self._growing, self._names)
 
     def _open(self, place: int) -> Generator[None, None, int]:
         """The place behind the call's own mark; its outer pieces may be missing."""
@@ -128,7 +137,7 @@ class CallReader:
             place = yield from source.skip_space(place)
             if source.text[place : place + 1] != "{":
                 break
-            reader = JsonCall(source, self._form, self._tell, place)
+            reader = JsonCall(source, self._form, self._growing, place, self._names)
             ok = yield from reader.read()
             if not ok:
                 break
@@ -156,7 +165,7 @@ class CallReader:
                 return False
             call_id, place = source.text[place:end].strip(), end + len(form.before_id)
         name, place = yield from read_name(source, place)
-        if not name:
+        if not name or (self._names is not None and name not in self._names):
             return False
         if form.name_has_id:
             call_id, name = name, _ID_AND_NAME.sub(r"\1", name)
@@ -174,34 +183,37 @@ class CallReader:
             place = inner
         elif not source.ended:
             return False
+        if self._names is not None and form.body == "named":
+            place = yield from source.skip_space(place)
+            if source.text[place : place + 1] != "{":
+                return False
         source.at = place
-        call = ToolCall(call_id, name, "")
+        self._growing.begin_call(call_id, name)
         if form.body == "tagged":
-            yield from self._read_tagged(call, place)
+            yield from self._read_tagged(name, place)
         else:
-            yield from self._read_arguments(call, place)
+            yield from self._read_arguments(place)
         return True
 
-    def _read_arguments(self, call: ToolCall, place: int) -> Generator[None, None, None]:
+    def _read_arguments(self, place: int) -> Generator[None, None, None]:
         """Arguments that are JSON, told as they are written."""
         source = self._source
-        self._tell(call, False)
         place = yield from source.skip_space(place)
         scan = JsonScan(place)
         while not scan.run(source.text, ended=source.ended) and not source.ended:
-            self._tell(ToolCall(call.id, call.name, source.text[place:]), True)
+            self._growing.argue(source.text[place:])
+            place = len(source.text)
             yield
         end = scan.place if scan.done else len(source.text)
-        self._tell(ToolCall(call.id, call.name, source.text[place:end].rstrip()), True)
+        self._growing.argue(source.text[place:end])
         source.at = end
 
     # arguments between marks of their own
 
-    def _read_tagged(self, call: ToolCall, place: int) -> Generator[None, None, None]:
-        source, marks = self._source, self._form.argument
-        schemas = self._parameters.get(call.name, {})
-        self._tell(call, False)
-        written = ""
+    def _read_tagged(self, name: str, place: int) -> Generator[None, None, None]:
+        source, marks, growing = self._source, self._form.argument, self._growing
+        schemas = self._parameters.get(name, {})
+        lead = "{"
         while True:
             inner = yield from source.match((marks.key_open.strip(),), place)
             if inner >= 0 and inner >= len(source.text) and not source.ended:
@@ -216,21 +228,26 @@ class CallReader:
             key, place = source.text[inner:end].strip(), end + len(marks.key_close.strip() or ">")
             schema = schemas.get(key)
             kind, place = yield from self._read_type(place)
-            written += f"{', ' if written else '{'}{as_json(key)}: "
-            self._tell(ToolCall(call.id, call.name, written), True)
+            growing.argue(f"{lead}{as_json(key)}: ")
+            lead = ", "
             is_text = kind in ("true", "string") or (not kind and wants_text(schema))
-            value, place = yield from self._read_value(call, written, key, place, is_text=is_text)
-            source.at = place
-            if value is None:
-                return
+            mark = marks.value_close.replace("{key}", key).strip()
             if is_text:
-                written += as_json(value)
+                end = yield from self._tell_text(place, mark)
             else:
-                written += text_to_json(value, {"type": "any"} if kind else schema)
-            self._tell(ToolCall(call.id, call.name, written), True)
+                end = yield from self._end_of_value(place, mark)
+            if end < 0:
+                if not is_text:
+                    growing.argue(source.text[place:].strip())
+                source.at = len(source.text)
+                return
+            if not is_text:
+                value = _inside(source.text[place:end], marks.lead, marks.trail)
+                growing.argue(text_to_json(value, {"type": "any"} if kind else schema))
+            source.at = place = end + len(mark)
         source.at = place
         if not source.ended or (yield from self._is_closed(place)):
-            self._tell(ToolCall(call.id, call.name, (written or "{") + "}"), True)
+            growing.argue("{}" if lead == "{" else "}")
 
     def _is_closed(self, place: int) -> Reading:
         inner = yield from self._source.match(self._form.close[:1], place)
@@ -250,29 +267,45 @@ class CallReader:
             return "", place
         return source.text[place:end].strip('" ='), end + len(opening)
 
-    def _read_value(
-        self, call: ToolCall, written: str, key: str, place: int, *, is_text: bool
-    ) -> Generator[None, None, tuple[str | None, int]]:
-        """A value, told while it grows if it is text; None where the text ends within it."""
-        source, marks = self._source, self._form.argument
-        mark = marks.value_close.replace("{key}", key).strip()
-        begin = place
+    def _end_of_value(self, place: int, mark: str) -> Generator[None, None, int]:
+        """Where the mark behind a value stands; -1 where the text ends without it."""
         place = yield from self._end_of_cdata(place)
-        while (end := source.text.find(mark, place)) < 0:
-            if is_text and len(source.text) > begin:
-                so_far = _inside(source.text[begin:], marks.lead, "").rstrip("\n")
-                cut = len(so_far) - _may_begin(so_far, mark)
-                shown = as_json(so_far[:cut])[:-1]
-                self._tell(ToolCall(call.id, call.name, written + shown), True)
+        return (yield from self._source.find(mark, place))
+
+    def _tell_text(self, place: int, mark: str) -> Generator[None, None, int]:
+        """Tell a text as JSON while it grows; where the mark behind it stands, or -1."""
+        source, marks, growing = self._source, self._form.argument, self._growing
+        growing.argue('"')
+        begin = place
+        looked = yield from self._end_of_cdata(place)
+        is_cdata = looked != place
+        told = -1
+        while True:
+            end = source.text.find(mark, looked)
+            stop = end if end >= 0 else len(source.text)
+            if told < 0 and (end >= 0 or source.ended or stop > begin):
+                told = begin + int(bool(marks.lead) and source.text.startswith("\n", begin))
+            if is_cdata and told >= 0:
+                told = max(told, source.text.find(_CDATA, begin) + len(_CDATA))
+            if end >= 0:
+                if marks.trail and source.text.endswith("\n", told, end):
+                    stop -= 1
+                stop = stop - len(_CDATA_END) if is_cdata else stop
+                growing.argue(as_json(source.text[told:stop])[1:])
+                return end
+            looked = max(looked, len(source.text) - len(mark) + 1)
+            if told >= 0 and not is_cdata:
+                # what may be the line break before the mark, or its beginning, waits
+                stop = max(told, stop - _may_begin(source.text, mark, told))
+                while stop > told and source.text[stop - 1] == "\n":
+                    stop -= 1
+                growing.argue(as_json(source.text[told:stop])[1:-1])
+                told = stop
             if source.ended:
-                if not is_text:
-                    rest = source.text[begin:].strip()
-                    self._tell(ToolCall(call.id, call.name, written + rest), True)
-                return None, len(source.text)
-            place = max(place, len(source.text) - len(mark) + 1)
+                if is_cdata:
+                    growing.argue(as_json(source.text[told:])[1:-1])
+                return -1
             yield
-        value = _inside(source.text[begin:end], marks.lead, marks.trail)
-        return value, end + len(mark)
 
     def _end_of_cdata(self, place: int) -> Generator[None, None, int]:
         """The place behind a CDATA section, where a value is one; else `place`."""
@@ -294,9 +327,9 @@ def _inside(value: str, lead: str, trail: str) -> str:
     return value
 
 
-def _may_begin(text: str, mark: str) -> int:
-    """Characters at the end of `text` that may be the beginning of `mark`."""
-    for length in range(min(len(mark) - 1, len(text)), 0, -1):
+def _may_begin(text: str, mark: str, begin: int) -> int:
+    """Characters at the end of `text[begin:]` that may be the beginning of `mark`."""
+    for length in range(min(len(mark) - 1, len(text) - begin), 0, -1):
         if text.endswith(mark[:length]):
             return length
     return 0

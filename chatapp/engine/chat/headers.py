@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chatapp.engine.chat.format import Headers
 from chatapp.engine.chat.marks import Action, Marks
-from chatapp.parts import Spoken, ToolCall, grow
+from chatapp.parts import Spoken
 
 if TYPE_CHECKING:
     from chatapp.engine.chat.parser import Parser
@@ -44,6 +44,7 @@ class HeadedMessages:
         if not head.is_recipient:
             yield from self._plain_beginning(head)
         while not self._parser.stopped and (source.rest or not source.ended):
+            source.forget()
             start = source.at
             end = yield from source.find(head.message, start)
             if end < 0:  # half a header is nothing that anybody said
@@ -59,7 +60,7 @@ class HeadedMessages:
         opening = [mark for mark in (head.channel, head.start, head.message, " to=", "to=") if mark]
         while not any(source.text.startswith(mark) for mark in opening):
             known = any(mark.startswith(source.text) for mark in opening)
-            if not known and (found := _first(source.text, opening[:3])) >= 0:
+            if not known and (found := _first(source.text, opening[:3], source.at)) >= 0:
                 self._say_plain(found)
                 return
             if not known:
@@ -72,7 +73,7 @@ class HeadedMessages:
 
     def _say_plain(self, end: int) -> None:
         source = self._parser.source
-        self._parser.parts = grow(self._parser.parts, "text", source.text[source.at : end])
+        self._parser.growing.say("text", source.text[source.at : end])
         source.at = max(source.at, end)
 
     def _message(self, head: Headers, header: str) -> Steps:
@@ -89,12 +90,12 @@ class HeadedMessages:
             kind = "reasoning"
         is_call = recipient not in (*_OUTSIDE, "self")
         self._parser.is_thinking = kind == "reasoning"
-        in_marks = is_call and self._parser.form.calls and self._parser.tools
+        in_marks = is_call and self._parser.form.calls
         if in_marks and (yield from self._parser.read_calls()):
             yield from self._to_next(head)
             return
         if is_call:
-            self._parser.tell(ToolCall("", _FUNCTION.sub("", recipient, count=1), ""), False)
+            self._parser.growing.begin_call("", _FUNCTION.sub("", recipient, count=1))
         actions: dict[str, Action] = {mark: "header" for mark in (head.start, head.channel) if mark}
         actions |= dict.fromkeys(head.ends, "close")
         actions |= dict.fromkeys(self._parser.form.ends, "end")
@@ -106,11 +107,9 @@ class HeadedMessages:
             text = source.text[source.at : end]
             source.at = max(source.at, end)
             if is_call:
-                last = self._parser.parts[-1]
-                assert isinstance(last, ToolCall)
-                self._parser.tell(ToolCall(last.id, last.name, last.arguments + text), True)
+                self._parser.growing.argue(text)
             else:
-                self._parser.parts = grow(self._parser.parts, kind, text)
+                self._parser.growing.say(kind, text)
 
         hit = yield from self._parser.next_mark(lambda: marks, say)
         self._parser.is_thinking = False
@@ -129,6 +128,6 @@ class HeadedMessages:
         self._parser.source.at = len(self._parser.source.text) if place < 0 else place
 
 
-def _first(text: str, marks: Sequence[str]) -> int:
-    places = [place for mark in marks if (place := text.find(mark)) >= 0]
+def _first(text: str, marks: Sequence[str], begin: int) -> int:
+    places = [place for mark in marks if (place := text.find(mark, begin)) >= 0]
     return min(places, default=-1)

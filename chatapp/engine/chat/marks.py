@@ -25,6 +25,10 @@ class Marks:
         """Every text that is the beginning of a mark and less than all of it."""
         self._longest = len(longest[0]) - 1 if longest else 0
 
+    def may_grow(self, text: str, at: int) -> bool:
+        """Whether `text[at:]` is the beginning of a mark and may become all of it."""
+        return len(text) - at <= self._longest and text[at:] in self.beginnings
+
     def held(self, text: str, at: int) -> int:
         """Characters at the end of `text[at:]` that may be the beginning of a mark."""
         for length in range(min(self._longest, len(text) - at), 0, -1):

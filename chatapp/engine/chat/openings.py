@@ -15,6 +15,10 @@ _KNOWN_STARTS = (*(f"<{tag}>" for tag in _TAGS), "[think]", "<|channel>thought",
 _ATTRIBUTES = re.compile(rf"<(?:{'|'.join(_TAGS)})\s[^<>]{{0,80}}", re.IGNORECASE)
 
 
+MOST = 120
+"""Characters within which a known beginning ends."""
+
+
 def may_be_known(text: str) -> bool:
     """Whether a text, with more behind it, may begin with a known mark or a harmony header."""
     begun = text.lstrip().lower()

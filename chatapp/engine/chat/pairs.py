@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Container, Generator
 
 from chatapp.engine.chat.format import Calls
-from chatapp.engine.chat.json_call import Tell
+from chatapp.engine.chat.growing import Growing
 from chatapp.engine.chat.source import Reading, Source
 from chatapp.engine.chat.values import as_json, dict_to_json, python_to_json
-from chatapp.parts import ToolCall
 
 _NAME = re.compile(r"[\w.:/$@-]*")
 _MOST_NAME = 256
@@ -29,10 +28,18 @@ def read_name(source: Source, place: int) -> Generator[None, None, tuple[str, in
 class PairsCall:
     """Reads calls of that kind."""
 
-    def __init__(self, source: Source, form: Calls, tell: Tell) -> None:
+    def __init__(
+        self,
+        source: Source,
+        form: Calls,
+        growing: Growing,
+        names: Container[str] | None = None,
+    ) -> None:
+        """`names` are the only ones that are taken; with None, all are."""
         self._source = source
         self._form = form
-        self._tell = tell
+        self._growing = growing
+        self._names = names
 
     def read_python(self, place: int) -> Reading:
         """`[f(a=1), g()]`, or one call without brackets."""
@@ -43,15 +50,14 @@ class PairsCall:
         told = 0
         while True:
             name, end = yield from read_name(source, place)
-            if not name or source.text[end : end + 1] != "(":
+            if not name or source.text[end : end + 1] != "(" or not self._takes(name):
                 break
             told += 1
-            place = yield from self._read_pairs(ToolCall("", name, ""), end + 1, "=", ")")
+            place = yield from self._read_pairs(name, end + 1, "=", ")")
             source.at = place
             place = yield from source.skip_space(place)
-            if not is_list or source.text[place : place + 1] != ",":
-                break
-            place += 1
+            if source.text[place : place + 1] in (",", ";"):
+                place += 1
         if told and is_list and source.text[place : place + 1] == "]":
             source.at = place + 1
         return told > 0
@@ -61,16 +67,20 @@ class PairsCall:
         name, end = yield from read_name(self._source, place)
         if not name or self._source.text[end : end + 1] != "{":
             return False
-        call = ToolCall("", name.removeprefix("call:"), "")
-        self._source.at = yield from self._read_pairs(call, end + 1, ":", "}")
+        name = name.removeprefix("call:")
+        self._source.at = yield from self._read_pairs(name, end + 1, ":", "}")
         return True
 
+    def _takes(self, name: str) -> bool:
+        return self._names is None or name in self._names
+
     def _read_pairs(
-        self, call: ToolCall, place: int, equals: str, closer: str
+        self, name: str, place: int, equals: str, closer: str
     ) -> Generator[None, None, int]:
         """Arguments with names up to `closer`; the place behind it."""
-        source, written = self._source, ""
-        self._tell(call, False)
+        source, growing = self._source, self._growing
+        growing.begin_call("", name)
+        lead = "{"
         while True:
             place = yield from source.skip_space(place)
             if source.text[place : place + 1] == ",":
@@ -79,7 +89,7 @@ class PairsCall:
             if place >= len(source.text):
                 return place
             if source.text[place] == closer:
-                self._tell(ToolCall(call.id, call.name, (written or "{") + "}"), True)
+                growing.argue("{}" if lead == "{" else "}")
                 return place + 1
             end = yield from self._end_of_value(place, equals + closer)
             if end < 0:
@@ -87,18 +97,17 @@ class PairsCall:
             key = source.text[place:end].strip().strip("\"'")
             if self._form.quote:
                 key = key.replace(self._form.quote, "")
-            written += f"{', ' if written else '{'}{as_json(key)}: "
-            self._tell(ToolCall(call.id, call.name, written), True)
+            growing.argue(f"{lead}{as_json(key)}: ")
+            lead = ", "
             if source.text[end] != equals:  # a value without a name
-                written += "null"
+                growing.argue("null")
                 place = end
                 continue
             place = end + 1
             end = yield from self._end_of_value(place, "," + closer)
             if end < 0:
                 return len(source.text)
-            written += self._to_json(source.text[place:end])
-            self._tell(ToolCall(call.id, call.name, written), True)
+            growing.argue(self._to_json(source.text[place:end]))
             place = end
 
     def _to_json(self, value: str) -> str:
@@ -109,7 +118,7 @@ class PairsCall:
     def _end_of_value(self, place: int, ends: str) -> Generator[None, None, int]:
         """Where one of the characters `ends` stands, not in strings and brackets; -1: nowhere."""
         source, depth, quote = self._source, 0, ""
-        marks = (self._form.quote,) if self._form.quote else ('"', "'")
+        marks = (self._form.quote, '"') if self._form.quote else ('"', "'")
         while True:
             while place < len(source.text):
                 near = len(source.text) - place < len(marks[0])

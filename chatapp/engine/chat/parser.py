@@ -14,16 +14,16 @@ from typing import Any, Literal
 
 from chatapp.engine.chat.calls import CallReader
 from chatapp.engine.chat.format import Format
+from chatapp.engine.chat.growing import Growing
 from chatapp.engine.chat.headers import HARMONY, HeadedMessages
 from chatapp.engine.chat.marks import Action, Marks
-from chatapp.engine.chat.openings import KNOWN, may_be_known
+from chatapp.engine.chat.openings import KNOWN, MOST, may_be_known
 from chatapp.engine.chat.source import Source
-from chatapp.parts import Parts, Reasoning, Text, ToolCall, grow
+from chatapp.engine.chat.thoughts import Thinking
+from chatapp.engine.chat.values import parameters_of
+from chatapp.parts import Parts, Text
 
 Steps = Generator[None, None, None]
-
-_QUOTES = "`'\"“”‘’«»"
-_FENCE = "```"
 
 
 class Parser:
@@ -42,7 +42,7 @@ class Parser:
         """`in_thought`: the prompt has opened one. `stop`: texts that end what is said. `tools`:
         what may be called; without them a call that stands in quotes or code is spoken about.
         `finds_known`: a thought at the very beginning is found in whatever way it is written."""
-        self.parts = parts
+        self.growing = Growing(parts)
         self.stopped = False
         """A stop string or the end of the turn was found; nothing after it will come out."""
         self.closed = False
@@ -53,15 +53,16 @@ class Parser:
         """What comes next belongs to a thought, as far as is known."""
         self._finds_known = finds_known
         self.source = Source()
-        self._opens = self._closes = 0
-        self._is_new_thought = True
-        """Nothing of the present thought was told yet."""
-        self._lead: Literal["all", "lines", "none"] = "none"
+        self.opens = self.closes = 0
+        self.lead: Literal["all", "lines", "none"] = "none"
         """White space that is left out before the next word that is said."""
-        self._since_thought = 0
-        """Place in `parts` where what was said since the last thought begins."""
-        self._control: set[int] = set()
-        self._fed = 0
+        self._space: list[str] = []
+        """White space that was read and belongs to the answer only if more comes."""
+        self.control: set[int] = set()
+        """Places in all the text where control tokens stand."""
+        self.calls_end = 0
+        """Place in all the text up to which there was nothing but calls."""
+        self._bare_marks = self._find_bare_marks()
         self._close = form.thoughts.close if form.thoughts else "</think>"
         self._open = form.thoughts.open if form.thoughts else ""
         self.set_stop(stop)
@@ -69,11 +70,16 @@ class Parser:
         self._is_over = False
         self._step()
 
+    @property
+    def parts(self) -> Parts:
+        """What is certain so far."""
+        return self.growing.parts
+
     def set_stop(self, stop: Sequence[str]) -> None:
         """Other texts that end what is said."""
         self.stop = tuple(text for text in stop if text)
         self._said_marks = Marks(self._marks_in_words())
-        self._thought_marks = Marks(self._marks_in_thought())
+        self._thinking = Thinking(self, self._open, self._close)
 
     def feed(self, text: str, *, control: bool = False) -> None:
         """Take more text; `control`: it is the spelling of a control token, which nobody says."""
@@ -81,8 +87,8 @@ class Parser:
             return
         source = self.source
         if control:
-            self._control.add(len(source.text))
-        source.text += text
+            self.control.add(source.base + len(source.text))
+        source.add(text)
         self._step()
 
     def finish(self) -> None:
@@ -97,9 +103,13 @@ class Parser:
         assert isinstance(last, Text)
         keep = len(last.text) - length
         shorter = (Text(last.text[:keep]),) if keep else ()
-        self.parts = (*self.parts[:-1], *shorter)
+        self.growing = Growing((*self.parts[:-1], *shorter))
         source = self.source
         source.text, source.at = last.text[keep:] + source.rest, 0
+
+    def trial(self) -> Parser:
+        """Another one that reads what may be calls."""
+        return Parser(self.form, tools=self.tools, finds_known=False)
 
     def _step(self) -> None:
         try:
@@ -111,8 +121,8 @@ class Parser:
 
     def _turn(self) -> Steps:
         if self.is_thinking:
-            self._opens = 1
-            yield from self._thought()
+            self.opens = 1
+            yield from self._thinking.read()
         elif self.form.headers:
             yield from HeadedMessages(self, self.form.headers).read()
             return
@@ -124,15 +134,16 @@ class Parser:
     def _find_known(self) -> Steps:
         """See whether the answer begins with a thought in a way that is widely known."""
         source = self.source
+        place = yield from source.skip_space(0)
         while True:
-            if found := KNOWN.match(source.text):
+            if found := KNOWN.match(source.text, place):
                 self._enter_known(found)
-                yield from self._thought()
+                yield from self._thinking.read()
                 return
-            if source.text.lstrip().startswith(HARMONY.channel):
+            if source.text.startswith(HARMONY.channel, place):
                 yield from HeadedMessages(self, HARMONY).read()
                 return
-            if source.ended or not may_be_known(source.text):
+            if source.ended or not may_be_known(source.text[place : place + MOST]):
                 return
             yield
 
@@ -148,7 +159,7 @@ class Parser:
             tag = found["tag"]
             self._use_marks(f"<{tag}>", f"</{tag}>")
         self.source.at = found.end()
-        self._opens = 1
+        self.opens = 1
         self.is_thinking = True
 
     def _use_marks(self, opening: str, closing: str) -> None:
@@ -156,6 +167,18 @@ class Parser:
         self.set_stop(self.stop)
 
     # what is said
+
+    def _find_bare_marks(self) -> tuple[str, ...]:
+        """Texts that a call without a mark may begin with."""
+        calls = self.form.calls
+        if not calls or calls.open or calls.section_open or not self.tools:
+            return ()
+        names = parameters_of(self.tools)
+        if calls.body == "named":
+            return tuple(names)
+        if calls.body == "json":
+            return ("{", "[")
+        return tuple(f"[{name}(" for name in names)
 
     def _marks_in_words(self) -> dict[str, Action]:
         form = self.form
@@ -169,15 +192,14 @@ class Parser:
         elif self._finds_known:
             marks |= {"<think>": "open", "</think>": "close"}
         if form.calls:
-            marks |= dict.fromkeys(form.calls.triggers, "call")
+            marks |= dict.fromkeys((*form.calls.triggers, *self._bare_marks), "call")
         marks |= dict.fromkeys(self.stop, "stop")
         return marks
 
     def _content(self) -> Steps:
         """Read to the next mark and deal with it."""
         source = self.source
-        self.source.forget()
-        yield from self._bare_call()
+        source.forget()
         hit = yield from self.next_mark(lambda: self._said_marks, self._say_to)
         if hit is None:
             return
@@ -196,12 +218,14 @@ class Parser:
             return
         self._say_to(start, before_mark=True)
         source.at = start + len(mark)
+        if mark in self.form.say_open:
+            self.lead = "lines"
         if action == "end":
             yield from self._end_or_call(start)
         elif action == "open":
-            self._opens += 1
+            self.opens += 1
             self.is_thinking = True
-            yield from self._thought()
+            yield from self._thinking.read()
         elif action == "close":
             yield from self._lone_close()
 
@@ -211,9 +235,9 @@ class Parser:
         """The next mark, when all text before it that is certain has been said by `say`."""
         source = self.source
         while True:
-            pattern, beginnings = marks().pattern, marks().beginnings
+            pattern = marks().pattern
             found = pattern.search(source.text, source.at) if pattern else None
-            if found and (source.ended or source.text[found.start() :] not in beginnings):
+            if found and (source.ended or not marks().may_grow(source.text, found.start())):
                 return found.start(), found[0]
             if found:
                 say(found.start())
@@ -226,54 +250,51 @@ class Parser:
             yield
 
     def _say_to(self, end: int, *, before_mark: bool = False) -> None:
-        """Say what stands before `end`, as far as it is certain that it belongs to the answer."""
-        source = self.source
+        """Say what stands before `end`; white space that may not belong to the answer waits."""
+        source, growing = self.source, self.growing
         text = source.text[source.at : end]
-        if self._lead == "lines":
-            text = text.lstrip("\n")
-        elif self._lead == "all":
-            text = text.lstrip()
-        blank = not text.strip()
+        source.at = max(source.at, end)
         is_last = source.ended and end == len(source.text)
-        begun = self._has_said()
-        if blank and not begun and (before_mark or not is_last):
-            # white space before the first word: nothing yet, and nothing at all before a mark
-            if before_mark:
-                source.at = end
+        if self.lead != "none" and not self._space:
+            text = text.lstrip("\n" if self.lead == "lines" else None)
+        if not text and not is_last and not before_mark:
             return
-        calls = self.form.calls
-        if calls and calls.trims and not is_last:
-            kept = text.rstrip()
-            if before_mark:
-                text = kept
-            elif kept != text:
-                end -= len(text) - len(kept)
-                text = kept
-        source.at = end
-        if text:
-            self._lead = "none"
-            self.parts = grow(self.parts, "text", text)
+        words = text.rstrip()
+        if not words and not growing.has_said and not is_last:
+            self._space += [text] if text else []  # before the first word
+        elif self._trims and not is_last:
+            if words:
+                self._say("".join(self._space) + words)
+                self._space = [text[len(words) :]]
+            else:
+                self._space.append(text)
+        else:
+            self._say("".join(self._space) + text)
+            self._space.clear()
+        if before_mark:
+            self._space.clear()
 
-    def _has_said(self) -> bool:
-        return len(self.parts) > self._since_thought and isinstance(self.parts[-1], Text)
+    def _say(self, text: str) -> None:
+        if text:
+            self.lead = "none"
+            self.growing.say("text", text)
+
+    @property
+    def _trims(self) -> bool:
+        """White space before a mark is part of it."""
+        form = self.form
+        return bool(form.say_close or (form.calls and form.calls.trims))
 
     def _is_spoken_about(self, start: int, mark: str) -> Generator[None, None, bool]:
         """Whether a mark is text: quoted, in code, or alone between two spaces."""
-        source = self.source
-        end = start + len(mark)
-        if start in self._control or "|" in mark:
+        source, end = self.source, start + len(mark)
+        if source.base + start in self.control or "|" in mark:
             return False
         while end >= len(source.text) and not source.ended:
             yield
-        said = self.parts[-1].text if self._has_said() and isinstance(self.parts[-1], Text) else ""
-        line = (said + source.text[source.at : start]).rpartition("\n")[2]
-        before = line[-1:] or "\n"
+        self._say_to(start)
         behind = source.text[end : end + 1] or "\n"
-        if before in _QUOTES or behind in _QUOTES:
-            return True
-        if (said + source.text[source.at : start]).count(_FENCE) % 2:
-            return True
-        return bool(line.strip()) and before == " " and behind in " .,;:!?)"
+        return self.growing.is_quoted("".join(self._space), behind) or self.growing.is_code()
 
     def _lone_close(self) -> Steps:
         """The end of a thought where none is open.
@@ -283,21 +304,19 @@ class Parser:
         """
         source = self.source
         self.closed = True
-        owed = self._opens > self._closes or not self._opens
+        owed = self.opens > self.closes or not self.opens
         place = yield from source.skip_space(source.at)
-        if owed and self._has_said() and place < len(source.text):
-            said = "".join(p.text for p in self.parts[self._since_thought :] if isinstance(p, Text))
-            self.parts = self.parts[: self._since_thought]
-            self._is_new_thought = False
-            self._think(said.strip() if not self.parts else said.rstrip())
-            self._opens = max(self._opens, self._closes + 1)
-            self._closes += 1
-            self._since_thought = len(self.parts)
-            self._lead = "lines"
-        elif not self._has_said():
-            self._closes += 1
-            self._opens = max(self._opens, 1)
-            self._lead = "lines"
+        if owed and self.growing.has_said and place < len(source.text):
+            said = self.growing.take_said()
+            self._thinking.go_on(said.strip() if not self.growing.n_begun else said.rstrip())
+            self.opens = max(self.opens, self.closes + 1)
+            self.closes += 1
+            self.growing.border()
+            self.lead = "lines"
+        elif not self.growing.has_said:
+            self.closes += 1
+            self.opens = max(self.opens, 1)
+            self.lead = "lines"
 
     def _end_or_call(self, start: int) -> Steps:
         """The end of the turn, unless a call begins with the same mark."""
@@ -309,137 +328,35 @@ class Parser:
         self.stopped = True
         self.source.at = len(self.source.text)
 
-    # thoughts
-
-    def _marks_in_thought(self) -> dict[str, Action]:
-        form = self.form
-        marks: dict[str, Action] = {self._close: "close"} if self._close else {}
-        if self._open:
-            marks[self._open] = "open"
-        elif not form.thoughts:
-            marks["<think>"] = "open"
-        marks |= {mark: "end" for mark in form.ends if mark not in marks}
-        if form.calls:
-            marks |= {mark: "call" for mark in form.calls.triggers if mark not in marks}
-        return marks
-
-    def _thought(self) -> Steps:
-        """Read a thought up to its end."""
-        source = self.source
-        self.is_thinking = True
-        self._is_new_thought = True
-        while True:
-            hit = yield from self.next_mark(lambda: self._thought_marks, self._think_to)
-            if hit is None:
-                break
-            start, mark = hit
-            action = self._thought_marks.actions[mark]
-            if action == "open":
-                self._nest(start, mark)
-                continue
-            if action == "call":
-                if (yield from self._call_in_thought(start)):
-                    break
-                self._think_to(start + len(mark), is_certain=True)
-                continue
-            self._think_to(start)
-            source.at = start + len(mark)
-            if action == "end":
-                self.stopped, source.at = True, len(source.text)
-            self._closes += 1
-            break
-        self.is_thinking = False
-        self._since_thought = len(self.parts)
-        self._lead = "lines"
-
-    def _nest(self, start: int, mark: str) -> None:
-        """A second beginning within a thought: one said twice, or a thought within a thought."""
-        source = self.source
-        if not self._is_new_thought or source.text[source.at : start].strip():
-            self._opens += 1
-            self._think_to(start, is_certain=True)
-        source.at = start + len(mark)
-
-    def _think_to(self, end: int, *, is_certain: bool = False) -> None:
-        """Think what stands before `end`; white space at its end waits for what comes."""
-        source = self.source
-        text = source.text[source.at : end]
-        if self._is_new_thought:
-            source.at += len(text) - len(text.lstrip("\n"))
-            text = text.lstrip("\n")
-        if not is_certain and not (source.ended and end == len(source.text)):
-            text = text.rstrip()
-        source.at += len(text)
-        self._think(text)
-
-    def _think(self, text: str) -> None:
-        if not text:
-            return
-        if self._is_new_thought and self.parts and isinstance(self.parts[-1], Reasoning):
-            text = f"\n{text}"
-        self._is_new_thought = False
-        self.parts = grow(self.parts, "reasoning", text)
-
     # calls
-
-    def _bare_call(self) -> Steps:
-        """A call without a mark, which only a turn can begin with."""
-        calls, source = self.form.calls, self.source
-        if self.parts or not (calls and self.tools) or calls.open or calls.section_open:
-            return
-        place = yield from source.skip_space(source.at)
-        if source.text[place : place + 1] in ("{", "["):
-            keep, source.at = source.at, place
-            if not (yield from self.read_calls()):
-                source.at = keep
-                self._say_to(place + 1)
 
     def _call(self, start: int, mark: str) -> Steps:
         source = self.source
-        self._say_to(start, before_mark=True)
-        source.at = start
-        if not (yield from self.read_calls()):
-            if mark in self.form.ends:
-                self.stopped, source.at = True, len(source.text)
-            elif start in self._control or mark in self.form.drops:
-                source.at = start + len(mark)  # never text
-            else:
-                self._say_to(start + len(mark))
+        is_control = source.base + start in self.control
+        self._say_to(start)
+        space = "".join(self._space)
+        is_bare = mark in self._bare_marks
+        is_mark = is_control or "|" in mark
+        is_text = not is_mark and (self.growing.is_quoted(space, None) or self.growing.is_code())
+        if not is_text and (yield from self.read_calls(is_bare=is_bare)):
+            return
+        if is_text or not (is_control or mark in (*self.form.ends, *self.form.drops)):
+            self._say_to(start + len(mark))
+        elif mark in self.form.ends:
+            self.stopped, source.at = True, len(source.text)
+        else:
+            source.at = start + len(mark)  # never text
 
-    def read_calls(self) -> Generator[None, None, bool]:
+    def read_calls(self, *, is_bare: bool = False) -> Generator[None, None, bool]:
+        """Read calls from where the source stands; False, and nothing read, if there is none."""
         assert self.form.calls
-        reader = CallReader(self.source, self.form.calls, self.tools, self.tell)
+        source, growing = self.source, self.growing
+        reader = CallReader(source, self.form.calls, self.tools, growing, is_bare=is_bare)
         found = yield from reader.read()
         if found:
-            self._lead = "all"
-            self._since_thought = len(self.parts)
+            self.lead = "all"
+            self._space.clear()
+            growing.border()
+            if growing.n_calls == growing.n_begun:
+                self.calls_end = source.base + source.at
         return found
-
-    def tell(self, call: ToolCall, is_same: bool) -> None:
-        self.parts = (*(self.parts[:-1] if is_same else self.parts), call)
-
-    def _call_in_thought(self, start: int) -> Generator[None, None, bool]:
-        """Whether a call that begins within a thought ends it.
-
-        It does if nothing but calls follows; a thought that goes on only speaks of a call.
-        """
-        source = self.source
-        self._think_to(start)
-        trial = Parser(self.form, tools=self.tools, finds_known=False)
-        fed = start
-        while True:
-            trial.feed(source.text[fed:], control=fed in self._control)
-            fed = len(source.text)
-            if source.ended:
-                trial.finish()
-            if trial.closed or any(not isinstance(part, ToolCall) for part in trial.parts):
-                return False
-            if source.ended or trial.stopped:
-                break
-            yield
-        if not trial.parts:
-            return False
-        self.stopped = trial.stopped
-        self.parts = (*self.parts, *trial.parts)
-        source.at = len(source.text)
-        return True

@@ -31,7 +31,12 @@ class Source:
         self.text = ""
         self.at = 0
         """Where the next character to be read stands."""
+        self.base = 0
+        """Characters that were dropped before `text`."""
         self.ended = False
+        self.most_ahead: int | None = None
+        """Characters that may be read before a call's name is known; None: any number. It is set
+        once one was looked for in vain for long, lest the same text be read again and again."""
 
     @property
     def rest(self) -> str:
@@ -40,8 +45,15 @@ class Source:
 
     def forget(self) -> None:
         """Drop what has been read, when it is much; places change."""
-        if self.at > 1 << 14:
+        if self.at > 1 << 14 and self.at > len(self.text) // 2:
+            self.base += self.at
             self.text, self.at = self.text[self.at :], 0
+
+    def add(self, piece: str) -> None:
+        """Take more text."""
+        text, self.text = self.text, ""
+        text += piece  # nobody else holds it, so that Python need not copy it
+        self.text = text
 
     def skip_space(self, place: int) -> Generator[None, None, int]:
         """The next place that holds no white space; the end, if there is none."""

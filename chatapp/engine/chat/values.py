@@ -117,6 +117,13 @@ def dict_to_json(source: str, quote: str) -> str:
 
     A part that cannot be read is a string.
     """
+    if source.lstrip()[:1] in ("{", "["):
+        try:
+            json.loads(source)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return source.strip()  # the template wrote it as JSON
     value, _ = _read_value(source, 0, quote, 0)
     return value
 
