@@ -199,7 +199,7 @@ IN_PAIRS = [name for name, spelling in SPELLINGS.items() if ".items()" in spelli
 
 @pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("name", IN_JSON)
-@settings(max_examples=20)
+@settings(max_examples=8, deadline=None)
 @given(calls=CALLS)
 def test_any_call_comes_back_from_json(name: str, calls: list[Call]) -> None:
     text, in_thought = written(name, "", "", calls)
@@ -208,7 +208,7 @@ def test_any_call_comes_back_from_json(name: str, calls: list[Call]) -> None:
 
 @pytest.mark.usefixtures("process")
 @pytest.mark.parametrize("name", IN_PAIRS)
-@settings(max_examples=20)
+@settings(max_examples=8, deadline=None)
 @given(calls=CALLS)
 def test_any_call_comes_back_from_pairs(name: str, calls: list[Call]) -> None:
     """But for texts that begin or end with white space, or hold a mark of a value's end."""

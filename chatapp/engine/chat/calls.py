@@ -9,7 +9,7 @@ are not what they should be are told as they were written.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from chatapp.engine.chat.format import Calls
@@ -21,6 +21,8 @@ from chatapp.engine.chat.values import as_json, parameters_of, text_to_json, wan
 
 _MOST_ATTRIBUTES = 256
 """Characters between a call's name and its arguments."""
+_MOST_BEGUN = 256
+"""Characters before a call's name."""
 _ID_AND_NAME = re.compile(r"(?:functions[.:])?(.*?)(?::\d+)?$")
 _CDATA, _CDATA_END = "<![CDATA[", "]]>"
 _SEPARATORS = re.compile(r"[\s,;]*")
@@ -181,7 +183,7 @@ class CallReader:
             )
         if inner >= 0:
             place = inner
-        elif not source.ended:
+        elif not source.ended or name not in self._parameters:
             return False
         if self._names is not None and form.body == "named":
             place = yield from source.skip_space(place)
@@ -333,3 +335,22 @@ def _may_begin(text: str, mark: str, begin: int) -> int:
         if text.endswith(mark[:length]):
             return length
     return 0
+
+
+def is_begun(text: str, form: Calls, names: Iterable[str]) -> bool:
+    """Whether a text that ends here is the beginning of a call whose name is not whole yet."""
+    for atom in (*form.section_open, *form.open):
+        text = text.lstrip()
+        if len(text) < len(atom) and atom.startswith(text):
+            return True
+        text = text.removeprefix(atom)
+    text = text.lstrip()
+    if form.body == "json":
+        return not text or (text[0] in "{[" and len(text) < _MOST_BEGUN and "}" not in text)
+    if form.body == "python":
+        text = text.removeprefix("[").lstrip()
+    if form.id_first and form.before_id not in text:
+        return len(text) < _MOST_BEGUN
+    text = text.rpartition(form.before_id)[2] if form.id_first else text
+    heads = ("call:", "functions.", "functions:", "")
+    return any(f"{head}{name}".startswith(text) for head in heads for name in names)

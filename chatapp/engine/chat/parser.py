@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Literal
 
-from chatapp.engine.chat.calls import CallReader
+from chatapp.engine.chat.calls import CallReader, is_begun
 from chatapp.engine.chat.format import Format
 from chatapp.engine.chat.growing import Growing
 from chatapp.engine.chat.headers import HARMONY, HeadedMessages
@@ -24,6 +24,10 @@ from chatapp.engine.chat.values import parameters_of
 from chatapp.parts import Parts, Text
 
 Steps = Generator[None, None, None]
+
+
+_BARE_JSON = {"{": ('"',), "[": ("{",)}
+"""What a call without a mark begins with, if it is JSON, and what follows then."""
 
 
 class Parser:
@@ -334,18 +338,30 @@ class Parser:
         source = self.source
         is_control = source.base + start in self.control
         self._say_to(start)
+        if mark in _BARE_JSON and mark in self._bare_marks:
+            place = yield from source.skip_space(start + 1)
+            if source.text[place : place + 1] not in _BARE_JSON[mark]:
+                self._say_to(start + 1)
+                return
         space = "".join(self._space)
         is_bare = mark in self._bare_marks
         is_mark = is_control or "|" in mark
         is_text = not is_mark and (self.growing.is_quoted(space, None) or self.growing.is_code())
         if not is_text and (yield from self.read_calls(is_bare=is_bare)):
             return
-        if is_text or not (is_control or mark in (*self.form.ends, *self.form.drops)):
+        if not (is_text or is_bare) and source.ended and self._is_begun(start):
+            source.at = len(source.text)  # half a call is neither one nor text
+        elif is_text or not (is_control or mark in (*self.form.ends, *self.form.drops)):
             self._say_to(start + len(mark))
         elif mark in self.form.ends:
             self.stopped, source.at = True, len(source.text)
         else:
             source.at = start + len(mark)  # never text
+
+    def _is_begun(self, start: int) -> bool:
+        calls = self.form.calls
+        assert calls
+        return is_begun(self.source.text[start:], calls, parameters_of(self.tools))
 
     def read_calls(self, *, is_bare: bool = False) -> Generator[None, None, bool]:
         """Read calls from where the source stands; False, and nothing read, if there is none."""
