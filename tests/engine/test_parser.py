@@ -72,6 +72,7 @@ def told(parts: Parts) -> tuple[str, str, str]:
         ("<think>on and on", "on and on", "", ""),
         ("hm</think>yes", "hm", "yes", ""),
         ("<think><think>hm</think>yes", "hm", "yes", ""),
+        ("<think> \n<think>hm</think>yes", "hm", "yes", ""),
         ("<think>hm</think>\n</think>yes", "hm", "yes", ""),
         ("<think>a <think>b</think> c</think>d", "a b c", "d", ""),
         ("<think>a</think>b<think>c</think>d", "ac", "bd", ""),

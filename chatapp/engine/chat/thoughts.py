@@ -85,6 +85,7 @@ class Thinking:
         if not self._is_new or source.text[source.at : start].strip():
             self._parser.opens += 1
             self._think_to(start, is_certain=True)
+        self._space.clear()
         source.at = start + len(mark)
 
     def _think_to(self, end: int, *, is_certain: bool = False) -> None:
