@@ -83,9 +83,10 @@ class Assembler:
     def begin_with_tokens(self, parts: Parts, pieces: Iterable[Piece]) -> bool:
         """Go on behind `parts`, which were said as the tokens with these bytes.
 
-        False, and nothing is changed, if that is not what the tokens say. Stop strings that are
-        whole in what was said are part of it: they were none when it was said. Ids of calls need
-        not agree: most models write none. Parts that are the bare text of the tokens, as older
+        False, and nothing is changed, if that is not what the tokens say. Of an answer whose engine
+        was killed, the parts lack what it held back, such as half a character. Stop strings that
+        are whole in what was said are part of it: they were none when it was said. Ids of calls
+        need not agree: most models write none. Parts that are the bare text of the tokens, as older
         versions kept them, give way to what the format makes of these.
         """
         said = list(pieces)
@@ -94,12 +95,14 @@ class Assembler:
             told.feed(data, control=control)
             goes_on.feed(data, control=control)
         told.finish()
-        if not _is_same(told.parts, parts) and not _is_unread(parts, said):
+        goes_on._stop, certain = self._stop, goes_on.parts
+        goes_on._parser.set_stop(self._stop)
+        goes_on._take_back()
+        views = (told.parts, certain, goes_on.parts)
+        if not any(_is_same(one, parts) for one in views) and not _is_unread(parts, said):
             return False
         self._parser, self._decoder = goes_on._parser, goes_on._decoder
         self._named = parts if any(isinstance(part, ToolCall) for part in parts) else ()
-        self._parser.set_stop(self._stop)
-        self._take_back()
         return True
 
     def _make_parser(self, stop: Sequence[str], parts: Parts = ()) -> Parser:

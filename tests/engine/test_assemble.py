@@ -91,16 +91,20 @@ def test_completion_does_not_split_reasoning() -> None:
     assert joined(Assembler(is_raw=True), [b"<think>a"]) == ("<think>a", "")
 
 
-def cut(text: str, at: int, **options: object) -> tuple[Parts, list[bytes]]:
-    """What is shown of the first `at` bytes of a text, byte by byte, and those bytes."""
+def cut(text: str, at: int, *, ends: bool = True, **options: object) -> tuple[Parts, list[bytes]]:
+    """What is shown of the first `at` bytes of a text, byte by byte, and those bytes.
+
+    `ends`: the engine could still say what it held back."""
     pieces = [bytes([byte]) for byte in text.encode()[:at]]
     assembler = Assembler(**options)  # type: ignore[arg-type]
     for piece in pieces:
         assembler.feed(piece)
-    assembler.finish()
+    if ends:
+        assembler.finish()
     return assembler.parts, pieces
 
 
+@pytest.mark.parametrize("ends", [True, False], ids=["stopped", "killed"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -111,11 +115,13 @@ def cut(text: str, at: int, **options: object) -> tuple[Parts, list[bytes]]:
         " <think>x",
     ],
 )
-def test_an_answer_that_goes_on_from_its_tokens_is_the_same_wherever_it_was_cut(text: str) -> None:
+def test_an_answer_that_goes_on_from_its_tokens_is_the_same_wherever_it_was_cut(
+    text: str, ends: bool
+) -> None:
     data = text.encode()
     whole, _ = cut(text, len(data), stop=("END!",))
     for at in range(len(data) + 1):
-        shown, pieces = cut(text, at, stop=("END!",))
+        shown, pieces = cut(text, at, ends=ends, stop=("END!",))
         assembler = Assembler(stop=("END!",))
         assert assembler.begin_with_tokens(shown, [(piece, False) for piece in pieces])
         for byte in data[at:]:
