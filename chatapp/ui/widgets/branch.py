@@ -36,7 +36,7 @@ class Branch:
         return self._items[self._places[message_id]]
 
     def progress_of(self, message_id: int) -> str:
-        """The line that stands in place of an answer until its first words."""
+        """The line that stands in place of an answer until something is thought or said."""
         return self._progress.get(message_id, "")
 
     def put(self, item: MessageItem) -> None:
@@ -52,11 +52,11 @@ class Branch:
         place = self._places.get(message_id)
         if place is None or self._items[place].status != "streaming":
             return False
+        if content or reasoning != self._items[place].reasoning:
+            self._progress.pop(message_id, None)
         self._items[place] = replace(
             self._items[place], content=content, reasoning=reasoning, attached=attached
         )
-        if content:
-            self._progress.pop(message_id, None)
         return True
 
     def set_progress(self, message_id: int, text: str) -> None:

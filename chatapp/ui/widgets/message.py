@@ -63,6 +63,8 @@ class MessageView(LinesView):
     def write(self, content: str, reasoning: str = "", attached: tuple[str, ...] = ()) -> None:
         """The answer, the thinking before it and what is attached, as far as they are now. Drawn
         at the next `flush`."""
+        if reasoning != self.item.reasoning:
+            self._progress = ""
         self.item = replace(self.item, content=content, reasoning=reasoning, attached=attached)
         self._body.show(content)
         self._thoughts.show(reasoning)
@@ -80,7 +82,7 @@ class MessageView(LinesView):
         self.refresh_rows(first, height)
 
     def set_progress(self, text: str) -> None:
-        """A line in place of the answer until its first words; "" for none."""
+        """A line in place of the answer until more is thought or said; "" for none."""
         self._progress = strip_controls(text)
         self.flush()
 
@@ -168,7 +170,7 @@ class MessageView(LinesView):
             sections.append(PlainBlock(_plain_runs(item.content)))
         elif self._body.document.blocks:
             sections.append(self._body.document)
-        elif item.status == "streaming" and not attached:
+        elif item.status == "streaming" and not attached and (self._progress or not item.reasoning):
             sections.append(PlainBlock([Run(self._progress or "…", "note")]))
         if item.role == "assistant":  # it calls tools behind what it says
             sections += attached

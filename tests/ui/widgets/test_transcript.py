@@ -64,6 +64,23 @@ async def settle(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
+async def test_a_thought_takes_the_place_of_the_progress_before_it():
+    app = Harness()
+    async with app.run_test(size=(60, 20)) as pilot:
+        transcript = app.transcript
+        transcript.begin_answer(MessageItem(1, "assistant", "", status="streaming", reasoning="hm"))
+        transcript.set_progress(1, "reading 20/20")
+        await pilot.pause()
+        view = app.query_one(MessageView)
+        assert "reading 20/20" in rows(view)
+        transcript.write(1, "", "hm")
+        transcript.flush()
+        assert "reading 20/20" in rows(view)
+        transcript.write(1, "", "hm, so")
+        transcript.flush()
+        assert [row for row in rows(view) if row] == ["Assistant", "▸ thinking · about 1 words"]
+
+
 async def test_what_is_drawn_is_what_was_streamed() -> None:
     app = Harness()
     async with app.run_test(size=(60, 20)) as pilot:
