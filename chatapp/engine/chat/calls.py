@@ -175,6 +175,8 @@ class CallReader:
             inner = yield from source.match((form.before_id,), place)
             if inner >= 0:
                 call_id, place = yield from read_name(source, inner)
+        if source.ended and place >= len(source.text) and name not in self._parameters:
+            return False  # half a name
         inner = yield from source.match(form.after_name, place)
         if inner < 0 and form.after_name and form.body == "tagged":  # attributes between
             inner = yield from source.find(form.after_name[-1], place)
