@@ -339,6 +339,9 @@ class Parser:
         is_control = source.base + start in self.control
         self._say_to(start)
         if mark in _BARE_JSON and mark in self._bare_marks:
+            if self.growing.is_in_line("".join(self._space)):
+                self._say_to(start + 1)
+                return
             place = yield from source.skip_space(start + 1)
             if source.text[place : place + 1] not in _BARE_JSON[mark]:
                 self._say_to(start + 1)
