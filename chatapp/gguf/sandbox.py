@@ -32,6 +32,11 @@ MAX_TEMPLATE = 1_000_000
 MAX_REPLY = 64 << 20
 """Bytes of rendered text, as JSON has them."""
 
+_MOST_LATE = 2
+_LATE_SECONDS = 60.0
+"""A template that was killed so often in a row is not tried for so long: whoever tries it on thirty
+small chats is told after `_MOST_LATE * SECONDS`."""
+
 _START_SECONDS = 60.0  # until Python and jinja2 are loaded, on a machine that is busy
 _LOOK_SECONDS = 0.05  # between two looks at the memory: 4 GB/s may be written meanwhile
 _SCRIPT = Path(__file__).with_name("rendering.py")
@@ -46,6 +51,7 @@ class TemplateProcess:
         self._memory = memory
         self._child: _Child | None = None
         self._lock = threading.Lock()
+        self._late: dict[str, list[float]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +100,7 @@ class TemplateProcess:
         )
         data = request.encode("utf-8", "surrogatepass")
         with self._lock:
+            self._refuse_late(source)
             was_kept = self._child is not None and self._child.is_ready
             try:
                 reply = self._exchange(data)
@@ -103,9 +110,21 @@ class TemplateProcess:
                 if not was_kept:
                     raise
                 reply = self._exchange(data)
+            except _LateError:
+                self._late.setdefault(source, []).append(time.monotonic())
+                raise
+            self._late.pop(source, None)
         if "error" in reply:
             raise TemplateError(f"The chat template {reply['error']}.")
         return reply["text"]
+
+    def _refuse_late(self, source: str) -> None:
+        late = self._late.get(source, [])
+        if len(late) < _MOST_LATE:
+            return
+        if time.monotonic() - late[-1] < _LATE_SECONDS:
+            raise _LateError(self._seconds)
+        del self._late[source]
 
     def _exchange(self, request: bytes) -> dict[str, str]:
         try:
@@ -132,6 +151,13 @@ class TemplateProcess:
 
 class _EndedError(TemplateError):
     """The process has gone."""
+
+
+class _LateError(TemplateError):
+    """The template took too long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The chat template ran for more than {seconds:.0f} s.")
 
 
 class _Child:
@@ -197,7 +223,7 @@ class _Child:
             while len(got) < wanted:
                 ready = {key.fileobj for key, _ in selector.select(_LOOK_SECONDS)}
                 if time.monotonic() > deadline:
-                    raise TemplateError(f"The chat template ran for more than {seconds:.0f} s.")
+                    raise _LateError(seconds)
                 if not ready and _resident_bytes(self._process.pid) > self._memory:
                     mib = self._memory >> 20
                     raise TemplateError(f"The chat template took more than {mib} MiB of memory.")

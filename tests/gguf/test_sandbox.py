@@ -197,3 +197,19 @@ def test_ctrl_c_in_the_terminal_is_not_for_it() -> None:
         process.check("x")
         assert process._child is not None
         assert os.getsid(process._child._process.pid) != os.getsid(0)
+
+
+def test_a_template_that_is_late_twice_is_not_tried_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endless = "{% if messages %}" + TOO_MUCH["loops"] + "{% endif %}"
+    with TemplateProcess(seconds=0.5, memory=MEMORY) as process:
+        assert process.render(endless, []) == ""
+        for _ in range(2):
+            with pytest.raises(TemplateError, match="ran for more than"):
+                process.render(endless, HELLO)
+        with pytest.raises(TemplateError, match="ran for more than"):
+            process.render(endless, [])
+        assert process.render("{{ messages | length }}", HELLO) == "1"
+        monkeypatch.setattr(sandbox, "_LATE_SECONDS", 0.0)
+        assert process.render(endless, []) == ""
