@@ -8,11 +8,9 @@ from typing import Any
 import click
 
 from chatapp.cli.engine_flags import engine_options
+from chatapp.cli.input_file import MAX_BYTES, read_text
 from chatapp.cli.sampling_flags import read_flags, sampling_options
 from chatapp.errors import UsageError
-
-MAX_PROMPT_BYTES = 16 * 1024 * 1024
-"""More than any context holds; keeps a mistaken `chatapp ask < /dev/zero` from filling memory."""
 
 _SILENT_S = 1.0
 _WAITING = "chatapp: waiting for standard input to end; with </dev/null only PROMPT is answered"
@@ -151,25 +149,18 @@ def _read_piped() -> str:
     said.daemon = True
     said.start()
     try:
-        content = sys.stdin.buffer.read(MAX_PROMPT_BYTES + 1)
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
     finally:
         said.cancel()
-    if len(content) > MAX_PROMPT_BYTES:
+    if len(content) > MAX_BYTES:
         raise UsageError(
-            f"More than {MAX_PROMPT_BYTES >> 20} MiB came in by the pipe.", "No model reads that."
+            f"More than {MAX_BYTES >> 20} MiB came in by the pipe.", "No model reads that."
         )
     return content.decode("utf-8-sig", "replace").rstrip("\n")
 
 
-def _read_file(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # editors of Windows begin files with a mark
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text.") from None
-
-
 def _read_grammar(path: Path) -> str:
-    text = _read_file(path)
+    text = read_text(path)
     if not text.strip():
         raise UsageError(
             f"{path} is empty: there is no grammar to follow.",
@@ -185,6 +176,6 @@ def _read_grammar(path: Path) -> str:
 def _read_schema(path: Path) -> str:
     from chatapp.structured.reading import read_schema
 
-    text = _read_file(path)
+    text = read_text(path)
     read_schema(text)
     return text

@@ -1,11 +1,11 @@
 """`chatapp models check`: what is understood of how a model is spoken to, and what it writes."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from chatapp.cli.input_file import read_bytes, read_json
 from chatapp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def check_model(
         _read_messages(messages),
         tools=_read_tools(tools) if tools else (),
         thinking=thinking,
-        output=_read_bytes(output) if output else None,
+        output=read_bytes(output) if output else None,
         is_partial=partial,
     )
     if as_json:
@@ -159,7 +159,7 @@ def _say(value: Any) -> str:
 
 
 def _read_messages(path: Path) -> list[dict[str, Any]]:
-    value = _read_json(path)
+    value = read_json(path)
     if isinstance(value, dict):
         value = value.get("messages")
     if not isinstance(value, list) or not all(
@@ -172,19 +172,5 @@ def _read_messages(path: Path) -> list[dict[str, Any]]:
 def _read_tools(path: Path) -> list[dict[str, Any]]:
     from chatapp.cli.tool_file import check_tools
 
-    value = _read_json(path)
+    value = read_json(path)
     return check_tools(value, str(path)) if value else []
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(_read_bytes(path).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid JSON: {error}.") from None
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from chatapp.cli.input_file import read_json
 from chatapp.errors import UsageError
 
 _SCHEMAS = ("parameters", "input_schema", "inputSchema")
@@ -25,15 +26,7 @@ _MOST_NAME = 128  # OpenAI takes 64 characters, MCP 128
 
 def read_tools(path: Path) -> list[dict[str, Any]]:
     """Every tool in the file. `UsageError` names the place of what is wrong."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text.") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not valid JSON: {error}.") from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
-    return check_tools(value, str(path))
+    return check_tools(read_json(path), str(path))
 
 
 def check_tools(value: Any, source: str) -> list[dict[str, Any]]:
@@ -48,9 +41,10 @@ def check_tools(value: Any, source: str) -> list[dict[str, Any]]:
     if not value:
         raise _wrong(source, place, "is empty: there is no tool to call")
     tools = [_read_tool(tool, source, f"{place}[{n}]") for n, tool in enumerate(value)]
-    names = [tool["function"]["name"] for tool in tools]
-    for number, name in enumerate(names):
-        if (first := names.index(name)) != number:
+    places: dict[str, int] = {}
+    for number, tool in enumerate(tools):
+        name = tool["function"]["name"]
+        if (first := places.setdefault(name, number)) != number:
             raise _wrong(source, f"{place}[{number}]", f"has the name of {place}[{first}]: {name}")
     return tools
 

@@ -109,3 +109,14 @@ def test_what_is_wrong_is_said(chatapp: Run, words: tuple[str, ...], says: str) 
     assert done.returncode in (1, 2)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without an end")
+@pytest.mark.parametrize("option", ["--messages", "--tools", "--output", "--template"])
+def test_a_file_without_an_end(chatapp: Run, template: str, tmp_path: Path, option: str) -> None:
+    asked = write(tmp_path / "messages.json", [{"role": "user", "content": "x"}])
+    options = {"--template": template, "--messages": asked, option: "/dev/zero"}
+    done = chatapp("models", "check", *(word for pair in options.items() for word in pair))
+    assert done.returncode == (1 if option == "--template" else 2)
+    assert done.stderr.startswith("chatapp: ")
+    assert "Traceback" not in done.stderr

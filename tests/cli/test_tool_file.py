@@ -71,12 +71,19 @@ def test_what_is_wrong_is_said_with_its_place(value: Any, sentence: str) -> None
     assert sentence in raised.value.message
 
 
+def test_very_many_tools_are_read_at_once() -> None:
+    tools = [{"name": f"tool{n}"} for n in range(100_000)]
+    assert len(check_tools(tools, "t.json")) == 100_000
+
+
 def test_a_file_that_is_none_is_wrong_use(chatapp: Run, tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     for content, sentence in (
         (b"{oops", "is not valid JSON"),
         (b"\xff\xfe\xfd", "is not UTF-8"),
-        (b"[" * 100_000, "is not valid JSON"),
+        (b"[" * 100_000, "is nested too deep"),
+        (b"[NaN]", "NaN is no number"),
+        (b'[{"name": "f", "description": "\\ud800"}]', "holds half a character"),
         (json.dumps([{"name": "a b"}]).encode(), "[0].name must be"),
     ):
         path.write_bytes(content)

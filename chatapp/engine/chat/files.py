@@ -23,11 +23,13 @@ def read_template(named: str, folder: Path) -> str:
         return known.source
     path = folder / expand_home(named)
     try:
-        text = path.read_bytes()[: MAX_TEMPLATE * 4].decode("utf-8-sig")
+        with path.open("rb") as file:
+            text = file.read(MAX_TEMPLATE * 4).decode("utf-8-sig")
     except OSError as error:
+        names = ", ".join(sorted(known.name for known in FORMATS))
         raise UsageError(
             f"The chat template {named} cannot be read: {error.strerror}.",
-            f"Give a file of Jinja, or one of {', '.join(known.name for known in FORMATS)}.",
+            f"Give a file of Jinja, or one of {names}.",
         ) from None
     except UnicodeDecodeError:
         raise UsageError(f"The chat template {named} is not UTF-8 text.") from None
