@@ -36,6 +36,7 @@ The answer goes to standard output, everything else to standard error. Exit code
 @click.option("-s", "--system", metavar="TEXT", help="The system prompt.")
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option(
+    "-n",
     "--n",
     "n",
     metavar="N",
