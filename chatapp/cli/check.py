@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chatapp.cli.input_file import read_bytes, read_json
+from chatapp.cli.message_file import read_messages
 from chatapp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def check_model(
         return
     found = read_output(
         template,
-        _read_messages(messages),
+        read_messages(messages),
         tools=_read_tools(tools) if tools else (),
         thinking=thinking,
         output=read_bytes(output) if output else None,
@@ -156,17 +157,6 @@ def _say(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value in (None, "") else " ".join(str(value).split())
-
-
-def _read_messages(path: Path) -> list[dict[str, Any]]:
-    value = read_json(path)
-    if isinstance(value, dict):
-        value = value.get("messages")
-    if not isinstance(value, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("role"), str) for one in value
-    ):
-        raise UsageError(f"{path} holds no list of messages, each with a role.")
-    return value
 
 
 def _read_tools(path: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.cli.message_file import read_messages
+from chatapp.errors import UsageError
 from tests.cli.conftest import Run
 
 TEMPLATE = (
@@ -120,3 +122,29 @@ def test_a_file_without_an_end(chatapp: Run, template: str, tmp_path: Path, opti
     assert done.returncode == (1 if option == "--template" else 2)
     assert done.stderr.startswith("chatapp: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        ({"role": "user", "content": 5}, "messages[1].content must be a text"),
+        ({"role": "user", "content": [5]}, "messages[1].content[0] must be a part"),
+        ({"role": "user", "content": [{"text": 5}]}, "messages[1].content[0] must be a part"),
+        ({"role": "tool", "tool_call_id": 7}, "messages[1].tool_call_id must be a text"),
+        ({"role": "assistant", "tool_calls": 5}, "messages[1].tool_calls must be a list"),
+        ({"role": "assistant", "tool_calls": ["x"]}, "messages[1].tool_calls[0] must be a call"),
+        (
+            {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": 7}}]},
+            "messages[1].tool_calls[0] must be a call",
+        ),
+        ({"role": "assistant", "reasoning_content": [1]}, "reasoning_content must be a text"),
+    ],
+)
+def test_messages_of_the_wrong_shape(
+    message: dict[str, object], complaint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "messages.json"
+    write(path, {"messages": [{"role": "user", "content": None}, message]})
+    with pytest.raises(UsageError) as raised:
+        read_messages(path)
+    assert complaint in raised.value.message
