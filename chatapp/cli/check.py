@@ -7,10 +7,12 @@ import click
 
 from chatapp.cli.input_file import read_bytes, read_json
 from chatapp.cli.message_file import read_messages
-from chatapp.errors import UsageError
+from chatapp.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from chatapp.config import Config
     from chatapp.engine.chat.template import ChatTemplate
+    from chatapp.paths import Paths
 
 _FILE = click.Path(path_type=Path)
 
@@ -51,6 +53,8 @@ def check_model(
         raise UsageError("Give a MODEL, or a chat template with --template FILE.")
     if (output or partial) and messages is None:
         raise UsageError("--output needs --messages: the prompt it was written behind.")
+    if (bos or eos) and template_file is None:
+        raise UsageError("--bos and --eos go with --template; a model file has its own.")
     if name is not None and name.startswith("remote:"):
         _show(_check_remote(name), as_json=as_json)
         return
@@ -84,9 +88,7 @@ def _read_template_file(path: Path, bos: str, eos: str) -> "tuple[ChatTemplate, 
 def _of(name: str | None) -> "tuple[ChatTemplate, str]":
     """The template that a model is spoken to with, and where it is from."""
     from chatapp.config import load_config
-    from chatapp.engine.chat.files import template_for
-    from chatapp.engine.chat.template import ChatTemplate
-    from chatapp.gguf.header import read_header
+    from chatapp.gguf.errors import GgufError
     from chatapp.library.local import resolve_model
     from chatapp.paths import find_paths
 
@@ -94,6 +96,17 @@ def _of(name: str | None) -> "tuple[ChatTemplate, str]":
     paths = find_paths()
     config = load_config(paths)
     path = resolve_model(name, config, paths)
+    try:
+        return _read_model(path, config, paths)
+    except GgufError as error:
+        raise ModelError(error.message, error.hint) from error
+
+
+def _read_model(path: Path, config: "Config", paths: "Paths") -> "tuple[ChatTemplate, str]":
+    from chatapp.engine.chat.files import template_for
+    from chatapp.engine.chat.template import ChatTemplate
+    from chatapp.gguf.header import read_header
+
     header = read_header(path)
     bos, eos = (_token(header, f"tokenizer.ggml.{kind}_token_id") for kind in ("bos", "eos"))
     if given := template_for(path, config.templates, paths.config):

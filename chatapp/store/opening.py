@@ -101,7 +101,7 @@ def _make_private(path: Path) -> None:
         raise StoreError(
             f"The history {path} cannot be made or opened: {error.strerror or error}.",
             "Set CHATAPP_HOME to a folder you can write, or chat without saving: "
-            "chatapp --temporary.",
+            "chatapp --temporary, chatapp ask --no-save.",
         ) from error
 
 

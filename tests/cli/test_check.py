@@ -148,3 +148,14 @@ def test_messages_of_the_wrong_shape(
     with pytest.raises(UsageError) as raised:
         read_messages(path)
     assert complaint in raised.value.message
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", b"GGUF\x03\0\0\0" + b"\xff" * 40])
+def test_a_file_that_is_no_model(chatapp: Run, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(content)
+    done = chatapp("models", "check", str(path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("chatapp: ")
+    assert "odd.gguf" in done.stderr
+    assert "Traceback" not in done.stderr
