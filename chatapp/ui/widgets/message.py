@@ -73,11 +73,11 @@ class MessageView(LinesView):
         """Read what waits, up to `SLICE` characters, and draw it."""
         width = self.content_size.width
         height = self.count_lines(width) if width else 0
-        above = self._rows_above_body(width)
+        above, begun = self._rows_above_body(width), self._body.document in self._sections
         self._read_slice()
         self._build_sections()
         first = 0
-        if self._body.document in self._sections and self._rows_above_body(width) == above:
+        if begun and self._rows_above_body(width) == above:
             first = above + self._body.document.changed_from(width)
         self.refresh_rows(first, height)
 

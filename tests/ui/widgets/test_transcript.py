@@ -79,6 +79,12 @@ async def test_a_thought_takes_the_place_of_the_progress_before_it():
         transcript.write(1, "", "hm, so")
         transcript.flush()
         assert [row for row in rows(view) if row] == ["Assistant", "▸ thinking · about 1 words"]
+        await settle(pilot)
+        assert "▸ thinking" in drawn(app)
+        transcript.write(1, "Yes", "hm, so")
+        transcript.flush()
+        await settle(pilot)
+        assert "▸ thought · about 1 words" in drawn(app)
 
 
 async def test_what_is_drawn_is_what_was_streamed() -> None:
