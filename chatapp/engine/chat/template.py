@@ -128,6 +128,10 @@ class ChatTemplate:
         concerned = {_SYSTEM_MOVED: "system" in roles, _ANSWERS_DROPPED: "assistant" in roles}
         return tuple(sentence for sentence in self.notices if concerned[sentence])
 
+    def mentions(self, text: str) -> bool:
+        """Whether `text` stands in its source, or in the source that is used with tools."""
+        return text in self.source or text in self._tools_source
+
     def render(
         self,
         messages: Messages,

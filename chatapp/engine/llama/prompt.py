@@ -30,7 +30,7 @@ from chatapp.engine.protocol import ChatMessage
 from chatapp.errors import TemplateError, UsageError
 from chatapp.parts import Image
 
-_MARK = re.compile("\ue000(\\d+)\ue001")
+_MARK = re.compile("\ue000([0-9]{1,9})\ue001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def build_prompt(
             "This model takes text alone, and the chat holds a picture.",
             "Choose a model that takes it, or start a new chat.",
         )
-    guard = Guard(vocab)
+    guard = Guard(vocab, template)
     wires, sampled = _to_wires(vocab, form, messages, guard)
     values = {"tools": guard.cover(list(tools)), **(switches or {})}
     rendered = template.render(wires, **values)
@@ -84,9 +84,8 @@ def build_prompt(
     begins = not (vocab.bos_text and rendered.startswith(vocab.bos_text))
     at = 0
     for answer in (*answers, _Answer(len(rendered), len(rendered), ())):
-        for text, special in guard.divide(rendered[at : answer.begin]):
-            if text:
-                tokens += vocab.tokenize(text, special=special, add_special=begins and not tokens)
+        text = rendered[at : answer.begin]
+        tokens += guard.tokenize(text, add_special=begins and not tokens)
         tokens += answer.tokens
         at = answer.end
     return Prompt(
@@ -117,7 +116,7 @@ def _to_wires(
             vocab.check(message.tokens)
             pieces = map(vocab.spoken, message.tokens)
             message = replace(message, parts=read_tokens(form, message.parts, pieces))
-        wires += [guard.cover(wire) for wire in as_wire(message)]
+        wires += [guard.cover_message(wire) for wire in as_wire(message)]
     return wires, sampled
 
 
@@ -148,17 +147,20 @@ def _locate(
     answers: list[_Answer] = []
     at = position = 0
     for found in _MARK.finditer(text):
+        place = int(found[1])
+        if place not in known:  # somebody wrote a mark
+            continue
         before = text[at : found.start()]
         if not rendered.startswith(before, position):
             return []
         position += len(before)
-        content = str(wires[int(found[1])]["content"])
+        content = str(wires[place]["content"])
         # many templates trim what was said
         said = content if rendered.startswith(content, position) else content.strip()
         if not rendered.startswith(said, position):
             return []
         end = position + len(said)
-        if answer := _take_tokens(vocab, known[int(found[1])], rendered, position, end):
+        if answer := _take_tokens(vocab, known[place], rendered, position, end):
             answers.append(answer)
         position, at = end, found.end()
     return answers if rendered[position:] == text[at:] else []
@@ -183,5 +185,7 @@ def _take_tokens(
         if size >= len(said):
             last = tokens[len(tokens) - count :]
             is_same = size == len(said) and vocab.detokenize(last) == said
+            # A control token within it was not said; whoever wrote it, it may not steer.
+            is_same = is_same and not any(map(vocab.is_control, last))
             return _Answer(begin, end, tuple(last)) if is_same else None
     return None
