@@ -76,7 +76,7 @@ class Assembler:
 
     def begin(self, parts: Parts) -> None:
         """Go on behind `parts`, which another model or a server wrote."""
-        self._in_thought = self._in_thought and not parts
+        self._in_thought = self._in_thought and all(isinstance(part, Reasoning) for part in parts)
         self._parser = self._make_parser(self._stop, parts)
         self._take_back()
 

@@ -28,7 +28,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, UsageError
-from chatapp.parts import Parts, ToolCall, reasoning_of, text_of
+from chatapp.parts import Parts, ToolCall, text_of
 
 _FLUSH_S = 0.012
 
@@ -136,25 +136,30 @@ class Generation:
                 f"n is {request.n}, it must lie between 1 and {self._model.n_parallel}."
             )
         seed = params.seed if params.seed >= 0 else time.time_ns() % 0x7FFFFFFF
+        n_thought = self._count_thought()
         made: list[_Alternative] = []
         try:
             for index in range(request.n):
                 sampler = self._make_sampler(seed + index)
-                made.append(self._make_alternative(index, seed + index, sampler))
+                made.append(self._make_alternative(index, seed + index, sampler, n_thought))
                 sampler.accept_prompt(self._prompt.tokens)
-                sampler.accept_answer(self._prefix, self._count_thought())
+                sampler.accept_answer(self._prefix, n_thought)
+                if n_thought and not made[-1].assembler.is_thinking:
+                    sampler.bind()
         except BaseException:
             for alternative in made:
                 alternative.sampler.close()
             raise
         return made
 
-    def _make_alternative(self, index: int, seed: int, sampler: Sampler) -> _Alternative:
-        request = self._request
+    def _make_alternative(
+        self, index: int, seed: int, sampler: Sampler, n_thought: int
+    ) -> _Alternative:
+        request, model = self._request, self._model
         assembler, tokens = self._begin()
         known = len(tokens) if tokens is request.prefix_tokens else 0
         teller = Teller(request.request_id, index, request.prefix, known)
-        thoughts = ThoughtEnd(self._model.vocab, self._model.form, self._prompt.thought_budget)
+        thoughts = ThoughtEnd(model.vocab, model.form, self._prompt.thought_budget, n_thought)
         return _Alternative(index, seed, sampler, assembler, teller, [*tokens], thoughts)
 
     def _make_sampler(self, seed: int) -> Sampler:
@@ -174,13 +179,18 @@ class Generation:
 
     def _count_thought(self) -> int:
         """Tokens of the prefix that are a thought with its marks."""
-        assembler = self._make_assembler()
+        assembler, form = self._make_assembler(), self._model.form
+        n_thought = 0
         for count, token in enumerate(self._prefix):
-            if not assembler.is_thinking and text_of(assembler.parts).strip():
-                return count - 1 if reasoning_of(assembler.parts) else 0
+            was_thinking = assembler.is_thinking
             data, is_control = self._model.vocab.spoken(token)
             assembler.feed(data, control=is_control)
-        return len(self._prefix) if assembler.is_thinking else 0
+            # Behind a thought: white space, and marks before what is said.
+            says_nothing = not data.strip() or is_control or bool(form.say_open)
+            goes_on = says_nothing and not text_of(assembler.parts).strip()
+            if was_thinking or assembler.is_thinking or (0 < n_thought == count and goes_on):
+                n_thought = count + 1
+        return n_thought
 
     @property
     def _answers(self) -> bool:

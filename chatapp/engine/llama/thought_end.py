@@ -18,16 +18,17 @@ _GRACE = 40
 class ThoughtEnd:
     """Watches the thoughts of one alternative."""
 
-    def __init__(self, vocab: Vocab, form: Format, budget: int | None) -> None:
-        """`budget`: most tokens of thought; None: as many as the model likes."""
+    def __init__(self, vocab: Vocab, form: Format, budget: int | None, n_before: int = 0) -> None:
+        """`budget`: most tokens of thought in the turn; None: as many as the model likes.
+        `n_before`: tokens of thought in the part of the answer that is continued."""
         self._vocab = vocab
         self._closing = closing_of(form)
-        self._budget = budget
+        self._budget = None if budget is None else max(0, budget - n_before)
         self._late = 0
         self._ended = False
-        self._at_line_end = True
+        self._at_line_end = not n_before
         self.n_tokens = 0
-        """Tokens of thought so far, their marks included."""
+        """Tokens of thought since then, their marks included."""
         self.forced: list[int] = []
         """Tokens that come next, whatever the model would say."""
 
