@@ -28,7 +28,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, UsageError
-from chatapp.parts import Parts, ToolCall, text_of
+from chatapp.parts import ToolCall, text_of
 
 _FLUSH_S = 0.012
 
@@ -354,10 +354,7 @@ class Generation:
 
 
 def _reason_of(alternative: _Alternative) -> FinishReason:
+    """Who asked for calls looks for them wherever they stand, as with a server."""
     reason = alternative.finish_reason or "stop"
-    parts = alternative.assembler.parts
-    return "tool_calls" if reason == "stop" and _ends_in_call(parts) else reason
-
-
-def _ends_in_call(parts: Parts) -> bool:
-    return bool(parts) and isinstance(parts[-1], ToolCall)
+    calls = any(isinstance(part, ToolCall) for part in alternative.assembler.parts)
+    return "tool_calls" if reason == "stop" and calls else reason
