@@ -8,6 +8,7 @@ import click
 from chatapp.cli.input_file import read_bytes, read_json
 from chatapp.cli.message_file import read_messages
 from chatapp.errors import ModelError, UsageError
+from chatapp.text import one_line, strip_controls
 
 if TYPE_CHECKING:
     from chatapp.config import Config
@@ -73,7 +74,7 @@ def check_model(
     if as_json:
         click.echo(dump_json(found))
         return
-    click.echo(found["prompt"])
+    click.echo(strip_controls(found["prompt"]))
     if output:
         click.echo(f"\n{dump_json(found['parts'])}")
 
@@ -159,17 +160,17 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         if isinstance(value, dict):
             value = ", ".join(f"{k.replace('_', ' ')}: {_say(v)}" for k, v in value.items())
         click.echo(f"{key.replace('_', ' '):<16} {_say(value)}")
-    click.echo(f"{'sample':<16} {found['sample']!r}")
+    click.echo(f"{'sample':<16} {strip_controls(found['sample'])!r}")
     for sentence in found["odd"]:
-        click.echo(f"{'odd':<16} {sentence}")
+        click.echo(f"{'odd':<16} {one_line(sentence)}")
 
 
 def _say(value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(map(str, value)) or "none"
+        return one_line(" ".join(map(str, value))) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "none" if value in (None, "") else " ".join(str(value).split())
+    return "none" if value in (None, "") else one_line(str(value))
 
 
 def _read_tools(path: Path) -> list[dict[str, Any]]:

@@ -159,3 +159,15 @@ def test_a_file_that_is_no_model(chatapp: Run, tmp_path: Path, content: bytes) -
     assert done.stderr.startswith("chatapp: ")
     assert "odd.gguf" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_control_character_of_a_template_reaches_the_terminal(
+    chatapp: Run, tmp_path: Path
+) -> None:
+    hostile = TEMPLATE.replace("<think>", "<\x1b[2Jthink>").replace("<call>", "<call\x07\u202e>")
+    path = write(tmp_path / "hostile.jinja", hostile.replace("<|im_start|>", "\x1b]0;x\x07<|"))
+    messages = write(tmp_path / "messages.json", [{"role": "user", "content": "a\x1b[31mb"}])
+    for arguments in ((), ("--messages", messages)):
+        done = chatapp("models", "check", "--template", path, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert not {"\x1b", "\x07", "\u202e"} & set(done.stdout + done.stderr)

@@ -75,7 +75,8 @@ def understand(template: Renders) -> Understood:
     turn = Turn.of(probe)
     thoughts, extra = _find_thoughts(probe, template.source, turn)
     tools = [tool(FIRST), tool(SECOND)]
-    calls = _find_calls(probe, tools, turn, thoughts)
+    known = template.call_traits.knows_calls
+    calls = _find_calls(probe, tools, turn, thoughts) if known else None
     form = Format(
         name=_name(thoughts, calls),
         thoughts=thoughts,

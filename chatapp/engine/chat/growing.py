@@ -123,11 +123,6 @@ class Growing:
         """What comes next is within a block of code that what was said has begun."""
         return self.has_said and self._line.is_code()
 
-    def is_in_line(self, space: str) -> bool:
-        """Words stand before what follows `space`, in its line."""
-        line = self._line if self.has_said else _Line()
-        return line.end(space)[0]
-
     def is_quoted(self, space: str, behind: str | None) -> bool:
         """A mark that follows `space` is quoted, or stands alone between spaces in a line.
 

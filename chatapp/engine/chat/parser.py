@@ -26,6 +26,8 @@ from chatapp.parts import Parts, Text
 Steps = Generator[None, None, None]
 
 
+_MOST_FAILED = 20
+"""Marks in one answer that were none of calls: further ones are not looked into."""
 _BARE_JSON = {"{": ('"',), "[": ("{",)}
 """What a call without a mark begins with, if it is JSON, and what follows then."""
 
@@ -72,6 +74,7 @@ class Parser:
         self.set_stop(stop)
         self._steps = self._turn()
         self._is_over = False
+        self._n_failed = 0
         self._step()
 
     @property
@@ -241,14 +244,15 @@ class Parser:
         while True:
             pattern = marks().pattern
             found = pattern.search(source.text, source.at) if pattern else None
-            if found and (source.ended or not marks().may_grow(source.text, found.start())):
+            held = 0 if source.ended else marks().held(source.text, source.at)
+            certain = len(source.text) - held  # behind it a longer mark may have begun
+            if (
+                found
+                and found.start() <= certain
+                and (source.ended or not marks().may_grow(source.text, found.start()))
+            ):
                 return found.start(), found[0]
-            if found:
-                say(found.start())
-            else:
-                say(
-                    len(source.text) - (0 if source.ended else marks().held(source.text, source.at))
-                )
+            say(min(found.start(), certain) if found else certain)
             if source.ended:
                 return None
             yield
@@ -339,19 +343,20 @@ class Parser:
         is_control = source.base + start in self.control
         self._say_to(start)
         if mark in _BARE_JSON and mark in self._bare_marks:
-            if self.growing.is_in_line("".join(self._space)):
-                self._say_to(start + 1)
-                return
             place = yield from source.skip_space(start + 1)
             if source.text[place : place + 1] not in _BARE_JSON[mark]:
                 self._say_to(start + 1)
                 return
+        if self._n_failed > _MOST_FAILED and not is_control:
+            self._say_to(start + len(mark))
+            return
         space = "".join(self._space)
         is_bare = mark in self._bare_marks
         is_mark = is_control or "|" in mark
         is_text = not is_mark and (self.growing.is_quoted(space, None) or self.growing.is_code())
         if not is_text and (yield from self.read_calls(is_bare=is_bare)):
             return
+        self._n_failed += not is_text
         if not (is_text or is_bare) and source.ended and self._is_begun(start):
             source.at = len(source.text)  # half a call is neither one nor text
         elif is_text or not (is_control or mark in (*self.form.ends, *self.form.drops)):

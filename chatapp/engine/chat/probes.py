@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chatapp.engine.chat.source import common_start
+from chatapp.engine.chat.traits import CallTraits
 from chatapp.engine.chat.written import ARGUMENTS, FIRST, IDS, NUMBER_KEY, SECOND, TEXT_KEY
 from chatapp.errors import TemplateError
 
@@ -23,6 +24,10 @@ class Renders(Protocol):
     @property
     def source(self) -> str:
         """The template's text."""
+
+    @property
+    def call_traits(self) -> CallTraits:
+        """What it does with calls of tools."""
 
     def render(
         self,

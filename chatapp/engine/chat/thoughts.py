@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Steps = Generator[None, None, None]
 
+_MOST_TRIED = 20
+"""Marks of calls in one thought that are looked into: a thought that speaks of more says none."""
 _FIRST_LOOK = 64
 """Characters behind a call's mark in a thought that are looked at first; then twice as many."""
 
@@ -26,6 +28,7 @@ class Thinking:
         self._marks = Marks(self._find_marks())
         self._is_new = True
         """Nothing of the present thought was told yet."""
+        self._tried = 0
         self._space: list[str] = []
         """White space that belongs to the thought only if more comes."""
 
@@ -46,6 +49,7 @@ class Thinking:
         source = self._parser.source
         self._parser.is_thinking = True
         self._is_new = True
+        self._tried = 0
         self._space.clear()
         while True:
             source.forget()
@@ -57,7 +61,11 @@ class Thinking:
             if action == "open":
                 self._nest(start, mark)
                 continue
+            if action == "call" and self._tried == _MOST_TRIED:
+                self._think_to(start + len(mark), is_certain=True)
+                continue
             if action == "call":
+                self._tried += 1
                 said_to = yield from self._call_in_thought(start, mark)
                 if said_to < 0:
                     break
