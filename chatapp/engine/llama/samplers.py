@@ -51,6 +51,7 @@ class Sampler:
         self._ngrams = _NGrams(filled.no_repeat_ngram_size) if filled.no_repeat_ngram_size else None
         self._binding: Binding | None = None
         self._has_memory = _has_memory(filled)
+        self._is_over = False
         self.dead_end = ""
         """Why `sample` gave nothing, when the answer is not whole."""
         self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
@@ -72,7 +73,14 @@ class Sampler:
         if self._binding and self._binding.is_free:
             self._binding.bind()
             for token in self._vocab.tokenize(said.lstrip(), special=False) if said.strip() else ():
-                self._follow(token, said)
+                if not self._binding.fits(token):
+                    self._is_over = True
+                    self.dead_end = (
+                        "The answer ends here: what was written with the end of the thought does "
+                        "not fit what was asked for."
+                    )
+                    return
+                self._binding.accept(token)
 
     def accept_prompt(self, tokens: list[int]) -> None:
         """Let penalties and n-gram blocking know what came before the answer."""
@@ -103,6 +111,8 @@ class Sampler:
         None when no token is allowed: the grammar has come to its end and the model has no token
         for that, or `dead_end` says what forbids them all.
         """
+        if self._is_over:
+            return None
         binding = self._binding if self._binding and not self._binding.is_free else None
         banned = self._find_banned()
         only = binding.only_token() if binding and not (banned or self._bias) else None
