@@ -154,9 +154,16 @@ class RemoteBackend:
                 self._take(answer, event)
             else:
                 answer.reason = "cancelled"
+        except RefusedError:  # it may be asked again, for the same answer
+            if answer.text_began:
+                answer.finish()
+            raise
+        except BaseException:
+            answer.finish()
+            raise
         finally:
             reading.give_up()
-            answer.finish()
+        answer.finish()
         self._check_end(answer)
 
     def _read(self, reading: Reading, path: str, body: Body) -> None:
