@@ -141,30 +141,31 @@ class RemoteBackend:
         threading.Thread(
             target=self._read, args=(reading, path, body), name="remote", daemon=True
         ).start()
+        is_refused = False
         try:
-            while not cancelled.is_set():
-                try:
-                    event = reading.events.get(timeout=0.05)
-                except queue.Empty:
-                    continue
-                if event is None:
-                    break
-                if isinstance(event, BaseException):
-                    raise event
-                self._take(answer, event)
-            else:
-                answer.reason = "cancelled"
+            self._follow(reading, answer, cancelled)
         except RefusedError:  # it may be asked again, for the same answer
-            if answer.text_began:
-                answer.finish()
-            raise
-        except BaseException:
-            answer.finish()
+            is_refused = not answer.text_began
             raise
         finally:
             reading.give_up()
-        answer.finish()
+            if not is_refused:
+                answer.finish()
         self._check_end(answer)
+
+    def _follow(self, reading: Reading, answer: Answer, cancelled: Cancellation) -> None:
+        """Take what comes until that is all, or the answer is cancelled."""
+        while not cancelled.is_set():
+            try:
+                event = reading.events.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            if event is None:
+                return
+            if isinstance(event, BaseException):
+                raise event
+            self._take(answer, event)
+        answer.reason = "cancelled"
 
     def _read(self, reading: Reading, path: str, body: Body) -> None:
         """The server's events into the queue; runs in a thread, because reading can hang."""
