@@ -61,6 +61,7 @@ async def test_an_answer_of_thoughts_alone_is_explained(run):
     async with run() as ui:
         await ui.say("/think hm\n/words 0")
         assert ui.path()[-1].status == "complete"
+        await ui.wait(lambda: ui.notices() != [])
         (notice,) = ui.notices()
         assert notice.startswith("The model thought and gave no answer. Ctrl+R asks again")
 
@@ -69,6 +70,7 @@ async def test_an_empty_answer_is_said(run):
     async with run() as ui:
         await ui.say("/words 0")
         assert ui.path()[-1].status == "complete"
+        await ui.wait(lambda: ui.notices() != [])
         assert ui.notices() == ["The model gave an empty answer. Ctrl+R asks again."]
 
 
