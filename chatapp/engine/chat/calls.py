@@ -129,7 +129,7 @@ class CallReader:
     # one JSON object
 
     def _read_json(self, place: int) -> Reading:
-        """A call, or a list of calls."""
+        """Read one JSON object that is a call, or a list of such objects."""
         source = self._source
         place = yield from source.skip_space(place)
         is_list = source.text[place : place + 1] == "["

@@ -27,9 +27,9 @@ class Growing:
         """The call that grows, with its first arguments."""
         self._made: Parts | None = parts
         self.n_begun = len(parts)
-        """Parts that were begun."""
+        """How many parts were begun."""
         self.n_calls = 0
-        """Calls that were begun."""
+        """How many of them are calls of tools."""
         self._goes_on = False
         """The last text was there before the border."""
         self._line = _Line()
@@ -80,7 +80,7 @@ class Growing:
         self._add(text)
 
     def begin_call(self, call_id: str, name: str, arguments: str = "") -> None:
-        """Another call."""
+        """Begin a part that is a call, behind all others."""
         self._close()
         self._call = ToolCall(call_id, name, "")
         self.n_begun += 1
@@ -147,7 +147,7 @@ class _Line:
         """Backticks at the end, at most as many as matter."""
 
     def add(self, text: str) -> None:
-        """More text."""
+        """Put more text at the end of the line."""
         self._unread.append(text)
 
     def _read(self) -> None:

@@ -38,7 +38,7 @@ class HeadedMessages:
         self._head = head
 
     def read(self) -> Steps:
-        """Read to the end of the turn."""
+        """Read message after message until the turn ends."""
         head = self._head
         source = self._parser.source
         if not head.is_recipient:

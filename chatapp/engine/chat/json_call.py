@@ -36,7 +36,7 @@ class JsonCall:
         """Where the object begins; afterwards, where it ends."""
         self._id = ""
         self._told = 0
-        """How far they were told."""
+        """The place up to which its arguments were told."""
         self._arguments = ""
         """The whole arguments, once they are there."""
         self._is_told = False

@@ -50,7 +50,7 @@ class Source:
             self.text, self.at = self.text[self.at :], 0
 
     def add(self, piece: str) -> None:
-        """Take more text."""
+        """Put one more piece of text behind what has come so far."""
         text, self.text = self.text, ""
         text += piece  # nobody else holds it, so that Python need not copy it
         self.text = text

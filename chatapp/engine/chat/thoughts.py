@@ -112,7 +112,7 @@ class Thinking:
             self._space.append(text)
 
     def think(self, text: str) -> None:
-        """More of the thought."""
+        """Put more text at the end of the present thought."""
         if not text:
             return
         if self._is_new and self._parser.growing.has_thought:

@@ -31,7 +31,7 @@ class Constraint(Protocol):
         """The one token that may come next, if that is known without looking at all of them."""
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Give back what the C side holds for it."""
 
 
 class Binding:

@@ -146,7 +146,7 @@ class Generation:
                 sampler.accept_answer(self._prefix, n_thought)
                 if n_thought and not made[-1].assembler.is_thinking:
                     sampler.bind()
-        except BaseException:
+        except BaseException:  # whatever it was, nobody else knows of their samplers
             for alternative in made:
                 alternative.sampler.close()
             raise

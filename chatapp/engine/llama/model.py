@@ -52,7 +52,7 @@ class LoadedModel:
         self._templates.start()  # while the weights are read
         try:
             place(path, options, planned, lambda way: self._open(path, options, way, report))
-        except BaseException:
+        except BaseException:  # whatever it was, the template's process may not stay
             self._templates.close()
             raise
         try:
