@@ -64,9 +64,6 @@ class Understood:
     takes_tools: bool = False
     keeps_thoughts: bool = False
     """Earlier thoughts stay in the prompt."""
-    start: str = ""
-    """What an answer's turn begins with."""
-    odd: tuple[str, ...] = ()
 
 
 def understand(template: Renders) -> Understood:
@@ -96,7 +93,6 @@ def understand(template: Renders) -> Understood:
         efforts=efforts,
         takes_tools=_takes_tools(probe, tools),
         keeps_thoughts=_keeps_thoughts(probe),
-        start=turn.start,
     )
 
 
