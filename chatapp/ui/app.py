@@ -31,11 +31,11 @@ from chatapp.errors import ChatAppError
 from chatapp.paths import Paths
 from chatapp.store import Store
 from chatapp.text import strip_controls
+from chatapp.ui.chat.screen import ChatScreen
 from chatapp.ui.draft import DraftFile
 from chatapp.ui.faults import Faults, guard, ignore_strays, watch_strays
 from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
-from chatapp.ui.screens.chat import ChatScreen
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.suspending import mind_continuing
 from chatapp.ui.wording import explain
@@ -223,7 +223,7 @@ class ChatApp(App[None]):
             await asyncio.gather(
                 self.setup.client.stop(),
                 self.setup.converter.stop(),
-                asyncio.to_thread(self.chat.fetches.stop),
+                asyncio.to_thread(self.chat.models.fetches.stop),
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
@@ -239,8 +239,8 @@ class ChatApp(App[None]):
         if self._copy_selection():
             return
         chat = self.chat
-        if chat.flow.answering.busy:
-            chat.stop_answer()
+        if chat.acting.can_stop:
+            chat.acting.stop()
         elif self._converting:
             await self.screen.run_action("close")
         elif len(self.screen_stack) > 1:

@@ -14,6 +14,17 @@ from chatapp.errors import ChatAppError
 from chatapp.store.rows import ConversationRow, MessageRow
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message that is sent when the answer before it has ended."""
+
+    conversation_id: int | None
+    """None: it begins a new conversation."""
+    text: str
+    replaces: int | None = None
+    """The message it is another version of."""
+
+
 @dataclass
 class ModelLoading(Message):
     """A model file is being read; `fraction` is 0 to 1."""
@@ -54,9 +65,11 @@ class ConversationsChanged(Message):
 
 @dataclass
 class MessageStored(Message):
-    """The user's message is in the store, below everything that is shown."""
+    """A message of the user is in the store."""
 
     row: MessageRow
+    shown: bool
+    """It belongs below everything that is shown; else to another conversation."""
 
 
 @dataclass
@@ -118,9 +131,18 @@ class AnswerEnded(Message):
 
 
 @dataclass
-class TextReturned(Message):
-    """A message could not be stored: here is its text back, nothing is lost."""
+class QueueChanged(Message):
+    """These messages are sent when the answer has ended, the first one first."""
 
+    queue: tuple[Queued, ...]
+
+
+@dataclass
+class TextReturned(Message):
+    """A message was not sent: here is its text back, nothing is lost."""
+
+    conversation_id: int | None
+    """Where it was to be said; None: in a new conversation."""
     text: str
     replaces: int | None
     """The message it was to replace."""

@@ -56,6 +56,10 @@ class Driver:
         assert self.app.chat.open_id is not None
         return self.store.get_path(self.app.chat.open_id)
 
+    def path_of(self, conversation_id: int) -> list[MessageRow]:
+        """The branch of a conversation that need not be open."""
+        return self.store.get_path(conversation_id)
+
     def said(self) -> list[str]:
         return [row.content for row in self.path()]
 

@@ -1,5 +1,8 @@
 """Sending, streaming, stopping, going on: the rows are what counts."""
 
+import os
+import signal
+
 import pytest
 
 
@@ -77,15 +80,65 @@ async def test_continue_refuses_a_complete_answer(run):
         assert ui.said() == ["done", "done"]
 
 
-async def test_enter_during_an_answer_keeps_the_text(run):
+async def test_what_is_sent_during_an_answer_waits_for_its_end(run):
     async with run() as ui:
         await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
-        await ui.write("too early")
-        await ui.wait(lambda: ui.pane.prompt.prompt == "too early")
+        await ui.write("one more")
+        await ui.write("and another")
+        await ui.wait(lambda: "2 messages wait" in ui.status.activity)
+        assert ui.pane.prompt.prompt == ""
         assert len(ui.path()) == 2
         await ui.press("escape")
+        await ui.wait(lambda: len(ui.flow.rows) == 6 and not ui.flow.answering.busy)
+        assert ui.path()[1].status == "stopped"
+        assert ui.said()[2:] == ["one more", "one more", "and another", "and another"]
+        assert ui.flow.queue == []
+
+
+async def test_what_waits_can_be_taken_back(run):
+    async with run() as ui:
+        await ui.write("/words 5000\n/delay 20")
+        await ui.streaming()
+        await ui.write("first")
+        await ui.write("second")
+        await ui.press("up")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "second")
+        assert [queued.text for queued in ui.flow.queue] == ["first"]
+        ui.pane.prompt.set_prompt("")
+        await ui.press("up")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "first")
+        await ui.press("escape")
         await ui.idle()
+        assert len(ui.path()) == 2
+
+
+async def test_what_waits_is_sent_where_it_was_written(run):
+    async with run() as ui:
+        await ui.write("/words 5000\n/delay 20")
+        await ui.streaming()
+        first = ui.app.chat.open_id
+        await ui.write("for the first")
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.write("for the second")
+        await ui.wait(lambda: len(ui.flow.queue) == 2)
+        assert ui.path_of(first)[-1].status == "streaming"
+        ui.flow.answering.stop()
+        await ui.wait(lambda: len(ui.flow.rows) == 2 and not ui.flow.answering.busy)
+        assert ui.said() == ["for the second", "for the second"]
+        assert [row.content for row in ui.path_of(first)][2:] == ["for the first"] * 2
+
+
+async def test_what_waits_comes_back_when_the_answer_before_fails(run):
+    async with run() as ui:
+        await ui.write("/words 5000\n/delay 20")
+        await ui.streaming()
+        await ui.write("and now")
+        os.kill(ui.client.pid, signal.SIGKILL)
+        await ui.wait(lambda: ui.pane.prompt.prompt == "and now")
+        assert ui.flow.queue == []
+        assert ui.path()[-1].status == "interrupted"
 
 
 async def test_typing_while_the_model_loads_queues_the_message(run):

@@ -77,7 +77,7 @@ async def test_an_answer_goes_on_while_another_chat_is_open(run):
         answering = ui.app.chat.open_id
         await ui.press("ctrl+n")
         await ui.wait(lambda: ui.app.chat.open_id is None)
-        ui.app.chat.open_conversation(answering)
+        ui.app.chat.chats.open(answering)
         await ui.wait(lambda: ui.app.chat.open_id == answering)
         await ui.idle()
         whole = " ".join(f"word{i}" for i in range(1, 81))

@@ -70,7 +70,7 @@ async def test_the_answer_of_another_chat_is_told_apart(run):
         said = len(ui.flow.answering.row.content)
         await ui.wait(lambda: len(ui.flow.answering.row.content) > said + 20)
         assert ui.status.line.n_past == 0, "the new chat has nothing in its context"
-        ui.app.chat.open_conversation(answering)
+        ui.app.chat.chats.open(answering)
         await ui.wait(lambda: ui.status.activity == "answering – Esc stops")
         await ui.wait(lambda: ui.status.line.n_past > 20)
         ui.app.chat.action_new()
@@ -120,7 +120,7 @@ async def test_the_list_follows_what_is_said_without_being_read_anew(run, paths,
 
         monkeypatch.setattr(store, "list_conversations", count_rows)
         oldest = chats.rows[-1].id
-        ui.app.chat.open_conversation(oldest)
+        ui.app.chat.chats.open(oldest)
         await ui.wait(lambda: ui.app.chat.open_id == oldest)
         await ui.say("once more")
         await ui.wait(lambda: chats.rows[0].id == oldest)
@@ -274,7 +274,7 @@ async def test_search_finds_a_branch_that_is_not_shown(run):
         await ui.wait(lambda: ui.said() == ["banana", "banana"])
         await ui.idle()
         hit = next(hit for hit in ui.store.search("pineapple") if hit.message_id == hidden)
-        ui.app.chat.open_conversation(hit.conversation_id, hit.message_id)
+        ui.app.chat.chats.open(hit.conversation_id, hit.message_id)
         await ui.wait(lambda: ui.said() == ["pineapple", "pineapple"])
 
 
@@ -299,7 +299,7 @@ async def test_search_goes_far_back_in_a_long_chat(run, paths):
         parent = store.add_message(conversation, said, parent).id
     async with run(store=store) as ui:
         hit = store.search("needle")[0]
-        ui.app.chat.open_conversation(hit.conversation_id, hit.message_id)
+        ui.app.chat.chats.open(hit.conversation_id, hit.message_id)
         transcript = ui.pane.transcript
         await ui.wait(lambda: transcript.marked == hit.message_id)
         await ui.wait(

@@ -84,7 +84,7 @@ async def test_pause_go_on_and_chat_meanwhile(run, paths, hub):
         await ui.press("enter")
         await ui.wait(lambda: any("recommended" in text for text in texts(options)))
         await ui.press("enter")
-        fetches = ui.app.chat.fetches
+        fetches = ui.app.chat.models.fetches
         await ui.wait(lambda: "%" in ui.status.line.fetching)
         await ui.say("hello")
         assert ui.said() == ["hello", "hello"]
@@ -128,7 +128,7 @@ async def test_words_are_searched_for_also_over_quantisations(run, hub):
         await ui.press("enter")
         await ui.wait(lambda: "gated" in "".join(texts(options)))
         assert hub.bodies == []
-        assert not ui.app.chat.fetches.all
+        assert not ui.app.chat.models.fetches.all
 
 
 async def test_a_download_is_paused_again_and_its_end_is_said(run, paths, hub):
@@ -139,7 +139,7 @@ async def test_a_download_is_paused_again_and_its_end_is_said(run, paths, hub):
         await ui.press("enter")
         await ui.wait(lambda: any("recommended" in text for text in texts(options)))
         await ui.press("enter")
-        fetches = ui.app.chat.fetches
+        fetches = ui.app.chat.models.fetches
         await ui.wait(lambda: bool(fetches.running))
         options = await _open(ui)
         for _ in range(2):

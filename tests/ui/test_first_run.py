@@ -38,7 +38,7 @@ async def fetch(ui: Driver) -> None:
     await ui.press("enter")
     await ui.wait(lambda: "Enter fetches it" in note(ui))
     await ui.press("enter")
-    await ui.wait(lambda: bool(ui.app.chat.fetches.all))
+    await ui.wait(lambda: bool(ui.app.chat.models.fetches.all))
 
 
 def model(ui: Driver) -> str:
@@ -106,7 +106,7 @@ async def test_a_download_that_ends_in_an_answer_waits_for_its_end(
         await ui.press("enter")
         await ui.streaming()
         hub.bytes_per_s = 0
-        await ui.wait(lambda: not ui.app.chat.fetches.all)
+        await ui.wait(lambda: not ui.app.chat.models.fetches.all)
         assert ui.flow.answering.busy
         assert model(ui) == str(BUILTIN_MODEL)
         await ui.press("escape")
@@ -123,7 +123,7 @@ async def test_a_download_that_fails_sends_the_message_to_the_builtin_model(
         await ui.write("hello")
         await ui.wait(lambda: ui.flow.answering.waiting)
         hub.faults = [Fault(status=404)] * 9
-        ui.app.chat.fetches.all[0].cancel.set()
+        ui.app.chat.models.fetches.all[0].cancel.set()
         await ui.wait(lambda: ui.said() == ["hello", "hello"])
         assert "Paused" in note(ui)
 
@@ -173,7 +173,7 @@ async def test_a_choice_made_meanwhile_stays(run: Run, paths: Paths, hub: Hub) -
         await fetch(ui)
         paths.models.mkdir(exist_ok=True)
         tiny = write_model(paths.models / "tiny.gguf", TINY)
-        ui.app.chat._switch_to(tiny)
+        ui.app.chat.models.switch_to(tiny)
         await ui.wait(lambda: model(ui) == str(tiny))
         hub.bytes_per_s = 0
         await ui.wait(lambda: any("Ctrl+O chooses it" in text for text in ui.notices()))
@@ -193,7 +193,7 @@ async def test_the_panel_is_there_again_when_a_model_does_not_load(
             raise ModelError("No.")
 
         ui.client.load = fail_once  # type: ignore[method-assign, assignment]
-        ui.app.chat._switch_to(Path("nothing.gguf"))
+        ui.app.chat.models.switch_to(Path("nothing.gguf"))
         await ui.wait(lambda: "No." in "".join(ui.notices()))
         await ui.wait(lambda: model(ui) == str(BUILTIN_MODEL) and choices(ui).display)
         assert load_config(paths).engine.model == ""
@@ -202,7 +202,7 @@ async def test_the_panel_is_there_again_when_a_model_does_not_load(
 async def test_the_builtin_model_is_chosen_by_its_name(run: Run, paths: Paths, hub: Hub) -> None:
     async with run(model=BUILTIN_MODEL) as ui:
         await opened(ui)
-        ui.app.chat._switch_to(BUILTIN_MODEL)
+        ui.app.chat.models.switch_to(BUILTIN_MODEL)
         await ui.wait(lambda: load_config(paths).engine.model == "builtin")
 
 
@@ -210,7 +210,7 @@ async def test_paused_and_gone_on_it_is_waited_for_again(run: Run, paths: Paths,
     hub.bytes_per_s = 3e5
     async with run(model=BUILTIN_MODEL) as ui:
         await fetch(ui)
-        fetches = ui.app.chat.fetches
+        fetches = ui.app.chat.models.fetches
         await ui.wait(lambda: "waits for it. F4 pauses." in note(ui))
         fetches.toggle(fetches.all[0])
         await ui.wait(lambda: "Paused" in note(ui))

@@ -10,7 +10,7 @@ from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.layers import Layers
 from chatapp.store import Store
-from chatapp.ui.chat_flow import ChatFlow
+from chatapp.ui.chat.flow import ChatFlow
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ async def test_another_chat_is_opened_without_a_mark(run):
         await ui.press("ctrl+n")
         await ui.say("two")
         await click_message(ui, ui.path()[0].id)
-        ui.app.chat.open_conversation(first)
+        ui.app.chat.chats.open(first)
         await ui.wait(lambda: ui.app.chat.open_id == first)
         await ui.wait(lambda: ui.pane.transcript.marked is None)
 
@@ -118,15 +118,23 @@ async def test_escape_goes_back_one_step_at_a_time(run):
         assert ui.path()[-1].status == "stopped"
 
 
-async def test_of_a_marked_answer_the_question_is_edited(run):
+async def test_a_marked_answer_can_be_edited_and_gone_on_with(run):
     async with run() as ui:
         await ui.say("one")
         await ui.say("two")
-        asked, answer = (row.id for row in ui.path()[:2])
+        answer = ui.path()[1].id
         await click_message(ui, answer)
         await ui.press("ctrl+e")
-        assert ui.pane.editing == asked
+        assert ui.pane.editing == answer
         assert ui.pane.transcript.marked is None, "the mark has done its work"
+        await ui.write("my own words")
+        await ui.wait(lambda: ui.said() == ["one", "my own words"])
+        edited = ui.path()[1]
+        assert (edited.role, edited.status, edited.sibling_count) == ("assistant", "complete", 2)
+        await ui.wait(lambda: [item.content for item in ui.pane.transcript.items] == ui.said())
+        await ui.press("ctrl+g")
+        await ui.wait(lambda: bool(ui.path()[1].generations) and not ui.flow.answering.busy)
+        assert ui.path()[1].content.startswith("my own words")
 
 
 async def test_a_message_is_marked_from_the_prompt(run):
@@ -231,8 +239,8 @@ async def test_a_burst_while_an_answer_streams(run):
         await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
         burst(ui, *"teh", "backspace", "backspace", *"he", "ctrl+a", "X", "end", "enter", "Y")
-        await ui.wait(lambda: ui.pane.prompt.text == "XtheY")
-        assert len(ui.flow.rows) == 2, "nothing is sent meanwhile"
+        await ui.wait(lambda: ui.pane.prompt.text == "Y")
+        assert [queued.text for queued in ui.flow.queue] == ["Xthe"], "what is sent waits"
 
 
 async def test_enter_in_a_burst_sends_what_was_before_it(run):

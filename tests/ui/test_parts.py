@@ -40,7 +40,7 @@ async def test_they_stand_in_the_chat(run):
         store = ui.app.setup.store
         chat = store.create_conversation("parts")
         store.add_message(chat, Message("user", (File("notes.txt", "x"), Text("look at this"))))
-        ui.app.chat.open_conversation(chat)
+        ui.app.chat.chats.open(chat)
         await ui.wait(lambda: ui.pane.transcript.items)
         [item] = ui.pane.transcript.items
         view = ui.app.query_one(MessageView)
@@ -58,7 +58,7 @@ async def test_a_call_is_shown_while_it_is_written_and_behind_what_is_said(run):
         asked = store.add_message(chat, Message("user", (Text("look it up"),)))
         call = ToolCall("1", "look_up", '{"word": "a"}')
         store.add_message(chat, Message("assistant", (Text("One moment."), call)), asked.id)
-        ui.app.chat.open_conversation(chat)
+        ui.app.chat.chats.open(chat)
         await ui.wait(lambda: len(ui.pane.transcript.items) == 2)
         view = list(ui.app.query(MessageView))[-1]
         await ui.wait(lambda: view.content_size.width)

@@ -68,7 +68,7 @@ async def test_switching_stops_the_answer_and_keeps_it(run):
     async with run() as ui:
         await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
-        await ui.app.chat.load_model(Path("other.gguf"))
+        await ui.app.chat.models.load(Path("other.gguf"))
         assert ui.path()[1].status == "stopped"
         assert ui.client.model.path == "other.gguf"
 
@@ -85,7 +85,7 @@ async def test_a_failed_switch_goes_back(run, monkeypatch):
             return await load(options, on_progress)
 
         monkeypatch.setattr(ui.client, "load", fail_once)
-        assert not await ui.app.chat.load_model(Path("bad.gguf"))
+        assert not await ui.app.chat.models.load(Path("bad.gguf"))
         assert ui.client.model.path == "echo.gguf"
         await ui.wait(lambda: any("bad.gguf is broken" in text for text in ui.notices()))
         await ui.say("hello")

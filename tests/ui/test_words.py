@@ -4,7 +4,7 @@ import pytest
 
 from chatapp.conversation import make_title
 from chatapp.engine.protocol import Finished, PrefillProgress, Timings, Usage
-from chatapp.ui.chat_status import ChatStatus
+from chatapp.ui.chat.status import ChatStatus
 from chatapp.ui.messages import AnswerEnded
 from chatapp.ui.screens.search import snippet
 from chatapp.ui.widgets.hint_line import key_hints
@@ -63,7 +63,7 @@ def test_threads_are_told_when_some_gave_way() -> None:
 
 
 def test_the_status_line_learns_of_threads_from_the_end_of_an_answer() -> None:
-    status = ChatStatus(temporary=False, offline=False)
+    status = ChatStatus(temporary=False, offline=False, keys=lambda name: name)
     for n, most in ((1, 2), (2, 2)):
         timings = Timings(n_threads=n, most_threads=most)
         finished = Finished(request_id="a", choices=[], usage=Usage(), timings=timings)

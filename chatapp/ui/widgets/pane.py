@@ -4,6 +4,8 @@ Handles the facts about answers (`chatapp.ui.messages`) that concern the convers
 lets them rise to the screen. Owns the draft and which message is being edited.
 """
 
+from dataclasses import dataclass
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -30,6 +32,23 @@ from chatapp.ui.wording import prefill_text
 PLACEHOLDER = "Write a message. Enter sends, Ctrl+J starts a new line."
 
 
+@dataclass(frozen=True, slots=True)
+class Composing:
+    """The prompt's text becomes a new message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """The prompt's text becomes another version of a message."""
+
+    message_id: int
+    draft: str
+    """What was in the prompt before."""
+
+
+Writing = Composing | Editing
+
+
 class ConversationPane(Vertical):
     """One conversation on the screen."""
 
@@ -41,52 +60,60 @@ class ConversationPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self.welcome = Welcome(id="welcome")
+        self.transcript = Transcript(id="transcript")
+        self.prompt = PromptBox(placeholder=PLACEHOLDER, id="prompt")
         self.conversation_id: int | None = None
-        self.editing: int | None = None
-        """The message that the prompt's text will replace as a new branch."""
-        self._draft = ""
+        self.writing: Writing = Composing()
+        """What the prompt's text is to become."""
         self._streaming_id: int | None = None
 
     def compose(self) -> ComposeResult:
         """Welcome and transcript share one place above the prompt."""
         with ContentSwitcher(initial="welcome"):
-            yield Welcome(id="welcome")
-            yield Transcript(id="transcript")
-        yield PromptBox(placeholder=PLACEHOLDER, id="prompt")
+            yield self.welcome
+            yield self.transcript
+        yield self.prompt
 
     @property
-    def transcript(self) -> Transcript:
-        """The messages."""
-        return self.query_one(Transcript)
+    def choices(self) -> ModelChoices:
+        """The models that the welcome offers."""
+        return self.welcome.choices
 
     @property
-    def prompt(self) -> PromptBox:
-        """Where the user writes."""
-        return self.query_one(PromptBox)
+    def editing(self) -> int | None:
+        """The message that the prompt's text will replace as a new branch."""
+        return self.writing.message_id if isinstance(self.writing, Editing) else None
 
     @property
     def unsent(self) -> str:
         """What is being written, and the draft that waits meanwhile."""
-        waits = self._draft if self.editing is not None else ""
+        waits = self.writing.draft if isinstance(self.writing, Editing) else ""
         return "\n".join(part for part in (waits, self.prompt.prompt) if part)
 
     def start_editing(self, message_id: int, text: str) -> None:
         """Put an earlier message into the prompt; the draft waits."""
-        if self.editing is None:
-            self._draft = self.prompt.prompt
-        self.editing = message_id
+        before = self.writing
+        draft = before.draft if isinstance(before, Editing) else self.prompt.prompt
+        self.writing = Editing(message_id, draft)
         self.prompt.set_prompt(text)
         self.prompt.add_class("-editing")
         self.prompt.focus()
 
-    def stop_editing(self) -> None:
-        """Bring the draft back."""
-        if self.editing is None:
-            return
-        self.editing = None
+    def stop_editing(self) -> int | None:
+        """Bring the draft back; the message that was edited, if one was."""
+        writing = self.writing
+        if not isinstance(writing, Editing):
+            return None
+        self.writing = Composing()
         self.prompt.remove_class("-editing")
-        self.prompt.set_prompt(self._draft)
-        self._draft = ""
+        self.prompt.set_prompt(writing.draft)
+        return writing.message_id
+
+    def rest(self) -> None:
+        """No model of the first run is chosen; keys go to the prompt."""
+        self.choices.forget()
+        self.prompt.focus()
 
     def scroll_page(self, step: int) -> None:
         """A page up (-1) or down (1) in what stands above the prompt."""
@@ -95,6 +122,14 @@ class ConversationPane(Vertical):
             shown.scroll_page(step)
         elif isinstance(shown, VerticalScroll):
             (shown.scroll_page_up if step < 0 else shown.scroll_page_down)(animate=False)
+
+    def scroll_line(self, step: int) -> None:
+        """A line up (-1) or down (1) in what stands above the prompt."""
+        shown = self.query_one(ContentSwitcher).visible_content
+        if isinstance(shown, Transcript):
+            shown.scroll_line(step)
+        elif isinstance(shown, VerticalScroll):
+            (shown.scroll_up if step < 0 else shown.scroll_down)(animate=False)
 
     def on_click(self, event: Click) -> None:
         """Whatever is clicked, what is typed next goes to the prompt."""
@@ -139,6 +174,8 @@ class ConversationPane(Vertical):
 
     @on(MessageStored)
     def _append(self, event: MessageStored) -> None:
+        if not event.shown:
+            return
         self.conversation_id = event.row.conversation_id
         self._show_transcript(True)
         self.transcript.append(item_of(event.row))
@@ -187,12 +224,16 @@ class ConversationPane(Vertical):
         self._streaming_id = None
 
     @on(TextReturned)
-    def _give_back(self, event: TextReturned) -> None:
-        if event.replaces is not None:
-            self.start_editing(event.replaces, event.text)
+    def _take_returned(self, event: TextReturned) -> None:
+        self.give_back(event.text, event.replaces)
+
+    def give_back(self, text: str, replaces: int | None) -> None:
+        """Put a message that was not sent back into the prompt, before what was written since."""
+        if replaces is not None:
+            self.start_editing(replaces, text)
         else:
             since = self.prompt.prompt
-            self.prompt.set_prompt(f"{event.text}\n{since}" if since else event.text)
+            self.prompt.set_prompt(f"{text}\n{since}" if since else text)
 
     def _show_transcript(self, shown: bool) -> None:
         self.query_one(ContentSwitcher).current = "transcript" if shown else "welcome"

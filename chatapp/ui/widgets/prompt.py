@@ -8,7 +8,6 @@ methods need, is TextArea's own and is left alone.
 """
 
 import re
-from collections.abc import Callable
 from typing import ClassVar, cast
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -126,8 +125,8 @@ class PromptBox(TextArea):
             self._bindings.key_to_bindings.pop(key, None)
         self.earlier: list[str] = list(earlier or [])
         """Prompts sent before, oldest first."""
-        self.may_send: Callable[[], bool] = lambda: True
-        """Asked before the text is given away; the one who says no says why."""
+        self.steps_first = False
+        """Up in an empty prompt is `Stepped`, even where there is something to recall."""
         self._recalled: int | None = None
         self._draft = ""
         self._pasted: dict[str, str] = {}
@@ -159,8 +158,6 @@ class PromptBox(TextArea):
         if not text:
             self.post_message(self.Blank())
             return
-        if not self.may_send():
-            return
         if not self.earlier or self.earlier[-1] != text:
             self.earlier.append(text)
             del self.earlier[:-_KEPT]
@@ -177,7 +174,7 @@ class PromptBox(TextArea):
         at_top = self.get_cursor_up_location() == self.cursor_location or (
             self.cursor_at_first_line and self._row_in_line() == 0
         )
-        if not at_top or not self.earlier:
+        if not at_top or not self.earlier or (self.steps_first and not self.text):
             self._step(-1)
             return
         if self._recalled is None:

@@ -209,6 +209,10 @@ class Transcript(LinesScroll, can_focus=False):
         """A page up (-1) or down (1)."""
         (self.scroll_page_up if step < 0 else self.scroll_page_down)(animate=False)
 
+    def scroll_line(self, step: int) -> None:
+        """A line up (-1) or down (1)."""
+        (self.scroll_up if step < 0 else self.scroll_down)(animate=False)
+
     def mark_next(self, step: int) -> None:
         """Mark the message above (-1) or below (1); with none marked, the lowest in view. Below
         the last message, none is marked."""

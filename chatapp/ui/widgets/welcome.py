@@ -91,16 +91,21 @@ class Welcome(VerticalScroll, can_focus=False):
     }
     """
 
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.choices = ModelChoices()
+        """Models to choose from, hidden at first."""
+
     def compose(self) -> ComposeResult:
         """One text, so that it can be selected whole."""
         yield WelcomeText()
-        yield ModelChoices()
+        yield self.choices
 
     def show(self, facts: WelcomeFacts) -> None:
         """Say what is true now."""
         self.query_one(WelcomeText).facts = facts
         if not facts.choosing:
-            self.query_one(ModelChoices).hide()
+            self.choices.hide()
 
 
 def gather_facts(

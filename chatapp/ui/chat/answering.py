@@ -6,15 +6,13 @@ question that waits here is in the store already; quitting while it waits loses 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from textual.message import Message as Fact
 
 from chatapp.answer import AnswerState
-from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import ChatAppError, StoreError
-from chatapp.layers import Layers
-from chatapp.store import Store
 from chatapp.store.rows import MessageRow
 from chatapp.thinking import explain_silence, is_only_thought
 from chatapp.turn import Turn
@@ -33,37 +31,51 @@ from chatapp.ui.messages import (
 Events = AsyncIterator[PrefillProgress | Delta | Finished]
 
 
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing is being answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """A message is on its way into the store, and is to be answered then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A stored message waits for the model."""
+
+    conversation_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """The model was asked."""
+
+    conversation_id: int
+    turn: Turn
+
+
+State = Idle | Storing | Waiting | Writing
+
+
 class Answering:
     """At most one answer, in whichever conversation. `stop` may be called from anywhere."""
 
     def __init__(
-        self,
-        store: Store,
-        client: EngineClient,
-        params: Layers,
-        *,
-        think: str,
-        post: Callable[[Fact], object],
-        put: Callable[[int, MessageRow], None],
+        self, *, post: Callable[[Fact], object], put: Callable[[int, MessageRow], None]
     ) -> None:
-        self._store = store
-        self._client = client
-        self._params = params
-        self._think = think
         self._post = post
         self._put = put
         """Told of the answer's row in a conversation whenever it changes its status."""
-        self._turn: Turn | None = None
+        self.state: State = Idle()
+        self._last: Turn | None = None
         """The turn that runs or ran last."""
         self._unsaved: list[Turn] = []
         """Turns whose end the store did not take."""
         self._gate = asyncio.Event()
         self._withdrawn = False
-        self._asked = False
-        """The model was asked for the answer that we are busy with."""
         self._model_ready = False
-        self.busy_in: int | None = None
-        """The conversation whose answer is being written or waited for."""
         self.idle = asyncio.Event()
         """Set while no answer is being written or waited for."""
         self.idle.set()
@@ -71,32 +83,37 @@ class Answering:
     @property
     def busy(self) -> bool:
         """An answer is being written or waited for."""
-        return not self.idle.is_set()
+        return not isinstance(self.state, Idle)
 
     @property
     def waiting(self) -> bool:
-        """A stored message waits for the model."""
-        return self.busy and not self._asked
+        """A message waits for the store or the model."""
+        return isinstance(self.state, Storing | Waiting)
+
+    @property
+    def busy_in(self) -> int | None:
+        """The conversation whose answer is being written or waited for; None: not known yet."""
+        return self.state.conversation_id if isinstance(self.state, Waiting | Writing) else None
 
     @property
     def row(self) -> MessageRow | None:
         """The answer that is being written, as it stands now."""
-        return self._turn.row if self._turn and self.busy else None
+        return self.state.turn.row if isinstance(self.state, Writing) else None
 
     def row_of(self, message_id: int) -> MessageRow | None:
         """How the answer that is being written, or was written last, stands now; None: not it."""
-        row = self._turn.row if self._turn else None
+        row = self._last.row if self._last else None
         return row if row and row.id == message_id else None
 
     def claim(self) -> None:
         """From now on busy, until `release` or the end of `run`."""
         self._withdrawn = False
+        self.state = Storing()
         self.idle.clear()
 
     def release(self) -> None:
         """No longer busy."""
-        self._asked = False
-        self.busy_in = None
+        self.state = Idle()
         self.idle.set()
 
     def set_model_ready(self, ready: bool) -> None:
@@ -108,28 +125,30 @@ class Answering:
         """Stop the answer, or no longer wait to ask for it. Returns at once, loses nothing."""
         self._withdrawn = True
         self._gate.set()
-        if self._asked and self._turn is not None:
-            self._turn.stop()
+        if isinstance(self.state, Writing):
+            self.state.turn.stop()
 
     def answer_now(self) -> None:
         """End the thought and let the answer begin."""
-        if self._asked and self._turn is not None:
-            self._turn.answer_now()
+        if isinstance(self.state, Writing):
+            self.state.turn.answer_now()
 
-    async def run(self, conversation_id: int, begin: Callable[[Turn], Events]) -> None:
+    async def run(self, conversation_id: int, turn: Turn, begin: Callable[[], Events]) -> bool:
         """Wait for the model, run one turn and tell how it ended. Needs `claim` before it.
 
-        `begin` starts the turn.
+        `begin` starts the turn. False: the answer could not be made, or nobody waits for it.
         """
-        self.busy_in = conversation_id
+        self.state = Waiting(conversation_id)
         error: ChatAppError | None = None
-        turn = Turn(self._store, self._client, params=self._params, think=self._think)
+        asked = False
         try:
             if await self._wait_for_model(conversation_id):
                 await self.save_rest(conversation_id)
-                self._turn, self._asked = turn, True
+                asked = True
+                self._last = turn
+                self.state = Writing(conversation_id, turn)
                 self._post(AnswerAsked(conversation_id))
-                await self._run(conversation_id, turn, begin(turn))
+                await self._run(conversation_id, turn, begin())
         except ChatAppError as problem:
             error = problem
         finally:  # whatever it was, nobody may wait for more
@@ -146,6 +165,7 @@ class Answering:
             self._post(Notice(silence))
         if error is not None:
             self._post(Problem(error))
+        return asked and error is None
 
     async def save_rest(self, conversation_id: int | None = None) -> None:
         """Write the ends that the store did not take before; the disk may have room again.
@@ -191,5 +211,5 @@ def _tell_silence(state: AnswerState) -> str:
     if not what or not is_only_thought(state.parts):
         return f"{what} {does}." if what else ""
     if is_cut:
-        return f'{what} {does}; with `think = "low"` under [chat] it thinks less.'
-    return f'{what} {does}; with `think = "off"` under [chat] it answers at once.'
+        return f"{what} {does}; with `/think low` it thinks less."
+    return f"{what} {does}; with `/think off` it answers at once."

@@ -1,10 +1,14 @@
 """Folds the facts of a chat into what the status line and the hint line say. Knows no widget.
 
+What the answer is doing is one value (`Doing`), and what Esc does now is read from the same values
+that are drawn.
+
 The speed shown during an answer is measured here; the engine's own figure replaces it at the end.
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from textual.message import Message as Fact
 
@@ -23,33 +27,72 @@ from chatapp.ui.messages import (
     ModelFailed,
     ModelLoading,
     ModelReady,
+    QueueChanged,
+    Queued,
 )
 from chatapp.ui.widgets.status_line import StatusFacts
 from chatapp.ui.wording import clean_line, grouped, prefill_text
 
 
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No answer is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A message waits for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The model was asked, and may have to be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The prompt is being read."""
+
+    text: str
+    """How far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thinks:
+    """The model thinks aloud."""
+
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks:
+    """The answer is being written."""
+
+    begun: bool = True
+    """A word of it has come."""
+
+
+Doing = Nothing | Waits | Asked | Reads | Thinks | Speaks
+
+
 class ChatStatus:
     """What is going on, in words."""
 
-    def __init__(self, *, temporary: bool, offline: bool, answer_now: str = "Alt+A") -> None:
-        """`answer_now`: the key that ends a thought, for people."""
+    def __init__(self, *, temporary: bool, offline: bool, keys: Callable[[str], str]) -> None:
+        """`keys` gives the keys of a row of the keymap, for people."""
         self.line = StatusFacts(temporary=temporary, offline=offline)
-        self.editing = False
-        self.marked = False
-        """A message is marked: keys for a message act on it."""
-        self.hurried = False
-        """The thought is to end, and has not yet."""
-        self.speaks = False
-        """The answer has begun; what the model thinks is behind it."""
+        self.editing = ""
+        """What is being edited, in words; empty: nothing."""
+        self.marked = ""
+        """The message that keys for a message act on, in words; empty: none is marked."""
         self.awaited = ""
         """The model that is fetched and that messages wait for."""
+        self.doing: Doing = Nothing()
+        self.queue: tuple[Queued, ...] = ()
+        self._keys = keys
+        self._hurried = False
         self._loading = ""
         self._failed = False
-        self._waiting = False
-        self._answering = ""
-        self._thinks = False
-        self._n_thought = 0
-        self._answer_now = answer_now
         self._shown_id: int | None = None
         self._busy_in: int | None = None
         """The conversation that the answer belongs to."""
@@ -60,31 +103,55 @@ class ChatStatus:
     @property
     def answering(self) -> bool:
         """An answer is on its way to the screen."""
-        return self._waiting or bool(self._answering)
+        return not isinstance(self.doing, Nothing)
+
+    def hurry(self) -> None:
+        """The thought was told to end, and has not yet."""
+        self._hurried = True
 
     @property
     def activity(self) -> str:
         """What the hint line says instead of keys; empty when nothing is going on."""
-        here = bool(self._answering) and not self._elsewhere
-        steps_back = (self.marked, self.editing, here)
+        here = self.answering and not self._elsewhere
+        steps_back = (bool(self.marked), bool(self.editing), here)
         first = steps_back.index(True) if True in steps_back else None  # what Esc does now
         parts = [self._loading]
-        if self._answering:
-            where = " in another chat" if self._elsewhere else ""
-            parts.append(self._answering + where + (self._ways_out if first == 2 else ""))
-        if self._waiting:
+        if isinstance(self.doing, Waits):
             parts.append(self._waits_for)
+        elif self.answering:
+            parts.append(self._says_doing + (self._ways_out if first == 2 else ""))
+        if waiting := sum(queued.conversation_id == self._shown_id for queued in self.queue):
+            more = "1 message waits" if waiting == 1 else f"{waiting} messages wait"
+            parts.append(f"{more} – ↑ takes it back")
         if self.editing:
             esc = ", Esc cancels" if first == 1 else ""
-            parts.append(f"editing – Enter sends it as a new branch{esc}")
+            parts.append(f"editing {self.editing} – Enter sends it as a new branch{esc}")
         if self.marked:
-            parts.append("marked – Alt+C copies it, Ctrl+E edits it, Esc removes the mark")
+            copy, edit = self._keys("copy"), self._keys("edit")
+            parts.append(
+                f"marked: {self.marked} – {copy} copies it, {edit} edits it, Esc removes the mark"
+            )
         return " · ".join(part for part in parts if part)
 
     @property
+    def _says_doing(self) -> str:
+        match self.doing:
+            case Asked():
+                text = "asking the model"
+            case Reads():
+                text = self.doing.text
+            case Thinks(n_tokens=n_tokens):
+                what = "ending its thought" if self._hurried else "thinking"
+                text = f"{what}… {grouped(n_tokens)} tokens"
+            case _:
+                text = "answering"
+        return f"{text} in another chat" if self._elsewhere else text
+
+    @property
     def _ways_out(self) -> str:
-        hurries = self._thinks and not self.hurried and not self.line.host
-        return f" – {self._answer_now} answers now, Esc stops" if hurries else " – Esc stops"
+        if isinstance(self.doing, Thinks) and not self._hurried and not self.line.host:
+            return f" – {self._keys('answer_now')} answers now, Esc stops"
+        return " – Esc stops"
 
     @property
     def _elsewhere(self) -> bool:
@@ -93,7 +160,8 @@ class ChatStatus:
     @property
     def _waits_for(self) -> str:
         if self._failed:
-            return "your message waits – Enter tries the model again, Ctrl+O chooses one"
+            models = self._keys("models")
+            return f"your message waits – Enter tries the model again, {models} chooses one"
         if self.awaited:
             return f"your message waits for {self.awaited} – Enter asks the built-in model now"
         return "your message will be sent when the model is ready"
@@ -110,34 +178,38 @@ class ChatStatus:
                 self._set_model(fact.model)
             case ModelFailed():
                 self._loading, self._failed = "", True
-                self.line = replace(self.line, model="", loading="choose one with Ctrl+O", n_ctx=0)
+                choose = f"choose one with {self._keys('models')}"
+                self.line = replace(self.line, model="", loading=choose, n_ctx=0)
             case ConversationOpened():
                 self._shown_id = fact.conversation.id if fact.conversation else None
                 self._set_figures(fact.rows[-1] if fact.rows else None)
-            case MessageStored():
+            case MessageStored(shown=True):
                 self._shown_id = fact.row.conversation_id
+            case QueueChanged():
+                self.queue = fact.queue
+            case _:
+                self._follow(fact)
+
+    def _follow(self, fact: Fact) -> None:
+        """Take note of what becomes of the answer."""
+        match fact:
             case AnswerWaiting():
                 self._busy_in = fact.conversation_id
-                self._waiting = True
+                self.doing = Waits()
             case AnswerAsked():
                 self._busy_in = fact.conversation_id
-                self._waiting = False
-                self._answering = "asking the model"
-                self._thinks = self.speaks = self.hurried = False
-                self._n_thought = 0
+                self.doing, self._hurried = Asked(), False
             case AnswerStarted():
-                self._answering = "answering"
+                self.doing = Speaks(begun=False)
                 self._said = 0
             case AnswerPrefill():
-                self._answering = prefill_text(fact.progress)
+                self.doing = Reads(prefill_text(fact.progress))
                 self._before = fact.progress.total
             case AnswerText():
-                self._answering = "answering"
-                self._follow(fact)
+                self._hear(fact)
                 self._count(fact.n_tokens)
             case AnswerEnded():
-                self._waiting = self._thinks = self.hurried = False
-                self._answering = ""
+                self.doing = Nothing()
                 if fact.finished is not None and not self._elsewhere:
                     self._set_finished(fact.finished)
 
@@ -184,18 +256,15 @@ class ChatStatus:
             most_threads=0,
         )
 
-    def _follow(self, fact: AnswerText) -> None:
+    def _hear(self, fact: AnswerText) -> None:
         """Whether the model thinks or speaks."""
-        if not (parts := fact.state.parts):
+        parts = fact.state.parts
+        if not parts or not isinstance(parts[-1], Reasoning):
+            self.doing, self._hurried = Speaks(begun=bool(parts)), self._hurried and not parts
             return
-        self._thinks = isinstance(parts[-1], Reasoning)
-        self.speaks = not self._thinks
-        if not self._thinks:
-            self.hurried = False
-            return
-        self._n_thought += fact.n_tokens or 1  # servers send a piece of text a token
-        what = "ending its thought" if self.hurried else "thinking"
-        self._answering = f"{what}… {grouped(self._n_thought)} tokens"
+        before = self.doing if isinstance(self.doing, Thinks) else Thinks(0)
+        more = fact.n_tokens or 1  # servers send a piece of text a token
+        self.doing = replace(before, n_tokens=before.n_tokens + more)
 
     def _count(self, n_tokens: int) -> None:
         now = time.monotonic()

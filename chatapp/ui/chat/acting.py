@@ -1,0 +1,252 @@
+"""What the keys for a message do, and to which one: the marked message, or the last answer.
+
+That one notion, `Target`, is what copying, editing, asking again and walking through versions act
+on. It is drawn as a mark, and every sentence that tells what was done names it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from chatapp.store.rows import MessageRow
+from chatapp.ui.chat.desk import Desk
+from chatapp.ui.chat.flow import ChatFlow
+from chatapp.ui.chat.status import ChatStatus, Speaks
+from chatapp.ui.widgets.pane import ConversationPane
+from chatapp.ui.wording import clean_line, when_text
+
+Key = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A message that something is done with."""
+
+    row: MessageRow
+    is_marked: bool
+    """The user marked it; else it is the last of its kind."""
+
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence: `the answer of 11:42`."""
+        return name_message(self.row)
+
+
+def name_message(row: MessageRow) -> str:
+    """A message in a sentence: `the answer of 11:42`, `your message of 12 Nov`."""
+    when = when_text(row.created_at, datetime.now().astimezone())
+    kinds = {"user": "your message", "assistant": "the answer", "tool": "the tool's result"}
+    return f"{kinds.get(row.role, 'the system message')} of {when}"
+
+
+class Acting:
+    """Everything one does with the messages of the open conversation."""
+
+    def __init__(
+        self,
+        flow: ChatFlow,
+        desk: Desk,
+        status: ChatStatus,
+        pane: ConversationPane,
+        *,
+        keys: Key,
+        copy: Callable[[str], object],
+        redraw: Callable[[], None],
+    ) -> None:
+        """`keys` gives the keys of a row of the keymap, `copy` puts a text on the clipboard,
+        `redraw` draws the status line."""
+        self._flow = flow
+        self._desk = desk
+        self._status = status
+        self._pane = pane
+        self._keys = keys
+        self._copy = copy
+        self._redraw = redraw
+
+    # Which one
+
+    @property
+    def marked(self) -> MessageRow | None:
+        """The message that the user marked."""
+        marked = self._pane.transcript.marked
+        return next((row for row in self._flow.rows if row.id == marked), None)
+
+    def target(self, *roles: str) -> Target | None:
+        """The marked message, else the last one of one of the roles; without roles, of any."""
+        if (row := self.marked) is not None:
+            return Target(row, True)
+        rows = [row for row in self._flow.rows if not roles or row.role in roles]
+        return Target(rows[-1], False) if rows else None
+
+    def unmark(self) -> None:
+        """No message is marked any more."""
+        self._pane.transcript.marked = None
+
+    def show_mark(self) -> None:
+        """The hint line names the marked message."""
+        row = self.marked
+        self._status.marked = name_message(row) if row else ""
+        self._redraw()
+
+    def action_mark(self, step: int) -> None:
+        """Mark the message above or below."""
+        self._pane.transcript.mark_next(step)
+
+    # Sending and stopping
+
+    def send(self, text: str) -> None:
+        """Send what was written, as another version of what is being edited."""
+        replaces = self._pane.stop_editing()
+        self.show_editing()
+        self.unmark()
+        self._desk.work_on(self._flow.send(text, replaces), group="answer")
+
+    def show_editing(self) -> None:
+        """The hint line names what is being edited."""
+        editing = self._pane.editing
+        rows = (row for row in self._flow.rows if row.id == editing)
+        self._status.editing = next((name_message(row) for row in rows), "")
+        self._redraw()
+
+    def take_back(self) -> bool:
+        """Put the message that waits last back into the prompt. False: none waits here."""
+        queued = self._flow.take_back()
+        if queued is not None:
+            self._pane.give_back(queued.text, queued.replaces)
+            self.show_editing()
+        return queued is not None
+
+    def step_back(self) -> None:
+        """One step back: the mark, editing, the answer, and then to the prompt."""
+        if self._pane.transcript.marked is not None:
+            self.unmark()
+        elif self._pane.editing is not None:
+            self._pane.stop_editing()
+            self.show_editing()
+        elif self._flow.answering.busy:
+            self.stop()
+        else:
+            self._pane.rest()
+
+    def stop(self) -> bool:
+        """Stop the answer of this chat, or take its message back from waiting. False: the answer
+        is another chat's."""
+        answering = self._flow.answering
+        if self._is_elsewhere:
+            self._desk.say("The answer belongs to another chat: Esc stops it there.")
+            return False
+        if answering.waiting:
+            self._desk.say(
+                f"Your message is kept, unanswered. {self._keys('regenerate')} asks again."
+            )
+        answering.stop()
+        return True
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        shown = self._flow.conversation.id if self._flow.conversation else None
+        return self._flow.answering.busy_in not in (None, shown)
+
+    @property
+    def can_stop(self) -> bool:
+        """An answer of this chat is being written or waited for."""
+        return self._flow.answering.busy and not self._is_elsewhere
+
+    def action_answer_now(self) -> None:
+        """End the thought of the answer that is written in this chat."""
+        answering = self._flow.answering
+        if not answering.busy or answering.waiting:
+            self._desk.say("No model is thinking now.")
+        elif self._is_elsewhere:
+            self._desk.say("The answer belongs to another chat: open it first.")
+        elif self._status.line.host:
+            self._desk.say("A server cannot be told to answer now. Esc stops it.")
+        elif isinstance(self._status.doing, Speaks) and self._status.doing.begun:
+            self._desk.say("The model is not thinking, it answers.")
+        else:
+            answering.answer_now()
+            self._status.hurry()
+            self._redraw()
+
+    # Versions
+
+    def action_regenerate(self) -> None:
+        """Another answer beside the marked one, or the last."""
+        row = self.marked
+        self.unmark()
+        self._desk.work_on(self._flow.regenerate(row.id if row else None), group="answer")
+
+    def action_continue(self) -> None:
+        """Go on with the last answer."""
+        self.unmark()
+        self._desk.work_on(self._flow.resume(), group="answer")
+
+    def action_edit(self) -> None:
+        """Edit the marked message, or the last one of the user."""
+        target = self.target("user")
+        if target is None:
+            self._desk.say("There is no message of yours to edit yet.")
+            return
+        if target.row.status == "streaming":
+            self._desk.say("The answer is still being written. Esc stops it first.")
+            return
+        self.unmark()
+        self._pane.start_editing(target.row.id, target.row.content)
+        self.show_editing()
+
+    def action_sibling(self, step: int) -> None:
+        """Show another version of the marked message, or of the last that has several."""
+        row = self.marked
+        if row is None:
+            several = [row for row in self._flow.rows if row.sibling_count > 1]
+            row = several[-1] if several else None
+        if row is None:
+            self._desk.say("Nothing in this chat has several versions yet.")
+        elif row.sibling_count == 1:
+            self._desk.say(f"There is one version of {name_message(row)}.")
+        else:
+            self.switch(row.id, step)
+
+    def switch(self, message_id: int, step: int) -> None:
+        """Show the version so many places further."""
+        self._desk.work_on(self._flow.switch(message_id, step), group="open")
+
+    # Reading
+
+    def action_copy(self) -> None:
+        """Copy the marked message, or the last answer."""
+        target = self.target("assistant")
+        if target is None:
+            self._desk.say("There is no answer to copy yet.")
+            return
+        text = self._pane.transcript.item(target.row.id).content
+        self._copy(text)
+        size = f"{len(text)} characters"
+        self._desk.say(f"Copied {target.words}, {size}, through the terminal (OSC 52).")
+
+    def action_thinking(self) -> None:
+        """Show or hide the thinking of the marked message, or of the last answer."""
+        if (target := self.target("assistant")) is not None:
+            self._pane.transcript.fold(target.row.id)
+
+    def show_link(self, href: str) -> None:
+        """Copy a link that was clicked."""
+        self._copy(href)
+        self._desk.say(f"Copied the link, it was not opened: {clean_line(href)}")
+
+    def action_scroll_page(self, step: int) -> None:
+        """Scroll the conversation by a page."""
+        self._pane.scroll_page(step)
+
+    def action_scroll_line(self, step: int) -> None:
+        """Scroll the conversation by a line."""
+        self._pane.scroll_line(step)
+
+    def action_oldest(self) -> None:
+        """Go to the first message."""
+        self._pane.transcript.go_to_start()
+
+    def action_newest(self) -> None:
+        """Go to the end."""
+        self.unmark()
+        self._pane.transcript.go_to_end()

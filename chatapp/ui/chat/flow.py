@@ -1,0 +1,295 @@
+"""The open conversation: send, regenerate, continue, edit, walk its versions; without widgets.
+
+Promises: the user's message is in the store before anything else happens to it; nothing said is
+ever overwritten; an answer goes on when another conversation is opened; what is sent while one is
+written waits in a queue, which is given back as text when the answer fails. It may not touch a
+widget: it posts facts (`chatapp.ui.messages`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from textual.message import Message as Fact
+
+from chatapp.config import ChatConfig
+from chatapp.conversation import Message, Role, make_title
+from chatapp.engine.client import EngineClient
+from chatapp.errors import ChatAppError, StoreError
+from chatapp.layers import Layers
+from chatapp.store import Store
+from chatapp.store.rows import ConversationRow, MessageRow
+from chatapp.turn import Turn
+from chatapp.ui.chat.answering import Answering
+from chatapp.ui.messages import (
+    BranchCut,
+    ConversationOpened,
+    ConversationsChanged,
+    MessageStored,
+    Notice,
+    Problem,
+    QueueChanged,
+    Queued,
+    TextReturned,
+)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class ChatFlow:
+    """One window's conversation. Its coroutines run in workers."""
+
+    def __init__(
+        self,
+        store: Store,
+        client: EngineClient,
+        *,
+        params: Layers,
+        chat: ChatConfig,
+        post: Callable[[Fact], object],
+    ) -> None:
+        self._store = store
+        self._client = client
+        self._params = params
+        self._think = chat.think
+        self._system = chat.system
+        self._post = post
+        self._moving = asyncio.Lock()
+        self.answering = Answering(post=post, put=self._put_last)
+        self.conversation: ConversationRow | None = None
+        self.rows: list[MessageRow] = []
+        """The branch that is shown, root first."""
+        self.queue: list[Queued] = []
+        """What is sent next, the first to be sent first."""
+
+    # Opening
+
+    async def new(self) -> None:
+        """An empty conversation; it gets its row with its first message."""
+        async with self._moving:
+            self.conversation = None
+            self.rows = []
+            self._post(ConversationOpened(None, []))
+
+    async def open(self, conversation_id: int, message_id: int | None = None) -> None:
+        """Show a conversation at its active leaf, or on the branch that holds `message_id`."""
+        async with self._moving:
+            if message_id is not None:
+                await self._select_branch(conversation_id, message_id)
+            await self._show(conversation_id, message_id)
+
+    async def _show(self, conversation_id: int, message_id: int | None) -> None:
+        """Read the branch that is selected; whoever calls this is the only one who moves."""
+        conversation = await self._in_store(self._store.get_conversation, conversation_id)
+        rows = await self._in_store(self._store.get_path, conversation_id)
+        if rows and rows[-1].status == "streaming":  # the answer is ahead of its journal
+            rows[-1] = self.answering.row_of(rows[-1].id) or rows[-1]
+        self.conversation, self.rows = conversation, rows
+        self._post(ConversationOpened(conversation, list(rows), message_id))
+
+    async def _select_branch(self, conversation_id: int, message_id: int) -> None:
+        path = await self._in_store(self._store.get_path, conversation_id)
+        if all(row.id != message_id for row in path):
+            leaf = await self._in_store(self._store.leaf_below, message_id)
+            await self._in_store(self._store.select_leaf, conversation_id, leaf)
+
+    async def reread(self) -> None:
+        """The open conversation's title after it was renamed elsewhere."""
+        async with self._moving:
+            if self.conversation is not None:
+                self.conversation = await self._in_store(
+                    self._store.get_conversation, self.conversation.id
+                )
+
+    async def switch(self, message_id: int, step: int) -> None:
+        """Show the version `step` places from `message_id`, with what was said below it."""
+        if self.conversation is None or self._refuse_if_busy():
+            return
+        async with self._moving:
+            if self.conversation is None or all(row.id != message_id for row in self.rows):
+                return  # another conversation was opened meanwhile
+            conversation_id = self.conversation.id
+            versions = await self._in_store(self._store.siblings, message_id)
+            place = versions.index(message_id) + step
+            if not 0 <= place < len(versions):
+                return
+            leaf = await self._in_store(self._store.leaf_below, versions[place])
+            await self._in_store(self._store.select_leaf, conversation_id, leaf)
+            await self._show(conversation_id, versions[place])
+
+    # Asking
+
+    async def send(self, text: str, replaces: int | None = None) -> None:
+        """Store a message below the last one, or as a sibling of `replaces`, and answer it; while
+        another answer is being written, wait for its end."""
+        queued = Queued(self.conversation.id if self.conversation else None, text, replaces)
+        if self.answering.busy or self.queue:
+            self.queue.append(queued)
+            self._post(QueueChanged(tuple(self.queue)))
+        else:
+            await self._go_on(await self._send(queued))
+
+    def take_back(self) -> Queued | None:
+        """The message of this conversation that was queued last, which is then no longer sent."""
+        shown = self.conversation.id if self.conversation else None
+        for queued in reversed(self.queue):
+            if queued.conversation_id == shown:
+                self.queue.remove(queued)
+                self._post(QueueChanged(tuple(self.queue)))
+                return queued
+        return None
+
+    async def regenerate(self, message_id: int | None = None) -> None:
+        """Another answer to a question, beside the ones it has; or its first one.
+
+        `message_id` is the question or an answer to it; None: the last question.
+        """
+        if self._refuse_if_busy() or self.conversation is None:
+            return
+        ids = [row.id for row in self.rows]
+        end = ids.index(message_id) + 1 if message_id in ids else len(ids)
+        asked = [row for row in self.rows[:end] if row.role == "user"]
+        if not asked:
+            self._post(Notice("There is nothing to answer yet."))
+            return
+        self.answering.claim()
+        self._cut_after(asked[-1].id)
+        await self._go_on(await self._answer(self.conversation.id, asked[-1].id))
+
+    async def resume(self) -> None:
+        """Go on with the last answer from its exact last token."""
+        if self._refuse_if_busy() or self.conversation is None:
+            return
+        last = self.rows[-1] if self.rows else None
+        if last is None or last.role != "assistant" or not can_go_on(last):
+            self._post(Notice("The last answer is complete; there is nothing to continue."))
+            return
+        self.answering.claim()
+        turn = self._make_turn()
+        run = self.answering.run(self.conversation.id, turn, lambda: turn.resume(last.id))
+        await self._go_on(await run)
+
+    async def _go_on(self, well: bool) -> None:
+        """Send what waits; when the answer before could not be made, give it back as text."""
+        while self.queue and not self.answering.busy:
+            queued = self.queue.pop(0)
+            self._post(QueueChanged(tuple(self.queue)))
+            if well:
+                well = await self._send(queued)
+            else:
+                self._give_back(queued)
+
+    def _give_back(self, queued: Queued) -> None:
+        self._post(TextReturned(queued.conversation_id, queued.text, queued.replaces))
+
+    async def _send(self, queued: Queued) -> bool:
+        self.answering.claim()
+        stored = False
+        try:
+            async with self._moving:
+                row, shown = await self._store_message(queued)
+            stored = True
+        except StoreError as error:
+            self._post(Problem(error))
+            return False
+        finally:
+            if not stored:
+                self.answering.release()
+                self._give_back(queued)
+        self._post(MessageStored(row, shown))
+        self._post(ConversationsChanged())
+        if row.role != "user":  # the model's own words, as the user would have them
+            self.answering.release()
+            return True
+        return await self._answer(row.conversation_id, row.id)
+
+    async def _store_message(self, queued: Queued) -> tuple[MessageRow, bool]:
+        """(its row, whether it is shown). Where the message belongs is looked up now: the answer
+        before it has ended."""
+        here = self.conversation
+        conversation_id = queued.conversation_id
+        begins = conversation_id is None
+        if conversation_id is None:
+            conversation_id = await self._in_store(
+                self._store.create_conversation, make_title(queued.text), self._system
+            )
+        if begins and here is None:
+            here = await self._in_store(self._store.get_conversation, conversation_id)
+            self.conversation = here
+        shown = here is not None and here.id == conversation_id
+        role: Role = "user"
+        if queued.replaces is not None:
+            replaced = await self._in_store(self._store.get_message, queued.replaces)
+            role, parent_id = replaced.role, replaced.parent_id
+        elif shown:
+            parent_id = self.rows[-1].id if self.rows else None
+        else:
+            other = await self._in_store(self._store.get_conversation, conversation_id)
+            parent_id = other.active_leaf_id
+        row = await self._in_store(
+            self._store.add_message, conversation_id, Message.of(role, queued.text), parent_id
+        )
+        if shown:
+            if queued.replaces is not None:
+                self._cut_after(parent_id)
+            self.rows.append(row)
+        return row, shown
+
+    def _make_turn(self) -> Turn:
+        return Turn(self._store, self._client, params=self._params, think=self._think)
+
+    async def _answer(self, conversation_id: int, parent_id: int) -> bool:
+        turn = self._make_turn()
+        return await self.answering.run(
+            conversation_id, turn, lambda: turn.answer(conversation_id, parent_id)
+        )
+
+    def _put_last(self, conversation_id: int, row: MessageRow) -> None:
+        if self.conversation is None or self.conversation.id != conversation_id:
+            return
+        if self.rows and self.rows[-1].id == row.id:
+            self.rows[-1] = row
+        elif self.rows and self.rows[-1].id == row.parent_id:
+            self.rows.append(row)
+
+    def _cut_after(self, message_id: int | None) -> None:
+        ids = [row.id for row in self.rows]
+        kept = 0 if message_id is None else ids.index(message_id) + 1
+        del self.rows[kept:]
+        self._post(BranchCut(message_id))
+
+    def _refuse_if_busy(self) -> bool:
+        if not self.answering.busy:
+            return False
+        self._post(Notice(self.why_busy()))
+        return True
+
+    def why_busy(self) -> str:
+        """Why nothing else can be asked now, and what to do."""
+        shown = self.conversation.id if self.conversation else None
+        here = self.answering.busy_in in (None, shown)
+        if self.answering.waiting:
+            where = "A message" if here else "A message of another chat"
+            return f"{where} is waiting to be answered first. Esc there takes it back."
+        if here:
+            return "An answer is still being written. Esc stops it and keeps its text."
+        return "An answer is still being written in another chat. Esc there stops it."
+
+    async def _in_store(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        return await asyncio.to_thread(call, *args, **kwargs)
+
+
+async def settle(work: Awaitable[None], post: Callable[[Fact], object]) -> None:
+    """Run one piece of work; a failure that can be explained becomes a `Problem`."""
+    try:
+        await work
+    except ChatAppError as error:
+        post(Problem(error))
+
+
+def can_go_on(row: MessageRow) -> bool:
+    """Was this answer cut off, by the user, a fault or a limit on its length, or edited?"""
+    if row.status in ("stopped", "interrupted", "failed") or row.generation is None:
+        return True
+    return row.generation.finish_reason == "length"

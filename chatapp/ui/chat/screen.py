@@ -1,0 +1,296 @@
+"""The chat screen: what stands where, and who is told what. The parts own the work.
+
+Facts come back from workers as messages; each is handed to every part, which takes what concerns
+it. A part's `action_…` methods are the screen's actions, so that keys, key bar and palette find
+them. Nothing slow happens before the first paint: the model loads and the store is read after it.
+"""
+
+import asyncio
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.events import DescendantFocus, Key, Paste
+from textual.message import Message as Fact
+from textual.screen import Screen
+from textual.timer import Timer
+
+from chatapp.layers import Layers
+from chatapp.ui.chat.acting import Acting
+from chatapp.ui.chat.chats import Chats
+from chatapp.ui.chat.desk import Desk
+from chatapp.ui.chat.flow import ChatFlow
+from chatapp.ui.chat.models import Models
+from chatapp.ui.chat.status import ChatStatus
+from chatapp.ui.fetches import FetchEnded, FetchMoved
+from chatapp.ui.keymap import bindings, key_of, shown_keys
+from chatapp.ui.messages import (
+    AnswerAsked,
+    AnswerEnded,
+    AnswerPrefill,
+    AnswerStarted,
+    AnswerText,
+    AnswerWaiting,
+    ConversationOpened,
+    ConversationsChanged,
+    MessageStored,
+    ModelFailed,
+    ModelLoading,
+    ModelReady,
+    Notice,
+    Problem,
+    QueueChanged,
+    TextReturned,
+)
+from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.chat_list import ChatList
+from chatapp.ui.widgets.hint_line import HintLine
+from chatapp.ui.widgets.message_requests import (
+    ContinueRequested,
+    LinkClicked,
+    SiblingRequested,
+)
+from chatapp.ui.widgets.model_choices import ModelChoices
+from chatapp.ui.widgets.pane import ConversationPane
+from chatapp.ui.widgets.prompt import PromptBox
+from chatapp.ui.widgets.sidebar import Sidebar
+from chatapp.ui.widgets.status_line import StatusLine
+from chatapp.ui.widgets.transcript import Transcript
+from chatapp.ui.wording import clean_line
+
+SIDEBAR_MIN_COLUMNS = 100
+"""Narrower terminals start without the sidebar."""
+
+REDRAW_S = 0.2
+"""The status line counts tokens this often: at every token it cost as much as the text."""
+
+
+class ChatScreen(Screen[None]):
+    """Where one chats."""
+
+    CSS_PATH = "screen.tcss"
+    BINDINGS = bindings("chat")
+    AUTO_FOCUS = "#prompt"
+
+    def __init__(self, setup: ChatSetup) -> None:
+        super().__init__()
+        self.setup = setup
+        self.pane = ConversationPane(id="pane")
+        """The open conversation."""
+        self.sidebar = Sidebar(setup.store, id="sidebar")
+        """The list of conversations."""
+        self.desk = Desk(self)
+        self.flow = ChatFlow(
+            setup.store,
+            setup.client,
+            params=Layers(settings=setup.config.sampling),
+            chat=setup.config.chat,
+            post=self.pane.post_message,
+        )
+        self.status = ChatStatus(
+            temporary=setup.temporary, offline=setup.offline, keys=self._shown_keys
+        )
+        self.acting = Acting(
+            self.flow,
+            self.desk,
+            self.status,
+            self.pane,
+            keys=self._shown_keys,
+            copy=lambda text: self.app.copy_to_clipboard(text),
+            redraw=self.show_status,
+        )
+        self.chats = Chats(
+            setup,
+            self.flow,
+            self.desk,
+            self.sidebar,
+            write=self.pane.prompt.focus,
+            undo_key=self._shown_keys("undelete"),
+        )
+        self.models = Models(
+            setup,
+            self.flow,
+            self.desk,
+            self.status,
+            welcome=self.pane.welcome,
+            choices=self.pane.choices,
+            redraw=self.show_status_soon,
+        )
+        self._parts = (self.acting, self.chats, self.models)
+        self._redraw: Timer | None = None
+        for part in self._parts:
+            for name in dir(part):
+                if name.startswith("action_"):
+                    setattr(self, name, getattr(part, name))
+
+    def _shown_keys(self, name: str) -> str:
+        return shown_keys(key_of(name), self.setup.config.keys)
+
+    def compose(self) -> ComposeResult:
+        """List, conversation, status, hints."""
+        with Horizontal(id="main"):
+            yield self.sidebar
+            yield self.pane
+        yield StatusLine(id="status")
+        yield HintLine(self.setup.config.keys, id="hints")
+
+    def on_mount(self) -> None:
+        """Leave everything slow for after the first paint."""
+        wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
+        self.sidebar.display = wide and self.setup.config.ui.sidebar
+        self.show_status()
+        self.call_after_refresh(self._start)
+
+    def _start(self) -> None:
+        self.models.begin()
+        self.desk.work_on(self._recover_and_open(), group="open")
+        if self.setup.problem:
+            self.models.choose(f"{clean_line(self.setup.problem)} Esc keeps the built-in model.")
+
+    async def _recover_and_open(self) -> None:
+        interrupted = await asyncio.to_thread(self.setup.store.recover)
+        if self.setup.conversation_id is not None:
+            await self.flow.open(self.setup.conversation_id)
+        if self.sidebar.display:
+            self.sidebar.show_open(self.setup.conversation_id)
+        if interrupted:
+            go_on = self._shown_keys("continue")
+            self.desk.say(
+                f"An answer was interrupted last time. Open its chat; {go_on} continues it."
+            )
+        self.desk.work_on(self.chats.purge_old(), group="purge")
+
+    @property
+    def open_id(self) -> int | None:
+        """The conversation on the screen."""
+        return self.chats.open_id
+
+    # What is written
+
+    @on(PromptBox.Submitted)
+    def _send(self, event: PromptBox.Submitted) -> None:
+        if event.text.strip():
+            self.acting.send(event.text)
+            self.models.load_again()
+
+    @on(PromptBox.Blank)
+    def _ask_now(self) -> None:
+        """Enter in an empty prompt, while a message of this chat waits for the model."""
+        answering = self.flow.answering
+        if answering.waiting and answering.busy_in == self.open_id:
+            self.models.ask_now()
+
+    @on(PromptBox.Stepped)
+    def _take_back(self, event: PromptBox.Stepped) -> None:
+        if event.step < 0:
+            self.acting.take_back()
+
+    def on_key(self, event: Key) -> None:
+        """A letter that no part of the screen has taken goes to the prompt."""
+        if event.is_printable and event.character and event.key not in self.active_bindings:
+            event.stop()
+            event.prevent_default()
+            self.pane.prompt.type(event.character)
+
+    def on_paste(self, event: Paste) -> None:
+        """So does a paste."""
+        event.stop()
+        self.pane.prompt.type(event.text)
+
+    def action_stop(self) -> None:
+        """One step back."""
+        self.acting.step_back()
+
+    # What is asked for by click or in the list
+
+    @on(ContinueRequested)
+    def _continue(self) -> None:
+        self.acting.action_continue()
+
+    @on(SiblingRequested)
+    def _sibling(self, event: SiblingRequested) -> None:
+        self.acting.switch(event.message_id, event.step)
+
+    @on(LinkClicked)
+    def _show_link(self, event: LinkClicked) -> None:
+        self.acting.show_link(event.href)
+
+    @on(ChatList.Chosen)
+    def _open_chosen(self, event: ChatList.Chosen) -> None:
+        self.chats.open(event.conversation_id)
+
+    @on(ChatList.DeleteRequested)
+    def _delete_chosen(self, event: ChatList.DeleteRequested) -> None:
+        self.chats.delete(event.conversation_id)
+
+    @on(ChatList.UndeleteRequested)
+    def _undelete(self) -> None:
+        self.chats.action_undelete()
+
+    @on(ModelChoices.ModelChosen)
+    def _load_chosen(self, event: ModelChoices.ModelChosen) -> None:
+        self.models.switch_to(event.path)
+
+    @on(ModelChoices.FetchChosen)
+    def _fetch_chosen(self, event: ModelChoices.FetchChosen) -> None:
+        self.models.fetch_first(event.repository, event.offer)
+
+    # What is told
+
+    @on(ModelLoading)
+    @on(ModelReady)
+    @on(ModelFailed)
+    @on(ConversationOpened)
+    @on(ConversationsChanged)
+    @on(MessageStored)
+    @on(QueueChanged)
+    @on(AnswerWaiting)
+    @on(AnswerAsked)
+    @on(AnswerStarted)
+    @on(AnswerPrefill)
+    @on(AnswerText)
+    @on(AnswerEnded)
+    @on(TextReturned)
+    @on(FetchMoved)
+    @on(FetchEnded)
+    def _take(self, fact: Fact) -> None:
+        self.status.apply(fact)
+        self.chats.take(fact)
+        self.models.take(fact)
+        shown = [queued for queued in self.flow.queue if queued.conversation_id == self.open_id]
+        self.pane.prompt.steps_first = bool(shown)
+        if isinstance(fact, TextReturned | ConversationOpened):
+            self.acting.show_editing()
+        if isinstance(fact, AnswerText):
+            self.show_status_soon()
+        else:
+            self.show_status()
+
+    @on(Transcript.Marked)
+    def _follow_mark(self) -> None:
+        self.acting.show_mark()
+
+    @on(Notice)
+    def _notify(self, event: Notice) -> None:
+        self.app.notify(clean_line(event.text), markup=False)
+
+    @on(Problem)
+    def _explain(self, event: Problem) -> None:
+        self.desk.warn(event.error)
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Show the keys of the part that has the focus."""
+        self.query_one(HintLine).scope = "sidebar" if isinstance(event.widget, ChatList) else "chat"
+
+    def show_status_soon(self) -> None:
+        """Draw the status line, a few times a second at most."""
+        if self._redraw is None:
+            self._redraw = self.set_timer(REDRAW_S, self.show_status)
+
+    def show_status(self) -> None:
+        """Draw the status line and the hints."""
+        if self._redraw is not None:
+            self._redraw.stop()
+            self._redraw = None
+        self.query_one(StatusLine).facts = self.status.line
+        self.query_one(HintLine).activity = self.status.activity
