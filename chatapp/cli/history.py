@@ -267,7 +267,9 @@ def _last_id(store: "Store") -> int:
 
 def _all_ids(store: "Store") -> tuple[int, ...]:
     """Oldest first, as one would read them."""
-    return tuple(row.id for row in reversed(store.list_conversations(limit=1_000_000)))
+    return tuple(
+        row.id for row in reversed(store.list_conversations(limit=1_000_000, archived=None))
+    )
 
 
 def _count(number: int) -> str:

@@ -17,7 +17,7 @@ from chatapp.export.branch import Told
 from chatapp.store.rows import MessageRow
 
 FORMAT = "chatapp-conversations"
-VERSION = 2
+VERSION = 3
 
 
 def write_json(conversations: Iterable[Told]) -> Iterator[str]:
@@ -40,6 +40,10 @@ def _write_conversation(told: Told) -> Iterator[str]:
             "system": conversation.system,
             "created_at": conversation.created_at,
             "updated_at": conversation.updated_at,
+            "settings": conversation.settings,
+            "pinned_at": conversation.pinned_at,
+            "archived_at": conversation.archived_at,
+            "tags": conversation.tags,
         }
     )
     yield f'{head[:-1]}, "messages": ['
@@ -61,6 +65,7 @@ def _describe_message(message: MessageRow, numbers: dict[int, int]) -> dict[str,
         "role": message.role,
         "status": "interrupted" if message.status == "streaming" else message.status,
         "created_at": message.created_at,
+        "by_hand": message.by_hand,
         "parts": msgspec.to_builtins(message.parts),
         "tokens": message.tokens,
         "generations": [

@@ -1,9 +1,10 @@
 """Brings conversations back from JSON. The file is taken for hostile until it is checked whole.
 
-Promises all or nothing: one error that names the place, and then not a row was written. Both
-versions are read: messages of text and thoughts with one generation (1), and of parts (2). The
-whole file is in memory while it is read, about five times over. A parent must stand before its
-children, which rules out cycles. Keys that are not known are ignored.
+Promises all or nothing: one error that names the place, and then not a row was written. Every
+version is read: messages of text and thoughts with one generation (1), of parts (2), and with the
+settings, tags and place of a conversation (3). The whole file is in memory while it is read, about
+five times over. A parent must stand before its children, which rules out cycles. Keys that are not
+known are ignored.
 """
 
 import json
@@ -129,6 +130,35 @@ class _Entry:
             raise self.fail(key, "is not a number in range")
         return float(value)
 
+    def moment(self, key: str) -> float | None:
+        """Seconds since 1970, or null."""
+        return None if self._get(key) is None else self.number(key, MAX_TIME)
+
+    def flag(self, key: str) -> bool:
+        value = self._get(key)
+        if type(value) is not bool:
+            raise self.fail(key, "is not true or false")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._get(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.fail(key, "is not a list of texts")
+        return tuple(value)
+
+    def settings(self, key: str) -> str:
+        """A JSON object in a text; or an empty one."""
+        value = self.text(key)
+        try:
+            is_object = not value or isinstance(
+                json.loads(value, parse_constant=_refuse_constant), dict
+            )
+        except (ValueError, RecursionError):
+            is_object = False
+        if not is_object:
+            raise self.fail(key, "is not a JSON object in a text")
+        return value
+
     def identity(self, key: str) -> int | None:
         return None if self._get(key) is None else self.integer(key, 1)
 
@@ -190,6 +220,10 @@ def _read_tree(entry: _Entry, version: int) -> ConversationTree:
         active_leaf_id=active,
         deleted_at=None,
         uid=entry.name("uid") if version > 1 else "",
+        settings=entry.settings("settings") if version > 2 else "",
+        pinned_at=entry.moment("pinned_at") if version > 2 else None,
+        archived_at=entry.moment("archived_at") if version > 2 else None,
+        tags=entry.texts("tags") if version > 2 else (),
     )
     return ConversationTree(conversation, tuple(messages))
 
@@ -217,6 +251,7 @@ def _read_message(entry: _Entry, version: int) -> MessageRow:
         sibling_count=1,
         generations=tuple(_read_generation(run, message_id, version) for run in runs),
         uid=entry.name("uid") if version > 1 else "",
+        by_hand=entry.flag("by_hand") if version > 2 else False,
     )
 
 

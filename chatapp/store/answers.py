@@ -13,11 +13,11 @@ from sqlite_utils import Database
 
 from chatapp.errors import StoreError
 from chatapp.parts import Parts, Reasoning, Text
-from chatapp.store.generations import begin_run
+from chatapp.store.generations import begin_run, end_run
 from chatapp.store.messages import check_parent, insert_message, pack_tokens
 from chatapp.store.owner import identify, is_gone, parse_owner
 from chatapp.store.parts import read_parts, write_parts
-from chatapp.store.rows import FinalStatus, NewGeneration, Status
+from chatapp.store.rows import FinalStatus, NewGeneration, Outcome, Status
 from chatapp.store.search import Words, index_message, unindex_message, words_of
 from chatapp.store.session import fetch_required
 
@@ -55,8 +55,10 @@ def claim(db: Database, message_id: int) -> None:
         raise StoreError(f"Answer {message_id} is not being written here.")
 
 
-def take_up(db: Database, message_id: int, parts: Parts, now: float) -> int:
-    """Make an answer `streaming` again, and ours; how many characters stand in it.
+def take_up(
+    db: Database, message_id: int, parts: Parts, generation: NewGeneration | None, now: float
+) -> None:
+    """Make an answer `streaming` again, and ours: a run begins after what stands in it.
 
     `parts` are what it says; where something else was stored, they take its place. Raises
     `StoreError` if it is no answer, or is being written by a running process.
@@ -76,7 +78,8 @@ def take_up(db: Database, message_id: int, parts: Parts, now: float) -> int:
         (this_process(), now, message_id),
     )
     write_parts(db, message_id, parts)
-    return sum(len(part.text) for part in parts if isinstance(part, Text | Reasoning))
+    offset = sum(len(part.text) for part in parts if isinstance(part, Text | Reasoning))
+    begin_run(db, message_id, generation or NewGeneration(), now, offset)
 
 
 def save(db: Database, message_id: int, parts: Parts, tokens: Sequence[int], now: float) -> None:
@@ -88,8 +91,16 @@ def save(db: Database, message_id: int, parts: Parts, tokens: Sequence[int], now
     )
 
 
-def end(db: Database, message_id: int, status: FinalStatus, words: Words, now: float) -> None:
+def end(
+    db: Database,
+    message_id: int,
+    status: FinalStatus,
+    words: Words,
+    outcome: Outcome,
+    now: float,
+) -> None:
     """Give an answer its last status and make it searchable; its conversation was used now."""
+    end_run(db, message_id, outcome)
     db.execute("UPDATE messages SET status = ?, owner = '' WHERE id = ?", (status, message_id))
     index_message(db, message_id, words)
     db.execute(

@@ -16,18 +16,34 @@ from chatapp.text import cut_text, one_line
 MAX_TITLE = 200
 """Characters of a title that are kept."""
 
-_COLUMNS = "id, title, system, created_at, updated_at, active_leaf_id, deleted_at, uid"
-_ORDER = "ORDER BY updated_at DESC, id DESC LIMIT :limit OFFSET :offset"
-_RECENT = f"SELECT {_COLUMNS} FROM conversations WHERE deleted_at IS NULL {_ORDER}"  # noqa: S608
-_MATCHING = f"""
-SELECT {_COLUMNS} FROM conversations
-WHERE deleted_at IS NULL AND id IN (
+_TAGS = (
+    "(SELECT group_concat(tag, char(10)) FROM"
+    " (SELECT tag FROM tags WHERE conversation_id = c.id ORDER BY tag))"
+)
+_COLUMNS = (
+    "c.id, c.title, c.system, c.created_at, c.updated_at, c.active_leaf_id, c.deleted_at, c.uid,"
+    f" c.settings, c.pinned_at, c.archived_at, {_TAGS}"
+)
+_ONE = f"SELECT {_COLUMNS} FROM conversations c WHERE c.id = ?"  # noqa: S608
+_LAST = f"""
+SELECT {_COLUMNS} FROM conversations c WHERE c.deleted_at IS NULL AND c.archived_at IS NULL
+ORDER BY c.updated_at DESC, c.id DESC LIMIT 1
+"""  # noqa: S608
+_DELETED = f"""
+SELECT {_COLUMNS} FROM conversations c
+WHERE c.deleted_at <= ? AND NOT EXISTS (SELECT 1 FROM cuts WHERE cuts.id = c.id)
+ORDER BY c.deleted_at, c.id
+"""  # noqa: S608
+# As the index `conversations_listed` has it.
+_SHELF = "(c.archived_at IS NOT NULL) = :archived"
+_ORDER = "ORDER BY c.pinned_at IS NULL, c.updated_at DESC, c.id DESC LIMIT :limit OFFSET :offset"
+_TAGGED = "c.id IN (SELECT conversation_id FROM tags WHERE tag = :tag)"
+_MATCHING = """c.id IN (
   SELECT rowid FROM title_fts WHERE title_fts MATCH :match
   UNION
   SELECT m.conversation_id FROM message_fts CROSS JOIN messages m ON m.id = message_fts.rowid
   WHERE message_fts MATCH :match
-) {_ORDER}
-"""  # noqa: S608
+)"""
 
 
 def clean_title(title: str) -> str:
@@ -51,30 +67,46 @@ def insert_conversation(
 
 def fetch_conversation(db: Database, conversation_id: int) -> ConversationRow:
     """One row. Raises `StoreError` if there is none."""
-    cursor = db.execute(
-        f"SELECT {_COLUMNS} FROM conversations WHERE id = ?",  # noqa: S608
-        (conversation_id,),
-    )
-    row: Any = fetch_required(cursor, f"conversation {conversation_id}")
-    return ConversationRow(*row)
+    cursor = db.execute(_ONE, (conversation_id,))
+    return _read_row(fetch_required(cursor, f"conversation {conversation_id}"))
 
 
-def find_conversations(db: Database, query: str, limit: int, offset: int) -> list[ConversationRow]:
-    """Conversations that are not deleted and match, the last used first."""
+def fetch_last(db: Database) -> ConversationRow | None:
+    """The conversation that was used last, archived ones left out; None: there is none."""
+    row = db.execute(_LAST).fetchone()
+    return _read_row(row) if row else None
+
+
+def find_conversations(
+    db: Database, query: str, limit: int, offset: int, *, archived: bool | None, tag: str
+) -> list[ConversationRow]:
+    """Conversations that are not deleted and match: pinned ones, then the last used first."""
     phrases = parse_query(query)
-    parameters = {"limit": limit, "offset": offset, "match": build_match(phrases)}
-    rows = db.execute(_MATCHING if phrases else _RECENT, parameters).fetchall()
-    return [ConversationRow(*row) for row in rows]
+    wanted = ["c.deleted_at IS NULL"]
+    wanted += [] if archived is None else [_SHELF]
+    wanted += [_TAGGED] if tag else []
+    wanted += [_MATCHING] if phrases else []
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM conversations c WHERE {' AND '.join(wanted)} {_ORDER}",  # noqa: S608
+        {
+            "limit": limit,
+            "offset": offset,
+            "archived": archived,
+            "tag": tag,
+            "match": build_match(phrases),
+        },
+    )
+    return [_read_row(row) for row in rows.fetchall()]
 
 
 def find_deleted(db: Database, until: float) -> list[ConversationRow]:
     """Conversations that were deleted at `until` or before, the longest deleted first."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM conversations WHERE deleted_at <= ?"  # noqa: S608
-        " ORDER BY deleted_at, id",
-        (until,),
-    ).fetchall()
-    return [ConversationRow(*row) for row in rows]
+    return [_read_row(row) for row in db.execute(_DELETED, (until,)).fetchall()]
+
+
+def _read_row(row: Any) -> ConversationRow:
+    *facts, tags = row
+    return ConversationRow(*[*facts, tuple(tags.split("\n")) if tags else ()])
 
 
 def rename(db: Database, conversation_id: int, title: str) -> None:

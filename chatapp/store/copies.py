@@ -1,4 +1,4 @@
-"""The history file as a whole: copies of it, and its size."""
+"""The history file as a whole: copies of it, its size, its damage."""
 
 import sqlite3
 from pathlib import Path
@@ -22,6 +22,12 @@ def measure_memory(db: Database) -> int:
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
     )
     return int(pages * size)
+
+
+def find_damage(db: Database) -> list[str]:
+    """What SQLite's integrity check complains about; empty: nothing."""
+    found = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
+    return [] if found == ["ok"] else found
 
 
 def write_backup(db: Database, history: Path | None, path: Path) -> None:

@@ -47,6 +47,16 @@ def divide_messages(db: Database) -> None:
         )
 
 
+@MIGRATIONS(name="m003_places")
+def give_places(db: Database) -> None:
+    """Conversations have settings, pins, an archive and tags; drafts are kept; branches can go.
+
+    A branch that is deleted moves into a conversation of its own in the bin, which a row of `cuts`
+    describes: whatever reads a conversation then needs no thought of what was deleted in it.
+    """
+    _execute(db, _PLACES)
+
+
 def _execute(db: Database, script: str) -> None:
     # Not executescript: it would commit the transaction that all of this is in.
     for statement in script.split(";\n\n"):
@@ -262,4 +272,50 @@ END;
 CREATE VIRTUAL TABLE reasoning_fts USING fts5 (
   text, content='', tokenize='ascii', prefix='2 3'
 )
+"""
+
+# The order of the list is the order of `conversations_listed`: what is not archived, pins first.
+_PLACES = """
+ALTER TABLE conversations ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE conversations ADD COLUMN pinned_at REAL;
+
+ALTER TABLE conversations ADD COLUMN archived_at REAL;
+
+ALTER TABLE messages ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
+
+CREATE INDEX conversations_listed ON conversations
+  ((archived_at IS NOT NULL), (pinned_at IS NULL), updated_at DESC, id DESC)
+  WHERE deleted_at IS NULL;
+
+CREATE INDEX messages_prompts ON messages (id) WHERE role = 'user';
+
+CREATE TABLE tags (
+  conversation_id INTEGER NOT NULL REFERENCES conversations (id),
+  tag TEXT NOT NULL,
+  PRIMARY KEY (conversation_id, tag)
+) WITHOUT ROWID;
+
+CREATE INDEX tags_by_tag ON tags (tag, conversation_id);
+
+CREATE TABLE drafts (
+  conversation_id INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  text TEXT NOT NULL,
+  cursor INTEGER NOT NULL,
+  updated_at REAL NOT NULL,
+  PRIMARY KEY (conversation_id, owner)
+);
+
+CREATE TABLE cuts (
+  id INTEGER PRIMARY KEY REFERENCES conversations (id),
+  conversation_id INTEGER NOT NULL REFERENCES conversations (id),
+  message_id INTEGER NOT NULL,
+  parent_id INTEGER,
+  children TEXT NOT NULL,
+  leaf_before INTEGER,
+  leaf_after INTEGER
+);
+
+CREATE INDEX cuts_by_conversation ON cuts (conversation_id)
 """

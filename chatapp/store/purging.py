@@ -14,7 +14,9 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from chatapp.errors import StoreError
-from chatapp.store.conversations import fetch_conversation, find_deleted
+from chatapp.store import drafts
+from chatapp.store.conversations import find_deleted
+from chatapp.store.cuts import find_old_cuts, list_cuts
 from chatapp.store.messages import find_tree
 from chatapp.store.rows import Purged
 from chatapp.store.search import unindex_message, unindex_text
@@ -64,10 +66,11 @@ def _drop(copy: Path) -> None:
 def _remove(session: Session, days: float, *, always: bool) -> Purged:
     with session.browsing() as db:
         gone = find_deleted(db, time.time() - days * 86_400)
+        cuts = find_old_cuts(db, time.time() - days * 86_400)
     # A transaction a conversation, so that another instance never waits long.
-    for row in gone:
+    for conversation_id in [row.id for row in gone] + cuts:
         with session.writing() as db:
-            remove_conversation(db, row.id)
+            remove_conversation(db, conversation_id)
     # Our own searches would keep the file from being written anew: they are waited for.
     with session.browsing(), session.reading() as db:
         due = always or bool(db.execute("PRAGMA user_version").fetchone()[0])
@@ -75,9 +78,22 @@ def _remove(session: Session, days: float, *, always: bool) -> Purged:
 
 
 def remove_conversation(db: Database, conversation_id: int) -> None:
-    """Remove a conversation with everything in it, inside the caller's transaction."""
-    title = fetch_conversation(db, conversation_id).title
-    unindex_text(db, "title_fts", conversation_id, join_words(title))
+    """Remove a deleted conversation with everything in it, inside the caller's transaction.
+
+    Nothing happens if another instance has removed it, or brought it back.
+    """
+    row = db.execute(
+        "SELECT title FROM conversations WHERE id = ? AND deleted_at IS NOT NULL",
+        (conversation_id,),
+    ).fetchone()
+    if row is None:
+        return
+    for cut in list_cuts(db, conversation_id):
+        remove_conversation(db, cut.id)
+    db.execute("DELETE FROM cuts WHERE id = ?", (conversation_id,))
+    db.execute("DELETE FROM tags WHERE conversation_id = ?", (conversation_id,))
+    drafts.remove_all(db, conversation_id)
+    unindex_text(db, "title_fts", conversation_id, join_words(row[0]))
     for message_id in find_tree(db, conversation_id):
         status = db.execute("SELECT status FROM messages WHERE id = ?", (message_id,)).fetchone()
         if status != ("streaming",):

@@ -36,6 +36,24 @@ class ConversationRow:
     deleted_at: float | None
     uid: str = ""
     """Names the conversation everywhere, in exports too: random, made by the store."""
+    settings: str = ""
+    """The chat's own settings, a JSON object; empty: none."""
+    pinned_at: float | None = None
+    """None: not pinned."""
+    archived_at: float | None = None
+    """None: not archived."""
+    tags: tuple[str, ...] = ()
+    """In order; each one line as `labels.clean_tag` makes it."""
+
+    @property
+    def pinned(self) -> bool:
+        """It stands before what is not pinned."""
+        return self.pinned_at is not None
+
+    @property
+    def archived(self) -> bool:
+        """It is put away: in no list but the archive's, and still found."""
+        return self.archived_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +135,8 @@ class MessageRow:
     """The runs that wrote an answer, oldest first: more than one when it was continued."""
     uid: str = ""
     """Names the message everywhere, in exports too: random, made by the store."""
+    by_hand: bool = False
+    """The user wrote these words in another's role: an answer that was edited."""
 
     @property
     def content(self) -> str:
@@ -132,6 +152,54 @@ class MessageRow:
     def generation(self) -> GenerationRow | None:
         """The last run that wrote the answer; None: nobody knows how it was made."""
         return self.generations[-1] if self.generations else None
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineRow:
+    """One message of a tree that is drawn, without its whole text."""
+
+    id: int
+    parent_id: int | None
+    role: Role
+    status: Status
+    created_at: float
+    text: str
+    """The beginning of what was said, or else thought, on one line; empty: neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Something the user once said."""
+
+    message_id: int
+    conversation_id: int
+    text: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A text that was begun and not sent."""
+
+    conversation_id: int | None
+    """None: in the new chat."""
+    text: str
+    cursor: int
+    """Characters before the cursor."""
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A message or a branch that was deleted, and can be brought back."""
+
+    id: int
+    conversation_id: int
+    """Where it stood."""
+    message_id: int
+    """The deleted message; of a branch, its first."""
+    leaf_id: int | None
+    """What the conversation showed after it, the active leaf."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from sqlite_utils import Database
 from chatapp.conversation import Message
 from chatapp.parts import Parts
 from chatapp.store import answers, conversations, copies, messages, purging, search
-from chatapp.store.generations import begin_run, end_run
+from chatapp.store.branches import Branches
+from chatapp.store.labels import Labels, clean_tag
 from chatapp.store.migrations import MIGRATIONS
 from chatapp.store.opening import BUSY_TIMEOUT_S, open_file, open_memory
-from chatapp.store.parts import write_parts
+from chatapp.store.prompts import Prompts
 from chatapp.store.rows import (
     ConversationRow,
     ConversationTree,
@@ -31,7 +32,7 @@ from chatapp.store.rows import (
     SearchHit,
 )
 from chatapp.store.session import Session, clean
-from chatapp.store.trees import insert_tree
+from chatapp.store.trees import insert_said, insert_tree
 
 Mend = Callable[[MessageRow], MessageRow]
 
@@ -50,6 +51,12 @@ class Store:
     def __init__(self, session: Session, mend: Mend = as_it_is) -> None:
         self.session = session
         """The connections, for whoever has to do something that this page does not name."""
+        self.labels = Labels(session)
+        """Pins, archive, tags."""
+        self.prompts = Prompts(session)
+        """What the user wrote: drafts, and all that was sent."""
+        self.branches = Branches(session)
+        """Edit, delete, fork, outline."""
         self._mend = mend
         """Makes of a row what it would be if this version had written it."""
 
@@ -103,8 +110,7 @@ class Store:
     def find_damage(self) -> list[str]:
         """What SQLite's integrity check complains about; empty: nothing. Reads the whole file."""
         with self.session.browsing() as db:
-            found = [str(row[0]) for row in db.execute("PRAGMA integrity_check(20)")]
-        return [] if found == ["ok"] else found
+            return copies.find_damage(db)
 
     def backup(self, path: Path) -> None:
         """Write a sound copy (mode 0600) to `path`, replacing a file there once it is whole.
@@ -124,20 +130,28 @@ class Store:
             return conversations.insert_conversation(db, title, system, now, now)
 
     def list_conversations(
-        self, limit: int = 100, offset: int = 0, query: str = ""
+        self,
+        limit: int = 100,
+        offset: int = 0,
+        query: str = "",
+        *,
+        archived: bool | None = False,
+        tag: str = "",
     ) -> list[ConversationRow]:
-        """Conversations that are not deleted, the last used first.
+        """Conversations that are not deleted: pinned ones, then the others, the last used first.
 
         With a `query`: those whose title or messages match it (see `search`); one without a
-        word in it lists all.
+        word in it lists all. `archived` None: both those that are and those that are not.
         """
         with self.session.browsing() as db:
-            return conversations.find_conversations(db, query, limit, offset)
+            return conversations.find_conversations(
+                db, query, limit, offset, archived=archived, tag=clean_tag(tag)
+            )
 
     def last_conversation(self) -> ConversationRow | None:
-        """The conversation that was used last; None: there is none."""
-        rows = self.list_conversations(limit=1)
-        return rows[0] if rows else None
+        """The conversation that was used last and is not archived; None: there is none."""
+        with self.session.browsing() as db:
+            return conversations.fetch_last(db)
 
     def get_conversation(self, conversation_id: int) -> ConversationRow:
         """One conversation, even a deleted one. Raises `StoreError` if there is none."""
@@ -153,6 +167,11 @@ class Store:
         """Give the system prompt; empty: none."""
         with self.session.writing() as db:
             conversations.set_column(db, conversation_id, "system", clean(text))
+
+    def set_settings(self, conversation_id: int, settings: str) -> None:
+        """Give the chat's own settings, a JSON object; empty: none."""
+        with self.session.writing() as db:
+            conversations.set_column(db, conversation_id, "settings", clean(settings))
 
     def add_trees(self, trees: Iterable[ConversationTree]) -> list[int]:
         """Add whole conversations under new ids, all or none; the new ids.
@@ -209,19 +228,14 @@ class Store:
         words, now = search.words_of(message.parts), time.time()
         with self.session.writing() as db:
             messages.check_parent(db, conversation_id, parent_id)
-            message_id = messages.insert_message(
-                db, conversation_id, parent_id, message.role, "complete", now
-            )
-            write_parts(db, message_id, message.parts)
-            search.index_message(db, message_id, words)
+            message_id = insert_said(db, conversation_id, parent_id, message, words, now)
             messages.go_to(db, conversation_id, message_id, now)
             return messages.fetch_message(db, message_id)
 
     def get_message(self, message_id: int) -> MessageRow:
         """One message. Raises `StoreError` if there is none."""
         with self.session.reading() as db:
-            row = messages.fetch_message(db, message_id)
-        return self._mend(row)
+            return self._mend(messages.fetch_message(db, message_id))
 
     def get_path(
         self, conversation_id: int, leaf_id: int | None = None, limit: int | None = None
@@ -336,8 +350,7 @@ class Store:
         now = time.time()
         with self.session.writing() as db:
             mended = self._mend(messages.fetch_message(db, message_id))
-            offset = answers.take_up(db, message_id, mended.parts, now)
-            begin_run(db, message_id, generation or NewGeneration(), now, offset)
+            answers.take_up(db, message_id, mended.parts, generation, now)
             return messages.fetch_message(db, message_id)
 
     def finish_answer(
@@ -358,8 +371,7 @@ class Store:
         with self.session.writing() as db:
             answers.claim(db, message_id)
             answers.save(db, message_id, parts, tokens, now)
-            answers.end(db, message_id, status, words, now)
-            end_run(db, message_id, outcome or Outcome())
+            answers.end(db, message_id, status, words, outcome or Outcome(), now)
 
     def add_answer(
         self,
@@ -376,8 +388,7 @@ class Store:
         with self.session.writing() as db:
             message_id = answers.insert(db, conversation_id, parent_id, generation, now)
             answers.save(db, message_id, parts, tokens, now)
-            answers.end(db, message_id, status, words, now)
-            end_run(db, message_id, outcome or Outcome())
+            answers.end(db, message_id, status, words, outcome or Outcome(), now)
             return messages.fetch_message(db, message_id)
 
     def recover(self) -> list[int]:

@@ -91,4 +91,4 @@ def test_a_failing_migration_leaves_the_file_as_it_was(
         MIGRATIONS._migrations[:] = kept
     assert outline(path) == before
     with Store.open(path) as store:
-        assert store.schema_version == 2
+        assert store.schema_version == 3

@@ -73,6 +73,7 @@ def test_no_full_scan(filled: Store, name: str) -> None:
         "USING INDEX conversations_recent",
         "USING INDEX messages_streaming",
         "USING INDEX conversations_deleted",
+        "USING INDEX conversations_listed",
     )
     scans = [
         step
@@ -96,7 +97,7 @@ def test_lists_do_not_touch_messages(filled: Store) -> None:
         db.conn.set_authorizer(authorize)
         filled.list_conversations()
         db.conn.set_authorizer(None)
-    assert {name.split(".")[0] for name in read} == {"conversations"}
+    assert {name.split(".")[0] for name in read} == {"conversations", "tags"}
 
 
 def test_matching_lists_do_not_read_bodies(filled: Store) -> None:
