@@ -53,6 +53,31 @@ def test_a_round_trip_loses_nothing(store: Store, tree: ConversationTree) -> Non
         assert [hit.role for hit in other.search("why")] == ["user"]
 
 
+def test_what_a_conversation_has_of_its_own_comes_back(
+    store: Store, tree: ConversationTree
+) -> None:
+    chat = tree.conversation.id
+    store.set_settings(chat, '{"sampling":  {"temperature": 1e400}, "model": "\\ud83d"}')
+    store.labels.set_tags(chat, ["work", "zoë"])
+    store.labels.pin(chat)
+    store.labels.archive(chat)
+    cut = store.branches.delete_branch(tree.messages[-1].id)
+    edited = store.branches.edit(tree.messages[1].id, parts_of("by hand"))
+    text = "".join(export("json", store, [chat]))
+    with Store.in_memory() as other:
+        (new,) = import_json(other, text)
+        assert "".join(export("json", other, [new])) == text
+        given, back = store.get_conversation(chat), other.get_conversation(new)
+        for name in ("settings", "tags", "pinned_at", "archived_at", "updated_at"):
+            assert getattr(back, name) == getattr(given, name), name
+        assert [row.by_hand for row in other.get_path(new)] == [False, True]
+        assert other.list_conversations() == []
+        assert [row.id for row in other.list_conversations(archived=True, tag="work")] == [new]
+        names = {row.uid for row in other.get_tree(new).messages}
+    assert edited.uid in names
+    assert store.get_message(cut.message_id).uid not in names, "deleted ones are not exported"
+
+
 def test_many_conversations_and_empty_ones(store: Store, tree: ConversationTree) -> None:
     empty = store.get_tree(store.create_conversation("nothing said"))
     text = render("json", tree, empty)
@@ -100,7 +125,7 @@ def messages(document: dict[str, Any]) -> list[dict[str, Any]]:
 BAD: dict[str, tuple[Change, str]] = {
     "format": (lambda d: d.update(format="other"), '"format" is not'),
     "no format": (lambda d: d.pop("format"), '"format" is not'),
-    "newer": (lambda d: d.update(version=3), "newer version"),
+    "newer": (lambda d: d.update(version=4), "newer version"),
     "version": (lambda d: d.update(version="1"), 'no "version"'),
     "no list": (lambda d: d.update(conversations={}), "conversations is not a list"),
     "no object": (lambda d: d.update(conversations=[3]), r"conversations\[0\] is not an object"),
@@ -137,6 +162,11 @@ BAD: dict[str, tuple[Change, str]] = {
         r"generations\[0\] is not an object",
     ),
     "seed": (lambda d: messages(d)[1]["generations"][0].update(seed=2**64), "seed is not a whole"),
+    "settings": (lambda d: d["conversations"][1].update(settings="[1]"), "not a JSON object"),
+    "deep": (lambda d: d["conversations"][1].update(settings='{"a":' * 9**5), "not a JSON object"),
+    "pin": (lambda d: d["conversations"][1].update(pinned_at="now"), "not a number in range"),
+    "tags": (lambda d: d["conversations"][1].update(tags=["a", 1]), "not a list of texts"),
+    "by hand": (lambda d: messages(d)[0].update(by_hand=1), "not true or false"),
     "rate": (lambda d: messages(d)[1]["generations"][0].update(decode_tps="x"), "not a number"),
 }
 
@@ -224,6 +254,20 @@ def test_a_file_of_the_first_version_comes_in(store: Store) -> None:
     assert answered.generation is not None
     assert (answered.generation.offset, answered.generation.decode_tps) == (0, 3.5)
     assert len({asked.uid, answered.uid}) == 2
+
+
+def test_a_file_of_the_second_version_comes_in(store: Store, tree: ConversationTree) -> None:
+    document = json.loads(render("json", tree))
+    document["version"] = 2
+    (entry,) = document["conversations"]
+    for name in ("settings", "pinned_at", "archived_at", "tags"):
+        del entry[name]
+    for message in entry["messages"]:
+        del message["by_hand"]
+    (new,) = import_json(store, json.dumps(document))
+    assert without_ids(store.get_tree(new)) == without_ids(tree)
+    row = store.get_conversation(new)
+    assert (row.settings, row.tags, row.pinned, row.archived) == ("", (), False, False)
 
 
 def test_every_kind_of_part_and_every_run_comes_back(store: Store, kinds: int) -> None:
