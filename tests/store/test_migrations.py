@@ -42,6 +42,15 @@ def test_an_old_file_is_opened_and_used(path: Path, schema: Path) -> None:
         store.finish_answer(2, parts_of("Beijing"), [4], "complete")
         assert store.search("peking") == []
         assert store.add_message(1, Message.of("user", "thanks"), 2).id == 4
+        kept = schema.stem not in ("v1", "v2")
+        assert listed.settings == ('{"model": "a"}' if kept else "")
+        assert (listed.tags, listed.pinned) == ((("work",), True) if kept else ((), False))
+        assert [draft.text for draft in store.prompts.list_drafts()] == ["an und"] * kept
+        store.branches.undelete(store.branches.delete_branch(2).id)
+        assert [prompt.text for prompt in store.prompts.list_sent()] == [
+            "thanks",
+            "Wie heißt 北京?",
+        ]
         assert store.find_damage() == []
 
 

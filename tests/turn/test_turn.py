@@ -16,9 +16,10 @@ from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, Finished, LoadOptions
 from chatapp.errors import ContextOverflowError, EngineDiedError, EngineError
+from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
-from chatapp.turn import Turn
+from chatapp.turn import Turn, chat_messages
 
 PARAMS = SamplingParams(temperature=0, max_tokens=12)
 
@@ -243,9 +244,10 @@ from pathlib import Path
 from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import Delta, LoadOptions
+from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
-from chatapp.turn import Turn
+from chatapp.turn import Turn, chat_messages
 
 async def main():
     store = Store.open(Path(sys.argv[1]))
@@ -338,3 +340,42 @@ async def test_an_answer_whose_task_is_cancelled_twice_keeps_its_text(
             await asyncio.sleep(0.01)
     row = store.get_message(turn.message_id)
     assert (row.status, row.content) == ("stopped", turn.state.text)
+
+
+async def test_words_written_by_hand_are_text_until_a_model_goes_on_with_them(
+    store: Store, llama: EngineClient
+) -> None:
+    assert llama.model
+    fingerprint = llama.model.fingerprint
+    conversation_id, message_id = say(store, "go")
+    begun = Turn(store, llama, params=PARAMS)
+    await answer(begun, conversation_id, message_id)
+    edited = store.branches.edit(begun.message_id, parts_of("The answer by hand is"))
+    (_, told) = chat_messages(store.get_path(conversation_id), "", fingerprint)
+    assert (told.parts, told.tokens) == (edited.parts, [])
+    turn = Turn(store, llama, params=PARAMS)
+    async for _event in turn.resume(edited.id):
+        pass
+    row = store.get_message(edited.id)
+    assert row.content.startswith("The answer by hand is")
+    assert len(row.content) > len("The answer by hand is")
+    (_, told) = chat_messages(store.get_path(conversation_id), "", fingerprint)
+    assert told.tokens == list(row.tokens)
+    assert bytes(row.tokens[:21]).decode() == "The answer by hand is", "its tokens are bytes"
+    _, message_id = say(store, "more", conversation_id)
+    await answer(Turn(store, llama, params=PARAMS), conversation_id, message_id)
+
+
+async def test_a_forked_branch_is_answered_with_its_tokens(
+    store: Store, llama: EngineClient
+) -> None:
+    assert llama.model
+    conversation_id, message_id = say(store, "go")
+    turn = Turn(store, llama, params=PARAMS)
+    await answer(turn, conversation_id, message_id)
+    head = Message.of("system", "earlier turns in short")
+    store.branches.fork(conversation_id, turn.message_id, message_id, head)
+    path = store.get_path(conversation_id)
+    told = chat_messages(path, "", llama.model.fingerprint)
+    assert [message.role for message in told] == ["system", "user", "assistant"]
+    assert told[-1].tokens == list(store.get_message(turn.message_id).tokens) != []
