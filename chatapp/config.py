@@ -20,7 +20,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from chatapp.errors import ConfigError, UsageError
 from chatapp.gguf.replacing import replacement
 from chatapp.paths import Paths
-from chatapp.sampling import Parameter, SamplingParams, parameters
+from chatapp.sampling import SamplingParams, parameters
+from chatapp.sampling_input import read_value
 from chatapp.thinking import Thinking
 
 KvType = Literal["auto", "f16", "q8_0"]
@@ -133,7 +134,7 @@ def load_config(paths: Paths) -> Config:
     }
     return Config(
         **read,
-        sampling=_read_sampling(path, document.get("sampling", {})),
+        sampling=read_sampling(path, document.get("sampling", {})),
         keys=_read_keys(path, document.get("keys", {})),
         templates=_read_templates(path, document.get("templates", {})),
     )
@@ -208,37 +209,22 @@ def _read_thinking(path: Path, value: Any) -> str:
         raise ConfigError(f"{path}: chat.think: {error.message}", error.hint) from error
 
 
-def _read_sampling(path: Path, values: dict[str, Any]) -> SamplingParams:
+def read_sampling(path: Path, values: Mapping[str, Any]) -> SamplingParams:
+    """The table `[sampling]` of a file; `ConfigError` names the file and the key."""
     known = {parameter.name: parameter for parameter in parameters()}
     for key in values:
         if key not in known:
             raise _unknown(path, f"sampling.{key}", key, known)
+    read = {}
+    for key, value in values.items():
+        try:
+            read[key] = read_value(known[key], value)
+        except UsageError as error:  # it begins with the key
+            raise ConfigError(f"{path}: sampling.{error.message}", error.hint) from error
     try:
-        return SamplingParams(
-            **{key: _convert(path, known[key], value) for key, value in values.items()}
-        )
+        return SamplingParams(**read)
     except UsageError as error:
         raise ConfigError(f"{path}: {error.message}", error.hint) from error
-
-
-def _convert(path: Path, parameter: Parameter, value: Any) -> Any:
-    where = f"sampling.{parameter.name}"
-    if parameter.kind is float and type(value) is int and abs(value) < 2**63:
-        return float(value)
-    if parameter.kind is str and not isinstance(value, str):
-        raise ConfigError(f"{path}: {where} must be text in quotes, not {value!r}.")
-    if parameter.kind == tuple[str, ...]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ConfigError(f'{path}: {where} must be a list of texts, as in ["a", "b"].')
-        return tuple(value)
-    if parameter.kind == tuple[tuple[int, float], ...]:
-        try:
-            return tuple((int(token), float(bias)) for token, bias in value.items())
-        except (AttributeError, TypeError, ValueError, OverflowError):
-            raise ConfigError(
-                f"{path}: {where} must be a table of token ids, as in {{ 50256 = -5.0 }}."
-            ) from None
-    return value
 
 
 def _read_keys(path: Path, values: dict[str, Any]) -> Mapping[str, str]:

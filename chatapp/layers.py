@@ -1,4 +1,5 @@
-"""Who set a sampling parameter: the command line, the chat, the settings, the model file, nobody.
+"""Who set a sampling parameter: the command line, the chat, its preset, the settings, the model
+file, nobody.
 
 The first of these that says something counts.
 """
@@ -9,7 +10,7 @@ from typing import Any, Literal
 
 from chatapp.sampling import SamplingParams, parameters
 
-Source = Literal["flag", "chat", "settings", "model file", "server", "default"]
+Source = Literal["flag", "chat", "preset", "settings", "model file", "server", "default"]
 
 _NOTHING = SamplingParams()
 _EXCLUSIVE = ("grammar", "json_schema")
@@ -27,12 +28,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What was asked for, in three places."""
+    """What was asked for, in four places."""
 
     flag: SamplingParams = _NOTHING
     """For this run of the program."""
     chat: SamplingParams = _NOTHING
     """For this conversation."""
+    preset: SamplingParams = _NOTHING
+    """By the preset of this conversation, or of this run."""
     settings: SamplingParams = _NOTHING
     """For every conversation."""
 
@@ -60,6 +63,7 @@ class Layers:
         merged: dict[str, Chosen] = {}
         sources: tuple[tuple[Source, SamplingParams], ...] = (
             ("settings", self.settings),
+            ("preset", self.preset),
             ("chat", self.chat),
             ("flag", self.flag),
         )
