@@ -1,0 +1,21 @@
+"""Slash commands: the table of them, how a message is read, what may come next while one is typed.
+
+No widget and no engine is known here: what a command does is somebody else's. The chat, `--plain`,
+the palette, `/help` and the documents read the same table.
+"""
+
+from chatapp.commands.parsing import Invocation, Misused, Parsed, Text, Unknown, parse
+from chatapp.commands.table import COMMANDS, Command, Takes, find_command
+
+__all__ = [
+    "COMMANDS",
+    "Command",
+    "Invocation",
+    "Misused",
+    "Parsed",
+    "Takes",
+    "Text",
+    "Unknown",
+    "find_command",
+    "parse",
+]
