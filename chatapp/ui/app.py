@@ -32,7 +32,6 @@ from chatapp.paths import Paths
 from chatapp.store import Store
 from chatapp.text import strip_controls
 from chatapp.ui.chat.screen import ChatScreen
-from chatapp.ui.draft import DraftFile
 from chatapp.ui.faults import Faults, guard, ignore_strays, watch_strays
 from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
@@ -90,7 +89,6 @@ class ChatApp(App[None]):
             config, paths, store, client, model, problem, conversation_id, temporary, offline
         )
         self.faults = Faults(None if temporary else paths.screen_log, self._say_fault)
-        self._draft = DraftFile(None if temporary else paths.draft)
         self._is_up = False
         """The screen has been drawn: from now on nothing unexpected ends the app."""
         self.keys = KeyOrder(self, super().on_event)
@@ -133,12 +131,8 @@ class ChatApp(App[None]):
         self.refresh(layout=True)
 
     def on_ready(self) -> None:
-        """Offer what was being written when the app ended last."""
+        """The screen is there."""
         self._is_up = True
-        draft = self._draft.take()
-        if draft and not self.chat.pane.prompt.prompt:
-            self.chat.pane.prompt.set_prompt(draft)
-            self.notify("What you were writing is back in the prompt.")
 
     # What nobody expected
 
@@ -178,7 +172,7 @@ class ChatApp(App[None]):
     def save_draft(self) -> None:
         """Keep what is being written for the next start."""
         with contextlib.suppress(NoMatches, ScreenStackError):  # while it opens or closes
-            self._draft.save(self.chat.pane.unsent)
+            self.chat.drafts.save_now()
 
     async def on_event(self, event: Event) -> None:
         """Keys and pastes wait for their turn; everything else is dispatched at once."""

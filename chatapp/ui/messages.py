@@ -56,6 +56,8 @@ class ConversationOpened(Message):
     rows: list[MessageRow]
     focus_id: int | None = None
     """The message to bring into view; None: the last one."""
+    draft: str = ""
+    """What an earlier run of the app has left in its prompt."""
 
 
 @dataclass
@@ -135,6 +137,11 @@ class QueueChanged(Message):
     """These messages are sent when the answer has ended, the first one first."""
 
     queue: tuple[Queued, ...]
+
+
+@dataclass
+class SettingsChanged(Message):
+    """The open conversation sets something else for itself."""
 
 
 @dataclass

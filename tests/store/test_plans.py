@@ -95,10 +95,7 @@ def test_no_full_scan(filled: Store, name: str) -> None:
         "USING INDEX conversations_listed",
     )
     scans = [
-        step
-        for step in steps
-        if TABLES.match(step)
-        and not any(index in step for index in allowed)
+        step for step in steps if TABLES.match(step) and not any(index in step for index in allowed)
     ]
     assert scans == []
     assert steps or name in ("add", "answer")

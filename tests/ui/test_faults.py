@@ -103,7 +103,7 @@ async def test_an_edit_that_cannot_be_stored_changes_nothing(run, monkeypatch):
         def fail(*args, **kwargs):
             raise StoreError("The history is locked.", "Close the other program.")
 
-        monkeypatch.setattr(ui.store, "add_message", fail)
+        monkeypatch.setattr(ui.store.branches, "edit", fail)
         await ui.press("ctrl+e")
         await ui.write("changed")
         await ui.wait(lambda: ui.pane.prompt.prompt == "changed")
@@ -309,7 +309,7 @@ async def test_text_sent_too_early_is_put_before_what_was_typed_since(run):
     async with run() as ui:
         await ui.write("/words 5000\n/delay 20")
         await ui.streaming()
-        ui.flow._post(TextReturned(None, "first", None))
+        ui.flow._post(TextReturned(ui.app.chat.open_id, "first", None))
         ui.pane.prompt.set_prompt("second")
         await ui.wait(lambda: ui.pane.prompt.prompt == "first\nsecond")
 

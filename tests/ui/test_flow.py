@@ -8,9 +8,11 @@ import pytest
 from chatapp.config import ChatConfig
 from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
-from chatapp.layers import Layers
+from chatapp.sampling import SamplingParams
 from chatapp.store import Store
+from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.chat.flow import ChatFlow
+from chatapp.ui.draft import DraftFile
 
 
 @pytest.fixture
@@ -25,9 +27,10 @@ async def flow(store: Store) -> ChatFlow:
     made = ChatFlow(
         store,
         EngineClient(backend="echo"),
-        params=Layers(),
+        sampling=SamplingParams(),
         chat=ChatConfig(),
         post=lambda _fact: None,
+        drafts=Drafts(store, DraftFile(None), lambda: None),
     )
     conversation = store.create_conversation("two versions")
     for text in ("one", "two"):

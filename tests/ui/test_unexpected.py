@@ -7,6 +7,7 @@ import threading
 
 from textual.widgets import OptionList
 
+from chatapp.errors import StoreError
 from chatapp.store import Store
 from chatapp.ui.screens.models import ModelsScreen
 
@@ -140,18 +141,72 @@ async def test_the_current_folder_is_deleted(run, tmp_path, monkeypatch):
 async def test_what_was_being_written_is_back_at_the_next_start(run, paths):
     async with run() as ui:
         await ui.say("one")
+        chat = ui.app.chat.open_id
         ui.pane.prompt.set_prompt("half a\nsentence")
-        await ui.press("ctrl+e")
+        await ui.press("alt+up", "alt+up", "ctrl+e")
         await ui.press("!", "ctrl+q")
         await ui.wait(lambda: ui.app.return_code is not None)
-    assert paths.draft.stat().st_mode & 0o777 == 0o600
-    async with run() as ui:
+    async with run(conversation_id=chat) as ui:
         await ui.wait(lambda: ui.pane.prompt.prompt == "half a\nsentence\none!")
-        assert any("back in the prompt" in text for text in ui.notices())
         ui.pane.prompt.set_prompt("")
         await ui.press("ctrl+q")
         await ui.wait(lambda: ui.app.return_code is not None)
-    assert not paths.draft.exists()
+    async with run(conversation_id=chat) as ui:
+        await ui.wait(lambda: len(ui.flow.rows) == 2)
+        assert ui.pane.prompt.prompt == ""
+
+
+async def test_every_chat_has_its_own_draft(run):
+    async with run() as ui:
+        await ui.say("one")
+        first = ui.app.chat.open_id
+        await ui.press(*"for one")
+        await ui.press("ctrl+n", *"for new")
+        assert ui.pane.prompt.prompt == "for new"
+        ui.app.chat.chats.open(first)
+        await ui.press("!")
+        await ui.wait(lambda: ui.app.chat.open_id == first)
+        assert ui.pane.prompt.prompt == "for one!"
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        assert ui.pane.prompt.prompt == "for new"
+
+
+async def test_a_draft_is_kept_while_it_is_written(run, paths):
+    """Nothing that ends the app has to tell it first."""
+    async with run() as ui:
+        await ui.press(*"not sent")
+        await ui.wait(
+            lambda: (d := ui.store.prompts.get_draft(None)) is not None and d.text == "not sent"
+        )
+        await ui.press("enter")
+        await ui.wait(lambda: ui.store.prompts.get_draft(None) is None)
+        await ui.idle()
+        await ui.write("/words 5000\n/delay 20")
+        await ui.streaming()
+        await ui.write("waits")
+        await ui.press(*"and more")
+        chat = ui.app.chat.open_id
+        both = "waits\n\nand more"
+        await ui.wait(
+            lambda: (d := ui.store.prompts.get_draft(chat)) is not None and d.text == both
+        )
+
+
+async def test_where_the_store_refuses_a_file_keeps_the_draft(run, paths, monkeypatch):
+    async with run() as ui:
+
+        def fail(*args, **kwargs):
+            raise StoreError("The disk is full.")
+
+        monkeypatch.setattr(ui.store.prompts, "save_draft", fail)
+        await ui.press(*"not sent", "ctrl+q")
+        await ui.wait(lambda: ui.app.return_code is not None)
+    assert paths.draft.stat().st_mode & 0o777 == 0o600
+    async with run() as ui:
+        await ui.wait(lambda: ui.pane.prompt.prompt == "not sent")
+        assert any("back in the prompt" in text for text in ui.notices())
+        assert not paths.draft.exists()
 
 
 async def test_a_temporary_chat_leaves_no_draft_and_no_log(run, paths, monkeypatch):

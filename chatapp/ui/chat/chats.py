@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from textual.message import Message as Fact
 
+from chatapp.errors import StoreError
 from chatapp.store.rows import Purged, SearchHit
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
@@ -24,16 +25,19 @@ class Chats:
         desk: Desk,
         sidebar: Sidebar,
         *,
-        write: Callable[[], object],
+        turn_to: Callable[[int | None], object],
+        turn_back: Callable[[], object],
         undo_key: str,
     ) -> None:
-        """`write` gives the keys back to the prompt; `undo_key` is the list's, for people."""
+        """`turn_to` gives the keys to the prompt, for a conversation that is about to be opened;
+        `turn_back` is for one that cannot be. `undo_key` is the list's, for people."""
         self._setup = setup
         self._store = setup.store
         self._flow = flow
         self._desk = desk
         self._sidebar = sidebar
-        self._write = write
+        self._turn_to = turn_to
+        self._turn_back = turn_back
         self._undo_key = undo_key
         self._deleted: list[tuple[int, str]] = []
 
@@ -56,13 +60,20 @@ class Chats:
 
     def action_new(self) -> None:
         """An empty conversation."""
+        self._turn_to(None)
         self._desk.work_on(self._flow.new(), group="open")
-        self._write()
 
     def open(self, conversation_id: int, message_id: int | None = None) -> None:
         """Show a conversation, at a message if one is given."""
-        self._desk.work_on(self._flow.open(conversation_id, message_id), group="open")
-        self._write()
+        self._turn_to(conversation_id)
+        self._desk.work_on(self._open(conversation_id, message_id), group="open")
+
+    async def _open(self, conversation_id: int, message_id: int | None) -> None:
+        try:
+            await self._flow.open(conversation_id, message_id)
+        except StoreError:
+            self._turn_back()
+            raise
 
     def action_sidebar(self) -> None:
         """Show the list and go to it, or hide it."""
@@ -72,7 +83,7 @@ class Chats:
             sidebar.show_open(self.open_id)
             sidebar.chats.focus()
         else:
-            self._write()
+            self._turn_to(self.open_id)
 
     def action_filter(self) -> None:
         """Go to the filter above the list."""

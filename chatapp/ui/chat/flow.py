@@ -8,19 +8,24 @@ widget: it posts facts (`chatapp.ui.messages`).
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 from textual.message import Message as Fact
 
+from chatapp.chat_settings import ChatSettings, read_chat_settings
 from chatapp.config import ChatConfig
-from chatapp.conversation import Message, Role, make_title
+from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.layers import Layers
+from chatapp.parts import Reasoning, Text, parts_of
+from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.turn import Turn
-from chatapp.ui.chat.answering import Answering
+from chatapp.ui.chat.answering import Answering, Events
+from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.messages import (
     BranchCut,
     ConversationOpened,
@@ -30,6 +35,7 @@ from chatapp.ui.messages import (
     Problem,
     QueueChanged,
     Queued,
+    SettingsChanged,
     TextReturned,
 )
 
@@ -45,21 +51,27 @@ class ChatFlow:
         store: Store,
         client: EngineClient,
         *,
-        params: Layers,
+        sampling: SamplingParams,
         chat: ChatConfig,
         post: Callable[[Fact], object],
+        drafts: Drafts,
     ) -> None:
+        """`sampling` and `chat` are what the settings say, for every conversation."""
         self._store = store
         self._client = client
-        self._params = params
-        self._think = chat.think
-        self._system = chat.system
+        self._sampling = sampling
+        self._chat = chat
         self._post = post
+        self._drafts = drafts
         self._moving = asyncio.Lock()
         self.answering = Answering(post=post, put=self._put_last)
         self.conversation: ConversationRow | None = None
         self.rows: list[MessageRow] = []
         """The branch that is shown, root first."""
+        self.settings = ChatSettings()
+        """What the open conversation sets for itself."""
+        self.system = chat.system
+        """The system prompt of the open conversation."""
         self.queue: list[Queued] = []
         """What is sent next, the first to be sent first."""
 
@@ -70,7 +82,9 @@ class ChatFlow:
         async with self._moving:
             self.conversation = None
             self.rows = []
-            self._post(ConversationOpened(None, []))
+            self.settings, self.system = ChatSettings(), self._chat.system
+            draft = await self._drafts.fetch(None)
+            self._post(ConversationOpened(None, [], draft=draft))
 
     async def open(self, conversation_id: int, message_id: int | None = None) -> None:
         """Show a conversation at its active leaf, or on the branch that holds `message_id`."""
@@ -86,7 +100,12 @@ class ChatFlow:
         if rows and rows[-1].status == "streaming":  # the answer is ahead of its journal
             rows[-1] = self.answering.row_of(rows[-1].id) or rows[-1]
         self.conversation, self.rows = conversation, rows
-        self._post(ConversationOpened(conversation, list(rows), message_id))
+        self.settings, wrong = read_chat_settings(conversation.settings)
+        self.system = conversation.system
+        for sentence in wrong:
+            self._post(Notice(sentence))
+        draft = await self._drafts.fetch(conversation_id)
+        self._post(ConversationOpened(conversation, list(rows), message_id, draft))
 
     async def _select_branch(self, conversation_id: int, message_id: int) -> None:
         path = await self._in_store(self._store.get_path, conversation_id)
@@ -117,6 +136,31 @@ class ChatFlow:
             leaf = await self._in_store(self._store.leaf_below, versions[place])
             await self._in_store(self._store.select_leaf, conversation_id, leaf)
             await self._show(conversation_id, versions[place])
+
+    # What the chat sets for itself
+
+    @property
+    def layers(self) -> Layers:
+        """Who asked for which sampling parameter, in the open conversation."""
+        return self.settings.layers(self._sampling)
+
+    async def change(self, settings: ChatSettings) -> None:
+        """Set this for the open conversation, from its next answer on."""
+        async with self._moving:
+            self.settings = settings
+            if (shown := self.conversation) is not None:
+                await self._in_store(self._store.set_settings, shown.id, settings.write())
+                self.conversation = replace(shown, settings=settings.write())
+            self._post(SettingsChanged())
+
+    async def change_system(self, text: str) -> None:
+        """Give the open conversation this system prompt."""
+        async with self._moving:
+            self.system = text
+            if (shown := self.conversation) is not None:
+                await self._in_store(self._store.set_system, shown.id, text)
+                self.conversation = replace(shown, system=text)
+            self._post(SettingsChanged())
 
     # Asking
 
@@ -166,9 +210,8 @@ class ChatFlow:
             self._post(Notice("The last answer is complete; there is nothing to continue."))
             return
         self.answering.claim()
-        turn = self._make_turn()
-        run = self.answering.run(self.conversation.id, turn, lambda: turn.resume(last.id))
-        await self._go_on(await run)
+        well = await self._run(self.conversation.id, lambda turn: turn.resume(last.id))
+        await self._go_on(well)
 
     async def _go_on(self, well: bool) -> None:
         """Send what waits; when the answer before could not be made, give it back as text."""
@@ -207,43 +250,69 @@ class ChatFlow:
     async def _store_message(self, queued: Queued) -> tuple[MessageRow, bool]:
         """(its row, whether it is shown). Where the message belongs is looked up now: the answer
         before it has ended."""
-        here = self.conversation
         conversation_id = queued.conversation_id
-        begins = conversation_id is None
         if conversation_id is None:
-            conversation_id = await self._in_store(
-                self._store.create_conversation, make_title(queued.text), self._system
-            )
-        if begins and here is None:
-            here = await self._in_store(self._store.get_conversation, conversation_id)
-            self.conversation = here
-        shown = here is not None and here.id == conversation_id
-        role: Role = "user"
+            conversation_id = await self._create(queued.text)
+        shown = self.conversation is not None and self.conversation.id == conversation_id
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
-            role, parent_id = replaced.role, replaced.parent_id
-        elif shown:
-            parent_id = self.rows[-1].id if self.rows else None
+            others = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
+            row = await self._in_store(
+                self._store.branches.edit, replaced.id, (*others, *parts_of(queued.text))
+            )
+            if shown:
+                self._cut_after(row.parent_id)
         else:
-            other = await self._in_store(self._store.get_conversation, conversation_id)
-            parent_id = other.active_leaf_id
-        row = await self._in_store(
-            self._store.add_message, conversation_id, Message.of(role, queued.text), parent_id
-        )
+            parent_id = await self._find_end(conversation_id, shown)
+            row = await self._in_store(
+                self._store.add_message, conversation_id, Message.of("user", queued.text), parent_id
+            )
         if shown:
-            if queued.replaces is not None:
-                self._cut_after(parent_id)
             self.rows.append(row)
         return row, shown
 
-    def _make_turn(self) -> Turn:
-        return Turn(self._store, self._client, params=self._params, think=self._think)
+    async def _create(self, text: str) -> int:
+        """A conversation that begins with `text`, with what was set for it before; the open one
+        if the user is still in the new chat."""
+        is_here = self.conversation is None
+        system = self.system if is_here else self._chat.system
+        conversation_id = await self._in_store(
+            self._store.create_conversation, make_title(text), system
+        )
+        if is_here:
+            if settings := self.settings.write():
+                await self._in_store(self._store.set_settings, conversation_id, settings)
+            self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
+        return conversation_id
+
+    async def _find_end(self, conversation_id: int, shown: bool) -> int | None:
+        """The message below which the next one is said; None: nothing was said yet."""
+        if shown:
+            return self.rows[-1].id if self.rows else None
+        other = await self._in_store(self._store.get_conversation, conversation_id)
+        return other.active_leaf_id
 
     async def _answer(self, conversation_id: int, parent_id: int) -> bool:
-        turn = self._make_turn()
-        return await self.answering.run(
-            conversation_id, turn, lambda: turn.answer(conversation_id, parent_id)
+        return await self._run(
+            conversation_id, lambda turn: turn.answer(conversation_id, parent_id)
         )
+
+    async def _run(self, conversation_id: int, begin: Callable[[Turn], Events]) -> bool:
+        """One turn, as its conversation wants it. Needs `claim` before it."""
+        try:
+            row = await self._in_store(self._store.get_conversation, conversation_id)
+        except StoreError as error:
+            self.answering.release()
+            self._post(Problem(error))
+            return False
+        settings, _ = read_chat_settings(row.settings)
+        turn = Turn(
+            self._store,
+            self._client,
+            params=settings.layers(self._sampling),
+            think=settings.choose_think(self._chat.think),
+        )
+        return await self.answering.run(conversation_id, turn, lambda: begin(turn))
 
     def _put_last(self, conversation_id: int, row: MessageRow) -> None:
         if self.conversation is None or self.conversation.id != conversation_id:

@@ -15,13 +15,14 @@ from textual.message import Message as Fact
 from textual.screen import Screen
 from textual.timer import Timer
 
-from chatapp.layers import Layers
 from chatapp.ui.chat.acting import Acting
 from chatapp.ui.chat.chats import Chats
 from chatapp.ui.chat.desk import Desk
+from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.status import ChatStatus
+from chatapp.ui.draft import DraftFile
 from chatapp.ui.fetches import FetchEnded, FetchMoved
 from chatapp.ui.keymap import bindings, key_of, shown_keys
 from chatapp.ui.messages import (
@@ -40,6 +41,7 @@ from chatapp.ui.messages import (
     Notice,
     Problem,
     QueueChanged,
+    SettingsChanged,
     TextReturned,
 )
 from chatapp.ui.setup import ChatSetup
@@ -65,6 +67,10 @@ REDRAW_S = 0.2
 """The status line counts tokens this often: at every token it cost as much as the text."""
 
 
+DRAFT_S = 0.5
+"""What was typed is kept so soon."""
+
+
 class ChatScreen(Screen[None]):
     """Where one chats."""
 
@@ -75,7 +81,10 @@ class ChatScreen(Screen[None]):
     def __init__(self, setup: ChatSetup) -> None:
         super().__init__()
         self.setup = setup
-        self.pane = ConversationPane(id="pane")
+        fallback = DraftFile(None if setup.temporary else setup.paths.draft)
+        self.drafts = Drafts(setup.store, fallback, self._save_drafts_soon)
+        """What was begun and not sent."""
+        self.pane = ConversationPane(self.drafts, id="pane")
         """The open conversation."""
         self.sidebar = Sidebar(setup.store, id="sidebar")
         """The list of conversations."""
@@ -83,9 +92,10 @@ class ChatScreen(Screen[None]):
         self.flow = ChatFlow(
             setup.store,
             setup.client,
-            params=Layers(settings=setup.config.sampling),
+            sampling=setup.config.sampling,
             chat=setup.config.chat,
             post=self.pane.post_message,
+            drafts=self.drafts,
         )
         self.status = ChatStatus(
             temporary=setup.temporary, offline=setup.offline, keys=self._shown_keys
@@ -104,7 +114,8 @@ class ChatScreen(Screen[None]):
             self.flow,
             self.desk,
             self.sidebar,
-            write=self.pane.prompt.focus,
+            turn_to=self._turn_to,
+            turn_back=self.pane.turn_back,
             undo_key=self._shown_keys("undelete"),
         )
         self.models = Models(
@@ -118,6 +129,7 @@ class ChatScreen(Screen[None]):
         )
         self._parts = (self.acting, self.chats, self.models)
         self._redraw: Timer | None = None
+        self._saving: Timer | None = None
         for part in self._parts:
             for name in dir(part):
                 if name.startswith("action_"):
@@ -151,6 +163,9 @@ class ChatScreen(Screen[None]):
         interrupted = await asyncio.to_thread(self.setup.store.recover)
         if self.setup.conversation_id is not None:
             await self.flow.open(self.setup.conversation_id)
+        else:
+            self._bring_back(await self.drafts.fetch(None))
+        self._bring_back(self.drafts.take_fallback())
         if self.sidebar.display:
             self.sidebar.show_open(self.setup.conversation_id)
         if interrupted:
@@ -159,6 +174,16 @@ class ChatScreen(Screen[None]):
                 f"An answer was interrupted last time. Open its chat; {go_on} continues it."
             )
         self.desk.work_on(self.chats.purge_old(), group="purge")
+
+    def _bring_back(self, draft: str) -> None:
+        if draft:
+            self.pane.put_before(draft)
+            self.desk.say("What you were writing is back in the prompt.")
+
+    def _turn_to(self, conversation_id: int | None) -> None:
+        """From now on the keys are for this conversation, before it has been read."""
+        self.pane.turn_to(conversation_id)
+        self.pane.prompt.focus()
 
     @property
     def open_id(self) -> int | None:
@@ -244,6 +269,7 @@ class ChatScreen(Screen[None]):
     @on(ConversationsChanged)
     @on(MessageStored)
     @on(QueueChanged)
+    @on(SettingsChanged)
     @on(AnswerWaiting)
     @on(AnswerAsked)
     @on(AnswerStarted)
@@ -257,6 +283,8 @@ class ChatScreen(Screen[None]):
         self.status.apply(fact)
         self.chats.take(fact)
         self.models.take(fact)
+        if isinstance(fact, QueueChanged):
+            self.drafts.follow_queue(fact.queue)
         shown = [queued for queued in self.flow.queue if queued.conversation_id == self.open_id]
         self.pane.prompt.steps_first = bool(shown)
         if isinstance(fact, TextReturned | ConversationOpened):
@@ -281,6 +309,14 @@ class ChatScreen(Screen[None]):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Show the keys of the part that has the focus."""
         self.query_one(HintLine).scope = "sidebar" if isinstance(event.widget, ChatList) else "chat"
+
+    def _save_drafts_soon(self) -> None:
+        if self._saving is None and self.is_attached:
+            self._saving = self.set_timer(DRAFT_S, self._save_drafts)
+
+    def _save_drafts(self) -> None:
+        self._saving = None
+        self.desk.work_on(self.drafts.save(), group="drafts")
 
     def show_status_soon(self) -> None:
         """Draw the status line, a few times a second at most."""

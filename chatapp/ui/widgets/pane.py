@@ -1,7 +1,7 @@
 """The open conversation: transcript or welcome, and the prompt with its draft.
 
 Handles the facts about answers (`chatapp.ui.messages`) that concern the conversation it shows and
-lets them rise to the screen. Owns the draft and which message is being edited.
+lets them rise to the screen. Owns which conversation the prompt is for, and what is being edited.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Click
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, TextArea
 
+from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.items import describe_parts, item_of, items_of
 from chatapp.ui.messages import (
     AnswerEnded,
@@ -58,8 +59,12 @@ class ConversationPane(Vertical):
     ConversationPane Transcript { height: 1fr; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, drafts: Drafts, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
+        self._drafts = drafts
+        self._writes_to: int | None = None
+        """The conversation that the prompt's text is for: another as soon as the user turns to it,
+        which is before it has been read. None: the new chat."""
         self.welcome = Welcome(id="welcome")
         self.transcript = Transcript(id="transcript")
         self.prompt = PromptBox(placeholder=PLACEHOLDER, id="prompt")
@@ -90,6 +95,28 @@ class ConversationPane(Vertical):
         """What is being written, and the draft that waits meanwhile."""
         waits = self.writing.draft if isinstance(self.writing, Editing) else ""
         return "\n".join(part for part in (waits, self.prompt.prompt) if part)
+
+    def turn_to(self, conversation_id: int | None) -> None:
+        """What is written from now on is for this conversation; it has its own draft."""
+        if conversation_id == self._writes_to:
+            return
+        self._drafts.put(self._writes_to, self.unsent)
+        self.stop_editing()
+        self._writes_to = conversation_id
+        self.prompt.set_prompt(self._drafts.known(conversation_id))
+
+    def turn_back(self) -> None:
+        """The conversation that was turned to cannot be opened."""
+        self.turn_to(self.conversation_id)
+
+    def put_before(self, text: str) -> None:
+        """Put a text before what is being written."""
+        since = self.prompt.prompt
+        self.prompt.set_prompt(f"{text}\n{since}" if since else text)
+
+    @on(TextArea.Changed)
+    def _keep_draft(self) -> None:
+        self._drafts.follow(self._writes_to, lambda: self.unsent)
 
     def start_editing(self, message_id: int, text: str) -> None:
         """Put an earlier message into the prompt; the draft waits."""
@@ -155,6 +182,9 @@ class ConversationPane(Vertical):
     def _show(self, event: ConversationOpened) -> None:
         opened = event.conversation.id if event.conversation else None
         rows = event.rows
+        self.turn_to(opened)
+        if event.draft:
+            self.put_before(event.draft)
         if all(row.id != self.editing for row in rows):
             self.stop_editing()
         self.conversation_id = opened
@@ -177,6 +207,10 @@ class ConversationPane(Vertical):
         if not event.shown:
             return
         self.conversation_id = event.row.conversation_id
+        if self._writes_to is None:
+            self._writes_to = self.conversation_id
+            self._drafts.begin(self.conversation_id)
+            self._keep_draft()
         self._show_transcript(True)
         self.transcript.append(item_of(event.row))
 
@@ -225,15 +259,18 @@ class ConversationPane(Vertical):
 
     @on(TextReturned)
     def _take_returned(self, event: TextReturned) -> None:
-        self.give_back(event.text, event.replaces)
+        if event.conversation_id == self._writes_to:
+            self.give_back(event.text, event.replaces)
+            return
+        known = self._drafts.known(event.conversation_id)
+        self._drafts.put(event.conversation_id, f"{event.text}\n{known}" if known else event.text)
 
     def give_back(self, text: str, replaces: int | None) -> None:
         """Put a message that was not sent back into the prompt, before what was written since."""
         if replaces is not None:
             self.start_editing(replaces, text)
         else:
-            since = self.prompt.prompt
-            self.prompt.set_prompt(f"{text}\n{since}" if since else text)
+            self.put_before(text)
 
     def _show_transcript(self, shown: bool) -> None:
         self.query_one(ContentSwitcher).current = "transcript" if shown else "welcome"

@@ -1,0 +1,121 @@
+"""What was begun and not sent, one text for each conversation, kept however the app ends.
+
+Without widgets. A draft is in the store half a second after the last key; what waits in the queue
+is kept with it, because it is not in the store yet. Where the store refuses, a file beside it has
+to do.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from chatapp.errors import StoreError
+from chatapp.store import Store
+from chatapp.ui.draft import DraftFile
+from chatapp.ui.messages import Queued
+
+Place = int | None
+"""A conversation, or None: the new chat, which is none yet."""
+
+
+class Drafts:
+    """The texts of all conversations that were opened. `fallback` is used when the app ends."""
+
+    def __init__(self, store: Store, fallback: DraftFile, schedule: Callable[[], None]) -> None:
+        """`schedule` sees to it that `save` is called soon."""
+        self._prompts = store.prompts
+        self._fallback = fallback
+        self._schedule = schedule
+        self._texts: dict[Place, str] = {}
+        self._unsaved: dict[Place, Callable[[], str]] = {}
+        """How to read what changed; a text of megabytes is put together only to be saved."""
+        self._queue: Sequence[Queued] = ()
+        self._fetched: set[Place] = set()
+        """Where what the store had is known here; elsewhere nothing is saved over it."""
+
+    def known(self, place: Place) -> str:
+        """The draft as this run of the app knows it."""
+        return self._texts.get(place, "")
+
+    def begin(self, place: int) -> None:
+        """What was the new chat is this conversation now, and the new chat has no draft."""
+        self._fetched.add(place)
+        self.put(None, "")
+
+    def put(self, place: Place, text: str) -> None:
+        """The draft is this from now on."""
+        self._texts[place] = text
+        self._note(place, lambda: text)
+
+    def follow(self, place: Place, read: Callable[[], str]) -> None:
+        """The draft is being written: `read` gives it when it is to be saved."""
+        self._note(place, read)
+
+    def follow_queue(self, queue: Sequence[Queued]) -> None:
+        """What waits is this from now on."""
+        places = {queued.conversation_id for queued in (*self._queue, *queue)}
+        self._queue = tuple(queue)
+        for place in places:
+            self._note(place, self._unsaved.get(place) or partial(self.known, place))
+
+    async def fetch(self, place: Place) -> str:
+        """What an earlier run of the app has left; empty when asked again."""
+        if place in self._fetched:
+            return ""
+        text = await asyncio.to_thread(self._read, place)
+        self._fetched.add(place)
+        if place in self._unsaved:
+            self._schedule()
+        return text
+
+    def _read(self, place: Place) -> str:
+        try:
+            draft = self._prompts.get_draft(place)
+        except StoreError:  # a draft that cannot be read is no reason not to open a chat
+            return ""
+        return draft.text if draft else ""
+
+    def take_fallback(self) -> str:
+        """What the store did not take when the app ended last."""
+        return self._fallback.take()
+
+    async def save(self) -> None:
+        """Write what changed. What the store refuses is tried again with the next change."""
+        texts = self._collect(self._fetched)
+        refused = await asyncio.to_thread(self._write, texts)
+        for place, text in refused.items():
+            self._unsaved.setdefault(place, partial(str, text))
+
+    def save_now(self) -> None:
+        """Write what changed, before the app goes on or ends."""
+        unknown = [place for place in self._unsaved if place not in self._fetched]
+        texts = self._collect(self._unsaved)
+        for place in unknown:
+            texts[place] = "\n".join(text for text in (self._read(place), texts[place]) if text)
+        refused = self._write(texts)
+        self._fallback.save("\n\n".join(text for text in refused.values() if text.strip()))
+
+    def _note(self, place: Place, read: Callable[[], str]) -> None:
+        self._unsaved[place] = read
+        self._schedule()
+
+    def _collect(self, places: Collection[Place]) -> dict[Place, str]:
+        """What is to be saved in these places."""
+        texts = {}
+        for place in [place for place in self._unsaved if place in places]:
+            read = self._unsaved.pop(place)
+            waits = [queued.text for queued in self._queue if queued.conversation_id == place]
+            self._texts[place] = read()
+            texts[place] = "\n\n".join(text for text in (*waits, self._texts[place]) if text)
+        return texts
+
+    def _write(self, texts: dict[Place, str]) -> dict[Place, str]:
+        """Save drafts; those that the store refuses."""
+        refused = {}
+        for place, text in texts.items():
+            try:
+                self._prompts.save_draft(place, text)
+            except StoreError:
+                if text:
+                    refused[place] = text
+        return refused
