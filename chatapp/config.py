@@ -119,7 +119,7 @@ _SECTIONS: Mapping[str, type] = {
 def load_config(paths: Paths) -> Config:
     """The settings file as a `Config`; `ConfigError` names the file, the key and a way out."""
     path = paths.settings
-    document = _read_document(path)
+    document = read_document(path)
     known = [entry.name for entry in fields(Config)]
     for name, section in document.items():
         if name not in known:
@@ -146,7 +146,8 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"Did you mean `{close[0]}`?" if close else otherwise
 
 
-def _read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """A TOML file; empty if there is none. `ConfigError` for what is no TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
@@ -255,7 +256,7 @@ def save_setting(paths: Paths, section: str, key: str, value: str | bool | float
     safely (the result is read back and compared before it replaces the file).
     """
     path = Path(os.path.realpath(paths.settings))  # a link into a dotfiles folder stays a link
-    before = _read_document(path)
+    before = read_document(path)
     text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     edited = _set_line(text, section, key, f"{key} = {json.dumps(value, ensure_ascii=False)}")
     wanted = before | {section: {**before.get(section, {}), key: value}}

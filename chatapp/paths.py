@@ -50,6 +50,11 @@ class Paths:
         return self.config / "config.toml"
 
     @property
+    def presets(self) -> Path:
+        """The folder with the user's presets."""
+        return self.config / "presets"
+
+    @property
     def headers(self) -> Path:
         """What model files say of themselves, remembered."""
         return self.state / "headers.json"
