@@ -21,7 +21,7 @@ from chatapp.text import cut_text, one_line
 from chatapp.thinking import Thinking
 
 _NOTHING = SamplingParams()
-_MOST_CTX = 2**31 - 1
+MOST_CTX = 2**31 - 1
 
 
 class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ class _Reader:
             return ""
 
     def read_n_ctx(self, value: object) -> int:
-        if type(value) is int and 0 <= value <= _MOST_CTX:
+        if type(value) is int and 0 <= value <= MOST_CTX:
             return value
         self._note("n_ctx", value, "it is no number of tokens")
         return 0
