@@ -22,7 +22,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from chatapp.export import export, import_json
+from chatapp.export import export
+from chatapp.export.reading import parse_document
 from chatapp.store import Store
 from chatapp.store.conversations import clean_title
 from chatapp.store.migrations import MIGRATIONS
@@ -176,7 +177,7 @@ def export_all(store: Store) -> str:
 def import_old_export(text: str) -> str:
     """What a new store exports that imported the old export."""
     with Store.in_memory() as store:
-        import_json(store, text)
+        store.add_trees(parse_document(json.loads(text)))
         return export_all(store)
 
 

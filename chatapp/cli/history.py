@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chatapp.cli.importing import import_chats
 from chatapp.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -166,28 +167,6 @@ def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -
     click.echo(f"{_count(len(wanted))} written to {output}", err=True)
 
 
-@history.command("import")
-@click.argument("file", type=click.File("rb"))
-def import_conversations(file: Any) -> None:
-    """Bring back conversations from a JSON export. FILE may be - for standard input."""
-    from chatapp.export import MAX_BYTES, import_json
-
-    content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise UsageError(
-            f"{file.name} is larger than {MAX_BYTES >> 20} MiB.",
-            "Export fewer conversations at a time: chatapp history export --format json ID...",
-        )
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{file.name} is not UTF-8 text.") from None
-    del content
-    with _open() as store:
-        new = import_json(store, text)
-    click.echo(f"{_count(len(new))} imported: {', '.join(map(str, new))}", err=True)
-
-
 @history.command("delete")
 @_IDS
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -256,6 +235,9 @@ def back_up(file: Path) -> None:
     with _open() as store:
         store.backup(file)
     click.echo(f"Backup written to {file}", err=True)
+
+
+history.add_command(import_chats)
 
 
 def _last_id(store: "Store") -> int:

@@ -36,6 +36,10 @@ class Progress:
         """Bytes that are copied, of all."""
         self._show(f"copying {done / max(total, 1):.0%}")
 
+    def show_import(self, conversations: int, messages: int) -> None:
+        """Conversations and messages that came in by now."""
+        self._show(f"importing · {conversations:,} conversations, {messages:,} messages")
+
     def show_fetch(self, fetch: "Fetch") -> None:
         """Bytes that have come, how fast, how long it will take; or what is waited for."""
         share = f"{fetch.done / max(fetch.total, 1):.0%}"

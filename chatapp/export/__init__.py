@@ -4,7 +4,6 @@ Exporters take values from the store, message by message, never SQL. Markdown an
 active branch without control characters; JSON holds everything.
 """
 
-from chatapp.export.reading import MAX_BYTES, import_json
 from chatapp.export.registry import FORMATS, Format, export, render
 
-__all__ = ["FORMATS", "MAX_BYTES", "Format", "export", "import_json", "render"]
+__all__ = ["FORMATS", "Format", "export", "render"]

@@ -1,23 +1,23 @@
-"""Brings conversations back from JSON. The file is taken for hostile until it is checked whole.
+"""Our own JSON export, read back. It is taken for hostile until it is checked whole.
 
-Promises all or nothing: one error that names the place, and then not a row was written. Every
-version is read: messages of text and thoughts with one generation (1), of parts (2), and with the
-settings, tags and place of a conversation (3). The whole file is in memory while it is read, about
-five times over. A parent must stand before its children, which rules out cycles. Keys that are not
-known are ignored.
+Promises one error that names the place, before anything is stored. Every version is read: messages
+of text and thoughts with one generation (1), of parts (2), and with the settings, tags and place of
+a conversation (3). The whole file is in memory while it is read, about five times over. A parent
+must stand before its children, which rules out cycles. Keys that are not known are ignored.
 """
 
 import json
 import math
 import re
 from dataclasses import fields
-from typing import Any, NoReturn, Protocol, cast, get_args
+from typing import Any, NoReturn, cast, get_args
 
 import msgspec
 
 from chatapp.conversation import Role
 from chatapp.errors import UsageError
 from chatapp.export.lossless import FORMAT, VERSION
+from chatapp.export.names import gist, make_uid
 from chatapp.parts import Parts, parts_of
 from chatapp.store.rows import (
     ConversationRow,
@@ -30,54 +30,30 @@ from chatapp.store.rows import (
 MAX_TIME = 253402300799.0
 """The end of the year 9999, in seconds since 1970: later times cannot be shown."""
 
-MAX_BYTES = 2**30
-"""The largest file that is read; divide a larger history by exporting some conversations."""
-
 _MAX_INT = 2**63 - 1
 _MAX_TOKEN = 2**31 - 1
 
 
-class Shelf(Protocol):
-    """What takes the conversations: the store."""
+def parse_document(document: object) -> list[ConversationTree]:
+    """The conversations of a `render_json` file that was read already.
 
-    def add_trees(self, trees: list[ConversationTree], /) -> list[int]:
-        """Add all or none; the new ids."""
-
-
-def import_json(store: Shelf, text: str) -> list[int]:
-    """Add the conversations of a `render_json` file to `store`; their new ids, in order.
-
-    Raises `UsageError` naming the first thing wrong with the file; the store is unchanged then.
+    Raises `UsageError` naming the first thing that is wrong with it.
     """
-    return store.add_trees(parse_json(text))
-
-
-def parse_json(text: str) -> list[ConversationTree]:
-    """The conversations in a `render_json` file; ids are those of the file.
-
-    Raises `UsageError` for anything else.
-    """
-    try:
-        document = json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise _wrong("it is nested too deeply") from None
-    except ValueError as error:
-        raise _wrong(f"it is not JSON ({error})") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _wrong(f'its "format" is not "{FORMAT}"')
     version = document.get("version")
     if type(version) is not int or version < 1:
         raise _wrong('it has no "version"')
     if version > VERSION:
-        raise UsageError("The file comes from a newer version of chatapp.", "Update chatapp.")
+        raise UsageError("It comes from a newer version of chatapp.", "Update chatapp.")
     entries = _Entry(document, "").items("conversations")
     return [_read_tree(entry, version) for entry in entries]
 
 
 def _wrong(reason: str) -> UsageError:
     return UsageError(
-        f"The file cannot be imported: {reason}. Nothing was imported.",
-        "Import files made with: chatapp history export --format json",
+        f"It cannot be imported: {reason}. Nothing of it was imported.",
+        "Make it anew with: chatapp history export --format json",
     )
 
 
@@ -198,12 +174,17 @@ class _Entry:
 def _read_tree(entry: _Entry, version: int) -> ConversationTree:
     messages: list[MessageRow] = []
     seen: set[int] = set()
+    names: set[str] = set()
+    whole = _read_name(entry, version)
     for item in entry.items("messages"):
-        message = _read_message(item, version)
+        message = _read_message(item, version, whole)
         if message.id in seen:
             raise item.fail("id", f"{message.id} is used twice")
         if message.parent_id is not None and message.parent_id not in seen:
             raise item.fail("parent", f"{message.parent_id} is not a message before this one")
+        if message.uid in names:
+            raise item.fail("uid", "is used twice")
+        names.add(message.uid)
         seen.add(message.id)
         messages.append(message)
     active = entry.identity("active")
@@ -219,7 +200,7 @@ def _read_tree(entry: _Entry, version: int) -> ConversationTree:
         updated_at=entry.number("updated_at", MAX_TIME),
         active_leaf_id=active,
         deleted_at=None,
-        uid=entry.name("uid") if version > 1 else "",
+        uid=whole,
         settings=entry.settings("settings") if version > 2 else "",
         pinned_at=entry.moment("pinned_at") if version > 2 else None,
         archived_at=entry.moment("archived_at") if version > 2 else None,
@@ -228,7 +209,17 @@ def _read_tree(entry: _Entry, version: int) -> ConversationTree:
     return ConversationTree(conversation, tuple(messages))
 
 
-def _read_message(entry: _Entry, version: int) -> MessageRow:
+def _read_name(entry: _Entry, version: int) -> str:
+    """The name of a conversation; the first version had none, and one is made of its beginning."""
+    if version > 1:
+        return entry.name("uid")
+    begun = [repr(entry.number("created_at", MAX_TIME)), entry.text("system")]
+    for first in entry.items("messages")[:1]:
+        begun += [repr(first.number("created_at", MAX_TIME)), first.text("content")]
+    return make_uid("chatapp 1", *begun)
+
+
+def _read_message(entry: _Entry, version: int, whole: str) -> MessageRow:
     message_id = entry.integer("id", 1)
     if version == 1:
         parts = parts_of(entry.text("content"), entry.text("reasoning"))
@@ -250,7 +241,7 @@ def _read_message(entry: _Entry, version: int) -> MessageRow:
         sibling_index=0,
         sibling_count=1,
         generations=tuple(_read_generation(run, message_id, version) for run in runs),
-        uid=entry.name("uid") if version > 1 else "",
+        uid=entry.name("uid") if version > 1 else make_uid(whole, str(message_id), gist(parts)),
         by_hand=entry.flag("by_hand") if version > 2 else False,
     )
 

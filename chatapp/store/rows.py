@@ -213,6 +213,19 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of a conversation that came in from a file."""
+
+    conversation_id: int
+    messages: int
+    """So many messages were added."""
+    is_new: bool
+    """False: the history had the conversation, and got at most what was new in it."""
+    is_deleted: bool = False
+    """The history has it among what was deleted, and it stays there."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationTree:
     """A conversation with every branch; parents stand before their children."""
 

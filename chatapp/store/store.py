@@ -18,6 +18,7 @@ from chatapp.parts import Parts
 from chatapp.store import answers, conversations, copies, messages, purging, search
 from chatapp.store.branches import Branches
 from chatapp.store.labels import Labels, clean_tag
+from chatapp.store.merging import merge_tree
 from chatapp.store.migrations import MIGRATIONS
 from chatapp.store.opening import BUSY_TIMEOUT_S, open_file, open_memory
 from chatapp.store.prompts import Prompts
@@ -25,6 +26,7 @@ from chatapp.store.rows import (
     ConversationRow,
     ConversationTree,
     FinalStatus,
+    Merged,
     MessageRow,
     NewGeneration,
     Outcome,
@@ -32,7 +34,7 @@ from chatapp.store.rows import (
     SearchHit,
 )
 from chatapp.store.session import Session, clean
-from chatapp.store.trees import insert_said, insert_tree
+from chatapp.store.trees import insert_said
 
 Mend = Callable[[MessageRow], MessageRow]
 
@@ -173,15 +175,15 @@ class Store:
         with self.session.writing() as db:
             conversations.set_column(db, conversation_id, "settings", clean(settings))
 
-    def add_trees(self, trees: Iterable[ConversationTree]) -> list[int]:
-        """Add whole conversations under new ids, all or none; the new ids.
+    def add_trees(self, trees: Iterable[ConversationTree]) -> list[Merged]:
+        """Add whole conversations under new ids, all or none; what became of each.
 
-        Messages keep their order, so parents must stand before their children, and their names
-        (`uid`) where no other row has them. An answer that was being written becomes
-        `interrupted`.
+        Messages keep their order, so parents must stand before their children. A conversation
+        whose name (`uid`) is known gets the messages whose names it lacks. An answer that was
+        being written becomes `interrupted`.
         """
         with self.session.writing() as db:
-            return [insert_tree(db, tree) for tree in trees]
+            return [merge_tree(db, tree) for tree in trees]
 
     # Deleting: into the bin, and out of it for good
 

@@ -27,9 +27,7 @@ def insert_tree(db: Database, tree: ConversationTree) -> int:
     for message in tree.messages:
         if message.parent_id not in ids or message.id in ids:
             raise StoreError(f"Message {message.id} has no place in its conversation.")
-        new_id = insert_copy(db, conversation_id, ids[message.parent_id], message)
-        _keep_name(db, "messages", new_id, message.uid)
-        ids[message.id] = new_id
+        ids[message.id] = insert_member(db, conversation_id, ids[message.parent_id], message)
     if given.active_leaf_id not in ids:
         raise StoreError("The active message of a conversation is missing.")
     db.execute(
@@ -46,6 +44,15 @@ def insert_tree(db: Database, tree: ConversationTree) -> int:
     write_tags(db, conversation_id, given.tags)
     _keep_name(db, "conversations", conversation_id, given.uid)
     return conversation_id
+
+
+def insert_member(
+    db: Database, conversation_id: int, parent_id: int | None, message: MessageRow
+) -> int:
+    """One message from elsewhere, under its name where no other has it; its id."""
+    message_id = insert_copy(db, conversation_id, parent_id, message)
+    _keep_name(db, "messages", message_id, message.uid)
+    return message_id
 
 
 def insert_said(

@@ -110,11 +110,11 @@ def test_export_and_import_bring_everything_back(
     (home / "history.db").unlink()
     done = chatapp("history", "import", str(file))
     assert done.returncode == 0, done.stderr
-    assert "2 conversations imported" in done.stderr
+    assert "Imported from chatapp: 2 conversations, 3 messages." in done.stderr
     rows = json.loads(chatapp("history", "list", "--json").stdout)
     assert [row["title"] for row in rows][1] == "Weather"
     again = chatapp("history", "import", "-", stdin=file.read_text(encoding="utf-8"))
-    assert "2 conversations imported" in again.stderr
+    assert "0 conversations, 0 messages; 2 known already" in again.stderr
 
 
 @pytest.mark.parametrize("name", ["markdown", "html", "json"])
@@ -137,7 +137,7 @@ def test_wrong_exports_and_imports(chatapp: Run, ids: list[int], tmp_path: Path)
         assert done.returncode == 2, content[:10]
         assert "Traceback" not in done.stderr
     binary = tmp_path / "x.bin"
-    binary.write_bytes(b"\xff\xff")
+    binary.write_bytes(b"{\xff\xff}")
     assert "not UTF-8" in chatapp("history", "import", str(binary)).stderr
 
 

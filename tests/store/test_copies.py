@@ -24,6 +24,12 @@ def tree(store: Store, say: Callable[..., int]) -> ConversationTree:
     return store.get_tree(conversation)
 
 
+def renamed(tree: ConversationTree) -> ConversationTree:
+    """The same conversation under names that the store does not know."""
+    messages = tuple(replace(row, uid=f"{row.id:032x}") for row in tree.messages)
+    return ConversationTree(replace(tree.conversation, uid="f" * 32), messages)
+
+
 def test_a_backup_is_a_whole_private_history(
     store: Store, tree: ConversationTree, tmp_path: Path
 ) -> None:
@@ -62,7 +68,8 @@ def test_backups_that_cannot_be(store: Store, tree: ConversationTree, tmp_path: 
 
 
 def test_trees_come_in_under_new_ids(store: Store, tree: ConversationTree) -> None:
-    (new,) = store.add_trees([tree])
+    (added,) = store.add_trees([renamed(tree)])
+    new = added.conversation_id
     copy = store.get_tree(new)
     assert new != tree.conversation.id
     assert [m.content for m in copy.messages] == ["naïve question", "one", "tw"]
@@ -85,7 +92,7 @@ def test_a_bad_tree_brings_nothing_in(store: Store, tree: ConversationTree, faul
         "active": replace(tree, conversation=replace(tree.conversation, active_leaf_id=77)),
     }[fault]
     with pytest.raises(StoreError):
-        store.add_trees([tree, bad])
+        store.add_trees([renamed(tree), bad])
     assert [row.id for row in store.list_conversations()] == [tree.conversation.id]
     assert len(store.search("naive")) == 1
 
