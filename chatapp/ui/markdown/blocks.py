@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from chatapp.ui.markdown.flow import Flow, Line, Run
+from chatapp.ui.markdown.flow import Flow, Line, Mark, Run
 from chatapp.ui.markdown.inline import close_for_now, find_cut, parse_inline
 
 PIECE = 1024
@@ -48,10 +48,14 @@ class Block:
     """What all blocks share."""
 
     kind = "block"
+    is_prose = True
+    """Whether its lines are for reading, and get no longer than the document's measure."""
 
     def __init__(self, lead: Lead = NO_LEAD, gap: int = 0) -> None:
         self.lead = lead
         self.gap = gap
+        self.source_line = 0
+        """The line of the source that it starts at."""
 
     def height(self, width: int) -> int:
         """Rows at `width` cells."""
@@ -78,15 +82,54 @@ class Block:
     def close(self) -> None:
         """Nothing will be added any more."""
 
+    def texts(self) -> list[str]:
+        """The texts it is made of, before wrapping: of a table, its cells; of code, its lines."""
+        return [flow.text for flow in self.flows()]
+
+    def flows(self) -> list[Flow]:
+        """What draws `texts`, if flows do."""
+        return []
+
+    def set_marks(self, number: int, marks: Sequence[Mark]) -> None:
+        """Make `marks` stand out in text `number`."""
+        self.flows()[number].marks = marks
+
+    def row_in(self, number: int, offset: int, width: int) -> int:
+        """The row in which character `offset` of text `number` is drawn."""
+        return self.flows()[number].row_of(offset, self.inner_width(width))
+
+    def row_of_line(self, line: int, share: float, width: int) -> int:
+        """The row of line `line` of its source, counted from its first; `share`: how far in it."""
+        if not (flows := self.flows()):
+            return 0
+        lines = flows[0].text.split("\n")
+        line = min(line, len(lines) - 1)
+        before = sum(len(text) + 1 for text in lines[:line])
+        return self.row_in(0, before + int(share * len(lines[line])), width)
+
     def inner_width(self, width: int) -> int:
         """Cells for the text beside the lead; a deep lead may not squeeze the text to nothing."""
         return max(width - self.lead.cells, width // 3, 1)
 
-    def with_lead(self, y: int, line: Line, *, keep: bool = False) -> Line:
-        """`line` behind its lead. Copying keeps the lead only where it belongs to the text."""
-        runs = self.lead.rest if y else self.lead.first
-        decoration = self.lead.length if line.joint != "\n" or not keep else 0
+    def with_lead(self, y: int, line: Line, width: int, *, keep: bool = False) -> Line:
+        """`line` behind its lead. Copying keeps the lead only where it belongs to the text. A lead
+        that leaves no room loses its outer part."""
+        runs: Sequence[Run] = self.lead.rest if y else self.lead.first
+        length = self.lead.length
+        if self.lead.cells + self.inner_width(width) > width:
+            runs = _last_characters(runs, max(width - self.inner_width(width), 0))
+            length = sum(len(run.text) for run in runs)
+        decoration = length if line.joint != "\n" or not keep else 0
         return Line([*runs, *line.runs], decoration + line.lead, line.joint, line.fill)
+
+
+def _last_characters(runs: Sequence[Run], count: int) -> list[Run]:
+    kept: list[Run] = []
+    for run in reversed(runs):
+        text = run.text[max(len(run.text) - count, 0) :]
+        count -= len(text)
+        kept.insert(0, run._replace(text=text))
+    return kept
 
 
 class TextBlock(Block):
@@ -170,12 +213,15 @@ class TextBlock(Block):
     def steady(self, width: int) -> int:
         return min(self._read().steady, self.height(width))
 
+    def flows(self) -> list[Flow]:
+        return [self._read()]
+
     def height(self, width: int) -> int:
         return self._read().height(self.inner_width(width))
 
     def line(self, y: int, width: int) -> Line:
         runs, joint = self._read().line(y, self.inner_width(width))
-        return self.with_lead(y, Line(runs, 0, joint), keep=True)
+        return self.with_lead(y, Line(runs, 0, joint), width, keep=True)
 
     def _read(self) -> Flow:
         if self._dirty:
@@ -194,12 +240,15 @@ class PlainBlock(Block):
         super().__init__(lead, gap)
         self._flow = Flow(runs)
 
+    def flows(self) -> list[Flow]:
+        return [self._flow]
+
     def height(self, width: int) -> int:
         return self._flow.height(self.inner_width(width))
 
     def line(self, y: int, width: int) -> Line:
         runs, joint = self._flow.line(y, self.inner_width(width))
-        return self.with_lead(y, Line(runs, 0, joint))
+        return self.with_lead(y, Line(runs, 0, joint), width)
 
 
 class RuleBlock(Block):
@@ -212,7 +261,7 @@ class RuleBlock(Block):
 
     def line(self, y: int, width: int) -> Line:
         rule = Line([Run("─" * self.inner_width(width), "rule")])
-        return self.with_lead(y, rule, keep=True)
+        return self.with_lead(y, rule, width, keep=True)
 
 
 def _mark_task(source: str, lead: Lead) -> str:

@@ -1,14 +1,17 @@
-"""A block of code. Long lines wrap; copying puts them together again.
+"""A block of code. Long lines wrap, with a sign in the margin; copying puts them together again.
 
 A line is coloured when the next one starts, with the lines of its chunk before it, and once more
 with the whole fence when that closes (a string may span chunks), unless it is longer than `WHOLE`.
 Colouring happens when a line is drawn, so what is never seen is never coloured.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from rich.cells import cell_len
 
 from chatapp.ui.markdown.blocks import Block, Lead
-from chatapp.ui.markdown.flow import Line, Run, fold
+from chatapp.ui.markdown.flow import Line, Mark, Run, fold, overlay
 from chatapp.ui.markdown.syntax import highlight
 
 CHUNK = 16
@@ -21,50 +24,66 @@ _MAX_COLOURED = 2048
 """A chunk with a line longer than this stays plain: it is data, and lexers are not all linear."""
 
 
+WRAPPED = "↪"
+"""In the margin of a row that goes on with the line above. Copying leaves the margin out."""
+
+
 class FenceBlock(Block):
-    """Lines of code in one language."""
+    """Lines of code in one language; `info` is what stands behind the opening fence."""
 
     kind = "fence"
+    is_prose = False
 
-    def __init__(self, lead: Lead, gap: int, language: str = "") -> None:
+    def __init__(self, lead: Lead, gap: int, info: str | None = None) -> None:
         super().__init__(lead, gap)
-        self.language = language
+        self.language = info.split()[0].strip("{}.")[:24] if info else ""
+        self.is_current = False
+        """Whether a cursor stands on it."""
+        self.is_fenced = info is not None
+        self._info = info or ""
+        self._source: list[str] = []
         self._lines: list[str] = []
         self._rows: list[tuple[int, int, int]] = []
         self._width = 0
         self._coloured: dict[int, list[Run]] = {}
-        self._size = 0
+        self._marks: dict[int, Sequence[Mark]] = {}
+        self._size = self._longest = 0
         self._closed = False
-        self._head = 1 if language else 0
         self._steady = 0
 
     def add_line(self, text: str) -> None:
         """A complete line, or the one that is being written."""
         self._note_change(len(self._lines))
-        self._lines.append(text)
+        self._source.append(text)
+        self._lines.append(text.expandtabs(4))
         self._size += len(text)
+        self._longest = max(self._longest, cell_len(self._lines[-1]))
 
     def extend_line(self, text: str) -> None:
         """More of the last line."""
-        start = self._lines.pop() if self._lines else ""
+        start = self._source.pop() if self._source else ""
+        del self._lines[len(self._source) :]
         self._forget_from(len(self._lines))
-        self._lines.append(start + text)
+        self._source.append(start + text)
+        self._lines.append(self._source[-1].expandtabs(4))
         self._size += len(text)
+        self._longest = max(self._longest, len(self._source[-1]))
 
     def mark(self) -> object:
-        last = self._lines[-1] if self._lines else ""
-        return len(self._lines), last, self._size, self._closed
+        last = self._source[-1] if self._source else ""
+        return len(self._source), last, self._size, self._longest, self._closed
 
     def restore(self, mark: object) -> None:
         assert isinstance(mark, tuple)
-        count, last, self._size, closed = mark
+        count, last, self._size, self._longest, closed = mark
         if closed != self._closed:
             self._closed, self._steady = closed, 0
             self._coloured.clear()
-        changed = count - 1 if count and self._lines[count - 1] != last else count
-        del self._lines[count:]
+        changed = count - 1 if count and self._source[count - 1] != last else count
+        del self._source[count:], self._lines[count:]
         if changed < count:
-            self._lines[changed] = last
+            self._source[changed] = last
+            self._lines[changed] = last.expandtabs(4)
         self._forget_from(changed)
 
     def close(self) -> None:
@@ -77,29 +96,67 @@ class FenceBlock(Block):
 
     def steady(self, width: int) -> int:
         self._lay_out(width)
-        return bisect_left(self._rows, (self._steady, 0, 0)) + self._head
+        if not self._steady:
+            return 0
+        return bisect_left(self._rows, (self._steady, 0, 0)) + self._head(width)
 
     @property
     def code(self) -> str:
-        """The source, as it would be saved to a file."""
-        return "\n".join(self._lines)
+        """The source, as it would be saved to a file: with its tabs, without what it stands in."""
+        return "\n".join(self._source)
+
+    def texts(self) -> list[str]:
+        return self._lines
+
+    def set_marks(self, number: int, marks: Sequence[Mark]) -> None:
+        self._marks[number] = marks
+
+    def row_in(self, number: int, offset: int, width: int) -> int:
+        self._lay_out(width)
+        row = bisect_right(self._rows, (number, offset, len(self._lines[number]) + 1)) - 1
+        return row + self._head(width)
+
+    def row_of_line(self, line: int, share: float, width: int) -> int:
+        number = min(line - self.is_fenced, len(self._lines) - 1)
+        if number < 0:
+            return 0
+        return self.row_in(number, int(share * len(self._lines[number])), width)
+
+    def longest(self) -> int:
+        """Cells of the longest line with the margins, near enough."""
+        return self._longest + 2 + self.lead.cells
 
     def height(self, width: int) -> int:
         self._lay_out(width)
-        return max(len(self._rows) + self._head, 1)
+        return max(len(self._rows) + self._head(width), 1)
 
     def line(self, y: int, width: int) -> Line:
         self._lay_out(width)
-        if y < self._head:
-            return self.with_lead(
-                y, Line([Run(f" {self.language}", "fence-label")], 0, "\n", "fence")
-            )
+        head = self._head(width)
+        if y < head:
+            starts = [0, *fold(self._info, self._inner(width)), len(self._info)]
+            runs = [Run(self._info[starts[y] : starts[y + 1]], "fence-label")]
+            return self._with_margin(y, runs, " ", "" if y else "\n", width)
         if not self._rows:
-            return self.with_lead(y, Line([], 0, "\n", "fence"))
-        number, start, end = self._rows[y - self._head]
-        runs = _cut(self._colours(number), start, end)
-        joint = "" if start else "\n"
-        return self.with_lead(y, Line([Run(" ", "fence"), *runs], 1, joint, "fence"))
+            return self._with_margin(y, [], " ", "\n", width)
+        number, start, end = self._rows[y - head]
+        runs = overlay(_cut(self._colours(number), start, end), start, self._marks.get(number, ()))
+        sign, joint = (WRAPPED, "") if start else (" ", "\n")
+        return self._with_margin(y, runs, sign, joint, width)
+
+    def _with_margin(self, y: int, runs: list[Run], sign: str, joint: str, width: int) -> Line:
+        if self.is_current:
+            margin = Run("┃" if sign == " " else sign, "fence current")
+        else:
+            margin = Run(sign, "fence" if sign == " " else "fence-label")
+        return self.with_lead(y, Line([margin, *runs], 1, joint, "fence"), width)
+
+    def _inner(self, width: int) -> int:
+        return max(self.inner_width(width) - 2, 1)
+
+    def _head(self, width: int) -> int:
+        """Rows of the label."""
+        return len(fold(self._info, self._inner(width))) + 1 if self._info else 0
 
     def _forget_from(self, number: int) -> None:
         while self._rows and self._rows[-1][0] >= number:
@@ -114,9 +171,9 @@ class FenceBlock(Block):
 
     def _lay_out(self, width: int) -> None:
         if width != self._width:
-            self._width = width
+            self._width, self._steady = width, 0
             self._rows.clear()
-        inner = max(self.inner_width(width) - 2, 1)
+        inner = self._inner(width)
         for number in range(self._rows[-1][0] + 1 if self._rows else 0, len(self._lines)):
             text = self._lines[number]
             starts = [0, *fold(text, inner)]

@@ -26,6 +26,14 @@ class Run(NamedTuple):
     """What a click does in the widget that draws this. Never from the text."""
 
 
+class Mark(NamedTuple):
+    """Characters of a text that stand out, in a style laid over their own."""
+
+    start: int
+    end: int
+    style: str
+
+
 class Line(NamedTuple):
     """One row on the screen."""
 
@@ -89,6 +97,32 @@ def wrap(text: str, width: int) -> list[int]:
     return starts
 
 
+def overlay(runs: list[Run], start: int, marks: Iterable[Mark]) -> list[Run]:
+    """`runs`, which begin at the character `start`, with `marks` laid over them."""
+    for mark in marks:
+        end = start + sum(len(run.text) for run in runs)
+        if mark.end > start and mark.start < end:
+            runs = restyle(runs, mark.start - start, mark.end - start, mark.style)
+    return runs
+
+
+def restyle(runs: Sequence[Run], start: int, end: int, style: str) -> list[Run]:
+    """`runs` with `style` laid over the characters from `start` to `end`."""
+    out: list[Run] = []
+    position = 0
+    for run in runs:
+        text = run.text
+        begin, stop = (max(min(at - position, len(text)), 0) for at in (start, end))
+        parts = ((text[:begin], ""), (text[begin:stop], style), (text[stop:], ""))
+        out += [
+            run._replace(text=part, style=f"{run.style} {name}".strip())
+            for part, name in parts
+            if part
+        ]
+        position += len(text)
+    return out
+
+
 class Flow:
     """A growing sequence of runs, wrapped. Its tail can be replaced; what is before it cannot."""
 
@@ -101,6 +135,8 @@ class Flow:
         self._wrapped = False
         self.steady = 0
         """Rows that no change has touched since this was last set."""
+        self.marks: Sequence[Mark] = ()
+        """What stands out; whoever sets it draws again."""
         self.set_tail(runs)
 
     @property
@@ -131,7 +167,7 @@ class Flow:
         self._wrap(width)
         start = self._starts[y]
         end = self._starts[y + 1] if y + 1 < len(self._starts) else self.length
-        runs = self._slice(start, end)
+        runs = overlay(self._slice(start, end), start, self.marks)
         while runs and not (text := runs[-1].text.rstrip(" \n")):
             runs.pop()
         if runs and text != runs[-1].text:
@@ -141,10 +177,28 @@ class Flow:
         before = self._slice(start - 1, start)[0].text
         return runs, before if before in "\n " else ""
 
+    @property
+    def runs(self) -> Sequence[Run]:
+        """All runs."""
+        return self._runs
+
+    @property
+    def text(self) -> str:
+        """All characters."""
+        return "".join(run.text for run in self._runs)
+
+    def row_of(self, offset: int, width: int) -> int:
+        """The row in which the character at `offset` is drawn."""
+        self._wrap(width)
+        return bisect_right(self._starts, offset) - 1
+
     def cells(self) -> int:
         """Width of the longest line before wrapping."""
-        text = "".join(run.text for run in self._runs)
-        return max((cell_len(line) for line in text.split("\n")), default=0)
+        return max((cell_len(line) for line in self.text.split("\n")), default=0)
+
+    def least(self) -> int:
+        """Width of the longest word."""
+        return max((cell_len(unit.rstrip(" ")) for unit in _UNIT.findall(self.text)), default=0)
 
     def _truncate(self, count: int) -> None:
         del self._runs[count:], self._ends[count:]

@@ -22,6 +22,7 @@ from chatapp.ui.markdown.containers import (
     open_container,
 )
 from chatapp.ui.markdown.fence import FenceBlock
+from chatapp.ui.markdown.formula import FormulaBlock, opens_formula
 from chatapp.ui.markdown.table import TableBlock, split_cells
 
 _FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})([^`]*)$")
@@ -48,6 +49,10 @@ class BlockReader:
         self._leaf: Block | None = None
         self._fence = ""
         self._fence_indent = 0
+        self._raw = "", 0
+        """The line that is read, as it came, and its columns."""
+        self.line_number = 0
+        """Of the line that is read, in the source."""
 
     def save(self) -> object:
         """The state between two lines, for `restore`."""
@@ -100,8 +105,9 @@ class BlockReader:
 
     def continue_line(self, text: str) -> None:
         """More of the line that was read last: it is too long to be anything but text."""
-        if isinstance(self._leaf, FenceBlock):
-            self._leaf.extend_line(text)
+        leaf = self._leaf
+        if isinstance(leaf, FenceBlock) or (isinstance(leaf, FormulaBlock) and not leaf.is_full):
+            leaf.extend_line(text)
         else:
             if not isinstance(self._leaf, TextBlock) or self._leaf.kind != "paragraph":
                 self._add_paragraph()
@@ -110,11 +116,17 @@ class BlockReader:
 
     def read_line(self, text: str, *, complete: bool = True) -> None:
         """Read a line, without its line break."""
-        text = text.expandtabs(4)
-        count, rest = match_containers(text, self._containers, in_fence=bool(self._fence))
-        if self._fence:
+        raw, text = text, text.expandtabs(4)
+        self._raw = raw, len(text)
+        formula = self._leaf if isinstance(self._leaf, FormulaBlock) else None
+        verbatim = bool(self._fence) or (formula is not None and bool(text.strip()))
+        count, rest = match_containers(text, self._containers, in_fence=verbatim)
+        if verbatim:
             if count == len(self._containers):
-                self._read_fence_line(rest)
+                if formula is not None:
+                    self._read_formula_line(formula, rest)
+                else:
+                    self._read_fence_line(rest)
                 return
             self.close()
         if not rest.strip():
@@ -131,13 +143,28 @@ class BlockReader:
         self._read_leaf(rest, complete=complete)
         self._blanks = 0
 
+    def _verbatim(self, text: str, columns: int) -> str:
+        """`text`, the end of the line, without `columns` of its indent, and with its own tabs."""
+        raw, width = self._raw
+        passed = width - len(text) + columns
+        return without_columns(raw, passed) if passed >= 0 else text[columns:]
+
     def _read_fence_line(self, text: str) -> None:
         assert isinstance(self._leaf, FenceBlock)
         mark = text.strip()
         if len(mark) >= len(self._fence) and not mark.strip(self._fence[0]):
             self.close()
         else:
-            self._leaf.add_line(text[min(indent_of(text), self._fence_indent) :])
+            self._leaf.add_line(self._verbatim(text, min(indent_of(text), self._fence_indent)))
+
+    def _read_formula_line(self, formula: FormulaBlock, text: str) -> None:
+        line, behind = formula.split_line(text)
+        formula.add_line(line)
+        if formula.is_whole or formula.is_full:
+            self.close()
+            if behind:
+                self._add_paragraph()
+                self._add_text(behind)
 
     def _read_blank(self, count: int) -> None:
         self._blanks += 1
@@ -166,16 +193,14 @@ class BlockReader:
 
     def _is_lazy(self, text: str) -> bool:
         """Whether `text` goes on with the open paragraph though it left out its containers."""
-        return self._in_paragraph and not (
-            is_rule(text) or _FENCE.match(text) or read_heading(text)
-        )
+        return self._in_paragraph and not (is_rule(text) or _starts_block(text))
 
     def _read_leaf(self, text: str, *, complete: bool) -> None:
         if self._continues_leaf(text, complete=complete):
             return
         indented = indent_of(text) >= 4
         if indented and not self._in_paragraph:
-            self._add(FenceBlock(*self._place("fence"))).add_line(text[4:])
+            self._add(FenceBlock(*self._place("fence"))).add_line(self._verbatim(text, 4))
         elif not indented and (heading := read_heading(text)):
             level, title = heading
             lead, gap = self._place("heading")
@@ -183,12 +208,14 @@ class BlockReader:
             self._add(block).add(title)
             self.close()
         elif found := _FENCE.match(text):
-            language = found[3].split()[0].strip("{}.")[:24] if found[3].strip() else ""
-            self._add(FenceBlock(*self._place("fence"), language))
+            self._add(FenceBlock(*self._place("fence"), found[3].strip()))
             self._fence, self._fence_indent = found[2], len(found[1])
         elif is_rule(text):
             self._add(RuleBlock(*self._place("rule")))
             self.close()
+        elif opens_formula(text):
+            if self._add(FormulaBlock(*self._place("formula"), text.strip())).is_whole:
+                self.close()
         else:
             if not self._in_paragraph:
                 self._add_paragraph()
@@ -202,11 +229,11 @@ class BlockReader:
                 self.close()
                 return True
             return self._is_delimiter_row(text) and self._start_table(leaf, text)
-        if isinstance(leaf, TableBlock) and "|" in text:
+        if isinstance(leaf, TableBlock) and _is_row(text):
             leaf.add_row(text, complete=complete)
             return True
         if isinstance(leaf, FenceBlock) and indent_of(text) >= 4:
-            for line in [*[""] * self._blanks, text[4:]]:
+            for line in [*[""] * self._blanks, self._verbatim(text, 4)]:
                 leaf.add_line(line)
             return True
         self.close()
@@ -239,7 +266,7 @@ class BlockReader:
             lead, gap = self._place("table")
         else:
             self._blocks.remove(paragraph)
-        self._add(TableBlock(lead, gap, header, delimiter))
+        self._add(TableBlock(lead, gap, header, delimiter)).source_line -= 1
         return True
 
     def _add_text(self, text: str) -> None:
@@ -259,10 +286,21 @@ class BlockReader:
         return lead, int(self._blanks > 0 or (spaced and not within))
 
     def _add(self, block: AnyBlock) -> AnyBlock:
+        if self._leaf is not None:
+            self._leaf.close()
+        block.source_line = self.line_number
         self._blocks.append(block)
         self._leaf = block
         self._above, self._fresh = self._containers, len(self._containers)
         return block
+
+
+def _starts_block(text: str) -> bool:
+    return bool(_FENCE.match(text) or read_heading(text) or opens_formula(text))
+
+
+def _is_row(text: str) -> bool:
+    return "|" in text and indent_of(text) < 4 and not _starts_block(text)
 
 
 def read_heading(text: str) -> tuple[int, str] | None:
@@ -274,3 +312,13 @@ def read_heading(text: str) -> tuple[int, str] | None:
     title = text[level:].strip()
     bare = title.rstrip("#")
     return level, bare.rstrip() if not bare or bare.endswith(" ") else title
+
+
+def without_columns(text: str, columns: int) -> str:
+    """`text` without its first `columns` columns; a tab that is cut leaves its rest as spaces."""
+    column = 0
+    for at, char in enumerate(text):
+        if column >= columns:
+            return " " * (column - columns) + text[at:]
+        column += 4 - column % 4 if char == "\t" else 1
+    return " " * (column - columns)

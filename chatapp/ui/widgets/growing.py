@@ -1,4 +1,5 @@
-"""Text that is written while one looks at it: filtered as one stream, read as Markdown in slices.
+"""Text that is written while one looks at it: filtered as one stream, read as Markdown in slices,
+or shown as it was written.
 
 `show` takes the whole text as it is now. What is new at its end is read at a flat cost; where the
 end reads otherwise, no more than the open line is read again if that is enough, else all of it.
@@ -14,13 +15,23 @@ SLICE = 16_384
 class GrowingText:
     """One text on the screen, and the document that is made of it."""
 
-    def __init__(self, text: str = "") -> None:
+    def __init__(
+        self, text: str = "", *, measure: int = 0, centred: bool = False, raw: bool = False
+    ) -> None:
+        self._raw = raw
+        self._measure = measure
+        self._centred = centred
+        self._start_again()
+        self.show(text)
+
+    def _start_again(self) -> None:
         self.text = ""
         """All of it, as it came."""
-        self.document = StreamingMarkdown()
+        self.document = StreamingMarkdown(
+            measure=self._measure, centred=self._centred, raw=self._raw
+        )
         self._filter = ControlFilter()
         self._waiting = ""
-        self.show(text)
 
     @property
     def is_behind(self) -> bool:
@@ -30,12 +41,32 @@ class GrowingText:
     def show(self, text: str) -> None:
         """From now on it reads `text`; drawn after the next `read`."""
         if not text.startswith(self.text) and not self._take_back(text):
-            self.text = ""
-            self.document = StreamingMarkdown()
-            self._filter = ControlFilter()
-            self._waiting = ""
+            self._start_again()
         self._waiting += self._filter.feed(text[len(self.text) :])
         self.text = text
+
+    @property
+    def raw(self) -> bool:
+        """Whether it is shown as it was written."""
+        return self._raw
+
+    def set_raw(self, raw: bool) -> None:
+        """Show it as it was written, or as Markdown; drawn after the next `read`, by another
+        `document`."""
+        if raw != self._raw:
+            self._raw, text = raw, self.text
+            self._start_again()
+            self.show(text)
+
+    def set_measure(self, measure: int, *, centred: bool = False) -> None:
+        """How long a line of prose may be (0: as wide as the window), and whether it stands in the
+        middle. Nothing is read again."""
+        self._measure = self.document.measure = measure
+        self._centred = self.document.centred = centred
+
+    def row_of(self, offset: int, width: int) -> int:
+        """The row of `document` that shows character `offset` of `text`."""
+        return self.document.row_of(len(strip_controls(self.text[:offset])), width)
 
     def read(self) -> None:
         """Read what waits, up to `SLICE` characters."""

@@ -6,7 +6,7 @@ Textual's text selection finds its place by an `offset` in each segment's meta d
 `Strip.apply_offsets` puts there, counted in characters of the line.
 """
 
-from collections.abc import Sequence
+import sys
 from functools import lru_cache
 from typing import ClassVar
 
@@ -18,14 +18,15 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from chatapp.ui.markdown.flow import Line, Run
+from chatapp.ui.markdown.flow import Line, restyle
 
 STYLES = (
     "em", "strong", "strike", "code", "link", "target", "marker", "quote", "rule",
     "heading", "h1", "h2", "h3", "h4", "h5", "h6", "table-head",
     "fence", "fence-label", "comment", "keyword", "number", "string", "function", "builtin",
     "deleted", "role", "role-user", "role-assistant",
-    "role-system", "note", "mark", "error", "fold", "action",
+    "role-system", "note", "mark", "error", "fold", "action", "maths", "hit", "hit-current",
+    "current",
 )  # fmt: skip
 
 
@@ -79,6 +80,10 @@ class LinesScroll(VerticalScroll):
         & > .lines--mark { color: $text-warning; }
         & > .lines--error { color: $text-error; }
         & > .lines--action { color: $text-accent; text-style: bold; }
+        & > .lines--maths { color: $text-secondary; }
+        & > .lines--hit { color: $text-warning; text-style: underline; background: $warning 20%; }
+        & > .lines--hit-current { color: $text-warning; text-style: bold reverse; }
+        & > .lines--current { color: $text-accent; text-style: bold reverse; }
     }
     """
 
@@ -161,7 +166,8 @@ class LinesView(Widget):
         runs = line.runs
         selected = self.text_selection
         if selected is not None and (span := selected.get_span(y)) is not None:
-            runs = _select(runs, *span)
+            end = span[1] if span[1] >= 0 else sys.maxsize
+            runs = restyle(runs, span[0], end, "selected")
         segments = [Segment(run.text, self._look(run.style, run.href, run.action)) for run in runs]
         fill = self._look(line.fill) if line.fill else self._base
         strip = Strip(segments).adjust_cell_length(width, fill)
@@ -217,22 +223,3 @@ class LinesView(Widget):
             text = "".join(run.text for run in line.runs)[start:end]
             out += [line.joint if out else "", text.rstrip() if end is None else text]
         return "".join(out), "\n"
-
-
-def _select(runs: Sequence[Run], start: int, end: int) -> list[Run]:
-    marked: list[Run] = []
-    position = 0
-    for run in runs:
-        text = run.text
-        stop = len(text) if end < 0 else max(min(end - position, len(text)), 0)
-        begin = max(min(start - position, len(text)), 0)
-        position += len(text)
-        if begin >= stop:
-            marked.append(run)
-            continue
-        marked += [
-            run._replace(text=text[:begin]),
-            run._replace(text=text[begin:stop], style=f"{run.style} selected".strip()),
-            run._replace(text=text[stop:]),
-        ]
-    return marked
