@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from chatapp.cli.engine_flags import engine_options
-from chatapp.cli.input_file import MAX_BYTES, read_text
 from chatapp.cli.sampling_flags import read_flags, sampling_options
 from chatapp.errors import UsageError
+from chatapp.input_file import MAX_BYTES, read_text
 
 _SILENT_S = 1.0
 _WAITING = "chatapp: waiting for standard input to end; with </dev/null only PROMPT is answered"

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chatapp.cli.input_file import read_bytes, read_json
 from chatapp.cli.message_file import read_messages
 from chatapp.errors import ModelError, UsageError
+from chatapp.input_file import read_bytes, read_json
 from chatapp.text import one_line, strip_controls
 
 if TYPE_CHECKING:

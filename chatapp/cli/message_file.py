@@ -6,8 +6,8 @@ Taken are a list of messages, or an object (a whole request) with the list under
 from pathlib import Path
 from typing import Any
 
-from chatapp.cli.input_file import read_json
 from chatapp.errors import UsageError
+from chatapp.input_file import read_json
 
 _TEXTS = ("reasoning_content", "tool_call_id", "name")
 

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chatapp.cli.input_file import read_json
 from chatapp.errors import UsageError
+from chatapp.input_file import read_json
 
 _SCHEMAS = ("parameters", "input_schema", "inputSchema")
 _KINDS = {

@@ -91,7 +91,8 @@ class EngineClient:
     """One engine process and the model in it. Made once, started when first needed."""
 
     def __init__(self, *, backend: str = "llama", log_path: Path | None = None) -> None:
-        self._backend = backend
+        self.backend = backend
+        """What computes: `llama`, or `echo`, which is scripted."""
         self._log_path = log_path
         self._process: EngineProcess | None = None
         self._requests: dict[str, Request] = {}
@@ -139,7 +140,7 @@ class EngineClient:
         self._ready = ready
         try:
             self._process = await EngineProcess.start(
-                self._backend, self._log_path, self._hear, self._bury
+                self.backend, self._log_path, self._hear, self._bury
             )
         except OSError as error:
             self._phase = "died"

@@ -54,7 +54,7 @@ def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     assert {name for name in folders if not name.endswith(".dist-info")} == set(PACKAGES)
     assert [name for name in names if "/recipe/" in name] == []
     suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
-    assert suffixes <= {".py", ".tcss", ".gguf", ".md", ".gz", ".model", ".json"}
+    assert suffixes <= {".py", ".tcss", ".gguf", ".md", ".gz", ".model", ".json", ".toml"}
 
 
 def test_the_wheel_carries_its_licence_and_its_command(

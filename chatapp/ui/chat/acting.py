@@ -4,18 +4,16 @@ That one notion, `Target`, is what copying, editing, asking again and walking th
 on. It is drawn as a mark, and every sentence that tells what was done names it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from chatapp.store.rows import MessageRow
+from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.status import ChatStatus, Speaks
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.wording import clean_line, when_text
-
-Key = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +46,16 @@ class Acting:
         desk: Desk,
         status: ChatStatus,
         pane: ConversationPane,
-        *,
-        keys: Key,
-        copy: Callable[[str], object],
-        redraw: Callable[[], None],
     ) -> None:
-        """`keys` gives the keys of a row of the keymap, `copy` puts a text on the clipboard,
-        `redraw` draws the status line."""
         self._flow = flow
         self._desk = desk
         self._status = status
         self._pane = pane
-        self._keys = keys
-        self._copy = copy
-        self._redraw = redraw
+        self.commands: dict[str, Does] = {
+            "copy": lambda _: self.action_copy(),
+            "regenerate": lambda _: self.action_regenerate(),
+            "continue": lambda _: self.action_continue(),
+        }
 
     # Which one
 
@@ -86,7 +80,7 @@ class Acting:
         """The hint line names the marked message."""
         row = self.marked
         self._status.marked = name_message(row) if row else ""
-        self._redraw()
+        self._desk.redraw()
 
     def action_mark(self, step: int) -> None:
         """Mark the message above or below."""
@@ -106,7 +100,7 @@ class Acting:
         editing = self._pane.editing
         rows = (row for row in self._flow.rows if row.id == editing)
         self._status.editing = next((name_message(row) for row in rows), "")
-        self._redraw()
+        self._desk.redraw()
 
     def take_back(self) -> bool:
         """Put the message that waits last back into the prompt. False: none waits here."""
@@ -137,7 +131,7 @@ class Acting:
             return False
         if answering.waiting:
             self._desk.say(
-                f"Your message is kept, unanswered. {self._keys('regenerate')} asks again."
+                f"Your message is kept, unanswered. {self._desk.keys('regenerate')} asks again."
             )
         answering.stop()
         return True
@@ -166,7 +160,7 @@ class Acting:
         else:
             answering.answer_now()
             self._status.hurry()
-            self._redraw()
+            self._desk.redraw()
 
     # Versions
 
@@ -220,7 +214,7 @@ class Acting:
             self._desk.say("There is no answer to copy yet.")
             return
         text = self._pane.transcript.item(target.row.id).content
-        self._copy(text)
+        self._desk.copy(text)
         size = f"{len(text)} characters"
         self._desk.say(f"Copied {target.words}, {size}, through the terminal (OSC 52).")
 
@@ -231,7 +225,7 @@ class Acting:
 
     def show_link(self, href: str) -> None:
         """Copy a link that was clicked."""
-        self._copy(href)
+        self._desk.copy(href)
         self._desk.say(f"Copied the link, it was not opened: {clean_line(href)}")
 
     def action_scroll_page(self, step: int) -> None:

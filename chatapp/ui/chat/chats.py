@@ -1,16 +1,19 @@
 """Whole conversations: open, new, rename, delete, find. The part that knows the list of chats."""
 
 import asyncio
-from collections.abc import Callable
 
 from textual.message import Message as Fact
 
+from chatapp.commands.parsing import read_switch
 from chatapp.errors import StoreError
+from chatapp.store.labels import clean_tag
 from chatapp.store.rows import Purged, SearchHit
+from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.messages import ConversationOpened, ConversationsChanged
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.sidebar import Sidebar
 from chatapp.ui.wording import clean_line
 
@@ -24,22 +27,26 @@ class Chats:
         flow: ChatFlow,
         desk: Desk,
         sidebar: Sidebar,
-        *,
-        turn_to: Callable[[int | None], object],
-        turn_back: Callable[[], object],
-        undo_key: str,
+        pane: ConversationPane,
     ) -> None:
-        """`turn_to` gives the keys to the prompt, for a conversation that is about to be opened;
-        `turn_back` is for one that cannot be. `undo_key` is the list's, for people."""
         self._setup = setup
         self._store = setup.store
         self._flow = flow
         self._desk = desk
         self._sidebar = sidebar
-        self._turn_to = turn_to
-        self._turn_back = turn_back
-        self._undo_key = undo_key
+        self._pane = pane
         self._deleted: list[tuple[int, str]] = []
+        self.commands: dict[str, Does] = {
+            "undo": lambda _: self.action_undelete(),
+            "new": lambda _: self.action_new(),
+            "title": self.title,
+            "tag": self.tag,
+            "pin": self.pin,
+            "archive": self.archive,
+            "delete": lambda _: self.action_delete(),
+            "history": lambda _: self.action_sidebar(),
+            "search": lambda _: self.action_search(),
+        }
 
     @property
     def open_id(self) -> int | None:
@@ -60,19 +67,19 @@ class Chats:
 
     def action_new(self) -> None:
         """An empty conversation."""
-        self._turn_to(None)
+        self._pane.write_to(None)
         self._desk.work_on(self._flow.new(), group="open")
 
     def open(self, conversation_id: int, message_id: int | None = None) -> None:
         """Show a conversation, at a message if one is given."""
-        self._turn_to(conversation_id)
+        self._pane.write_to(conversation_id)
         self._desk.work_on(self._open(conversation_id, message_id), group="open")
 
     async def _open(self, conversation_id: int, message_id: int | None) -> None:
         try:
             await self._flow.open(conversation_id, message_id)
         except StoreError:
-            self._turn_back()
+            self._pane.turn_back()
             raise
 
     def action_sidebar(self) -> None:
@@ -83,7 +90,7 @@ class Chats:
             sidebar.show_open(self.open_id)
             sidebar.chats.focus()
         else:
-            self._turn_to(self.open_id)
+            self._pane.write_to(self.open_id)
 
     def action_filter(self) -> None:
         """Go to the filter above the list."""
@@ -131,6 +138,76 @@ class Chats:
         await self._flow.reread()
         self._sidebar.put(await asyncio.to_thread(self._store.get_conversation, conversation_id))
 
+    def title(self, args: str) -> None:
+        """`/title [TITLE]`."""
+        if args and self.open_id is not None:
+            self._desk.work_on(self.rename(self.open_id, args), group="rename")
+        else:
+            self._sidebar.chats.blur()
+            self.action_rename()
+
+    def tag(self, args: str) -> None:
+        """`/tag [TAG ...]`: each is added, or taken away if it is there."""
+        if (conversation_id := self._need_open("A tag")) is not None:
+            self._desk.work_on(self._tag(conversation_id, args.split()), group="labels")
+
+    async def _tag(self, conversation_id: int, tags: list[str]) -> None:
+        labels = self._store.labels
+        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
+        wanted = list(row.tags)
+        for tag in map(clean_tag, tags):
+            if tag in wanted:
+                wanted.remove(tag)
+            else:
+                wanted.append(tag)
+        kept = row.tags
+        if tags:
+            kept = await asyncio.to_thread(labels.set_tags, conversation_id, wanted)
+            await self._relist(conversation_id)
+        shown = ", ".join(kept)
+        self._desk.say(f"Tags of this chat: {shown}." if kept else "This chat has no tags.")
+
+    def pin(self, args: str) -> None:
+        """`/pin [on | off]`."""
+        if (conversation_id := self._need_open("A pin")) is not None:
+            self._desk.work_on(self._pin(conversation_id, read_switch(args)), group="labels")
+
+    async def _pin(self, conversation_id: int, wanted: bool | None) -> None:
+        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
+        wanted = not row.pinned if wanted is None else wanted
+        labels = self._store.labels
+        await asyncio.to_thread(labels.pin if wanted else labels.unpin, conversation_id)
+        await self._relist(conversation_id)
+        what = "stays at the top of the list" if wanted else "is no longer pinned"
+        self._desk.say(f"“{clean_line(row.title)}” {what}.")
+
+    def archive(self, args: str) -> None:
+        """`/archive [on | off]`."""
+        if (conversation_id := self._need_open("The archive")) is not None:
+            self._desk.work_on(self._archive(conversation_id, read_switch(args)), group="labels")
+
+    async def _archive(self, conversation_id: int, wanted: bool | None) -> None:
+        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
+        wanted = not row.archived if wanted is None else wanted
+        labels = self._store.labels
+        await asyncio.to_thread(labels.archive if wanted else labels.unarchive, conversation_id)
+        await self._relist(conversation_id)
+        what = "is archived: search finds it, the list does not show it"
+        self._desk.say(f"“{clean_line(row.title)}” {what if wanted else 'is in the list again'}.")
+
+    async def _relist(self, conversation_id: int) -> None:
+        await self._flow.reread()
+        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
+        if row.archived:
+            self._sidebar.drop(conversation_id)
+        else:
+            self._sidebar.put(row)
+
+    def _need_open(self, what: str) -> int | None:
+        if self.open_id is None:
+            self._desk.say(f"{what} needs a chat with a message.")
+        return self.open_id
+
     def action_delete(self) -> None:
         """Delete the open chat."""
         if self.open_id is not None:
@@ -151,7 +228,8 @@ class Chats:
         if conversation_id == self.open_id:
             await self._flow.new()
         self._sidebar.drop(conversation_id)
-        self._desk.say(f"Deleted “{title}”. {self._undo_key} in the list brings it back.")
+        undo = self._desk.keys("undelete")
+        self._desk.say(f"Deleted “{title}”. {undo} in the list brings it back.")
 
     def action_undelete(self) -> None:
         """Bring back the chat that was deleted last."""

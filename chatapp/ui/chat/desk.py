@@ -1,6 +1,6 @@
 """What the parts of the chat screen may ask of the screen they are on."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from textual.message import Message as Fact
@@ -8,6 +8,7 @@ from textual.screen import Screen
 
 from chatapp.errors import ChatAppError
 from chatapp.ui.chat.flow import settle
+from chatapp.ui.keymap import key_of, shown_keys
 from chatapp.ui.messages import Notice
 from chatapp.ui.wording import explain
 
@@ -17,8 +18,29 @@ _T = TypeVar("_T")
 class Desk:
     """Work, dialogs and sentences, on one screen."""
 
-    def __init__(self, screen: Screen[None]) -> None:
+    def __init__(
+        self, screen: Screen[None], keymap: Mapping[str, str], redraw: Callable[[bool], None]
+    ) -> None:
+        """`redraw` draws the status line: now, or (True) a few times a second at most."""
         self._screen = screen
+        self._keymap = keymap
+        self._redraw = redraw
+
+    def keys(self, name: str) -> str:
+        """The keys of a row of the keymap, for people."""
+        return shown_keys(key_of(name), self._keymap)
+
+    def redraw(self, *, soon: bool = False) -> None:
+        """Draw the status line and the hints; `soon`, when it may wait a little."""
+        self._redraw(soon)
+
+    def copy(self, text: str) -> None:
+        """Put a text on the clipboard."""
+        self._screen.app.copy_to_clipboard(text)
+
+    def act(self, action: str) -> None:
+        """Run an action of the app, after what is being done now."""
+        self._screen.call_later(self._screen.app.run_action, action)
 
     def tell(self, fact: Fact) -> None:
         """Post a fact; the screen hands it to every part."""

@@ -72,6 +72,9 @@ class ChatFlow:
         """What the open conversation sets for itself."""
         self.system = chat.system
         """The system prompt of the open conversation."""
+        self.prepare: Callable[[ChatSettings], Awaitable[bool]] = _is_ready
+        """Sees to it that the model that a conversation wants is the one that is asked. False:
+        it is not there, and it was said why."""
         self.queue: list[Queued] = []
         """What is sent next, the first to be sent first."""
 
@@ -299,13 +302,19 @@ class ChatFlow:
 
     async def _run(self, conversation_id: int, begin: Callable[[Turn], Events]) -> bool:
         """One turn, as its conversation wants it. Needs `claim` before it."""
+        settings = None
         try:
             row = await self._in_store(self._store.get_conversation, conversation_id)
-        except StoreError as error:
-            self.answering.release()
+            settings, _ = read_chat_settings(row.settings)
+            if not await self.prepare(settings):
+                settings = None
+        except ChatAppError as error:
             self._post(Problem(error))
+        finally:
+            if settings is None:
+                self.answering.release()
+        if settings is None:
             return False
-        settings, _ = read_chat_settings(row.settings)
         turn = Turn(
             self._store,
             self._client,
@@ -347,6 +356,10 @@ class ChatFlow:
 
     async def _in_store(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.to_thread(call, *args, **kwargs)
+
+
+async def _is_ready(_settings: ChatSettings) -> bool:
+    return True
 
 
 async def settle(work: Awaitable[None], post: Callable[[Fact], object]) -> None:

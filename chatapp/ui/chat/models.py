@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatapp.engine.chat.files import template_for
 from chatapp.errors import ChatAppError
-from chatapp.library.local import BUILTIN_NAMES
+from chatapp.library.local import BUILTIN_NAMES, resolve_model
 from chatapp.paths import BUILTIN_MODEL, spell_path
 from chatapp.ui.chat.model_host import ModelHost
 from chatapp.ui.fetches import Fetch, FetchEnded, Fetches, FetchMoved
@@ -22,18 +23,15 @@ from chatapp.ui.widgets.welcome import gather_facts
 from chatapp.ui.wording import clean_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from textual.message import Message as Fact
 
+    from chatapp.chat_settings import ChatSettings
     from chatapp.library.offers import Offer, Repository
     from chatapp.ui.chat.desk import Desk
     from chatapp.ui.chat.flow import ChatFlow
     from chatapp.ui.chat.status import ChatStatus
     from chatapp.ui.screens.plan import Choice  # screens are loaded when they are opened
     from chatapp.ui.setup import ChatSetup
-    from chatapp.ui.widgets.model_choices import ModelChoices
     from chatapp.ui.widgets.welcome import Welcome
 
 
@@ -46,19 +44,13 @@ class Models:
         flow: ChatFlow,
         desk: Desk,
         status: ChatStatus,
-        *,
         welcome: Welcome,
-        choices: ModelChoices,
-        redraw: Callable[[], None],
     ) -> None:
-        """`redraw` draws the status line, a few times a second at most."""
         self._setup = setup
         self._flow = flow
         self._desk = desk
         self._status = status
         self._welcome = welcome
-        self._choices = choices
-        self._redraw = redraw
         self.fetches = Fetches(setup.paths.models, desk.tell)
         self.host = ModelHost(
             setup.client,
@@ -159,6 +151,27 @@ class Models:
         except ChatAppError as error:
             self._desk.say(f"The choice holds for now only. {error}")
 
+    def reload(self, n_ctx: int) -> None:
+        """Load the model again with a context of so many tokens; 0: as the settings say."""
+        model = self.host.model
+        if model is not None and not model.host:
+            path = Path(model.path)
+            self.host.plan(path, n_ctx, None)
+            self._desk.work_on(self._load_again(path), group="model", alone=True)
+
+    async def prepare(self, settings: ChatSettings) -> bool:
+        """Load the model that a conversation has chosen, if another one is loaded. False: it
+        cannot be loaded, and no other is to answer in its place."""
+        wanted = settings.choose_model("")
+        if not wanted:
+            return True
+        setup = self._setup
+        path = await asyncio.to_thread(resolve_model, wanted, setup.config, setup.paths)
+        model = self.host.model
+        if model is not None and Path(model.path) == Path(spell_path(path)):
+            return True
+        return await self.load(path)
+
     async def load(self, path: Path) -> bool:
         """Stop the answer, keep what waits, put another model into the engine."""
         answering = self._flow.answering
@@ -183,7 +196,9 @@ class Models:
         facts = gather_facts(setup, fact.model, chosen=self._has_chosen)
         self._welcome.show(facts)
         if facts.choosing:
-            self._choices.begin(setup.paths, setup.config.library.folders, offline=setup.offline)
+            self._welcome.choices.begin(
+                setup.paths, setup.config.library.folders, offline=setup.offline
+            )
         if self._flow.rows:  # the welcome, which says these too, is not on the screen
             for notice in fact.model.notices:
                 self._desk.say(notice)
@@ -200,7 +215,7 @@ class Models:
         self._awaited = fetch
         self._status.awaited = clean_line(fetch.repository.name) if fetch else ""
         self._flow.answering.set_model_ready(fetch is None and self.host.model is not None)
-        self._redraw()
+        self._desk.redraw(soon=True)
 
     def ask_now(self) -> None:
         """A message that waits for a download need not, or its model is tried again."""
@@ -224,8 +239,8 @@ class Models:
         self._status.line = replace(self._status.line, fetching=f"{text}{more}")
         if running:
             shown = self._awaited or running[0]
-            self._choices.show_progress(shown.text, waits=shown is self._awaited)
-        self._redraw()
+            self._welcome.choices.show_progress(shown.text, waits=shown is self._awaited)
+        self._desk.redraw(soon=True)
 
     def _end_fetch(self, fact: FetchEnded) -> None:
         self._show_fetch()
@@ -238,7 +253,7 @@ class Models:
         elif awaited:
             self._await(None)
         if fact.path is None:
-            self._choices.end_progress(fact.error)
+            self._welcome.choices.end_progress(fact.error)
             if fact.error is not None:
                 self._desk.tell(Problem(fact.error))
             return

@@ -6,6 +6,8 @@ them. Nothing slow happens before the first paint: the model loads and the store
 """
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import replace
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,16 +17,19 @@ from textual.message import Message as Fact
 from textual.screen import Screen
 from textual.timer import Timer
 
+from chatapp.commands.parsing import ECHO_DIRECTIVES
 from chatapp.ui.chat.acting import Acting
 from chatapp.ui.chat.chats import Chats
+from chatapp.ui.chat.commands import Commands
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
+from chatapp.ui.chat.own_settings import OwnSettings
 from chatapp.ui.chat.status import ChatStatus
 from chatapp.ui.draft import DraftFile
 from chatapp.ui.fetches import FetchEnded, FetchMoved
-from chatapp.ui.keymap import bindings, key_of, shown_keys
+from chatapp.ui.keymap import bindings
 from chatapp.ui.messages import (
     AnswerAsked,
     AnswerEnded,
@@ -88,7 +93,7 @@ class ChatScreen(Screen[None]):
         """The open conversation."""
         self.sidebar = Sidebar(setup.store, id="sidebar")
         """The list of conversations."""
-        self.desk = Desk(self)
+        self.desk = Desk(self, setup.config.keys, self._redraw_when)
         self.flow = ChatFlow(
             setup.store,
             setup.client,
@@ -98,45 +103,27 @@ class ChatScreen(Screen[None]):
             drafts=self.drafts,
         )
         self.status = ChatStatus(
-            temporary=setup.temporary, offline=setup.offline, keys=self._shown_keys
+            temporary=setup.temporary, offline=setup.offline, keys=self.desk.keys
         )
-        self.acting = Acting(
-            self.flow,
-            self.desk,
-            self.status,
-            self.pane,
-            keys=self._shown_keys,
-            copy=lambda text: self.app.copy_to_clipboard(text),
-            redraw=self.show_status,
+        flow, desk, status, pane = self.flow, self.desk, self.status, self.pane
+        self.acting = Acting(flow, desk, status, pane)
+        self.chats = Chats(setup, flow, desk, self.sidebar, pane)
+        self.models = Models(setup, flow, desk, status, pane.welcome)
+        flow.prepare = self.models.prepare
+        self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
+        self.commands = Commands(
+            self.acting.commands | self.chats.commands | self.own.commands,
+            desk,
+            send=self._send_message,
+            give_back=pane.put_before,
+            passes=self._passing_words,
         )
-        self.chats = Chats(
-            setup,
-            self.flow,
-            self.desk,
-            self.sidebar,
-            turn_to=self._turn_to,
-            turn_back=self.pane.turn_back,
-            undo_key=self._shown_keys("undelete"),
-        )
-        self.models = Models(
-            setup,
-            self.flow,
-            self.desk,
-            self.status,
-            welcome=self.pane.welcome,
-            choices=self.pane.choices,
-            redraw=self.show_status_soon,
-        )
-        self._parts = (self.acting, self.chats, self.models)
         self._redraw: Timer | None = None
         self._saving: Timer | None = None
-        for part in self._parts:
+        for part in (self.acting, self.chats, self.models):
             for name in dir(part):
                 if name.startswith("action_"):
                     setattr(self, name, getattr(part, name))
-
-    def _shown_keys(self, name: str) -> str:
-        return shown_keys(key_of(name), self.setup.config.keys)
 
     def compose(self) -> ComposeResult:
         """List, conversation, status, hints."""
@@ -169,7 +156,7 @@ class ChatScreen(Screen[None]):
         if self.sidebar.display:
             self.sidebar.show_open(self.setup.conversation_id)
         if interrupted:
-            go_on = self._shown_keys("continue")
+            go_on = self.desk.keys("continue")
             self.desk.say(
                 f"An answer was interrupted last time. Open its chat; {go_on} continues it."
             )
@@ -179,11 +166,6 @@ class ChatScreen(Screen[None]):
         if draft:
             self.pane.put_before(draft)
             self.desk.say("What you were writing is back in the prompt.")
-
-    def _turn_to(self, conversation_id: int | None) -> None:
-        """From now on the keys are for this conversation, before it has been read."""
-        self.pane.turn_to(conversation_id)
-        self.pane.prompt.focus()
 
     @property
     def open_id(self) -> int | None:
@@ -195,8 +177,15 @@ class ChatScreen(Screen[None]):
     @on(PromptBox.Submitted)
     def _send(self, event: PromptBox.Submitted) -> None:
         if event.text.strip():
-            self.acting.send(event.text)
-            self.models.load_again()
+            self.commands.take(event.text)
+
+    def _send_message(self, text: str) -> None:
+        self.acting.send(text)
+        self.models.load_again()
+
+    def _passing_words(self) -> Collection[str]:
+        """The scripted backend obeys some words with a slash itself."""
+        return ECHO_DIRECTIVES if self.setup.client.backend == "echo" else ()
 
     @on(PromptBox.Blank)
     def _ask_now(self) -> None:
@@ -289,10 +278,9 @@ class ChatScreen(Screen[None]):
         self.pane.prompt.steps_first = bool(shown)
         if isinstance(fact, TextReturned | ConversationOpened):
             self.acting.show_editing()
-        if isinstance(fact, AnswerText):
-            self.show_status_soon()
-        else:
-            self.show_status()
+        if isinstance(fact, SettingsChanged | ConversationOpened | ModelReady):
+            self.status.line = replace(self.status.line, own=self.own.summary)
+        self.desk.redraw(soon=isinstance(fact, AnswerText))
 
     @on(Transcript.Marked)
     def _follow_mark(self) -> None:
@@ -318,9 +306,10 @@ class ChatScreen(Screen[None]):
         self._saving = None
         self.desk.work_on(self.drafts.save(), group="drafts")
 
-    def show_status_soon(self) -> None:
-        """Draw the status line, a few times a second at most."""
-        if self._redraw is None:
+    def _redraw_when(self, soon: bool) -> None:
+        if not soon:
+            self.show_status()
+        elif self._redraw is None:
             self._redraw = self.set_timer(REDRAW_S, self.show_status)
 
     def show_status(self) -> None:

@@ -105,6 +105,11 @@ class ConversationPane(Vertical):
         self._writes_to = conversation_id
         self.prompt.set_prompt(self._drafts.known(conversation_id))
 
+    def write_to(self, conversation_id: int | None) -> None:
+        """The keys are the prompt's, for a conversation that need not have been read yet."""
+        self.turn_to(conversation_id)
+        self.prompt.focus()
+
     def turn_back(self) -> None:
         """The conversation that was turned to cannot be opened."""
         self.turn_to(self.conversation_id)

@@ -49,6 +49,8 @@ class StatusFacts:
     """Threads the last answer might have used; with `n_threads` it ended."""
     temporary: bool = False
     offline: bool = False
+    own: str = ""
+    """What the open conversation sets for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def parts_of(facts: StatusFacts) -> list[Part]:
         parts.append(Part("completes text", 6, "$text-warning"))
     if facts.n_ctx:
         parts.append(_context_part(facts))
+    if facts.own:
+        parts.append(Part(facts.own, 4, "$text-accent"))
     if facts.prompt_tokens:
         text = f"reused {grouped(facts.reused_tokens)}/{grouped(facts.prompt_tokens)}"
         parts.append(Part(text, 5, "$foreground 70%"))

@@ -1,0 +1,65 @@
+"""What is written into the prompt: a message for the model, or a command that is done here.
+
+The table of commands is `chatapp.commands`; this is who does them. A command that fails says why,
+and its text stays in the prompt, to be mended.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+
+from chatapp.commands import Command, Invocation, Misused, Text, Unknown, parse
+from chatapp.errors import ChatAppError, UsageError
+from chatapp.ui.chat.desk import Desk
+
+Does = Callable[[str], object]
+"""Does a command, given what stands behind its name."""
+
+
+class Commands:
+    """Does commands; `table` names who does each of them that is not the app's."""
+
+    def __init__(
+        self,
+        table: Mapping[str, Does],
+        desk: Desk,
+        *,
+        send: Callable[[str], object],
+        give_back: Callable[[str], object],
+        passes: Callable[[], Collection[str]],
+    ) -> None:
+        """`send` sends a message, `give_back` puts what was wrong back into the prompt, `passes`
+        are the words with a slash that the engine obeys itself."""
+        self._table = {
+            "theme": lambda _: desk.act("switch_theme"),
+            "keys": lambda _: desk.act("help"),
+            "help": lambda _: desk.act("help"),
+            "quit": lambda _: desk.act("quit"),
+            **table,
+        }
+        self._desk = desk
+        self._send = send
+        self._give_back = give_back
+        self._passes = passes
+
+    def take(self, text: str) -> bool:
+        """Do or send what was written. True: it was sent."""
+        match parse(text, passes=self._passes()):
+            case Text(message):
+                self._send(message)
+                return True
+            case Invocation(command, args):
+                try:
+                    self._find(command)(args)
+                except ChatAppError as error:
+                    self._refuse(text, error)
+            case Unknown() | Misused() as wrong:
+                self._refuse(text, UsageError(wrong.message, wrong.hint))
+        return False
+
+    def _find(self, command: Command) -> Does:
+        if command.name not in self._table:
+            raise UsageError(f"/{command.name} cannot be done here.")
+        return self._table[command.name]
+
+    def _refuse(self, text: str, error: ChatAppError) -> None:
+        self._give_back(text)
+        self._desk.warn(error)

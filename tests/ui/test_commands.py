@@ -1,0 +1,102 @@
+"""What begins with a slash is done, not sent; settings of a chat are kept with it."""
+
+from chatapp.chat_settings import read_chat_settings
+
+
+def settings_of(ui):
+    return read_chat_settings(ui.store.get_conversation(ui.app.chat.open_id).settings)[0]
+
+
+def heard(ui, text: str) -> bool:
+    return any(text in notice for notice in ui.notices())
+
+
+async def test_a_parameter_is_set_for_this_chat_and_kept(run):
+    async with run() as ui:
+        await ui.write("/set temperature 0.3")
+        await ui.wait(lambda: heard(ui, "temperature is 0.3 in this chat"))
+        assert ui.status.line.own == "temperature 0.3"
+        await ui.say("hello")
+        assert settings_of(ui).sampling.temperature == 0.3
+        assert '"temperature":0.3' in ui.path()[1].generations[0].params_json
+        chat = ui.app.chat.open_id
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        assert ui.status.line.own == ""
+        ui.app.chat.chats.open(chat)
+        await ui.wait(lambda: ui.status.line.own == "temperature 0.3")
+        await ui.write("/set temperature")
+        await ui.wait(lambda: settings_of(ui).sampling.temperature is None)
+
+
+async def test_a_wrong_value_is_explained_and_stays_in_the_prompt(run):
+    async with run() as ui:
+        await ui.write("/set temperature hot")
+        await ui.wait(lambda: heard(ui, "temperature"))
+        assert ui.pane.prompt.prompt == "/set temperature hot"
+        await ui.write("/tempreature")
+        await ui.wait(lambda: heard(ui, "There is no command /tempreature."))
+        assert ui.store.count_messages() == 0
+
+
+async def test_text_with_slashes_is_sent(run):
+    async with run() as ui:
+        await ui.say("/etc/fstab is a file")
+        await ui.say("//set me free")
+        assert ui.said()[::2] == ["/etc/fstab is a file", "/set me free"]
+
+
+async def test_the_system_prompt_of_a_chat(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.write("/system Answer in verse.\nAlways.")
+        await ui.wait(lambda: heard(ui, "is now: Answer in verse."))
+        row = ui.store.get_conversation(ui.app.chat.open_id)
+        assert row.system == "Answer in verse.\nAlways."
+        assert ui.status.line.own == "own system prompt"
+        await ui.write("/system none")
+        await ui.wait(lambda: ui.store.get_conversation(row.id).system == "")
+
+
+async def test_a_preset_brings_its_system_prompt_and_goes_again(run, paths):
+    paths.presets.mkdir(parents=True)
+    (paths.presets / "pirate.toml").write_text(
+        'system = "You are a {rank}."\nthink = "off"\n[variables]\nrank = "pirate"\n'
+        "[sampling]\ntemperature = 1.1\n"
+    )
+    async with run() as ui:
+        await ui.write("/persona pirate rank=captain")
+        await ui.wait(lambda: heard(ui, "has the preset pirate now"))
+        await ui.say("ahoy")
+        assert ui.store.get_conversation(ui.app.chat.open_id).system == "You are a captain."
+        assert '"temperature":1.1' in ui.path()[1].generations[0].params_json
+        await ui.write("/preset off")
+        await ui.wait(lambda: heard(ui, "has no preset now"))
+        assert settings_of(ui).preset is None
+        await ui.write("/preset priate")
+        await ui.wait(lambda: heard(ui, "There is no preset 'priate'."))
+
+
+async def test_the_words_for_leaving(run):
+    async with run() as ui:
+        await ui.write(":q")
+        await ui.wait(lambda: ui.app.return_code is not None)
+
+
+async def test_labels_of_a_chat(run):
+    async with run() as ui:
+        await ui.say("one")
+        for command, said in (
+            ("/tag work", "Tags of this chat: work."),
+            ("/pin", "stays at the top"),
+            ("/archive on", "is archived"),
+            ("/title My title", "My title"),
+        ):
+            await ui.write(command)
+            await ui.wait(
+                lambda said=said: (
+                    heard(ui, said) or ui.store.get_conversation(ui.app.chat.open_id).title == said
+                )
+            )
+        row = ui.store.get_conversation(ui.app.chat.open_id)
+        assert (row.tags, row.pinned, row.archived) == (("work",), True, True)
