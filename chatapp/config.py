@@ -66,6 +66,8 @@ class ChatConfig:
 
     system: str = ""
     """The system prompt of new conversations."""
+    preset: str = ""
+    """The preset of new conversations, by name; its system prompt counts before `system`."""
     think: str = ""
     """How much to think before an answer: `on`, `off`, `low`, `medium`, `high` or a number of
     tokens; empty: as the model does by itself."""

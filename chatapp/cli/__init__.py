@@ -28,6 +28,7 @@ READER_LEFT = 141
 _COMMANDS = {
     "ask": Entry("chatapp.cli.ask", "ask", "Answer one prompt on stdout; works in pipes."),
     "models": Entry("chatapp.cli.models", "models", "Find, fetch and describe model files."),
+    "presets": Entry("chatapp.cli.presets", "presets", "List personas and prompt templates."),
     "history": Entry("chatapp.cli.history", "history", "List, search, export past conversations."),
     "doctor": Entry("chatapp.cli.doctor", "doctor", "Check the installation and say what to mend."),
     "convert": Entry("chatapp.cli.convert", "convert", "Make a GGUF of a PyTorch checkpoint."),

@@ -44,6 +44,8 @@ class Question:
     """What was asked on the command line."""
 
     prompt: str
+    title: str
+    """What the conversation is called by, shortened."""
     system: str | None
     go_on: bool
     params: "Layers"
@@ -140,7 +142,7 @@ def _store_question(question: Question, config: "Config", store: Store) -> tuple
     last = store.last_conversation() if question.go_on else None
     if last is None:
         system = config.chat.system if question.system is None else question.system
-        conversation_id = store.create_conversation(make_title(question.prompt), system)
+        conversation_id = store.create_conversation(make_title(question.title), system)
         return conversation_id, store.add_message(conversation_id, message, None).id
     if question.system is not None:
         store.set_system(last.id, question.system)

@@ -3,14 +3,20 @@
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chatapp.cli.engine_flags import engine_options
-from chatapp.cli.sampling_flags import read_flags, sampling_options
+from chatapp.cli.preset_flags import choose_preset, fill_preset, join_texts, preset_options
+from chatapp.cli.sampling_flags import read_layers, sampling_options
 from chatapp.errors import UsageError
 from chatapp.input_file import MAX_BYTES, read_text
+
+if TYPE_CHECKING:
+    from chatapp.config import Config
+    from chatapp.paths import Paths
+    from chatapp.presets import Filled, Preset
 
 _SILENT_S = 1.0
 _WAITING = "chatapp: waiting for standard input to end; with </dev/null only PROMPT is answered"
@@ -23,6 +29,8 @@ Examples:
   git diff | chatapp ask "write a commit message"
   chatapp ask --json --seed 1 hello | jq .usage
   chatapp ask -c "and in one sentence?"
+  chatapp ask -t translate -p to=German "Good morning"
+  chatapp ask -t answer "who signed it?" < contract.txt
   chatapp ask --raw "Once upon a time"
 
 The answer goes to standard output, everything else to standard error. Exit codes: 0 answered,
@@ -33,6 +41,7 @@ The answer goes to standard output, everything else to standard error. Exit code
 @click.command(epilog=_EPILOG)
 @click.argument("prompt", nargs=-1)
 @click.option("-m", "--model", metavar="MODEL", help="A GGUF file, its name, or `builtin`.")
+@preset_options
 @click.option("-s", "--system", metavar="TEXT", help="The system prompt.")
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option(
@@ -51,15 +60,26 @@ The answer goes to standard output, everything else to standard error. Exit code
     type=click.IntRange(1, 20),
     help="With --json: each token's log-probability, and the N likeliest.",
 )
-@click.option("--schema", type=_FILE, help="A JSON schema that the answer must follow.")
 @click.option(
-    "--grammar", "grammar", type=_FILE, help="A GBNF grammar that the answer must follow."
+    "--schema",
+    "json_schema",
+    type=_FILE,
+    help="A JSON schema that the answer must follow.",
+)
+@click.option(
+    "--grammar",
+    type=_FILE,
+    help="A GBNF grammar that the answer must follow.",
 )
 @click.option(
     "--raw", is_flag=True, help="Go on with PROMPT as it is: no chat template, no system prompt."
 )
 @click.option("--show-thinking", is_flag=True, help="Write what the model thinks to stderr.")
-@click.option("--tools", type=_FILE, help="A JSON list of tools that the model may call.")
+@click.option(
+    "--tools",
+    type=_FILE,
+    help="A JSON list of tools that the model may call.",
+)
 @click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
 @engine_options
 @sampling_options
@@ -67,13 +87,13 @@ def ask(
     prompt: tuple[str, ...],
     *,
     model: str | None,
+    preset: str | None,
+    values: tuple[str, ...],
     system: str | None,
     go_on: bool,
     n: int,
     as_json: bool,
     logprobs: int | None,
-    schema: Path | None,
-    grammar: Path | None,
     raw: bool,
     tools: Path | None,
     no_save: bool,
@@ -87,60 +107,89 @@ def ask(
 ) -> int:
     """Answer PROMPT on standard output.
 
-    What is piped in is put below PROMPT, after a blank line; without PROMPT it is the prompt.
+    What is piped in is put below PROMPT, after a blank line; without PROMPT it is the prompt. A
+    preset with a {text} takes it as that. Flags count before the preset, it before the settings.
     """
-    _refuse(go_on and no_save, "--no-save cannot go on with a conversation of the history.")
-    _refuse(logprobs and not as_json, "--logprobs needs --json.", "It is a list of numbers.")
-    alone = not (system or chat_template or go_on)
-    _refuse(raw and not alone, "--raw takes no --system, no --chat-template and no --continue.")
-    text = read_prompt(prompt)
-    from chatapp.cli import setting
-    from chatapp.cli.answering import Question, run
-    from chatapp.cli.tool_file import read_tools
+    _refuse_mixtures(click.get_current_context().params)
+    from chatapp.cli import answering, setting
     from chatapp.config import load_config
-    from chatapp.layers import Layers
     from chatapp.paths import find_paths
 
     paths = find_paths()
+    config = load_config(paths)
+    usual = "" if raw or go_on else config.chat.preset  # that is for new conversations
+    filled, text = _read_question(choose_preset(preset, usual, paths), values, prompt, raw=raw)
+    think = (filled.think or None) if think is None else think
     config = setting.override(
-        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
+        config, gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
     )
-    sampling["grammar"] = _read_grammar(grammar) if grammar else None
-    sampling["json_schema"] = _read_schema(schema) if schema else None
-    path = setting.choose_model(model, config, paths)
+    path = _choose_model(model, filled, config, paths)
     config = setting.override_template(config, path, chat_template)
-    question = Question(
-        prompt=text,
-        system="" if raw else system,
+    question = answering.Question(
+        prompt=filled.compose(text),
+        title=text,
+        system="" if raw else (filled.system or None if system is None else system),
         go_on=go_on,
-        params=Layers(flag=read_flags(sampling), settings=config.sampling),
+        params=read_layers(_read_forms(sampling), filled.sampling, config.sampling),
         n=n,
         logprobs=logprobs or 0,
-        tools=read_tools(tools) if tools else [],
+        tools=_read_tools(tools),
         as_json=as_json,
         show_thinking=show_thinking,
         save=not no_save,
         load=setting.load_options(config, paths, path, n_parallel=n, raw=raw),
     )
-    return run(question, config, paths)
+    return answering.run(question, config, paths)
+
+
+def _read_question(
+    preset: "Preset | None", values: tuple[str, ...], words: tuple[str, ...], *, raw: bool
+) -> "tuple[Filled, str]":
+    """(the preset, or one that brings nothing; what was asked)."""
+    from chatapp.presets import Filled
+
+    if preset is not None:
+        system = raw and preset.system
+        _refuse(system, f"--raw takes no system prompt, and the preset {preset.name} has one.")
+        return fill_preset(preset, values, " ".join(words), _read_piped())
+    _refuse(values, "-p gives a variable of a preset, and there is none.", "Choose one with -t.")
+    text = join_texts(" ".join(words), _read_piped())
+    _refuse(
+        not text,
+        "There is nothing to answer.",
+        'Give a prompt, as in chatapp ask "why is the sky blue?", or pipe text in.',
+    )
+    return Filled(name=""), text
+
+
+def _choose_model(named: str | None, filled: "Filled", config: "Config", paths: "Paths") -> Path:
+    from chatapp.cli.preset_flags import choose_presets_model
+    from chatapp.cli.setting import choose_model
+
+    if named is None and filled.model:
+        return choose_presets_model(filled, config, paths)
+    return choose_model(named, config, paths)
+
+
+def _refuse_mixtures(given: dict[str, Any]) -> None:
+    _refuse(
+        given["go_on"] and given["no_save"],
+        "--no-save cannot go on with a conversation of the history.",
+    )
+    _refuse(
+        given["logprobs"] and not given["as_json"],
+        "--logprobs needs --json.",
+        "It is a list of numbers.",
+    )
+    others = given["system"] or given["chat_template"] or given["go_on"]
+    _refuse(
+        given["raw"] and others, "--raw takes no --system, no --chat-template and no --continue."
+    )
 
 
 def _refuse(wrong: object, message: str, hint: str = "") -> None:
     if wrong:
         raise UsageError(message, hint)
-
-
-def read_prompt(words: tuple[str, ...]) -> str:
-    """PROMPT, and below it what is piped in; `UsageError` when both are empty."""
-    parts = [" ".join(words), _read_piped()]
-    prompt = "\n\n".join(part for part in parts if part.strip())
-    if not prompt:
-        raise UsageError(
-            "There is nothing to answer.",
-            'Give a prompt, as in chatapp ask "why is the sky blue?", or pipe text in.',
-        )
-    # Arguments that are no UTF-8 arrive as half surrogates, which no engine takes.
-    return prompt.encode("utf-8", "replace").decode()
 
 
 def _read_piped() -> str:
@@ -158,6 +207,22 @@ def _read_piped() -> str:
             f"More than {MAX_BYTES >> 20} MiB came in by the pipe.", "No model reads that."
         )
     return content.decode("utf-8-sig", "replace").rstrip("\n")
+
+
+def _read_tools(path: Path | None) -> list[dict[str, Any]]:
+    from chatapp.cli.tool_file import read_tools
+
+    return read_tools(path) if path else []
+
+
+def _read_forms(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags with the text of a schema or grammar in place of its file."""
+    schema, grammar = flags["json_schema"], flags["grammar"]
+    forms = {
+        "json_schema": _read_schema(schema) if schema else None,
+        "grammar": _read_grammar(grammar) if grammar else None,
+    }
+    return flags | forms
 
 
 def _read_grammar(path: Path) -> str:

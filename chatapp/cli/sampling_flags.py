@@ -6,12 +6,15 @@ table.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from chatapp.errors import UsageError
 from chatapp.sampling import BOUNDLESS, Parameter, SamplingParams, parameters
+
+if TYPE_CHECKING:
+    from chatapp.layers import Layers
 
 _READ_FROM_FILES = ("grammar", "json_schema")
 _METAVARS = {int: "N", float: "X", tuple[tuple[int, float], ...]: "ID=BIAS"}
@@ -26,9 +29,14 @@ def sampling_options(command: _F) -> _F:
     return command
 
 
-def read_flags(flags: dict[str, Any]) -> SamplingParams:
-    """The flags that were given; `UsageError` for a bad mixture."""
-    return SamplingParams(**{name: value for name, value in flags.items() if value != ()})
+def read_layers(
+    flags: dict[str, Any], preset: SamplingParams, settings: SamplingParams
+) -> "Layers":
+    """The flags that were given, over a preset and the settings; `UsageError` for a bad mixture."""
+    from chatapp.layers import Layers
+
+    flag = SamplingParams(**{name: value for name, value in flags.items() if value != ()})
+    return Layers(flag=flag, preset=preset, settings=settings)
 
 
 def _make_option(parameter: Parameter) -> Callable[[_F], _F]:
