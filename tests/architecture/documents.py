@@ -11,6 +11,8 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
+    "docs/COMMANDS.md",
+    "docs/PRESETS.md",
     "bench/README.md",
 )
 

@@ -11,9 +11,12 @@ import click
 import pytest
 
 from chatapp.cli import Session, root
+from chatapp.commands.table import write_table
 from chatapp.config import Config, load_config
 from chatapp.export import FORMATS
 from chatapp.paths import find_paths
+from chatapp.presets.reading import read_preset
+from chatapp.presets.shelf import read_shelf
 from chatapp.ui.keymap import SCOPE_TITLES, keys_in, movable_ids, shown_keys
 from convert.architectures import FAMILIES
 from convert.checkpoints import FORMATS as CHECKPOINTS
@@ -107,6 +110,28 @@ def test_the_table_of_keys_is_the_keymap() -> None:
     rows = [line for line in read("README.md").splitlines() if line.startswith("| ")]
     start = rows.index("| Keys | What happens | Name in `[keys]` |") + 1
     assert rows[start : start + len(expected)] == expected
+
+
+def test_the_table_of_commands_is_the_one_that_is_read() -> None:
+    assert write_table() in read("docs/COMMANDS.md")
+
+
+def test_the_presets_in_the_documents_are_valid(tmp_path: Path) -> None:
+    (tmp_path / "saying.json").write_text("{}", encoding="utf-8")
+    for number, block in enumerate(blocks("docs/PRESETS.md", "toml")):
+        path = tmp_path / f"preset{number}.toml"
+        path.write_text(block, encoding="utf-8")
+        assert read_preset(path).fill({})
+    ready = read_shelf(tmp_path / "nosuch").presets
+    table = [line for line in read("docs/PRESETS.md").splitlines() if line.startswith("| `")]
+    assert {line.split("`")[1] for line in table} == set(ready)
+    for line in table:
+        preset = ready[line.split("`")[1]]
+        variables = [
+            f"`{name}`" + (f" ({preset.variables[name]})" if name in preset.variables else "")
+            for name in preset.wanted
+        ]
+        assert line.split("|")[2].strip() == ", ".join(variables)
 
 
 def test_the_settings_in_the_readme_are_valid(home: Path) -> None:
