@@ -117,20 +117,9 @@ def _complete(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[
 
 
 def _read_value(text: str) -> tuple[str, str]:
-    from chatapp.input_file import read_text
-    from chatapp.paths import expand_home
+    from chatapp.presets.values import expand_value
 
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"-p {text} gives no value.", "A variable and its value: -p to=German.")
-    if value.startswith("@@"):
-        value = value[1:]
-    elif value.startswith("@"):
-        try:
-            value = read_text(expand_home(value[1:])).rstrip("\n")
-        except UsageError as error:
-            raise UsageError(
-                f"-p {name}: {error.message}",
-                error.hint or "A value that begins with @ itself is given with @@.",
-            ) from None
-    return name.strip(), replace_halves(value)
+    return name.strip(), replace_halves(expand_value(name.strip(), value, Path()))

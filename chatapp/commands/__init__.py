@@ -4,18 +4,27 @@ No widget and no engine is known here: what a command does is somebody else's. T
 the palette, `/help` and the documents read the same table.
 """
 
+from chatapp.commands.arguments import PresetCall, read_preset_call, refuse_text
+from chatapp.commands.completion import Candidate, Completion, Sources, complete
 from chatapp.commands.parsing import Invocation, Misused, Parsed, Text, Unknown, parse
 from chatapp.commands.table import COMMANDS, Command, Takes, find_command
 
 __all__ = [
     "COMMANDS",
+    "Candidate",
     "Command",
+    "Completion",
     "Invocation",
     "Misused",
     "Parsed",
+    "PresetCall",
+    "Sources",
     "Takes",
     "Text",
     "Unknown",
+    "complete",
     "find_command",
     "parse",
+    "read_preset_call",
+    "refuse_text",
 ]

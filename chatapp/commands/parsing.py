@@ -23,7 +23,8 @@ ECHO_DIRECTIVES = frozenset({"words", "delay", "prefill", "markdown", "think", "
 """What the echo engine obeys by itself, see `chatapp/engine/echo.py`."""
 
 _FAREWELLS = frozenset({"exit", "quit", ":q", ":q!", ":qa", ":wq", ":x"})
-_WORD = re.compile(r"/([^\W\d_][\w-]*|\?)([.,:;!?]*)(?=\s|$)")
+COMMAND_WORD = re.compile(r"/([^\W\d_][\w-]*|\?)([.,:;!?]*)(?=\s|$)")
+"""A command's name, and what stands behind it by mistake."""
 _SWITCHES = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 
 
@@ -84,7 +85,7 @@ def parse(text: str, *, passes: Collection[str] = ()) -> Parsed:
         return Invocation(quit_)
     if message.startswith("//"):
         return Text(_strip_slash(message))
-    word = _WORD.match(message)
+    word = COMMAND_WORD.match(message)
     if word is None or word[1] in passes:
         return Text(text)
     command = None if word[2] else find_command(word[1])

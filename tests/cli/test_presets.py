@@ -84,7 +84,7 @@ def test_flags_count_before_the_preset_and_that_before_the_settings(
         (("-t", "translat", "x"), ("no preset 'translat'", "`translate`")),
         (("-t", "translate", "-p", "tp=x", "x"), ("no variable `tp`", "`to`")),
         (("-t", "translate", "-p", "to", "x"), ("-p to gives no value", "-p to=German")),
-        (("-t", "translate", "-p", "to=@gone", "x"), ("-p to: gone cannot be read", "@@")),
+        (("-t", "translate", "-p", "to=@gone", "x"), ("to: gone cannot be read", "to=@@gone")),
         (("-t", "answer", "who?"), ("wants a value for `text`", "-p text=@FILE, or pipe it in")),
         (("-t", "translate"), ("nothing to work on", "chatapp ask -t translate")),
         (("-t", "answer", "-p", "text=x"), ("nothing to work on", "Give the question")),

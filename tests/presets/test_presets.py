@@ -11,6 +11,7 @@ from chatapp.errors import ConfigError, UsageError
 from chatapp.presets.preset import Preset
 from chatapp.presets.reading import MAX_BYTES, read_preset
 from chatapp.presets.shelf import READY_MADE, read_shelf
+from chatapp.presets.values import expand_value
 from chatapp.presets.wording import double_braces, fill, fill_some, find_variables
 
 FULL = """
@@ -233,3 +234,22 @@ def test_what_is_put_in_stays_as_it_is(
     assert fill(some, full) == "".join(
         text + values.get(name, "{z}") for text, name in zip(texts, names, strict=False)
     )
+
+
+def test_a_value_may_be_what_a_file_holds(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("\ufeffIt was {Ann}.\n\n".encode())
+    (tmp_path / "latin.txt").write_bytes(b"\xff")
+    assert expand_value("text", "@a.txt", tmp_path) == "It was {Ann}."
+    assert expand_value("text", f"@{tmp_path}/a.txt", Path("nosuch")) == "It was {Ann}."
+    assert expand_value("to", "@@home", tmp_path) == "@home"
+    assert expand_value("to", "a@b", tmp_path) == "a@b"
+    for value, message in (
+        ("@gone", "to: gone cannot be read"),
+        ("@.", "to: . cannot be read"),
+        ("@latin.txt", "to: latin.txt is not UTF-8"),
+        ("@a\0b", "no name of a file"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            expand_value("to", value, tmp_path)
+        assert message in caught.value.message
+        assert f"to=@{value}" in caught.value.hint
