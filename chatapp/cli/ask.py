@@ -127,7 +127,7 @@ def ask(
     config = setting.override_template(config, path, chat_template)
     question = answering.Question(
         prompt=filled.compose(text),
-        title=text,
+        title=text or filled.compose(text),
         system="" if raw else (filled.system or None if system is None else system),
         go_on=go_on,
         params=read_layers(_read_forms(sampling), filled.sampling, config.sampling),

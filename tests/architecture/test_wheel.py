@@ -41,10 +41,14 @@ def test_the_wheel_holds_both_packages(names: set[str]) -> None:
     assert "convert/__main__.py" in ours
 
 
-def test_the_wheel_holds_the_styles_and_the_model(names: set[str]) -> None:
+def test_the_wheel_holds_styles_presets_and_the_model(names: set[str]) -> None:
     styles = {str(path.relative_to(ROOT)) for path in (ROOT / "chatapp").rglob("*.tcss")}
     assert styles
     assert styles <= names
+    ready = ROOT / "chatapp" / "presets" / "ready"
+    presets = {str(path.relative_to(ROOT)) for path in ready.glob("*.toml")}
+    assert len(presets) == 5
+    assert presets <= names
     model = "chatapp/builtin/model.gguf"
     assert (model in names) == (ROOT / model).is_file()
 
