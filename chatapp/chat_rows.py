@@ -212,6 +212,8 @@ def _explain_sampling(settings: ChatSettings, around: Surroundings) -> list[Row]
 
 
 def _show(chosen: Chosen) -> str:
+    if chosen.value == "" and chosen.source in ("chat", "preset"):
+        return "off"  # a form that others ask for, and this chat does not want
     return _SERVERS_OWN if chosen.source == "server" else show_value(chosen.value)
 
 

@@ -80,6 +80,10 @@ class Preset:
         it (`how`, with the name in place of `{name}`), or one that the preset does not have."""
         wanted = self.wanted
         for name in values:
+            if name == INPUT:
+                raise UsageError(
+                    f"`{INPUT}` is not given by its name.", "It is the message itself."
+                )
             if name not in wanted:
                 raise UsageError(
                     f"The preset {self.name} has no variable `{name}`.",

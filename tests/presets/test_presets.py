@@ -128,6 +128,8 @@ def test_what_is_asked_of_a_preset_is_checked() -> None:
         preset.fill({"to": "a", "tome": "b"}, how="-p {name}=VALUE")
     assert "no variable `tome`" in caught.value.message
     assert "`tone`" in caught.value.hint
+    with pytest.raises(UsageError, match="the message itself"):
+        preset.fill({"input": "a"})
     with pytest.raises(UsageError) as caught:
         preset.fill({"to": "a"}, how="-p {name}=VALUE")
     assert "`from_` and `tone`" in caught.value.message

@@ -105,6 +105,8 @@ def test_a_presets_schema_can_be_switched_off_for_a_chat() -> None:
     chat = change(ChatSettings(preset=PIRATE), "schema", "off")
     assert not chat.layers(SamplingParams()).given.json_schema
     assert read_chat_settings(chat.write()) == (chat, [])
+    assert rows(chat)["json_schema"].value == "off"
+    assert rows(chat)["json_schema"].usual == "{}"
     assert reset(chat, "schema").layers(SamplingParams()).given.json_schema == "{}"
 
 
