@@ -109,6 +109,17 @@ def reset(settings: ChatSettings, name: str) -> ChatSettings:
     return msgspec.structs.replace(settings, sampling=replace(settings.sampling, **{name: None}))
 
 
+def choose_system(args: str, usual: str) -> str | None:
+    """The system prompt that is meant behind `/system`: `none`, `reset` for the `usual` one of the
+    settings or the preset, else the text itself; None: it is to be shown."""
+    word = args.strip().lower()
+    if not word:
+        return None
+    if word in _BACK:
+        return usual
+    return "" if word in _OFF else args.strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """A conversation's settings and its system prompt, which change together."""

@@ -7,7 +7,7 @@
 - Only the first line decides. Lines below it belong to a command that takes a text (`/system`,
   `/set`, `/template`). With any other command they would be lost, so nothing is done or sent, and a
   sentence says so.
-- `exit`, `quit`, `:q` and their kind, alone, are `/quit`.
+- `exit`, `quit`, `:q` and their kind, alone, are `/quit`; a slash alone is `/help`.
 - A word with a slash that no command has is not sent: it was a command with a slip in it.
 """
 
@@ -79,10 +79,10 @@ def parse(text: str, *, passes: Collection[str] = ()) -> Parsed:
     """Read a message. `passes`: words that the engine obeys itself, such as `ECHO_DIRECTIVES`; a
     message that begins with one is text."""
     message = text.strip()
-    if message.lower() in _FAREWELLS:
-        quit_ = find_command("quit")
-        assert quit_ is not None
-        return Invocation(quit_)
+    if message == "/" or message.lower() in _FAREWELLS:
+        meant = find_command("help" if message == "/" else "quit")
+        assert meant is not None
+        return Invocation(meant)
     if message.startswith("//"):
         return Text(_strip_slash(message))
     word = COMMAND_WORD.match(message)

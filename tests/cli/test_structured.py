@@ -80,3 +80,18 @@ def test_a_grammar_says_what_is_wrong_and_where_it_was_cut(chatapp: Run, tmp_pat
     done = chatapp("ask", "hi", *flags, **REAL)
     assert done.returncode == 0
     assert "was cut by the limit of 3 tokens" in done.stderr
+
+
+def test_a_presets_schema_holds_and_gives_way_to_a_grammar(
+    chatapp: Run, home: Path, tmp_path: Path
+) -> None:
+    (home / "presets").mkdir(parents=True)
+    (home / "presets" / "number.toml").write_text(
+        'prompt = "A number, {name}."\n[schema]\ntype = "integer"\nminimum = 7\nmaximum = 8\n'
+    )
+    question = ("ask", "-t", "number", "-p", "name=Ann", "--no-save")
+    done = chatapp(*question, "please", **REAL)
+    assert (done.returncode, done.stdout.strip() in ("7", "8")) == (0, True), done.stderr
+    (tmp_path / "yes.gbnf").write_text('root ::= "yes"')
+    done = chatapp(*question, "--grammar", "yes.gbnf", **REAL)
+    assert (done.returncode, done.stdout) == (0, "yes\n"), done.stderr

@@ -24,6 +24,7 @@ def invoke(name: str, args: str = "") -> Invocation:
     [
         ("/help", "help", ""),
         ("/?", "help", ""),
+        ("/", "help", ""),
         ("  /HELP  ", "help", ""),
         ("/help set", "help", "set"),
         ("/set temperature 0.7", "set", "temperature 0.7"),
@@ -56,7 +57,6 @@ def test_commands_are_read(text: str, name: str, args: str) -> None:
         "/* a comment */\nint main() {}",
         "/ 2 is a half",
         "/2",
-        "/",
         "// a comment\nint main() {}",
         "/// a doc comment\nfn main() {}",
         "////// a line",

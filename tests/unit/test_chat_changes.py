@@ -7,6 +7,7 @@ from chatapp.chat_changes import (
     Reset,
     ShowAll,
     change,
+    choose_system,
     leave_preset,
     read_set,
     reset,
@@ -122,6 +123,18 @@ def test_a_preset_brings_its_system_prompt_and_takes_it_along() -> None:
     )
     changed = leave_preset(taken.settings, "You are a captain.", usual_system="Be brief.")
     assert (changed.system, changed.settings) == ("You are a captain.", EMPTY)
+
+
+def test_a_system_prompt_is_shown_set_and_taken_back() -> None:
+    asked = ("", " none ", "reset", "Default", "Be {brief}.\nAlways.", "none of it")
+    assert [choose_system(args, "usual") for args in asked] == [
+        None,
+        "",
+        "usual",
+        "usual",
+        "Be {brief}.\nAlways.",
+        "none of it",
+    ]
 
 
 def rows(settings: ChatSettings, system: str = "", **around: object) -> dict[str, Row]:
