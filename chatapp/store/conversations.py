@@ -3,12 +3,14 @@
 Functions take the database inside the caller's transaction; `Store` says which that is.
 """
 
+import json
 from typing import Any
 
 from sqlite_utils import Database
 
+from chatapp.store.filtering import find_ids
 from chatapp.store.rows import ConversationRow
-from chatapp.store.search import build_match, index_text, parse_query, unindex_text
+from chatapp.store.search import index_text, parse_query, plan_query, unindex_text
 from chatapp.store.session import clean, fetch_required
 from chatapp.store.words import join_words
 from chatapp.text import cut_text, one_line
@@ -36,14 +38,11 @@ ORDER BY c.deleted_at, c.id
 """  # noqa: S608
 # As the index `conversations_listed` has it.
 _SHELF = "(c.archived_at IS NOT NULL) = :archived"
-_ORDER = "ORDER BY c.pinned_at IS NULL, c.updated_at DESC, c.id DESC LIMIT :limit OFFSET :offset"
+_ORDER = "ORDER BY c.pinned_at IS NULL, c.updated_at DESC, c.id DESC"
 _TAGGED = "c.id IN (SELECT conversation_id FROM tags WHERE tag = :tag)"
-_MATCHING = """c.id IN (
-  SELECT rowid FROM title_fts WHERE title_fts MATCH :match
-  UNION
-  SELECT m.conversation_id FROM message_fts CROSS JOIN messages m ON m.id = message_fts.rowid
-  WHERE message_fts MATCH :match
-)"""
+_LISTED = f"""
+SELECT {_COLUMNS} FROM json_each(?) wanted CROSS JOIN conversations c ON c.id = wanted.value
+"""  # noqa: S608
 
 
 def clean_title(title: str) -> str:
@@ -82,20 +81,21 @@ def find_conversations(
 ) -> list[ConversationRow]:
     """Conversations that are not deleted and match: pinned ones, then the last used first."""
     phrases = parse_query(query)
-    wanted = ["c.deleted_at IS NULL"]
-    wanted += [] if archived is None else [_SHELF]
-    wanted += [_TAGGED] if tag else []
-    wanted += [_MATCHING] if phrases else []
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM conversations c WHERE {' AND '.join(wanted)} {_ORDER}",  # noqa: S608
-        {
-            "limit": limit,
-            "offset": offset,
-            "archived": archived,
-            "tag": tag,
-            "match": build_match(phrases),
-        },
-    )
+    conditions = ["c.deleted_at IS NULL"]
+    conditions += [] if archived is None else [_SHELF]
+    conditions += [_TAGGED] if tag else []
+    wanted = " AND ".join(conditions)
+    parameters = {"limit": limit, "offset": offset, "archived": archived, "tag": tag}
+    if phrases:
+        asked = plan_query(db, phrases)
+        ids = find_ids(db, asked, wanted, _ORDER, parameters, limit, offset)
+        rows = db.execute(_LISTED, (json.dumps(ids),))
+    else:
+        rows = db.execute(
+            f"SELECT {_COLUMNS} FROM conversations c WHERE {wanted} {_ORDER}"  # noqa: S608
+            " LIMIT :limit OFFSET :offset",
+            parameters,
+        )
     return [_read_row(row) for row in rows.fetchall()]
 
 

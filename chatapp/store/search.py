@@ -7,22 +7,32 @@ words that must all occur, each also as a beginning of a longer word; "in quotes
 phrase. No character in it is an operator, so nothing in it can be a syntax error.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, cast
+from dataclasses import replace
+from typing import Literal, NamedTuple, cast
 
 from sqlite_utils import Database
 
 from chatapp.conversation import Role
 from chatapp.parts import Parts, Reasoning, Text
 from chatapp.store.parts import read_parts
+from chatapp.store.ranking import rank
 from chatapp.store.rows import SearchHit
 from chatapp.store.session import clean
 from chatapp.store.snippets import make_snippet
+from chatapp.store.spans import match_at_once, match_within
 from chatapp.store.words import Phrase, compose, cut_words, join_words
 
-CANDIDATES = 2000
+CANDIDATES = 1000
 """Newest matches that are ranked; ranking all of a million messages would take seconds."""
+
+COMMON = 1000
+"""Messages that contain a word which is common."""
+
+_INDEXED = 3
+"""Letters of a beginning that the index knows by itself; `prefix='2 3'` in the schema."""
 
 _MAX_QUERY = 1000
 _MAX_PHRASES = 32
@@ -83,31 +93,34 @@ def find_messages(
     phrases = parse_query(query)
     if not phrases:
         return []
-    parameters = {
-        "match": build_match(phrases),
-        "conversation": conversation_id,
-        "candidates": CANDIDATES,
-        "limit": limit,
-    }
-    index = "reasoning_fts" if reasoning else "message_fts"
-    rows = db.execute(_RANKED.replace("message_fts", index), parameters).fetchall()
+    index: Index = "reasoning_fts" if reasoning else "message_fts"
+    asked = plan_query(db, phrases, index)
+    if conversation_id is None:
+        newest = _NEWEST.replace("message_fts", index)
+        found = db.execute(newest, (asked.match, CANDIDATES)).fetchall()
+    else:
+        within = match_at_once if asked.is_costly else match_within
+        ids = list(within(db, index, asked.match, conversation_id, CANDIDATES))
+        found = db.execute(_WITHIN, (json.dumps(ids),)).fetchall()
     kind = Reasoning if reasoning else Text
-    return [_make_hit(db, one, read(db, one), phrases, kind) for (one,) in rows]
+    best = rank(db, dict(found), phrases, "reasoning" if reasoning else "text")[:limit]
+    return [_make_hit(db, one, read(db, one), phrases, kind) for one in best]
 
 
-# CROSS JOIN keeps SQLite from starting anywhere but at the index, newest first, so that the
-# inner LIMIT ends the walk early.
-_RANKED = """
-SELECT id FROM (
-  SELECT m.id AS id, m.role AS role, bm25(message_fts) AS rank
-  FROM message_fts
-  CROSS JOIN messages m ON m.id = message_fts.rowid
-  CROSS JOIN conversations c ON c.id = m.conversation_id
-  WHERE message_fts MATCH :match AND c.deleted_at IS NULL
-    AND (:conversation IS NULL OR m.conversation_id = :conversation)
-  ORDER BY message_fts.rowid DESC LIMIT :candidates
-)
-ORDER BY role != 'user', rank, id DESC LIMIT :limit
+# CROSS JOIN keeps SQLite from starting anywhere but at the index, newest first, so that the LIMIT
+# ends the walk early.
+_NEWEST = """
+SELECT m.id, m.role FROM message_fts
+CROSS JOIN messages m ON m.id = message_fts.rowid
+CROSS JOIN conversations c ON c.id = m.conversation_id
+WHERE message_fts MATCH ? AND c.deleted_at IS NULL
+ORDER BY message_fts.rowid DESC LIMIT ?
+"""
+_WITHIN = """
+SELECT m.id, m.role FROM json_each(?) wanted
+CROSS JOIN messages m ON m.id = wanted.value
+CROSS JOIN conversations c ON c.id = m.conversation_id
+WHERE c.deleted_at IS NULL
 """
 
 
@@ -123,6 +136,45 @@ def parse_query(query: str) -> list[Phrase]:
         prefix = bool(bare) and longer and not words[-1].alone
         phrases.append(Phrase(tuple(word.text for word in words), prefix))
     return phrases[:_MAX_PHRASES]
+
+
+class Query(NamedTuple):
+    """What an index is asked."""
+
+    match: str
+    """The FTS5 expression."""
+    all_match: str
+    """The expression in which common words are beginnings too, for what is never much: titles."""
+    is_costly: bool
+    """To be asked once: all words that begin so are put together first, 40 ms for a beginning that
+    is in half of a million messages. What is not costly ends with the first rows that are read."""
+
+
+def plan_query(db: Database, phrases: Sequence[Phrase], index: Index = "message_fts") -> Query:
+    """How `index` is asked for messages that contain all `phrases`.
+
+    A word that `COMMON` messages contain is no longer a beginning of others: it would cost most
+    where it finds enough by itself.
+    """
+    chosen = [
+        replace(phrase, prefix=False)
+        if _is_unindexed(phrase) and _is_common(db, phrase, index)
+        else phrase
+        for phrase in phrases
+    ]
+    return Query(build_match(chosen), build_match(phrases), any(map(_is_unindexed, chosen)))
+
+
+def _is_unindexed(phrase: Phrase) -> bool:
+    return phrase.prefix and len(phrase.words[-1]) > _INDEXED
+
+
+def _is_common(db: Database, phrase: Phrase, index: Index) -> bool:
+    row = db.execute(
+        f"SELECT count(*) FROM (SELECT 1 FROM {index} WHERE {index} MATCH ? LIMIT ?)",  # noqa: S608
+        (build_match([replace(phrase, prefix=False)]), COMMON),
+    ).fetchone()
+    return bool(row[0] == COMMON)
 
 
 def build_match(phrases: Sequence[Phrase]) -> str:
