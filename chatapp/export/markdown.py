@@ -8,7 +8,7 @@ sequences are left out.
 import re
 from collections.abc import Iterable, Iterator
 
-from chatapp.export.branch import Told, describe, format_time, label, track_fences
+from chatapp.export.branch import Told, describe, format_time, label
 from chatapp.parts import File, Part, Reasoning, Text, ToolCall, ToolResult
 from chatapp.store.rows import MessageRow
 from chatapp.text import strip_controls
@@ -47,7 +47,9 @@ def _render_part(part: Part) -> Iterator[str]:
         if part.text:
             yield _body(part.text)
     elif isinstance(part, Reasoning):
-        yield "\n".join(f"> {line}".rstrip() for line in _body(part.text).split("\n"))
+        # Tabs before the text would be narrower behind the mark of the quotation.
+        text = _MARGIN.sub(lambda margin: margin.group().expandtabs(4), part.text)
+        yield "\n".join(f"> {line}".rstrip() for line in _body(text).split("\n"))
     else:
         yield f"**{_prose(label(part))}**"
         if isinstance(part, File):
@@ -75,17 +77,68 @@ def _fence(text: str, language: str = "") -> str:
 
 
 def _body(text: str) -> str:
+    given = strip_controls(text).strip("\n").split("\n")
+    fences = _find_plain_fences(given)
+    fenced, end = _parse_fences(given) if fences is None else fences
     lines: list[str] = []
     prose: list[str] = []
-    fence = ""
-    for line, after in track_fences(strip_controls(text).strip("\n")):
-        if not fence and not after:
+    for number, line in enumerate(given):
+        if number not in fenced:
             prose.append(line)
             continue
         lines += [*_escape_html(prose), line]
         prose = []
-        fence = after
-    return "\n".join([*lines, *_escape_html(prose), *([fence] if fence else [])])
+    return "\n".join([*lines, *_escape_html(prose), *([end] if end else [])])
+
+
+_MARGIN = re.compile(r"^[ \t>*+\-\d.)]+", re.MULTILINE)
+_OPEN = re.compile(r"`{3,}(?=[^`]*$)|~{3,}")
+_IN_SOMETHING = re.compile(r"[\s>*+\-\d.)]+(?:`{3}|~{3})")
+
+
+def _find_plain_fences(lines: list[str]) -> tuple[set[int], str] | None:
+    """The lines that are in fences of code, marks included, and the mark that is missing at the
+    end. None: a fence may be in a list or a quotation, which one line does not tell."""
+    fenced: set[int] = set()
+    mark = ""
+    for number, line in enumerate(lines):
+        if mark:
+            fenced.add(number)
+            mark = "" if _closes(line, mark) else mark
+        elif found := _OPEN.match(line):
+            # At the left edge a fence ends every list and paragraph before it.
+            fenced.add(number)
+            mark = found.group()
+        elif _IN_SOMETHING.match(line):
+            return None
+    return fenced, mark
+
+
+def _parse_fences(lines: list[str]) -> tuple[set[int], str]:
+    """The same, by a parser of all of Markdown's blocks; it takes 3 s for a megabyte.
+
+    HTML is no block for it, because it will be none in the text that is written. A fence in a list
+    or a quotation ends with that, and so needs no mark.
+    """
+    from markdown_it import MarkdownIt  # 30 ms to import
+
+    parser = MarkdownIt("commonmark").disable(["html_block", "inline"])
+    fenced: set[int] = set()
+    end = ""
+    for token in parser.parse("\n".join(lines)):
+        if token.type != "fence" or token.map is None:
+            continue
+        first, behind = token.map
+        fenced.update(range(first, behind))
+        closed = behind - first > 1 and _closes(lines[behind - 1], token.markup)
+        end = "" if closed or token.level else token.markup
+    return fenced, end
+
+
+def _closes(line: str, mark: str) -> bool:
+    bare = line.strip()
+    is_code = line.expandtabs(4).startswith("    ")
+    return bare.startswith(mark) and not bare.strip(mark[0]) and not is_code
 
 
 def _prose(line: str) -> str:
@@ -106,8 +159,9 @@ def _escape_html(text: list[str]) -> list[str]:
         if not line.strip():
             sure = True  # code between backticks ends with its paragraph
         outside = _CODE.sub("", line)
-        # A backtick without its other half may open code that goes on in the next line.
-        sure = sure and "`" not in outside
+        # A backtick without its other half may open code that goes on in the next line, and one
+        # behind a backslash may be none.
+        sure = sure and "`" not in outside and "\\`" not in line
         lines.append(_escape_line(line) if sure else _TAG.sub(r"\1\\<", line))
     return lines
 

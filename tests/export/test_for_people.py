@@ -5,7 +5,10 @@ import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
+from markdown_it import MarkdownIt
 
 from chatapp.conversation import Message
 from chatapp.errors import UsageError
@@ -170,6 +173,12 @@ def test_fences(text: str, pieces: list[tuple[str, str, bool]]) -> None:
         ("- ```\n  <b>\n  ```\n<b>", "- ```\n  <b>\n  ```\n\\<b>"),
         ("1. do\n   ```sh\n   ls <a>\n   ```", "1. do\n   ```sh\n   ls <a>\n   ```"),
         ("```\n<!--", "```\n<!--\n```"),
+        ("- ```\n  <b>", "- ```\n  <b>"),
+        ("- ```\n  <b>\n<!--", "- ```\n  <b>\n\\<!--"),
+        ("1. ~~~", "1. ~~~"),
+        ("> ```\n> <b>\n<!--", "> ```\n> <b>\n\\<!--"),
+        ("```\n\t```", "```\n\t```\n```"),
+        (r"\`<!--`", r"\`\<!--`"),
     ],
 )
 def test_raw_html_in_markdown_is_text(store: Store, given: str, written: str) -> None:
@@ -221,3 +230,32 @@ def test_an_export_holds_a_few_messages_at_a_time(store: Store) -> None:
         tracemalloc.stop()
         assert size > 12_000_000
         assert peak < 0.75 * size, name
+
+
+PIECES = [
+    *("```", "~~~", "````", "- ```", "1. ~~~", "  ```", "> ```", "> - ```", "-\t```", "\t```"),
+    *("<!--", "  <!-- x", "    <!--", "- <!--", "> <!--", "<script>", "<details>", "-->", "<?php"),
+    *("`<b>`", "` <b>", "\\`<!--`", "a ` b", "[x]: <!--", "![a](<!--)", "<![CDATA[", "\\<b"),
+    *("text", "", "  text", "    code", "- item", "  - item", "# head", "* * *", "|a|b|"),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=7).map("\n".join))
+@settings(deadline=None, max_examples=400)
+def test_no_message_swallows_what_follows_it(text: str) -> None:
+    with Store.in_memory() as store:
+        conversation = store.create_conversation("Title", text)
+        asked = store.add_message(conversation, Message.of("user", text)).id
+        store.add_message(conversation, Message.of("assistant", "End.", text), asked)
+        written = "".join(export("markdown", store, [conversation]))
+    tokens = MarkdownIt("commonmark").parse(written)
+    assert not [token for token in tokens if token.type == "html_block"]
+    inside = [piece for token in tokens for piece in token.children or ()]
+    assert not [piece for piece in inside if piece.type == "html_inline"]
+    headings = [
+        tokens[place + 1].content
+        for place, token in enumerate(tokens)
+        if token.type == "heading_open" and token.tag == "h2" and token.level == 0
+    ]
+    assert headings == ["System prompt", "You", "Assistant"] or not text.strip("\n")
+    assert tokens[-2].content == "End."
