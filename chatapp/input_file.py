@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from chatapp.errors import UsageError
+from chatapp.text import decode_text
 
 MAX_BYTES = 16 << 20
 """More than any context holds; keeps `/dev/zero` from filling memory."""
@@ -26,9 +27,9 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, without the mark that editors of Windows begin files with."""
+    """The text of a file in UTF-8 or UTF-16, without the mark that it may begin with."""
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return decode_text(read_bytes(path))
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text.") from None
 

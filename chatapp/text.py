@@ -122,6 +122,14 @@ class ControlFilter:
         return found.start() if found.group() in "\x1b\n" else found.end()
 
 
+def decode_text(data: bytes) -> str:
+    """The text in a file: UTF-8, or UTF-16 with its mark, as some programs of Windows write it.
+
+    The mark is no part of the text. Raises `UnicodeDecodeError` for anything else.
+    """
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
 def whole_text(text: str) -> str:
     """`text` with U+FFFD for half surrogates, as they come from names whose bytes are no UTF-8."""
     return _HALF.sub("\ufffd", text)

@@ -100,11 +100,24 @@ def test_a_byte_order_mark_is_no_part_of_a_file(chatapp: Run, home: Path, tmp_pa
     assert chatapp("ask", "hi", stdin=BOM + "there").returncode == 0
     export = chatapp("history", "export", "-f", "json").stdout
     (tmp_path / "e.json").write_text(BOM + export, encoding="utf-8")
-    assert "3 conversations imported" in chatapp("history", "import", "e.json").stderr
+    assert "3 known already" in chatapp("history", "import", "e.json").stderr
     chatapp("models", "default", "builtin")
     assert settings.read_bytes().startswith(b"[chat]")
     shown = json.loads(chatapp("history", "show", "--json").stdout)
     assert shown["system"] == "be brief"
+
+
+def test_files_in_utf_16_are_read_where_they_say_so(chatapp: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"type": "integer"}', encoding="utf-16")
+    real = {"CHATAPP_BACKEND": "llama"}
+    done = chatapp("ask", "hi", "--schema", "s.json", "--max-tokens", "4", **real)
+    assert done.returncode == 0, done.stderr
+    export = chatapp("history", "export", "-f", "json").stdout
+    (tmp_path / "e.json").write_text(export, encoding="utf-16")
+    assert "1 known already" in chatapp("history", "import", "e.json").stderr
+    (tmp_path / "bad.json").write_bytes(b"\xff\xfe{")
+    bad = chatapp("ask", "hi", "--schema", "bad.json")
+    assert (bad.returncode, "not UTF-8" in bad.stderr) == (2, True)
 
 
 SETTING = '[engine]\nmodel = "gone.gguf"\n'

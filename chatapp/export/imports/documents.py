@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator, Iterator
 
 from chatapp.errors import UsageError
+from chatapp.text import decode_text
 
 MAX_TEXT = 2**30
 """Bytes of the largest file of JSON that is read."""
@@ -18,13 +19,9 @@ _DECODER = json.JSONDecoder()
 
 
 def decode(data: bytes) -> str:
-    """Text in UTF-8, or in UTF-16 with its mark, as some Windows programs write it.
-
-    Raises `UsageError` for anything else.
-    """
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    """The text of a file. Raises `UsageError` for bytes that are none."""
     try:
-        return data.decode(encoding)
+        return decode_text(data)
     except UnicodeDecodeError:
         raise UsageError("It is not UTF-8 text.") from None
 
