@@ -1,11 +1,15 @@
 """`chatapp history import`: chats of other programs, and exports of our own."""
 
+import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from chatapp.export.imports import Report
 
 _SHOWN = 3  # names of files, and ids, that a line has room for
@@ -42,15 +46,14 @@ def import_chats(place: Path, name: str) -> None:
 
     program = choose(name) if name else None
     report, progress = Report(), Progress()
-    with open_history(find_paths()) as store:
+    with open_history(find_paths()) as store, _stopping(report) as look:
+
+        def show(now: "Report") -> None:
+            progress.show_import(len(now.new), now.messages)
+            look()
+
         try:
-            import_from(
-                store,
-                place.expanduser(),
-                program,
-                report,
-                lambda now: progress.show_import(len(now.new), now.messages),
-            )
+            import_from(store, place.expanduser(), program, report, show)
         except KeyboardInterrupt:
             progress.clear()
             click.echo(f"Stopped. {_count(report)} by then, whole.", err=True)
@@ -59,6 +62,30 @@ def import_chats(place: Path, name: str) -> None:
         finally:
             progress.clear()
     _tell(report)
+
+
+@contextmanager
+def _stopping(report: "Report") -> "Iterator[Callable[[], None]]":
+    """Ctrl+C ends the import between two batches, so that what is said of it is so; a second one
+    ends it at once, and what is being stored is undone. Yields what looks whether one came."""
+    asked = False
+
+    def ask(*_: object) -> None:
+        nonlocal asked
+        if asked or not report.is_storing:
+            raise KeyboardInterrupt
+        asked = True
+        click.echo("Stopping when this is stored. Ctrl+C again stops at once.", err=True)
+
+    def look() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(report: "Report") -> None:
@@ -95,9 +122,9 @@ def _count(report: "Report") -> str:
 
 def _known(report: "Report") -> str:
     words = [
-        f"{len(report.grown)} known with new messages" if report.grown else "",
-        f"{report.known} known already" if report.known else "",
-        f"{report.empty} without a message left out" if report.empty else "",
+        f"{len(report.grown):,} known with new messages" if report.grown else "",
+        f"{report.known:,} known already" if report.known else "",
+        f"{report.empty:,} without a message left out" if report.empty else "",
     ]
     listed = ", ".join(word for word in words if word)
     return f"; {listed}" if listed else ""

@@ -117,4 +117,4 @@ def test_ctrl_c_leaves_whole_conversations(
     first = tmp_path / "first.json"
     first.write_text("\n".join(map(json.dumps, lines[: kept + 5])))
     again = chatapp("history", "import", str(first)).stderr
-    assert f": 5 conversations, 15 messages; {kept} known already" in again
+    assert f": 5 conversations, 15 messages; {kept:,} known already" in again

@@ -64,6 +64,8 @@ class Report:
     """What could not be carried over, by what it is."""
     passed_over: dict[str, str] = field(default_factory=dict)
     """Files that hold no chats, and why."""
+    is_storing: bool = False
+    """A batch is on its way into the store, and not counted yet."""
 
 
 Progress = Callable[[Report], None]
@@ -181,8 +183,14 @@ class _Importer:
 
     def _store_batch(self) -> None:
         batch, self._batch, self._size = self._batch, [], 0
-        for merged in self._store.add_trees(batch) if batch else ():
-            self._count(merged)
+        if not batch:
+            return
+        self._report.is_storing = True
+        try:
+            for merged in self._store.add_trees(batch):
+                self._count(merged)
+        finally:
+            self._report.is_storing = False
         self._progress(self._report)
 
     def _count(self, merged: Merged) -> None:
