@@ -26,7 +26,7 @@ _IDS = click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
 
 @click.group(no_args_is_help=True)
 def history() -> None:
-    """Past conversations: list, read, search, export, delete, purge."""
+    """Past conversations: list, read, search, export, import, delete, purge."""
 
 
 def _open() -> "Store":

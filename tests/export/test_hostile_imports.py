@@ -29,9 +29,9 @@ def write(path: Path, content: str | bytes) -> Path:
     ("content", "complaint"),
     [
         ("", "is empty"),
-        (" \n", "neither JSON"),
-        ("nonsense", "neither JSON"),
-        ("null", "neither JSON"),
+        (" \n", "neither an object or a list in JSON"),
+        ("nonsense", "neither an object or a list in JSON"),
+        ("null", "neither an object or a list in JSON"),
         ("[]", "holds no chats"),
         ("{}", "holds no chats"),
         ("[1, 2]", "holds no chats"),

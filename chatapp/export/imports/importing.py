@@ -135,7 +135,9 @@ class _Importer:
         elif not file.head:
             raise UsageError("It is empty, or cannot be read.")
         else:
-            raise UsageError("It is neither JSON nor a database nor a ZIP.", known())
+            raise UsageError(
+                "It is neither an object or a list in JSON, nor a database, nor a ZIP.", known()
+            )
 
     def _read_database(self, file: Found, reading: Reading) -> None:
         assert file.path is not None
