@@ -110,7 +110,9 @@ def lead_of(containers: Sequence[Container], fresh: int, above: Sequence[Contain
             rest.append(Run("▌ ", "quote"))
             continue
         number = container.number
-        marker = _BULLETS[depth % len(_BULLETS)] if number is None else f"{number}."
+        marker = (
+            _BULLETS[depth % len(_BULLETS)] if number is None else f"{number}{container.family}"
+        )
         depth += number is None
         text = f"{marker} ".rjust(2 if number is None else 3)
         first.append(Run(text, "marker") if index >= fresh else Run(" " * len(text)))

@@ -39,6 +39,8 @@ class StreamingMarkdown:
         self._reader: BlockReader | RawReader = (RawReader if raw else BlockReader)(self.blocks)
         self._line_starts = [0]
         self._length = 0
+        self._coloured = 0
+        """Blocks before this one have the colours they keep."""
         self._marked: set[tuple[int, int]] = set()
         self._current: FenceBlock | None = None
         self._tail = ""
@@ -82,6 +84,26 @@ class StreamingMarkdown:
             self._read(self._tail)
         self._tail, self._within = "", False
         self._reader.close()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether `colour_more` has something to do."""
+        while self._coloured < len(self.blocks):
+            block = self.blocks[self._coloured]
+            if isinstance(block, FenceBlock) and (block.is_behind or not block.is_closed):
+                return block.is_behind
+            if self._coloured == len(self.blocks) - 1:  # the last block may be taken back
+                return False
+            self._coloured += 1
+        return False
+
+    def colour_more(self) -> None:
+        """Colour a slice of the closed code that is still coloured in chunks (3 to 8 ms)."""
+        if self.is_behind:
+            fence = self.blocks[self._coloured]
+            assert isinstance(fence, FenceBlock)
+            if fence.colour_more():
+                self.changed = min(self.changed, self._coloured)
 
     def take_back(self, count: int) -> bool:
         """Forget the last `count` characters; False, and nothing is done, unless all of them
@@ -216,6 +238,7 @@ class StreamingMarkdown:
         self._reader.restore(self._saved)
         self._saved = None
         self.changed = max(len(self.blocks) - 1, 0)
+        self._coloured = min(self._coloured, self.changed)
         del self._ends[self.changed :]
 
     def _read(self, text: str) -> None:

@@ -1,27 +1,32 @@
 """A block of code. Long lines wrap, with a sign in the margin; copying puts them together again.
 
-A line is coloured when the next one starts, with the lines of its chunk before it, and once more
-with the whole fence when that closes (a string may span chunks), unless it is longer than `WHOLE`.
-Colouring happens when a line is drawn, so what is never seen is never coloured.
+A line is coloured when the next one starts, with the lines of its chunk before it. When the fence
+closes it is coloured as a whole, since a string may span chunks: at once if it is short, else in
+slices (`colour_more`) while the colours of the chunks are seen; not at all if it is longer than
+`WHOLE`. What is never seen is not coloured in chunks.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from rich.cells import cell_len
 
 from chatapp.ui.markdown.blocks import Block, Lead
 from chatapp.ui.markdown.flow import Line, Mark, Run, fold, overlay
-from chatapp.ui.markdown.syntax import highlight
+from chatapp.ui.markdown.syntax import colour_lines
 
 CHUNK = 16
 """Lines coloured together while a fence is open."""
 
 WHOLE = 32_768
-"""Longest fence that is coloured as a whole, in characters (about 40 ms)."""
+"""Longest fence that is coloured as a whole, in characters (40 to 120 ms in slices)."""
+
+AT_ONCE = 2_048
+"""Longest fence or chunk that is coloured at once, in characters (3 to 8 ms)."""
 
 _MAX_COLOURED = 2048
-"""A chunk with a line longer than this stays plain: it is data, and lexers are not all linear."""
+"""With a line longer than this code stays plain: it is data, and lexers are not all linear."""
 
 
 WRAPPED = "↪"
@@ -50,6 +55,9 @@ class FenceBlock(Block):
         self._size = self._longest = 0
         self._closed = False
         self._steady = 0
+        self._whole: list[list[Run]] = []
+        self._steps: Iterator[list[Run]] | None = None
+        """What colours the closed fence line by line; `_whole` holds the lines that are done."""
 
     def add_line(self, text: str) -> None:
         """A complete line, or the one that is being written."""
@@ -77,7 +85,7 @@ class FenceBlock(Block):
         assert isinstance(mark, tuple)
         count, last, self._size, self._longest, closed = mark
         if closed != self._closed:
-            self._closed, self._steady = closed, 0
+            self._closed, self._steady, self._steps = closed, 0, None
             self._coloured.clear()
         changed = count - 1 if count and self._source[count - 1] != last else count
         del self._source[count:], self._lines[count:]
@@ -88,8 +96,37 @@ class FenceBlock(Block):
 
     def close(self) -> None:
         self._closed = True
-        self._coloured.clear()
-        self._steady = 0
+        self._note_change(len(self._lines))
+        if self._size <= AT_ONCE:
+            self._coloured.clear()
+            self._steady = 0
+        elif self._size <= WHOLE and self._longest <= _MAX_COLOURED and self.language:
+            self._whole, self._steps = [], colour_lines(self._lines, self.language)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no line will be added."""
+        return self._closed
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether `colour_more` has something to do."""
+        return self._steps is not None
+
+    def colour_more(self) -> bool:
+        """Colour a slice of the closed fence; True when that was the last, and all of it is drawn
+        again."""
+        if self._steps is None:
+            return False
+        size = 0
+        for runs in self._steps:
+            self._whole.append(runs)
+            size += sum(len(run.text) for run in runs) + 1
+            if size >= AT_ONCE:
+                return False
+        self._coloured = dict(enumerate(self._whole[: len(self._lines)]))
+        self._whole, self._steps, self._steady = [], None, 0
+        return True
 
     def watch(self) -> None:
         self._steady = len(self._lines)
@@ -185,12 +222,13 @@ class FenceBlock(Block):
             end = len(self._lines) - (not self._closed)
             if number >= end:
                 return [Run(self._lines[number], "fence")]
-            whole = self._closed and self._size <= WHOLE
+            whole = self._closed and self._size <= AT_ONCE
             start = 0 if whole else number - number % CHUNK
             lines = self._lines[start : end if whole else min(start + CHUNK, end)]
             plain = any(len(line) > _MAX_COLOURED for line in lines)
-            coloured = highlight(lines, "" if plain else self.language)
-            for index, runs in enumerate(coloured, start):
+            plain = plain or sum(map(len, lines)) > AT_ONCE
+            coloured = colour_lines(lines, "" if plain else self.language)
+            for index, runs in enumerate(islice(coloured, len(lines)), start):
                 self._coloured.setdefault(index, runs)  # a drawn line keeps its colours
         return self._coloured[number]
 

@@ -152,7 +152,8 @@ class BlockReader:
     def _read_fence_line(self, text: str) -> None:
         assert isinstance(self._leaf, FenceBlock)
         mark = text.strip()
-        if len(mark) >= len(self._fence) and not mark.strip(self._fence[0]):
+        closes = len(mark) >= len(self._fence) and not mark.strip(self._fence[0])
+        if closes and indent_of(text) <= 3:
             self.close()
         else:
             self._leaf.add_line(self._verbatim(text, min(indent_of(text), self._fence_indent)))

@@ -11,6 +11,9 @@ from chatapp.ui.markdown.document import StreamingMarkdown
 SLICE = 16_384
 """Characters read at once; the rest waits for the next `read` (16 kB of prose take about 25 ms)."""
 
+_LITTLE = 1_024
+"""After reading more than this there is no time left for colouring."""
+
 
 class GrowingText:
     """One text on the screen, and the document that is made of it."""
@@ -35,8 +38,8 @@ class GrowingText:
 
     @property
     def is_behind(self) -> bool:
-        """Whether text waits for the next `read`."""
-        return bool(self._waiting)
+        """Whether the next `read` has something to do: text to read, code to colour."""
+        return bool(self._waiting) or self.document.is_behind
 
     def show(self, text: str) -> None:
         """From now on it reads `text`; drawn after the next `read`."""
@@ -72,6 +75,8 @@ class GrowingText:
         """Read what waits, up to `SLICE` characters."""
         text, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
         self.document.feed(text)
+        if len(text) <= _LITTLE:
+            self.document.colour_more()
 
     def _take_back(self, text: str) -> bool:
         """Drop the end that `text` does not begin with, if it lies in the open line."""

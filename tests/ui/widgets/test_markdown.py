@@ -12,6 +12,7 @@ from chatapp.ui.markdown.fence import CHUNK, FenceBlock
 from chatapp.ui.markdown.flow import Flow, Line, Run, wrap
 from chatapp.ui.markdown.inline import is_closed, parse_inline
 from chatapp.ui.markdown.table import share_width
+from chatapp.ui.widgets.growing import GrowingText
 
 SAMPLE = """# Title with `code`
 
@@ -182,7 +183,7 @@ def test_marks_of_what_is_being_written_do_not_flash_by() -> None:
 
 def test_lists_nest_number_themselves_and_stay_tight_or_loose() -> None:
     assert texts("3. a\n7. b\n   - c\n     - d\n\n   - e\n1) f\n") == [
-        "3. a", "4. b", "   • c", "     ◦ d", "", "   • e", "1. f",
+        "3. a", "4. b", "   • c", "     ◦ d", "", "   • e", "1) f",
     ]  # fmt: skip
     assert texts("1. a\n  - under-indented\n2. b") == ["1. a", "   • under-indented", "2. b"]
 
@@ -305,3 +306,25 @@ def test_closed_text_has_no_open_markup() -> None:
     assert is_closed("plain snake_case 2 * 3 and **bold** `code` [a](b) a < b ")
     for source in ("**bold ", "`code ", "[link ", "*a **b* ", "~~x ", "<http://"):
         assert not is_closed(source), source
+
+
+def test_a_long_fence_is_coloured_as_a_whole_after_it_closes_in_slices() -> None:
+    code = 'text = """\n' + "not code, return 1\n" * 400 + '"""\nreturn 2\n'
+    growing = GrowingText("```python\n" + code + "```\nafter\n\nlast")
+    growing.read()
+    document = growing.document
+    first = draw(document, 60)
+    assert any("keyword" in run.style for run in first[200].runs)  # its chunk knows no better
+    slices = 0
+    while growing.is_behind:
+        growing.read()
+        slices += 1
+        changed, now = document.changed_from(60), draw(document, 60)
+        assert now[:changed] == first[:changed]
+    assert slices > 2
+    assert {run.style for run in now[200].runs[1:]} == {"fence string"}
+    assert any("keyword" in run.style for run in now[403].runs)
+    assert not document.is_behind
+    document.feed("more")
+    assert not document.is_behind
+    assert draw(document, 60)[200] == now[200]
