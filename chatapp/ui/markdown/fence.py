@@ -22,8 +22,11 @@ CHUNK = 16
 WHOLE = 32_768
 """Longest fence that is coloured as a whole, in characters (40 to 120 ms in slices)."""
 
-AT_ONCE = 2_048
-"""Longest fence or chunk that is coloured at once, in characters (3 to 8 ms)."""
+AT_ONCE = 1_024
+"""Longest fence that is coloured as a whole at once, and a slice, in characters (1 to 4 ms)."""
+
+_MAX_CHUNK = 4_096
+"""A longer chunk stays plain while the fence is open."""
 
 _MAX_COLOURED = 2048
 """With a line longer than this code stays plain: it is data, and lexers are not all linear."""
@@ -226,7 +229,7 @@ class FenceBlock(Block):
             start = 0 if whole else number - number % CHUNK
             lines = self._lines[start : end if whole else min(start + CHUNK, end)]
             plain = any(len(line) > _MAX_COLOURED for line in lines)
-            plain = plain or sum(map(len, lines)) > AT_ONCE
+            plain = plain or sum(map(len, lines)) > _MAX_CHUNK
             coloured = colour_lines(lines, "" if plain else self.language)
             for index, runs in enumerate(islice(coloured, len(lines)), start):
                 self._coloured.setdefault(index, runs)  # a drawn line keeps its colours
