@@ -44,6 +44,7 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.decode
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.markdown
+	$(BIN)/python -m bench.drawing
 	$(BIN)/python -m bench.screen
 	$(BIN)/python -m bench.long
 	$(BIN)/python -m bench.stop
