@@ -8,7 +8,7 @@ Functions take the database inside the caller's transaction; `Store` says which 
 import json
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlite_utils import Database
@@ -20,6 +20,15 @@ from chatapp.store.generations import read_runs
 from chatapp.store.parts import read_parts
 from chatapp.store.rows import MessageRow, Status
 from chatapp.store.session import fetch_required
+
+Mend = Callable[[MessageRow], MessageRow]
+"""Makes of a row what it would be if this version had written it."""
+
+
+def as_it_is(row: MessageRow) -> MessageRow:
+    """Mends nothing."""
+    return row
+
 
 _SIBLINGS = (
     "(SELECT count(*) FROM messages s WHERE s.conversation_id = m.conversation_id"

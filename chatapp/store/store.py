@@ -7,7 +7,7 @@ fails raises `StoreError`.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -36,21 +36,14 @@ from chatapp.store.rows import (
 from chatapp.store.session import Session, clean
 from chatapp.store.trees import insert_said
 
-Mend = Callable[[MessageRow], MessageRow]
-
 _BATCH = 20
 """Messages that are held at once where all of a conversation is read."""
-
-
-def as_it_is(row: MessageRow) -> MessageRow:
-    """Mends nothing."""
-    return row
 
 
 class Store:
     """Conversations, messages, answers being written, search, copies."""
 
-    def __init__(self, session: Session, mend: Mend = as_it_is) -> None:
+    def __init__(self, session: Session, mend: messages.Mend = messages.as_it_is) -> None:
         self.session = session
         """The connections, for whoever has to do something that this page does not name."""
         self.labels = Labels(session)
@@ -64,7 +57,11 @@ class Store:
 
     @classmethod
     def open(
-        cls, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, mend: Mend = as_it_is
+        cls,
+        path: Path,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        mend: messages.Mend = messages.as_it_is,
     ) -> Self:
         """The history at `path`, made (mode 0600) or brought up to date if need be.
 

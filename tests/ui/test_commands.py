@@ -1,6 +1,9 @@
 """What begins with a slash is done, not sent; settings of a chat are kept with it."""
 
+from dataclasses import replace
+
 from chatapp.chat_settings import read_chat_settings
+from chatapp.config import Config
 
 
 def settings_of(ui):
@@ -100,3 +103,19 @@ async def test_labels_of_a_chat(run):
             )
         row = ui.store.get_conversation(ui.app.chat.open_id)
         assert (row.tags, row.pinned, row.archived) == (("work",), True, True)
+
+
+async def test_new_chats_begin_with_the_preset_of_the_settings(run, paths):
+    paths.presets.mkdir(parents=True)
+    (paths.presets / "loud.toml").write_text('system = "Shout."\nprompt = "{input}!!"\n')
+    config = replace(Config(), chat=replace(Config().chat, preset="loud"))
+    async with run(config=config) as ui:
+        await ui.wait(lambda: "loud" in ui.status.line.own)
+        await ui.write("hello")
+        await ui.wait(lambda: len(ui.flow.rows) == 2 and not ui.flow.answering.busy)
+        assert ui.said() == ["hello!!", "hello!!"]
+        row = ui.store.get_conversation(ui.app.chat.open_id)
+        assert (row.title, row.system) == ("hello", "Shout.")
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        assert "loud" in ui.status.line.own

@@ -68,6 +68,8 @@ class ChatFlow:
         self.conversation: ConversationRow | None = None
         self.rows: list[MessageRow] = []
         """The branch that is shown, root first."""
+        self._usual = ChatSettings()
+        """What a new conversation begins with."""
         self.settings = ChatSettings()
         """What the open conversation sets for itself."""
         self.system = chat.system
@@ -85,7 +87,7 @@ class ChatFlow:
         async with self._moving:
             self.conversation = None
             self.rows = []
-            self.settings, self.system = ChatSettings(), self._chat.system
+            self.settings, self.system = self._usual, self._usual_system
             draft = await self._drafts.fetch(None)
             self._post(ConversationOpened(None, [], draft=draft))
 
@@ -146,6 +148,20 @@ class ChatFlow:
     def layers(self) -> Layers:
         """Who asked for which sampling parameter, in the open conversation."""
         return self.settings.layers(self._sampling)
+
+    @property
+    def _usual_system(self) -> str:
+        preset = self._usual.preset
+        return (preset.system if preset else "") or self._chat.system
+
+    async def begin_with(self, settings: ChatSettings) -> None:
+        """Let new conversations begin with these settings, and the present one if it is new."""
+        async with self._moving:
+            fresh = self.conversation is None and self.settings == self._usual
+            self._usual = settings
+            if fresh:
+                self.settings, self.system = settings, self._usual_system
+                self._post(SettingsChanged())
 
     async def change(self, settings: ChatSettings) -> None:
         """Set this for the open conversation, from its next answer on."""
@@ -256,6 +272,7 @@ class ChatFlow:
         conversation_id = queued.conversation_id
         if conversation_id is None:
             conversation_id = await self._create(queued.text)
+        conversation = await self._in_store(self._store.get_conversation, conversation_id)
         shown = self.conversation is not None and self.conversation.id == conversation_id
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
@@ -266,10 +283,12 @@ class ChatFlow:
             if shown:
                 self._cut_after(row.parent_id)
         else:
-            parent_id = await self._find_end(conversation_id, shown)
-            row = await self._in_store(
-                self._store.add_message, conversation_id, Message.of("user", queued.text), parent_id
-            )
+            settings, _ = read_chat_settings(conversation.settings)
+            message = Message.of("user", settings.compose(queued.text))
+            parent_id = conversation.active_leaf_id
+            if shown:
+                parent_id = self.rows[-1].id if self.rows else None
+            row = await self._in_store(self._store.add_message, conversation_id, message, parent_id)
         if shown:
             self.rows.append(row)
         return row, shown
@@ -278,22 +297,16 @@ class ChatFlow:
         """A conversation that begins with `text`, with what was set for it before; the open one
         if the user is still in the new chat."""
         is_here = self.conversation is None
-        system = self.system if is_here else self._chat.system
+        system = self.system if is_here else self._usual_system
+        settings = self.settings if is_here else self._usual
         conversation_id = await self._in_store(
             self._store.create_conversation, make_title(text), system
         )
+        if written := settings.write():
+            await self._in_store(self._store.set_settings, conversation_id, written)
         if is_here:
-            if settings := self.settings.write():
-                await self._in_store(self._store.set_settings, conversation_id, settings)
             self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
         return conversation_id
-
-    async def _find_end(self, conversation_id: int, shown: bool) -> int | None:
-        """The message below which the next one is said; None: nothing was said yet."""
-        if shown:
-            return self.rows[-1].id if self.rows else None
-        other = await self._in_store(self._store.get_conversation, conversation_id)
-        return other.active_leaf_id
 
     async def _answer(self, conversation_id: int, parent_id: int) -> bool:
         return await self._run(

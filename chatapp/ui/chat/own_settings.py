@@ -25,7 +25,7 @@ from chatapp.chat_changes import (
 )
 from chatapp.chat_rows import Row, Surroundings, explain
 from chatapp.chat_settings import ChatSettings
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError, UsageError
 from chatapp.input_file import read_text
 from chatapp.library.local import resolve_model
 from chatapp.presets.preset import Filled
@@ -75,6 +75,19 @@ class OwnSettings:
             "grammar": lambda args: self.form("grammar", args),
             "template": self.template,
         }
+
+    async def begin(self) -> None:
+        """Take the preset that the settings name for new conversations."""
+        name = self._setup.config.chat.preset
+        if not name:
+            return
+        try:
+            shelf = await asyncio.to_thread(read_shelf, self._setup.paths.presets)
+            filled = shelf.find(name).fill({})
+        except ChatAppError as error:
+            where = f"[chat] preset in {self._setup.paths.settings}"
+            raise UsageError(f"{where}: {error.message}", error.hint) from error
+        await self._flow.begin_with(ChatSettings(preset=filled))
 
     def rows(self) -> list[Row]:
         """Every setting of the open conversation, explained."""

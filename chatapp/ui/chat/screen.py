@@ -147,6 +147,7 @@ class ChatScreen(Screen[None]):
             self.models.choose(f"{clean_line(self.setup.problem)} Esc keeps the built-in model.")
 
     async def _recover_and_open(self) -> None:
+        self.desk.work_on(self.own.begin(), group="settings")
         interrupted = await asyncio.to_thread(self.setup.store.recover)
         if self.setup.conversation_id is not None:
             await self.flow.open(self.setup.conversation_id)
