@@ -305,14 +305,28 @@ def _jump(store: Store, id_: int) -> object:
     return store.get_path(id_, leaf, 40)
 
 
-def measure(store: Store, reads: list[Read]) -> list[float]:
-    """Milliseconds of each."""
+def measure(store: Store, reads: list[Read]) -> list[tuple[float, float]]:
+    """Milliseconds of each: by the clock, and of this process alone."""
     took = []
     for read in reads:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         read(store)
-        took.append((time.perf_counter() - began) * 1000)
+        ended = time.process_time()
+        took.append(((time.perf_counter() - began) * 1000, (ended - worked) * 1000))
     return took
+
+
+def print_figures(name: str, took: list[tuple[float, float]]) -> bool:
+    """A line; whether the work of one was more than `LIMIT_MS`."""
+    clock, work = zip(*took, strict=True)
+    is_over = bool(max(work) > LIMIT_MS)
+    print(
+        f"{name:44} {statistics.median(clock):7.1f} worst {max(clock):7.1f}"
+        f"   work {statistics.median(work):7.1f} worst {max(work):7.1f}"
+        f"{'  <- over' if is_over else ''}",
+        flush=True,
+    )
+    return is_over
 
 
 def main() -> None:
@@ -337,16 +351,12 @@ def main() -> None:
             size = store.disk_usage() / 1e6
             print(f"{counts[0]} messages in {counts[1]} chats, {size:.0f} MB")
             print(f"opened in {opened:.0f} ms")
-            over = 0
-            for name, reads in list_reads(language, counts[1]):
-                took = measure(store, reads)
-                mark = "  <- over" if max(took) > LIMIT_MS else ""
-                over += bool(mark)
-                print(
-                    f"{name:46} {statistics.median(took):8.1f} ms  worst {max(took):8.1f}{mark}",
-                    flush=True,
-                )
-        print(f"over {LIMIT_MS:.0f} ms: {over}")
+            print("milliseconds by the clock, and of processor time, which others do not lengthen")
+            over = sum(
+                print_figures(name, measure(store, reads))
+                for name, reads in list_reads(language, counts[1])
+            )
+        print(f"over {LIMIT_MS:.0f} ms of processor time: {over}")
 
 
 if __name__ == "__main__":

@@ -43,22 +43,15 @@ class Branches:
         """Say something else in the place of a message: a version beside it, in its role.
 
         It is what is shown then. An answer that is edited is the user's words: complete, without
-        tokens or a generation.
+        tokens or a generation. Raises `StoreError` for a deleted message.
         """
         words, now = words_of(parts), time.time()
         with self._session.writing() as db:
-            row = messages.fetch_message(db, message_id)
-            messages.check_parent(db, row.conversation_id, row.parent_id)
-            new_id = insert_said(
-                db,
-                row.conversation_id,
-                row.parent_id,
-                Message(row.role, parts),
-                words,
-                now,
-                by_hand=row.role != "user",
-            )
-            messages.go_to(db, row.conversation_id, new_id, now)
+            conversation_id, parent_id = cuts.find_place(db, message_id)
+            role = messages.fetch_message(db, message_id).role
+            said, by_hand = Message(role, parts), role != "user"
+            new_id = insert_said(db, conversation_id, parent_id, said, words, now, by_hand=by_hand)
+            messages.go_to(db, conversation_id, new_id, now)
             return messages.fetch_message(db, new_id)
 
     def delete_branch(self, message_id: int) -> Cut:

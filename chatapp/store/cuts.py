@@ -35,14 +35,14 @@ _COLUMNS = "id, conversation_id, message_id, leaf_after"
 
 def cut_branch(db: Database, message_id: int) -> Cut:
     """Delete a message and all below it, inside the caller's transaction."""
-    conversation_id, parent_id = _find_place(db, message_id)
+    conversation_id, parent_id = find_place(db, message_id)
     ids = [row[0] for row in db.execute(_BELOW, (message_id, conversation_id))]
     return _cut(db, message_id, conversation_id, parent_id, ids, [])
 
 
 def cut_message(db: Database, message_id: int) -> Cut:
     """Delete one message; what stood below it stands below its parent then."""
-    conversation_id, parent_id = _find_place(db, message_id)
+    conversation_id, parent_id = find_place(db, message_id)
     children = [
         row[0]
         for row in db.execute(
@@ -53,10 +53,11 @@ def cut_message(db: Database, message_id: int) -> Cut:
     return _cut(db, message_id, conversation_id, parent_id, [message_id], children)
 
 
-def _find_place(db: Database, message_id: int) -> tuple[int, int | None]:
+def find_place(db: Database, message_id: int) -> tuple[int, int | None]:
+    """The conversation and the parent of a message. Raises `StoreError` for a deleted one."""
     conversation_id, parent_id = place_of(db, message_id)
     if fetch_conversation(db, conversation_id).deleted_at is not None:
-        raise StoreError(f"Message {message_id} is deleted already.")
+        raise StoreError(f"Message {message_id} is deleted.")
     return conversation_id, parent_id
 
 

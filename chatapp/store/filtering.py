@@ -15,9 +15,9 @@ from typing import Any
 from sqlite_utils import Database
 
 from chatapp.store.search import Query
-from chatapp.store.spans import match_within
+from chatapp.store.spans import is_found_within
 
-MOST = 5000
+MOST = 3000
 """Messages that are looked up."""
 
 _NEWEST = """
@@ -62,9 +62,5 @@ def _ask_each(
             yield id_
             continue
         (first,) = db.execute(_FIRST, (id_,)).fetchone()
-        if first is not None and first < oldest and _is_found(db, match, id_):
+        if first is not None and first < oldest and is_found_within(db, match, id_):
             yield id_
-
-
-def _is_found(db: Database, match: str, conversation_id: int) -> bool:
-    return any(match_within(db, "message_fts", match, conversation_id, 1))

@@ -3,8 +3,9 @@
 A message is in the index exactly while its status is not `streaming`: a journalled answer would
 otherwise be indexed four times a second. The index holds no text; to take something out it must
 be given the words that were put in. Files and what tools gave back are not indexed. A query is
-words that must all occur, each also as a beginning of a longer word; "in quotes" they are an exact
-phrase. No character in it is an operator, so nothing in it can be a syntax error.
+words that must all occur, each also as a beginning of a longer word unless very many messages hold
+it; "in quotes" they are an exact phrase. No character in it is an operator, so nothing in it can be
+a syntax error. Of very many matches the newest `CANDIDATES` are ranked.
 """
 
 import json
@@ -25,7 +26,7 @@ from chatapp.store.snippets import make_snippet
 from chatapp.store.spans import match_at_once, match_within
 from chatapp.store.words import Phrase, compose, cut_words, join_words
 
-CANDIDATES = 1000
+CANDIDATES = 500
 """Newest matches that are ranked; ranking all of a million messages would take seconds."""
 
 COMMON = 1000

@@ -18,12 +18,13 @@ MAX_MATCHES = 20_000
 
 _FIRST_GAP = 32
 
+# Oldest first: from the other end FTS5 reads a whole page of the index to find its place, which
+# takes eight times as long.
 _MATCHES = """
 SELECT message_fts.rowid FROM message_fts
 CROSS JOIN messages m ON m.id = message_fts.rowid
-WHERE message_fts MATCH :match AND message_fts.rowid BETWEEN :first AND :last
-  AND m.conversation_id = :conversation
-ORDER BY message_fts.rowid DESC LIMIT :limit
+WHERE message_fts MATCH ? AND message_fts.rowid BETWEEN ? AND ? AND m.conversation_id = ?
+ORDER BY message_fts.rowid LIMIT ?
 """
 
 
@@ -31,21 +32,21 @@ def match_within(
     db: Database, index: str, match: str, conversation_id: int, limit: int
 ) -> Iterator[int]:
     """The newest messages of a conversation that `index` finds, at most `limit`, newest first."""
+    sql = _MATCHES.replace("message_fts", index)
     for first, last in find_spans(db, conversation_id):
-        found = db.execute(
-            _MATCHES.replace("message_fts", index),
-            {
-                "match": match,
-                "first": first,
-                "last": last,
-                "conversation": conversation_id,
-                "limit": limit,
-            },
-        ).fetchall()
-        yield from (row[0] for row in found)
+        found = db.execute(sql, (match, first, last, conversation_id, -1)).fetchall()
+        yield from (row[0] for row in reversed(found[-limit:]))
         limit -= len(found)
         if limit <= 0:
             return
+
+
+def is_found_within(db: Database, match: str, conversation_id: int) -> bool:
+    """Whether what was said in a conversation matches anywhere."""
+    return any(
+        db.execute(_MATCHES, (match, first, last, conversation_id, 1)).fetchone()
+        for first, last in find_spans(db, conversation_id)
+    )
 
 
 def match_at_once(

@@ -151,10 +151,13 @@ def test_an_answer_that_is_written_is_not_deleted(store: Store, tree: Tree) -> N
 
 
 def test_what_is_deleted_is_not_deleted_again(store: Store, tree: Tree) -> None:
-    store.branches.delete_branch(tree.two)
+    cut = store.branches.delete_branch(tree.two)
     for again in (tree.two, tree.end):
-        with pytest.raises(StoreError, match="deleted already"):
+        with pytest.raises(StoreError, match="is deleted"):
             store.branches.delete_branch(again)
+        with pytest.raises(StoreError, match="is deleted"):
+            store.branches.edit(again, parts_of("another version of what is gone"))
+    assert store.branches.undelete(cut.id).leaf_id == tree.end
 
 
 def test_a_branch_goes_with_the_bin_or_with_its_chat(store: Store, tree: Tree) -> None:
