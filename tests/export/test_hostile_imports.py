@@ -104,6 +104,25 @@ def test_parents_in_circles_missing_or_double(
         ]
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("<think>\nhm\n</think>\n\nYes.", [("thought", "hm"), "Yes."]),
+        ("<thinking>a</thinking>b", [("thought", "a"), "b"]),
+        ("<think></think>b", ["b"]),
+        ("<think>only", ["<think>only"]),
+        ("<think>a</thinking>b", ["<think>a</thinking>b"]),
+        ("The tag <think>a</think>", ["The tag <think>a</think>"]),
+    ],
+)
+def test_thoughts_between_marks(store: Store, said: str, expected: list[Any]) -> None:
+    asked = Said("a", None, "user", (Text(said),))
+    tree = build("test", Draft("x", [asked, Said("b", "a", "assistant", (Text(said),))]), Reading())
+    assert tree is not None
+    (added,) = store.add_trees([tree])
+    assert [parts for *_, parts in outline(store, added.conversation_id)] == [[said], expected]
+
+
 def test_random_links_always_make_a_tree() -> None:
     numbers = random.Random(5)
     for _ in range(300):

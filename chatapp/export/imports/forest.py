@@ -5,6 +5,7 @@ of time. Names are made of the program's and its ids, so the same message has th
 every export that holds it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
@@ -28,6 +29,9 @@ def chain(said: Sequence[Said]) -> list[Said]:
     return named
 
 
+_THOUGHT = re.compile(r"\s*<(think|thinking)>(.*?)</\1>\s*", re.DOTALL)
+
+
 def name_by_beginning(said: Sequence[Said]) -> str:
     """A name for a conversation that has none: what was said up to the first answer."""
     beginning: list[str] = []
@@ -42,6 +46,7 @@ def build(program: str, draft: Draft, reading: Reading) -> ConversationTree | No
     """The tree of a draft; None where nothing was said in it."""
     forest = _Forest(draft, reading)
     forest.cut_circles()
+    forest.find_thoughts()
     forest.fold_thoughts()
     forest.drop_empty()
     forest.name_calls()
@@ -100,6 +105,16 @@ class _Forest:
                 way[place] = None
                 place = self.nodes[place].parent
             sound.update(way)
+
+    def find_thoughts(self) -> None:
+        """Answers that begin with a thought between marks, as programs used to keep it."""
+        for one in self.nodes.values():
+            first = one.parts[0] if one.parts and one.role == "assistant" else None
+            if isinstance(first, Text) and (found := _THOUGHT.match(first.text)):
+                said = first.text[found.end() :]
+                thought = Reasoning(found[2].strip("\n"))
+                answer = (Text(said),) if said else ()
+                one.parts = (*((thought,) if thought.text else ()), *answer, *one.parts[1:])
 
     def fold_thoughts(self) -> None:
         """Thoughts that are a message of their own go into the answers that follow from them."""
