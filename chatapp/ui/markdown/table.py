@@ -148,7 +148,8 @@ class TableBlock(Block):
         record = self._records[number] = []
         for head, cell in zip(self._rows[0], self._rows[number], strict=True):
             label = [run._replace(text=run.text.replace("\n", " ")) for run in head.runs]
-            flow = Flow([*label, Run(": ", "table-head"), *cell.runs])
+            label += [Run(": ", "table-head")] if head.text.strip() else []
+            flow = Flow([*label, *cell.runs])
             behind = flow.length - cell.length
             shifted = [Mark(at + behind, end + behind, style) for at, end, style in cell.marks]
             flow.marks = [*head.marks, *shifted]
@@ -208,7 +209,8 @@ class TableBlock(Block):
 
 def share_width(natural: list[int], available: int, least: Sequence[int] = ()) -> list[int] | None:
     """Cells for each column: what it wants if all fit, else the narrow ones get theirs and the
-    wide ones share the rest, but none gets less than its `least`; `None` where that is too much."""
+    wide ones share the rest as they need it, but none gets less than its `least`; `None` where
+    that is too much."""
     if sum(natural) <= available:
         return [max(cells, 1) for cells in natural]
     if sum(least) > available:
@@ -217,10 +219,12 @@ def share_width(natural: list[int], available: int, least: Sequence[int] = ()) -
     left = max(available - sum(columns), 0)
     wants = [wanted - cells for wanted, cells in zip(natural, columns, strict=True)]
     order = sorted(range(len(natural)), key=wants.__getitem__)
-    for position, index in enumerate(order):
-        share = max(min(wants[index], left // (len(order) - position)), 0)
-        columns[index] += share
-        left -= share
+    while order and wants[order[0]] <= left // len(order):
+        columns[order[0]] += wants[order[0]]
+        left -= wants[order.pop(0)]
+    total = sum(wants[index] for index in order)
+    for index in order:
+        columns[index] += left * wants[index] // total
     return columns
 
 

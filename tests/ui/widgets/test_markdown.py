@@ -208,6 +208,8 @@ def test_tables_wrap_in_their_columns() -> None:
     ]
     assert share_width([2, 30, 30], 32) == [2, 15, 15]
     assert share_width([2, 3], 80) == [2, 3]
+    assert share_width([4, 40, 80], 64, [4, 9, 9]) == [4, 21, 38]
+    assert share_width([9, 9], 17, [9, 9]) is None
     assert all(cells >= 1 for cells in share_width([9] * 40, 20))
 
 
