@@ -19,6 +19,7 @@ SECRETS = (
     *("titleword", "renamedword", "systemword", "oldorders", "promptword", "answerword"),
     *("thoughtword", "filenameword", "filetextword", "imageword", "toolnameword", "argumentword"),
     *("resultword", "modelword", "paramword", "errorword", "journalword", "draftword"),
+    *("settingword", "tagword", "begunword", "cutword"),
 )
 
 
@@ -58,6 +59,10 @@ def fill(store: Store) -> int:
     store.finish_answer(answer, said, [1], "failed", outcome=Outcome(error="errorword"))
     result = ToolResult("1", (Text("resultword"),))
     store.add_message(conversation, Message("tool", (result,)), answer)
+    store.set_settings(conversation, '{"model": "settingword"}')
+    store.labels.set_tags(conversation, ["tagword"])
+    store.prompts.save_draft(conversation, "begunword")
+    store.branches.delete_branch(store.branches.edit(answer, (Text("cutword"),)).id)
     return conversation
 
 
