@@ -1,12 +1,14 @@
 """Mathematics in answers: readable where that is sure, else whole; prices stay prices."""
 
 import re
+from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatapp.ui.markdown.document import StreamingMarkdown
+from chatapp.ui.markdown.flow import Line
 from chatapp.ui.markdown.inline import parse_inline
 from chatapp.ui.markdown.notation import write_maths
 
@@ -119,3 +121,40 @@ def test_hostile_formulas_end() -> None:
     for hostile in ("$a" * 5000, "\\(" * 5000, "\\[x" * 5000, "$$" * 5000, "\\begin{a}" * 2000):
         parse_inline(hostile[:4096])
         assert texts(hostile)
+
+
+_PIECES = [
+    "$", "$$", "$x_1$", "$$\n", "\n$$\n", "\\[", "\\]", "\n\\[\n", "\n\\]", "\\(", "\\)", "\\\\",
+    "\\{", "\\begin{align}\n", "\\end{align}", "\\begin{x}", "\\frac{a}{b}", "a", "5 ", " and ",
+    "\n", "\n\n", "- ", "> ", "1. ", "|", "*", "**", "`", "```\n", ".", " ", "# ", "x^2", "\t",
+    "[1]", "word " * 250,
+]  # fmt: skip
+sources = st.lists(st.sampled_from(_PIECES), max_size=30).map("".join)
+
+
+@given(sources, st.sampled_from([12, 60]), st.lists(st.integers(1, 9), min_size=1, max_size=5))
+@example("a $5 word \\(b " + "word " * 900 + "\\) c", 60, [7])
+@example("$a " + "word " * 60 + "$ " + "word " * 600, 60, [7])
+def test_cuts_between_pieces_change_nothing(source: str, width: int, sizes: list[int]) -> None:
+    document = StreamingMarkdown()
+    position, before = 0, list[Line]()
+    while position < len(source):
+        size = sizes[position % len(sizes)] * (1 + len(source) // 400)
+        document.feed(source[position : position + size])
+        position += size
+        first = document.changed_from(width)
+        now = [document.line(y, width) for y in range(document.height(width))]
+        assert now[:first] == before[:first]
+        before = now
+    document.finish()
+    shown = ["".join(run.text for run in document.line(y, width).runs).rstrip()
+             for y in range(document.height(width))]  # fmt: skip
+    assert shown == texts(source, width)
+
+
+@given(sources)
+def test_no_letter_of_a_formula_is_lost(source: str) -> None:
+    """Names of commands may become signs; everything else is there, written small perhaps."""
+    plain = re.sub(r"\\[a-z]+(\{(align|x)\})?", "", source)
+    missing = Counter(re.findall("[a-z]", plain)) - Counter("".join(texts(source, 500)))
+    assert not missing
