@@ -75,6 +75,12 @@ def test_places_with_nothing_in_them(store: Store, tmp_path: Path) -> None:
         bring_in(store, tmp_path / "gone.json")
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         bring_in(store, Path(os.devnull))
+    with (tmp_path / "huge.json").open("wb") as huge:
+        huge.write(b"[")
+        huge.truncate(2**31)  # a hole, which takes no disk
+    with pytest.raises(UsageError, match=r"huge\.json is larger than 1024 MiB"):
+        bring_in(store, tmp_path / "huge.json")
+    (tmp_path / "huge.json").unlink()
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(
         UsageError, match=r"No chats were found in .*a\.txt: it is neither"

@@ -1,12 +1,15 @@
 """The values in a text of JSON, one at a time: a list is read item by item.
 
-So a file of ten thousand conversations takes the memory of its text and of one conversation.
+So a file of ten thousand conversations takes the memory of its bytes and of one conversation.
 JSON lines are several values in a row. NaN and the like are read, and dropped where they are used.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Generator, Iterator
+
+import msgspec
 
 from chatapp.errors import UsageError
 from chatapp.text import decode_text
@@ -34,11 +37,41 @@ def looks_like_json(head: bytes) -> bool:
     return text.lstrip(" \t\r\n\x1e")[:1] in ("{", "[")
 
 
-def read_values(text: str) -> Iterator[object]:
+def read_values(data: bytes) -> Iterator[object]:
     """The items of a list, or the values that follow each other; a list of messages as one.
 
     Raises `UsageError` at the first place that is no JSON, with what stood before it yielded.
     """
+    items = _divide(data)
+    if items is None or (items and _is_message(_load(items[0]))):
+        yield from _read_text(decode(data))
+        return
+    for item in items:
+        yield _load(item)
+
+
+def _load(item: msgspec.Raw) -> object:
+    value, _ = _read(decode(bytes(item)), 0)
+    return value
+
+
+def _divide(data: bytes) -> list[msgspec.Raw] | None:
+    """The items of a file that is one list, not read yet; None: it is something else, or broken,
+    or says what strict JSON does not (NaN), and is to be read as text."""
+    try:
+        return _LIST.decode(data.removeprefix(codecs.BOM_UTF8))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("role"), str) and "content" in value
+
+
+def _read_text(text: str) -> Iterator[object]:
     position = _skip(text, 0)
     if position == len(text):
         raise UsageError("It is empty.")
@@ -57,7 +90,7 @@ def _holds_messages(text: str, position: int) -> bool:
     if first >= len(text) or text[first] != "{":
         return False
     value, _ = _read(text, first)
-    return isinstance(value, dict) and isinstance(value.get("role"), str) and "content" in value
+    return _is_message(value)
 
 
 def _read_list(text: str, position: int) -> Generator[object, None, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chatapp.errors import UsageError
-from chatapp.export.imports.documents import decode, read_values
+from chatapp.export.imports.documents import read_values
 from chatapp.export.imports.draft import Draft, Reading
 from chatapp.export.imports.forest import build
 from chatapp.export.imports.llamacpp import gather
@@ -151,7 +151,7 @@ class _Importer:
     def _read_json(self, file: Found, reading: Reading) -> None:
         others = 0
         found = False
-        for value in gather(read_values(decode(file.read()))):
+        for value in gather(read_values(file.read())):
             program = self._forced or _recognise(value)
             if program is not None and program.name == OWN:
                 self._add_own(value)

@@ -205,7 +205,10 @@ def _reader(file: Path, limit: int) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
             with file.open("rb") as opened:
-                return _read_all(opened.read, str(file), limit)
+                # All at once: pieces and the whole would be in memory side by side.
+                if os.fstat(opened.fileno()).st_size > limit:
+                    raise _too_large(str(file), limit)
+                return opened.read()
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from None
 
@@ -218,9 +221,12 @@ def _read_all(read: Callable[[int], bytes], label: str, limit: int) -> bytes:
     while chunk := read(_CHUNK):
         size += len(chunk)
         if size > limit:
-            raise UsageError(
-                f"{label} is larger than {limit >> 20} MiB.",
-                "Import its parts one after the other.",
-            )
+            raise _too_large(label, limit)
         pieces.append(chunk)
     return b"".join(pieces)
+
+
+def _too_large(label: str, limit: int) -> UsageError:
+    return UsageError(
+        f"{label} is larger than {limit >> 20} MiB.", "Import its parts one after the other."
+    )
