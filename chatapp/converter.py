@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chatapp.errors import ConversionError
+from chatapp.gguf.processes import OWN_SESSION
 from chatapp.launcher import launch_command
 
 STOP_TIMEOUT_S = 10.0
@@ -57,7 +58,7 @@ class Converter:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_MAX_LINE_BYTES,
-            start_new_session=True,  # a Ctrl+C in the terminal is for the UI alone
+            **OWN_SESSION,  # a Ctrl+C in the terminal is for the UI alone
         )
         drain = asyncio.create_task(self._drain(process))
         refusal: Event | None = None

@@ -132,8 +132,9 @@ def _leave_in_order() -> None:
 
     A signal that whoever started us wants ignored (`nohup`) stays so.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for name in ("SIGTERM", "SIGHUP"):  # Windows knows no hang-up
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _leave)
 
 

@@ -80,7 +80,12 @@ class _Interrupt:
     def __init__(self) -> None:
         self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_signal_handler(signal.SIGINT, self._on_signal)
+        try:
+            self._loop.add_signal_handler(signal.SIGINT, self._on_signal)
+        except NotImplementedError:  # Windows
+            signal.signal(
+                signal.SIGINT, lambda *_: self._loop.call_soon_threadsafe(self._on_signal)
+            )
         self.turn: Turn | None = None
         self.happened = False
 

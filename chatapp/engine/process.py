@@ -16,6 +16,7 @@ import msgspec
 
 from chatapp.engine.protocol import MAX_LINE_BYTES, Command, Event, Shutdown
 from chatapp.errors import EngineDiedError, UsageError
+from chatapp.gguf.processes import OWN_SESSION
 from chatapp.launcher import launch_command
 
 _STOP_TIMEOUT_S = 1.0
@@ -25,6 +26,7 @@ _SPIN_COUNT = "3000"
 """How long a thread of llama.cpp's looks for the others before it sleeps, in turns of 16 ns on a
 Xeon. With 100 or 1,000, quiet decode loses 60 % or 2 %; with libgomp's 300,000, a prompt beside two
 busy programs is read at 20 to 50 tokens/s instead of 150 (135M parameters on two cores)."""
+_SIGKILL = 9  # signal.SIGKILL, which Windows lacks
 _NEXT = "The next message starts it again."
 
 
@@ -71,7 +73,7 @@ class EngineProcess:
             stderr=asyncio.subprocess.PIPE,
             limit=MAX_LINE_BYTES,
             env=worker_environment(),
-            start_new_session=True,  # a Ctrl+C in the terminal is for the UI alone
+            **OWN_SESSION,  # a Ctrl+C in the terminal is for the UI alone
         )
         return cls(process, log_path, on_event, on_end)
 
@@ -181,7 +183,7 @@ class EngineProcess:
         returncode = self._process.returncode or 0
         lines = [line.strip() for line in self.stderr_tail.splitlines() if line.strip()]
         last = lines[-1][:300] if lines else "it printed nothing"
-        if returncode == -signal.SIGKILL:
+        if returncode == -_SIGKILL:
             return EngineDiedError(
                 "The engine was killed.",
                 "If nobody did it by hand, memory ran out: choose a smaller model or context. "

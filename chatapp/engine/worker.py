@@ -254,7 +254,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the UI's to handle
     name = sys.argv[1] if len(sys.argv) > 1 else "llama"
     if name == "--describe":
-        os.nice(10)  # whoever looks around does it beside an engine that may be answering
+        if hasattr(os, "nice"):  # not on Windows
+            os.nice(10)  # whoever looks around does it beside an engine that may be answering
         from chatapp.engine.llama.devices import describe
 
         os.write(events_fd, json.dumps(describe()).encode() + b"\n")

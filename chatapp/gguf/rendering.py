@@ -12,9 +12,9 @@ the process is ready; then each request (source, values) has one reply (text, or
 
 import json
 import os
-import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ import jinja2.utils
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _MOST_TEMPLATES = 8  # compiled ones that are kept
+_HAS_ALARM = hasattr(signal, "setitimer")  # not on Windows
 _SHOWN = 300  # characters of a reason
 _GROWS_LIST = {"append", "extend", "insert", "pop"}
 _GROWS_DICT = {"update", "setdefault", "pop"}
@@ -208,12 +209,16 @@ def _say(error: Exception) -> str:
 def _limit_memory(n_bytes: int) -> None:
     """Bound the address space, where the system lets us: the parent bounds what is in use."""
     try:
+        import resource  # Windows has no such thing
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         total = pages * os.sysconf("SC_PAGE_SIZE") + n_bytes
         resource.setrlimit(resource.RLIMIT_AS, (total, total))
     except (OSError, ValueError):
         pass
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _read(stream: BinaryIO) -> Any:
@@ -233,17 +238,26 @@ def _write(stream: BinaryIO, value: Any, most: int) -> None:
 
 def _guarded(work: Callable[[], None], seconds: float) -> None:
     """Do `work`; the system ends this process when it takes longer, whoever is left to watch."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    if _HAS_ALARM:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    else:  # a thread cannot interrupt C code that holds the interpreter's lock; the parent can
+        alarm = threading.Timer(seconds, os._exit, (1,))
+        alarm.daemon = True
+        alarm.start()
     try:
         work()
     except MemoryError:
         os._exit(1)
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    if _HAS_ALARM:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    else:
+        alarm.cancel()
 
 
 def main(n_bytes: int, seconds: float, most: int) -> None:
     """Serve requests until stdin ends."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    if _HAS_ALARM:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
     requests, replies = sys.stdin.buffer, sys.stdout.buffer
     templates = _Templates()
     _limit_memory(n_bytes)

@@ -23,7 +23,7 @@ def replacement(path: Path, mode: int | None = PRIVATE) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     part = target.with_name(f".chatapp-{secrets.token_hex(8)}.part")
     try:
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0)
         handle = os.open(part, flags, 0o666 if mode is None else mode)
         os.close(handle)
         yield part
@@ -40,7 +40,7 @@ def write_whole(path: Path, content: bytes, mode: int | None = PRIVATE) -> None:
 
 def put_in_place(part: Path, target: Path) -> None:
     """Sync `part`, and give it the name `target`. Raises `OSError`."""
-    with part.open("rb") as file:
+    with part.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
     part.replace(target)
     with suppress(OSError):  # some file systems cannot sync a folder

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import selectors
+import queue
 import subprocess
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from chatapp.gguf.errors import TemplateError
+from chatapp.gguf.processes import OWN_SESSION, resident_bytes
 
 SECONDS = 5.0
 MEMORY = 512 << 20
@@ -181,7 +181,7 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl+C is for its parent
+                **OWN_SESSION,  # Ctrl+C is for its parent
             )
         except OSError as error:
             raise TemplateError(
@@ -190,7 +190,8 @@ class _Child:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        os.set_blocking(self._stdin.fileno(), False)
+        self._frames: queue.SimpleQueue[bytes | TemplateError] = queue.SimpleQueue()
+        self._hand_out(self._hear)
         self.is_ready = False
 
     @property
@@ -198,66 +199,78 @@ class _Child:
         return self._process.poll() is None
 
     def end(self) -> None:
-        """Kill it and wait for its end, which is at once."""
+        """Kill it and wait for its end, which is at once. The thread that hears it ends with it."""
         self._process.kill()
         self._process.wait()
-        self._stdin.close()
-        self._stdout.close()
-
-    def await_start(self) -> None:
-        if not self.is_ready:
-            self._receive(b"", _START_SECONDS)
-            self.is_ready = True
+        with contextlib.suppress(OSError):
+            self._stdin.close()
 
     def exchange(self, request: bytes, seconds: float) -> dict[str, str]:
         """The reply to a request. Raises `TemplateError`, and then the process is of no use."""
-        return self._receive(len(request).to_bytes(4, "big") + request, seconds)
+        frame = len(request).to_bytes(4, "big") + request
+        self._hand_out(lambda: self._say(frame))
+        return self._receive(seconds)
 
-    def _receive(self, sending: bytes, seconds: float) -> dict[str, str]:
+    def await_start(self) -> None:
+        """Wait until it can be asked."""
+        if not self.is_ready:
+            self._receive(_START_SECONDS)
+            self.is_ready = True
+
+    def _receive(self, seconds: float) -> dict[str, str]:
+        """The next frame; whoever waits for it looks at the time and the memory meanwhile."""
         deadline = time.monotonic() + seconds
-        left, got, wanted = memoryview(sending), bytearray(), 4
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._stdout, selectors.EVENT_READ)
-            if left:
-                selector.register(self._stdin, selectors.EVENT_WRITE)
-            while len(got) < wanted:
-                ready = {key.fileobj for key, _ in selector.select(_LOOK_SECONDS)}
+        while True:
+            try:
+                frame = self._frames.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
                 if time.monotonic() > deadline:
-                    raise _LateError(seconds)
-                if not ready and _resident_bytes(self._process.pid) > self._memory:
+                    raise _LateError(seconds) from None
+                if resident_bytes(self._process.pid) > self._memory:
                     mib = self._memory >> 20
-                    raise TemplateError(f"The chat template took more than {mib} MiB of memory.")
-                if self._stdin in ready:
-                    left = left[self._send(left) :]
-                    if not left:
-                        selector.unregister(self._stdin)
-                if self._stdout in ready:
-                    got += self._read(wanted - len(got))
-                    if len(got) == 4 and wanted == 4:
-                        wanted += self._check_length(int.from_bytes(got, "big"))
-        return _decode(bytes(got[4:]))
+                    raise TemplateError(
+                        f"The chat template took more than {mib} MiB of memory."
+                    ) from None
+                continue
+            if isinstance(frame, TemplateError):
+                raise frame
+            return _decode(frame)
 
-    def _send(self, left: memoryview) -> int:
-        try:
-            return os.write(self._stdin.fileno(), left[: 1 << 16])
-        except BlockingIOError:
-            return 0
-        except BrokenPipeError:
-            raise self._ended() from None
+    # Pipes cannot be waited for with a deadline on every system; a thread can wait for one without.
 
-    def _read(self, count: int) -> bytes:
-        data = os.read(self._stdout.fileno(), min(count, 1 << 20))
-        if not data:
-            raise self._ended()
-        return data
+    @staticmethod
+    def _hand_out(work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="chat template", daemon=True).start()
 
-    def _check_length(self, length: int) -> int:
-        if not 0 < length <= MAX_REPLY:
-            raise TemplateError("The chat template's process answered with nonsense.")
-        return length
+    def _say(self, frame: bytes) -> None:
+        """Send a request; what goes wrong is heard from the other pipe."""
+        left = memoryview(frame)
+        with contextlib.suppress(OSError, ValueError):
+            while left:
+                left = left[self._stdin.write(left) :]
 
-    def _ended(self) -> _EndedError:
-        return _EndedError("The chat template brought its process to an end.")
+    def _hear(self) -> None:
+        """Queue every frame up to the end."""
+        with contextlib.suppress(OSError, ValueError), self._stdout as pipe:
+            while head := _read_all(pipe, 4):
+                length = int.from_bytes(head, "big")
+                if not 0 < length <= MAX_REPLY:
+                    self._frames.put(_nonsense())
+                    return
+                self._frames.put(_read_all(pipe, length))
+        self._frames.put(_EndedError("The chat template brought its process to an end."))
+
+
+def _read_all(pipe: IO[bytes], count: int) -> bytes:
+    """So many bytes, or fewer at the end."""
+    got = bytearray()
+    while len(got) < count and (data := pipe.read(min(count - len(got), 1 << 20))):
+        got += data
+    return bytes(got)
+
+
+def _nonsense() -> TemplateError:
+    return TemplateError("The chat template's process answered with nonsense.")
 
 
 def _decode(data: bytes) -> dict[str, str]:
@@ -269,17 +282,4 @@ def _decode(data: bytes) -> dict[str, str]:
         isinstance(reply.get(key), str) for key in ("text", "error")
     ):
         return reply
-    raise TemplateError("The chat template's process answered with nonsense.")
-
-
-def _resident_bytes(pid: int) -> int:
-    """Main memory that a process uses; 0 where it has gone, or nobody says."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):
-        said = subprocess.run(
-            ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        return int(said.stdout) * 1024
-    return 0
+    raise _nonsense()

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatapp.errors import HubError
+from chatapp.gguf.processes import OWN_SESSION
 from chatapp.library.fetching import Cancelled, Progress
 from chatapp.text import strip_controls
 
@@ -171,7 +172,7 @@ def _run(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environ,
-                start_new_session=True,  # Ctrl+C is ours; the tool is ended as a whole
+                **OWN_SESSION,  # Ctrl+C is ours; the tool is ended as a whole
             )
     except OSError as error:
         raise _MissingTool from error
@@ -211,7 +212,7 @@ def _look(scratch: Path, log: Path, progress: Progress, limit: int, wheel: Wheel
 def _end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
-            if os.name == "posix":
+            if hasattr(os, "killpg"):
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()

@@ -95,7 +95,7 @@ def _make_private(path: Path) -> None:
                 raise StoreError(
                     f"The history {path} is not a file.", "Move it away, or set CHATAPP_HOME."
                 ) from None
-            if stat.S_IMODE(status.st_mode) & 0o077 and status.st_uid == os.getuid():
+            if stat.S_IMODE(status.st_mode) & 0o077 and _is_ours(status):
                 path.chmod(stat.S_IMODE(status.st_mode) & 0o700)
     except OSError as error:
         raise StoreError(
@@ -127,3 +127,7 @@ def _refuse_foreign(db: Database, where: str) -> bool:
     if applied and not {"conversations", "messages", "generations"} <= tables:
         raise damaged(where, "tables are missing")
     return bool(applied) and ours > applied
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    return hasattr(os, "getuid") and status.st_uid == os.getuid()

@@ -8,7 +8,6 @@ next chatapp. The moment the process was born tells the two apart. Where neither
 import os
 import re
 import socket
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,26 +60,25 @@ def _host() -> str:
 def _find_birth(pid: int) -> str | None:
     # None: there is no such process. Empty: there is one, but its birth cannot be read.
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return None
-    except PermissionError:
-        pass
-    try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None if Path("/proc/self/stat").exists() else _ask_psutil(pid)
     except OSError:
-        return _ask_ps(pid)
+        return ""
     # The name in parentheses may hold anything; state is field 3, start time field 22.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _ask_ps(pid: int) -> str | None:
-    # macOS has no /proc.
-    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+def _ask_psutil(pid: int) -> str | None:
+    # macOS and Windows have no /proc; and on Windows a signal 0 would end the process.
+    import psutil
+
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        process = psutil.Process(pid)
+        is_dead = process.status() == psutil.STATUS_ZOMBIE
+        return None if is_dead else f"{process.create_time():.2f}"
+    except (psutil.NoSuchProcess, OverflowError):
+        return None
+    except psutil.Error:
         return ""
-    state, *birth = found.stdout.split() or [""]
-    return None if state.startswith("Z") else "_".join(birth)

@@ -50,7 +50,8 @@ STOP_TIMEOUT_S = 0.8
 HANG_UP_S = 3.0
 """How long the cleaning up may take when the terminal is gone."""
 
-EXIT_HANG_UP = 128 + signal.SIGHUP
+EXIT_HANG_UP = 129
+"""128 and the number of SIGHUP."""
 
 
 def _chat_commands() -> type[Provider]:
@@ -121,7 +122,8 @@ class ChatApp(App[None]):
         # In a thread that is not the main one there are no signals to handle.
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
             loop.add_signal_handler(signal.SIGTERM, self._leave)
-            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+            if hasattr(signal, "SIGHUP"):  # not on Windows
+                loop.add_signal_handler(signal.SIGHUP, self._hang_up)
             if self._driver is not None:
                 mind_continuing(self._driver, self._draw_again)
         self.app_resume_signal.subscribe(self, lambda _: self._draw_again())

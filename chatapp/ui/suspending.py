@@ -15,6 +15,8 @@ from textual.driver import Driver
 
 def mind_continuing(driver: Driver, draw: Callable[[], object]) -> None:
     """From now on let `driver` start again only when it had suspended; `draw` if it had not."""
+    if not hasattr(signal, "SIGCONT"):  # nobody is stopped on Windows
+        return
     loop = asyncio.get_running_loop()
     restart = signal.getsignal(signal.SIGCONT)
 

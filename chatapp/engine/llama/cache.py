@@ -20,6 +20,7 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 
 from chatapp.engine.backend import Cancellation
+from chatapp.engine.llama.c_library import c_library
 from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.llama.threads import Threads
 from chatapp.errors import EngineError
@@ -61,8 +62,7 @@ class TokenCache:
             for name in ("token", "pos", "n_seq_id", "logits")
         }
         self.threads = Threads(model.context, model.n_threads, adapts=model.adapts_threads)
-        strlen = ctypes.CDLL(None).strlen
-        self._abort = ctypes.cast(strlen, lib.ggml_abort_callback)
+        self._abort = ctypes.cast(c_library().strlen, lib.ggml_abort_callback)
         self._flag = self._watch(_new_flag())
 
     @contextlib.contextmanager

@@ -5,7 +5,6 @@ call for free memory. Bytes everywhere.
 """
 
 import ctypes
-import os
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
@@ -103,7 +102,7 @@ def describe() -> dict[str, Any]:
         "gpu_note": gpu_note(),
         "devices": [asdict(device) for device in list_devices()],
         "threads": processors.count_threads(),
-        "cores": processors.count_cores() if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": processors.count_cores(),
         "processor_quota": quota if (quota := processors.read_quota()) < inf else None,
         "memory_available_bytes": available,
         "memory_total_bytes": total,

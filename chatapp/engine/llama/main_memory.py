@@ -37,6 +37,11 @@ def _read_machine(root: Path) -> tuple[int, int]:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError):
         return 0, 0
+    except AttributeError:  # Windows
+        import psutil
+
+        memory = psutil.virtual_memory()
+        return memory.available, memory.total
     return total, total
 
 

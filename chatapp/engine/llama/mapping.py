@@ -11,6 +11,8 @@ import ctypes
 import re
 from pathlib import Path
 
+from chatapp.engine.llama.c_library import c_library
+
 _MAPS = Path("/proc/self/maps")
 _DONTNEED = 4  # MADV_DONTNEED of linux/mman.h: for a read-only mapping of a file no data is lost
 
@@ -22,7 +24,7 @@ def release_pages(path: Path) -> int:
         lines = _MAPS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return 0
-    madvise = ctypes.CDLL(None).madvise
+    madvise = c_library().madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     released = 0
     for line in lines:

@@ -6,8 +6,8 @@ every processor. Elsewhere the room is unknown.
 
 import os
 import platform
-import resource
 import subprocess
+import time
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -51,6 +51,10 @@ def count_threads() -> int:
 
 def count_cores() -> int:
     """Physical cores among the processors this process may run on."""
+    if not hasattr(os, "sched_getaffinity"):
+        import psutil
+
+        return psutil.cpu_count(logical=False) or os.cpu_count() or 1
     cores = set()
     for cpu in os.sched_getaffinity(0):
         siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
@@ -85,9 +89,10 @@ class RoomReader:
     def __init__(self) -> None:
         self._cpus: set[int] = set()
         self._cores = 0
-        if platform.system() == "Linux":
+        self._tick_s = 0.0
+        if platform.system() == "Linux" and hasattr(os, "sched_getaffinity"):
             self._cpus, self._cores = os.sched_getaffinity(0), count_cores()
-        self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
+            self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
         self._began, self._ours, self._idle = 0.0, 0.0, 0.0
 
     @property
@@ -133,5 +138,4 @@ class RoomReader:
 
 def own_seconds() -> float:
     """Processor time of all threads of this process so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    return time.process_time()
