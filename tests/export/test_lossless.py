@@ -86,6 +86,7 @@ def trees(draw: st.DrawFn) -> ConversationTree:
                 sibling_count=1,
                 generations=tuple(draw(st.lists(RUNS, max_size=2))),
                 uid=f"{draw(st.integers(0, 2**32)):028x}{number:04x}",
+                by_hand=draw(st.booleans()),
             )
         )
     conversation = ConversationRow(
@@ -97,6 +98,10 @@ def trees(draw: st.DrawFn) -> ConversationTree:
         active_leaf_id=draw(st.sampled_from([row.id for row in rows])) if rows else None,
         deleted_at=None,
         uid=f"{draw(st.integers(0, 2**64)):032x}",
+        settings=draw(st.sampled_from(["", '{"model": "tiny.gguf", "n_ctx": 512}'])),
+        pinned_at=draw(st.none() | TIMES),
+        archived_at=draw(st.none() | TIMES),
+        tags=tuple(sorted(draw(st.sets(st.sampled_from(["poems", "work", "北京"]))))),
     )
     return ConversationTree(conversation, tuple(rows))
 
@@ -126,6 +131,8 @@ def test_a_tree_is_the_same_after_export_and_import(tree: ConversationTree) -> N
         (added,) = one.add_trees([tree])
         stored = one.get_tree(added.conversation_id)
         assert [row.parts for row in stored.messages] == [row.parts for row in tree.messages]
+        assert stored.conversation.tags == tree.conversation.tags
+        assert stored.conversation.settings == tree.conversation.settings
         text = "".join(export("json", one, [added.conversation_id]))
         again = parse_document(json.loads(text))
         (came,) = two.add_trees(again)
