@@ -229,6 +229,16 @@ def test_oterm(store: Store, tmp_path: Path) -> None:
     assert report.empty == 1
 
 
+def test_pins_archives_and_tags_come_along(store: Store) -> None:
+    report = bring_in(store, FIXTURES / "openwebui")
+    first, second = (store.get_conversation(id_) for id_ in report.new)
+    assert (first.archived_at, first.pinned, first.tags) == (1720000500.0, False, ("maths",))
+    assert (second.archived, second.pinned, second.tags) == (False, False, ())
+    rhymes, other, *_ = bring_in(store, FIXTURES / "llamacpp").new
+    assert store.get_conversation(rhymes).pinned_at == 1767348000.0
+    assert not store.get_conversation(other).pinned
+
+
 FOLDERS = {
     "chatgpt": 2,
     "claude": 2,

@@ -13,6 +13,7 @@ from chatapp.export.imports.draft import Draft, Reading, Said
 from chatapp.export.imports.fields import (
     entries,
     entry,
+    flag,
     from_json,
     image_from_bytes,
     name,
@@ -57,6 +58,8 @@ def read(value: dict[str, Any], reading: Reading) -> Draft:
         title=text(value, "title"),
         created_at=seconds(value, "create_time"),
         updated_at=seconds(value, "update_time"),
+        pinned=flag(value, "is_starred"),
+        archived=flag(value, "is_archived"),
     )
 
 

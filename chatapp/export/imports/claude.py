@@ -10,6 +10,7 @@ from chatapp.export.imports.draft import Draft, Reading, Said
 from chatapp.export.imports.fields import (
     as_json,
     entries,
+    flag,
     image_from_text,
     name,
     seconds,
@@ -47,6 +48,7 @@ def read(value: dict[str, Any], reading: Reading) -> Draft:
         title=text(value, "name"),
         created_at=seconds(value, "created_at"),
         updated_at=seconds(value, "updated_at"),
+        pinned=flag(value, "is_starred"),
     )
 
 

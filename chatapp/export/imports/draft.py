@@ -39,6 +39,9 @@ class Draft:
     system: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0
+    pinned: bool = False
+    archived: bool = False
+    tags: tuple[str, ...] = ()
 
 
 def _no_asset(_: str) -> tuple[str, bytes] | None:

@@ -63,6 +63,17 @@ def entries(value: object, key: str) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
+def flag(value: object, key: str) -> bool:
+    """Whether the key holds `true`."""
+    return isinstance(value, dict) and value.get(key) is True
+
+
+def texts(value: object, key: str) -> tuple[str, ...]:
+    """The texts in the list under `key`."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, list) else ()
+
+
 def seconds(value: object, *keys: str) -> float:
     """A time in seconds, milliseconds or microseconds, or as ISO 8601 (without a zone: UTC)."""
     if isinstance(value, dict):

@@ -61,15 +61,19 @@ def build(program: str, draft: Draft, reading: Reading) -> ConversationTree | No
     first = next((row.content for row in rows if row.role == "user" and row.content), "")
     newest = max(row.created_at for row in rows)
     created = draft.created_at or min(row.created_at for row in rows)
+    updated = max(draft.updated_at or newest, created)
     conversation = ConversationRow(
         id=0,
         title=draft.title or make_title(first or text_of(rows[0].parts)),
         system=system,
         created_at=created,
-        updated_at=max(draft.updated_at or newest, created),
+        updated_at=updated,
         active_leaf_id=numbers.get(forest.current or "", len(rows)),
         deleted_at=None,
         uid=make_uid(program, draft.id),
+        pinned_at=updated if draft.pinned else None,
+        archived_at=updated if draft.archived else None,
+        tags=draft.tags,
     )
     return ConversationTree(conversation, rows)
 

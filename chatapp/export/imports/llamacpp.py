@@ -10,7 +10,7 @@ from typing import Any
 
 from chatapp.conversation import Role
 from chatapp.export.imports.draft import Draft, Reading, Said
-from chatapp.export.imports.fields import entries, entry, image_from_text, name, seconds, text
+from chatapp.export.imports.fields import entries, entry, flag, image_from_text, name, seconds, text
 from chatapp.export.imports.wire import as_result, read_calls, read_content, read_thoughts
 from chatapp.parts import File, Part
 
@@ -67,6 +67,7 @@ def read(value: dict[str, Any], reading: Reading) -> Draft:
         current=name(conversation, "currNode") or None,
         title=text(conversation, "name"),
         updated_at=seconds(conversation, "lastModified"),
+        pinned=flag(conversation, "pinned"),
     )
 
 

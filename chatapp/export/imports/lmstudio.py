@@ -13,6 +13,7 @@ from chatapp.export.imports.fields import (
     as_json,
     entries,
     entry,
+    flag,
     from_json,
     image_from_bytes,
     name,
@@ -60,6 +61,7 @@ def read(value: dict[str, Any], reading: Reading) -> Draft:
         system=text(value, "systemPrompt") or _read_system(value),
         created_at=seconds(value, "createdAt"),
         updated_at=seconds(value, "assistantLastMessagedAt", "userLastMessagedAt"),
+        pinned=flag(value, "pinned"),
     )
 
 

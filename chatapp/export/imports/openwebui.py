@@ -14,11 +14,13 @@ from chatapp.export.imports.fields import (
     as_json,
     entries,
     entry,
+    flag,
     from_json,
     image_from_text,
     name,
     seconds,
     text,
+    texts,
 )
 from chatapp.export.imports.wire import as_result, read_content
 from chatapp.parts import File, Part, Reasoning, Text, ToolCall
@@ -72,6 +74,9 @@ def read(value: dict[str, Any], reading: Reading) -> Draft:
         system=text(entry(chat, "params"), "system") or text(chat, "system"),
         created_at=seconds(value, "created_at") or seconds(chat, "timestamp"),
         updated_at=seconds(value, "updated_at"),
+        pinned=flag(value, "pinned"),
+        archived=flag(value, "archived"),
+        tags=texts(entry(value, "meta"), "tags"),
     )
 
 
