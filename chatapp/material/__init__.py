@@ -1,0 +1,1 @@
+"""What is put before a model beside what one says: files that a message names."""
