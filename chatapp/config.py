@@ -25,6 +25,7 @@ from chatapp.sampling_input import read_value
 from chatapp.thinking import Thinking
 
 KvType = Literal["auto", "f16", "q8_0"]
+EnterDoes = Literal["send", "newline"]
 
 
 def _at_least(default: int, minimum: int) -> Any:
@@ -90,6 +91,8 @@ class UiConfig:
     """`dark`, `light`, or the name of a Textual theme."""
     sidebar: bool = True
     """Whether the list of chats is open at the start."""
+    enter: EnterDoes = "send"
+    """`send`, or `newline`: Enter starts a line, and Alt+Enter or Ctrl+J sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Config:
     history: HistoryConfig = HistoryConfig()
     ui: UiConfig = UiConfig()
     keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """`[keys]`: a binding's id to the keys that replace its own, separated by commas."""
+    """`[keys]`: a binding's id to the keys in place of its own, separated by commas; "": none."""
     templates: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`[templates]`: a model's path or name to the file with the chat template to use for it, or to
     a format's name such as `chatml`."""
@@ -231,12 +234,19 @@ def read_sampling(path: Path, values: Mapping[str, Any]) -> SamplingParams:
 
 
 def _read_keys(path: Path, values: dict[str, Any]) -> Mapping[str, str]:
+    """Which names and keys there are, only the screen knows (`ui/key_settings.py`)."""
+    read: dict[str, str] = {}
     for key, value in values.items():
-        if not isinstance(value, str) or not value.strip():
+        if value is False or (isinstance(value, str) and value.strip().lower() in ("", "none")):
+            read[key] = ""
+        elif isinstance(value, str):
+            read[key] = value
+        else:
             raise ConfigError(
-                f'{path}: keys.{key} must name keys, as in "ctrl+r" or "f5,ctrl+r", not {value!r}.'
+                f'{path}: keys.{key} must name keys, as in "ctrl+r" or "f5,ctrl+r", not {value!r}.',
+                f'{key} = "" switches its key off.',
             )
-    return MappingProxyType(dict(values))
+    return MappingProxyType(read)
 
 
 def _read_templates(path: Path, values: dict[str, Any]) -> Mapping[str, str]:

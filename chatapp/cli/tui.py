@@ -7,10 +7,10 @@ the screen is taken over.
 import sys
 from typing import TYPE_CHECKING
 
-from chatapp.errors import ConfigError, UsageError
+from chatapp.errors import UsageError
 
 if TYPE_CHECKING:
-    from chatapp.config import Config, KvType
+    from chatapp.config import KvType
     from chatapp.paths import Paths
     from chatapp.store import Store
 
@@ -55,11 +55,11 @@ def open_chat(
     config = setting.override_template(config, path, chat_template)
     with _open_store(paths, temporary) as store:
         conversation_id = _find_conversation(store, go_on, conversation)
-        _check_keys(config, paths)
         from chatapp.ui.app import ChatApp
+        from chatapp.ui.key_settings import check_screen_settings
 
         app = ChatApp(
-            config,
+            check_screen_settings(config, paths.settings),
             paths,
             store,
             setting.make_client(paths, log=not temporary),
@@ -88,16 +88,3 @@ def _find_conversation(store: "Store", go_on: bool, conversation: int | None) ->
         last = store.last_conversation()
         return last.id if last else None
     return None
-
-
-def _check_keys(config: "Config", paths: "Paths") -> None:
-    from chatapp.config import nearest
-    from chatapp.ui.keymap import movable_ids
-
-    known = movable_ids()
-    for key in config.keys:
-        if key not in known:
-            raise ConfigError(
-                f"{paths.settings}: keys.{key} is not known.",
-                nearest(key, known, f"These are: {', '.join(sorted(known))}."),
-            )

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from textual.app import App, ScreenStackError
 from textual.command import Provider
 from textual.css.query import NoMatches
 from textual.dom import DOMNode
+from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.screen import Screen
@@ -54,6 +56,15 @@ EXIT_HANG_UP = 129
 """128 and the number of SIGHUP."""
 
 
+def _driver(config: Config) -> type[Driver] | None:
+    """Who reads the terminal; None: Textual's own."""
+    if sys.platform == "win32" or "TEXTUAL_DRIVER" in os.environ:
+        return None
+    from chatapp.ui.terminal import NewlineDriver, PasteDriver
+
+    return PasteDriver if config.ui.enter == "send" else NewlineDriver
+
+
 def _chat_commands() -> type[Provider]:
     from chatapp.ui.palette import ChatCommands
 
@@ -85,7 +96,7 @@ class ChatApp(App[None]):
         temporary: bool = False,
         offline: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=_driver(config))
         self.setup = ChatSetup(
             config, paths, store, client, model, problem, conversation_id, temporary, offline
         )
@@ -95,7 +106,8 @@ class ChatApp(App[None]):
         self.keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
         self._leaving: asyncio.Task[None] | None = None
-        self.set_keymap(config.keys)
+        # a binding that has no key keeps its own, to Textual; no terminal sends this one
+        self.set_keymap({name: keys or f"off-{name}" for name, keys in config.keys.items()})
         wanted = THEMES.get(config.ui.theme, config.ui.theme)
         self.theme = wanted if wanted in self.available_themes else THEMES["dark"]
 
@@ -244,7 +256,7 @@ class ChatApp(App[None]):
         elif chat.pane.editing is not None or chat.pane.transcript.marked is not None:
             chat.action_stop()
         elif chat.pane.prompt.prompt:
-            chat.pane.prompt.set_prompt("")
+            chat.pane.prompt.clear_prompt()
         else:
             self._quit_at_second()
 

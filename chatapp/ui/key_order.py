@@ -83,6 +83,11 @@ class KeyOrder:
                 await self._dispatch_next()
             elif not self._settled and self._is_for_the_app(event):
                 self._follow(0)
+            elif (prompt := self._taker(event)) is not None:
+                self._settled = False
+                self.n_dispatched += 1
+                prompt._forward_event(self._waiting.popleft())
+                self._follow(_ROUNDS - 1)
             else:
                 self._settled = False
                 try:
@@ -103,6 +108,14 @@ class KeyOrder:
             return True
         edits = isinstance(focused, PromptBox) and focused.edits_with(event.key)
         return edits and not self._is_for_the_app(event)
+
+    def _taker(self, event: Key | Paste) -> PromptBox | None:
+        """The prompt, if as it stands it takes a key that the app would run at once. By then it has
+        done all the keys before."""
+        focused = self._app.focused
+        if not isinstance(focused, PromptBox) or not isinstance(event, Key):
+            return None
+        return focused if self._is_for_the_app(event) and focused.takes(event.key) else None
 
     def _is_for_the_app(self, event: Key | Paste) -> bool:
         """Whether the app would run it at once, before the focused widget has done the keys before

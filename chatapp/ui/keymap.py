@@ -1,16 +1,16 @@
 """Every key of the app, once: the bindings, the key bar, the palette and the help read this table.
 
 A user's `[keys]` settings map an id to other keys; `bindings` gives Textual the ids so that it can
-replace them. Keys with `fixed` belong to the prompt's editor and cannot be moved.
+replace them. Keys with `fixed` belong to the prompt's editor and cannot be moved. The prompt's rows
+are in `prompt_keymap.py`, because the prompt runs them itself.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from textual.binding import Binding, BindingType
 
-Scope = Literal["app", "chat", "sidebar", "prompt"]
+from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
+from chatapp.ui.prompt_keymap import PROMPT_KEYS
 
 SCOPE_TITLES: dict[Scope, str] = {
     "prompt": "Writing",
@@ -20,47 +20,8 @@ SCOPE_TITLES: dict[Scope, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One thing a key does."""
-
-    id: str
-    keys: str
-    """Default keys, separated by commas, in Textual's spelling."""
-    action: str
-    """Textual action, run where the scope is bound."""
-    label: str
-    """At most two words, for the key bar and the palette."""
-    tooltip: str
-    """One sentence for the help and the palette."""
-    scope: Scope
-    bar: int = 0
-    """Place in the key bar, 1 is the most wanted; 0: not shown there."""
-    priority: bool = False
-    """Taken before the focused widget sees it: the prompt's editor uses many control keys."""
-    fixed: bool = False
-
-
 KEYS: tuple[Key, ...] = (
-    Key("send", "enter", "", "Send", "Send the message.", "prompt", fixed=True),
-    Key(
-        "newline",
-        "shift+enter,alt+enter,ctrl+j",
-        "",
-        "New line",
-        "Start a new line in the message.",
-        "prompt",
-        fixed=True,
-    ),
-    Key(
-        "recall",
-        "up",
-        "",
-        "Recall",
-        "On the first line: bring back what you sent before.",
-        "prompt",
-        fixed=True,
-    ),
+    *PROMPT_KEYS,
     Key(
         "stop",
         "escape",
@@ -103,7 +64,7 @@ KEYS: tuple[Key, ...] = (
         "ctrl+e",
         "edit",
         "Edit",
-        "Edit your last message, or the marked one, as a new branch.",
+        "In an empty prompt: edit your last message, or the marked one, as a new branch.",
         "chat",
         bar=7,
         priority=True,
@@ -348,28 +309,10 @@ def key_of(name: str) -> Key:
 
 
 def shown_keys(key: Key, keymap: Mapping[str, str]) -> str:
-    """The keys of one row for people, `Ctrl+R` or `Shift+Enter / Ctrl+J`, a user's own if set."""
+    """The keys of one row for people, `Ctrl+R` or `Shift+Enter / Ctrl+J`, a user's own if set; `–`
+    where they switched it off."""
     keys = key.keys if key.fixed else keymap.get(key.id, key.keys)
-    return " / ".join(_spell(part.strip()) for part in keys.split(","))
-
-
-_NAMES = {
-    "escape": "Esc",
-    "slash": "/",
-    "delete": "Del",
-    "left": "←",
-    "right": "→",
-    "up": "↑",
-    "down": "↓",
-    "pageup": "PgUp",
-    "pagedown": "PgDn",
-}
-
-
-def _spell(key: str) -> str:
-    *modifiers, last = key.split("+")
-    name = _NAMES.get(last, last.upper() if len(last) == 1 or last[0] == "f" else last.title())
-    return "+".join([*(modifier.title() for modifier in modifiers), name])
+    return " / ".join(spell_key(part) for part in split_keys(keys)) or OFF
 
 
 def find_key(key_id: str) -> Key:

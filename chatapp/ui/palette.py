@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.dom import DOMNode
 
 from chatapp.ui.app import ChatApp
-from chatapp.ui.keymap import KEYS, Key, shown_keys
+from chatapp.ui.key_row import OFF, Key
+from chatapp.ui.keymap import KEYS, shown_keys
+from chatapp.ui.widgets.prompt import PromptBox
 
 
 class ChatCommands(Provider):
@@ -35,10 +38,12 @@ class ChatCommands(Provider):
 
     def _title(self, key: Key) -> str:
         keys = shown_keys(key, self._keymap) if key.keys else ""
-        return f"{key.label}  ({keys})" if keys else key.label
+        return f"{key.label}  ({keys})" if keys and keys != OFF else key.label
 
     async def _run(self, key: Key) -> None:
-        owner = self.app if key.scope == "app" else self.screen
+        owner: DOMNode = self.app if key.scope == "app" else self.screen
+        if key.scope == "prompt":
+            owner = self.screen.query_one(PromptBox)
         await self.app.run_action(key.action, owner)
 
 

@@ -230,8 +230,8 @@ async def test_a_paste_among_keys_keeps_its_place(run):
     async with run() as ui:
         burst(ui, *"ab", "backspace")
         ui.app.post_message(events.Paste("<one\ntwo>"))
-        burst(ui, *"cd", "ctrl+w", "x")
-        await ui.wait(lambda: ui.pane.prompt.text == "a<one\ntwo>x")
+        burst(ui, "space", *"cd", "ctrl+w", "x")
+        await ui.wait(lambda: ui.pane.prompt.text == "a<one\ntwo> x")
 
 
 async def test_a_burst_while_an_answer_streams(run):
@@ -255,11 +255,37 @@ async def test_enter_in_a_burst_sends_what_was_before_it(run):
 async def test_what_follows_an_edit_in_a_burst_is_not_lost_to_the_draft(run):
     async with run() as ui:
         await ui.say("one")
-        ui.pane.prompt.set_prompt("draft ")
         burst(ui, "ctrl+e", "backspace", "X", "enter", *"more")
         await ui.wait(lambda: len(ui.flow.rows) == 2 and ui.said() == ["onX", "onX"])
         await ui.idle()
-        assert ui.pane.prompt.text == "draft more"
+        assert ui.pane.prompt.text == "more"
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "editing"),
+    [
+        (["ctrl+e", "X"], "oneX", True),
+        ([*"ab", "left", "ctrl+e", "X"], "abX", False),
+        ([*"ab", "ctrl+u", "ctrl+e", "X"], "oneX", True),
+        ([*"ab", "ctrl+u", "ctrl+y", "ctrl+a", "ctrl+e", "X"], "abX", False),
+    ],
+)
+async def test_of_keys_that_depend_on_the_text_each_sees_what_the_one_before_left(
+    run, keys, text, editing
+):
+    async with run() as ui:
+        await ui.say("one")
+        burst(ui, *keys)
+        await ui.wait(lambda: ui.pane.prompt.text == text)
+        assert (ui.pane.editing is not None) is editing
+
+
+async def test_undo_brings_back_what_ctrl_c_cleared(run):
+    async with run() as ui:
+        burst(ui, *"alpha", "space", *"beta", "ctrl+c")
+        await ui.wait(lambda: ui.app.keys.idle and ui.pane.prompt.text == "")
+        await ui.press("ctrl+underscore")
+        assert ui.pane.prompt.text == "alpha beta"
 
 
 async def test_a_key_that_opens_a_dialog_opens_it_for_the_keys_behind_it(run):

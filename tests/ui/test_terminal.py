@@ -1,87 +1,20 @@
 """The whole program in a real terminal: it starts, and it ends when the terminal does."""
 
 import os
-import pty
-import select
 import signal
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from chatapp.store import Store
-
-
-@dataclass
-class Terminal:
-    pid: int
-    fd: int
-    seen: bytes = b""
-
-    def read_until(self, text: bytes, timeout_s: float = 120.0) -> None:
-        end = time.monotonic() + timeout_s
-        while text not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not show: {self.seen[-2000:]!r}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.seen += os.read(self.fd, 65_536)
-
-    def send(self, home: Path, count: int, timeout_s: float = 120.0) -> None:
-        """Wait until `count` messages are answered. Enter is pressed again where it came before
-        the screen knew that the answer before had ended: the text stayed in the prompt then."""
-        end = time.monotonic() + timeout_s
-        while True:
-            with Store.open(home / "history.db") as store:
-                chats = store.list_conversations()
-                rows = store.get_path(chats[0].id) if chats else []
-            if len(rows) >= 2 * count and rows[-1].status == "complete":
-                return
-            assert time.monotonic() < end, f"message {count} was not answered: {rows}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.seen += os.read(self.fd, 65_536)
-            elif len(rows) == 2 * count - 2:
-                os.write(self.fd, b"\r")
-
-    def wait(self, timeout_s: float = 120.0) -> int:
-        """The exit code, or minus the signal."""
-        end = time.monotonic() + timeout_s
-        while time.monotonic() < end:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.pid = 0
-                return os.waitstatus_to_exitcode(status)
-            if self.fd and select.select([self.fd], [], [], 0.02)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65_536)
-                except OSError:  # Linux: the other side is closed
-                    time.sleep(0.02)
-        raise AssertionError("the program did not end")
+from tests.ui.terminal import Terminal, open_terminal
 
 
 @pytest.fixture
 def terminal(home: Path) -> Iterator[Terminal]:
-    pid, fd = pty.fork()
-    if pid == 0:
-        environment = os.environ | {
-            "CHATAPP_HOME": str(home),
-            "CHATAPP_BACKEND": "echo",
-            "TERM": "xterm-256color",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        }
-        os.execve(sys.executable, [sys.executable, "-m", "chatapp"], environment)
-    started = Terminal(pid, fd)
-    try:
-        started.read_until(b"rite a message")
-        started.read_until(b"context")
+    with open_terminal(home) as started:
         yield started
-    finally:
-        if started.pid:
-            os.kill(started.pid, signal.SIGKILL)
-            os.waitpid(started.pid, 0)
-        if started.fd:
-            os.close(started.fd)
 
 
 def test_a_chat_and_a_quit(terminal, home):
@@ -124,6 +57,35 @@ def test_a_burst_of_editing_keys_ends_as_typed_slowly(terminal, home):
         assert [row.content for row in rows if row.role == "user"] == sent
 
 
+def test_a_paste_without_brackets_is_a_paste(terminal, home):
+    os.write(terminal.fd, "first line\rsecond\tline 北京\r\rlast\r".encode())
+    terminal.read_until(b"last")
+    os.write(terminal.fd, b"!")
+    terminal.read_until(b"!")
+    with Store.open(home / "history.db") as store:
+        assert store.list_conversations() == [], "nothing was sent"
+    terminal.type(b"\x7f")
+    os.write(terminal.fd, b"\r")
+    terminal.send(home, 1)
+    with Store.open(home / "history.db") as store:
+        rows = store.get_path(store.list_conversations()[0].id)
+    assert rows[0].content == "first line\nsecond\tline 北京\n\nlast"
+
+
+def test_a_large_paste_without_brackets_arrives_whole(terminal, home):
+    text = "\r".join(f"line {number} of a long text" for number in range(600))
+    data = text.encode()
+    while data:  # a terminal takes a few kB at a time
+        data = data[os.write(terminal.fd, data[:1000]) :]
+        terminal.pump(0)
+    terminal.read_until(b"[pasted 600 lines]")
+    os.write(terminal.fd, b"\r")
+    terminal.send(home, 1)
+    with Store.open(home / "history.db") as store:
+        rows = store.get_path(store.list_conversations()[0].id)
+    assert rows[0].content == text.replace("\r", "\n")
+
+
 def test_a_burst_while_an_answer_streams_keeps_its_order(terminal, home):
     os.write(terminal.fd, b"/words 300\n/delay 5\rteh\x7f\x7fhe\x01X")
     terminal.send(home, 1)
@@ -139,8 +101,7 @@ def test_a_burst_while_an_answer_streams_keeps_its_order(terminal, home):
 def test_a_closed_terminal_ends_the_program_and_keeps_the_text(terminal, home):
     os.write(terminal.fd, b"/words 5000\n/delay 20\r")
     terminal.read_until(b"word5")
-    os.close(terminal.fd)
-    terminal.fd = 0
+    terminal.close()
     assert terminal.wait() == 128 + signal.SIGHUP
     with Store.open(home / "history.db") as store:
         answer = store.get_path(store.list_conversations()[0].id)[1]

@@ -9,7 +9,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from chatapp.ui.keymap import Scope, keys_in, shown_keys
+from chatapp.ui.key_row import OFF, Scope
+from chatapp.ui.keymap import keys_in, shown_keys
 
 
 class HintLine(Widget):
@@ -45,7 +46,11 @@ class HintLine(Widget):
 
 def key_hints(scope: Scope, keymap: Mapping[str, str], width: int) -> Content:
     """The keys of `scope` and of the app that are meant for the bar, as many as fit `width`."""
-    keys = [key for key in (*keys_in(scope), *keys_in("app")) if key.bar]
+    keys = [
+        key
+        for key in (*keys_in(scope), *keys_in("app"))
+        if key.bar and shown_keys(key, keymap) != OFF
+    ]
     line = Content("")
     for key in sorted(keys, key=lambda key: key.bar):
         owner = "app" if key.scope == "app" else "screen"

@@ -1,71 +1,64 @@
 """Where the user writes: one line that grows, with what was sent before at hand.
 
-Enter sends, Shift+Enter, Alt+Enter and Ctrl+J start a new line. A large paste is kept aside and
-stands in the text as `[pasted 214 lines]`, because laying out 2 MB would hold up the keys for
-seconds; it is put back when the text is sent. The surprising fact: `TextArea.history` is the undo
-stack, so what was sent before is called `earlier`. The cursor's place on the screen, which input
-methods need, is TextArea's own and is left alone.
+Enter sends, and Shift+Enter, Alt+Enter and Ctrl+J start a line, or the other way round by setting.
+All editing is done where a key arrives, never by a binding of the app: that would be run when the
+key has risen to it, and by then a fast typist's next key is in the text.
+
+A large paste is kept aside, because laying out 2 MB would hold up the keys for seconds; it is put
+back when the text is sent. The surprising fact: `TextArea.history` is the undo stack, so what was
+sent before is called `earlier`. The cursor's place on the screen, which input methods need, is
+TextArea's own and is left alone.
 """
 
-import re
-from typing import ClassVar, cast
+import asyncio
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
-from textual.binding import Binding, BindingType
-from textual.events import Key, Paste
+from textual import on
+from textual.events import Blur, Key, Paste
 from textual.geometry import Size
-from textual.keys import Keys
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import TextArea
 
+from chatapp.errors import ChatAppError
+from chatapp.material.dropped import dropped_files
 from chatapp.text import strip_controls
-
-NEWLINE_KEYS = ("shift+enter", "alt+enter", "ctrl+j", "shift+\r", "alt+\r", "ctrl+\r")
-"""The last three are what Textual 8.2.8 makes of xterm's and tmux's `CSI 27 ; n ; 13 ~`."""
-
-MAX_PASTE_LINES = 20
-MAX_PASTE = 4096
-"""A paste of more lines or characters is folded."""
-
-MAX_LINES = 1000
-MAX_LENGTH = 50_000
-"""An earlier prompt that comes back to be changed is folded above these."""
+from chatapp.ui.editor import edit_text
+from chatapp.ui.file_search import FileSearch
+from chatapp.ui.key_sequences import read_all_sequences
+from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.earlier import Earlier
+from chatapp.ui.widgets.pick_list import PickList
+from chatapp.ui.widgets.prompt_keys import PromptKeys
+from chatapp.ui.widgets.prompt_modes import (
+    EarlierSearch,
+    FilePicker,
+    Mode,
+    Outcome,
+    PathOffer,
+    Prefix,
+)
+from chatapp.ui.widgets.writing_area import MAX_PASTE, WritingArea
+from chatapp.ui.wording import explain
 
 MAX_ROWS = 10
 """Rows that the box grows to, if that is no more than a third of the screen."""
 
-_KEPT = 500
-"""Prompts that can be recalled."""
-
-_ELSEWHERE = ("pageup", "pagedown")
-"""Keys of a text area that mean the conversation here."""
-
-_FOLDED = re.compile(r"\[pasted [^\]\n]*\]")
+_NOT_OURS = ("pageup", "pagedown", "ctrl+c", "ctrl+x", "ctrl+y")
+"""Keys of a text area that mean the conversation here, or something else."""
 
 
-def accept_legacy_alt_enter() -> None:
-    """Make Escape Return, which is Alt+Enter in terminals without the kitty protocol, start a line.
+@runtime_checkable
+class KnowsSettings(Protocol):
+    """An app with settings; where a prompt is used elsewhere, it has the defaults."""
 
-    Textual 8.2.8 reports it as Enter, which would send a message that is half written.
-    """
-    table = cast("dict[str, tuple[Keys, ...]]", ANSI_SEQUENCES_KEYS)
-    table["\x1b\r"] = (Keys.ControlJ,)
+    setup: ChatSetup
 
 
-def accept_escape_before_control() -> None:
-    """Make Escape and Control with a letter, come at once, the two keys that they are.
-
-    Textual 8.2.8 waits for more of an unknown sequence, drops the Escape, and types `^` in its
-    place when another Escape follows. Return, Tab and Backspace after Escape have a sense of
-    their own.
-    """
-    table = cast("dict[str, tuple[Keys, ...]]", ANSI_SEQUENCES_KEYS)
-    for code in range(1, 27):
-        if chr(code) not in "\r\t\b":
-            table.setdefault(f"\x1b{chr(code)}", (Keys.Escape, *table[chr(code)]))
-
-
-class PromptBox(TextArea):
+class PromptBox(WritingArea):
     """A text area for a prompt."""
 
     DEFAULT_CSS = """
@@ -74,6 +67,7 @@ class PromptBox(TextArea):
         min-height: 3;
         max-height: 33.4vh;
         border: round $border-blurred;
+        border-subtitle-color: $text-accent;
         padding: 0 1;
         background: $background;
         scrollbar-size-vertical: 1;
@@ -81,11 +75,6 @@ class PromptBox(TextArea):
         & .text-area--cursor-line { background: transparent; }
     }
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "up", "Recall the prompt before", id="prompt-recall", show=False),
-        Binding("down", "down", "Recall the prompt after", id="prompt-return", show=False),
-    ]
 
     HELP = "Write here. Enter sends; Shift+Enter, Alt+Enter or Ctrl+J start a new line."
 
@@ -113,41 +102,66 @@ class PromptBox(TextArea):
         earlier: list[str] | None = None,
         id: str | None = None,  # noqa: A002
     ) -> None:
-        super().__init__(
-            id=id,
-            placeholder=placeholder,
-            highlight_cursor_line=False,
-            tab_behavior="focus",
-        )
-        accept_legacy_alt_enter()
-        accept_escape_before_control()
-        for key in _ELSEWHERE:
+        super().__init__(id=id, placeholder=placeholder)
+        read_all_sequences()
+        for key in _NOT_OURS:
             self._bindings.key_to_bindings.pop(key, None)
-        self.earlier: list[str] = list(earlier or [])
-        """Prompts sent before, oldest first."""
+        self.keys = PromptKeys.read({})
         self.steps_first = False
         """Up in an empty prompt is `Stepped`, even where there is something to recall."""
-        self._recalled: int | None = None
-        self._draft = ""
-        self._pasted: dict[str, str] = {}
+        self.find_earlier: Callable[[str, int], list[str]] = lambda query, limit: (
+            self._earlier.find(query, limit)
+        )
+        """Prompts with a text in them, the newest first, at most so many; called in a thread."""
+        self._earlier = Earlier(list(earlier or []))
+        self._rows = PickList(lambda: self.post_message(Key("enter", "\r")))
+        self._mode: Mode | None = None
+
+    def on_mount(self) -> None:
+        """Take the user's settings, and a place for lists above the prompt."""
+        if isinstance(self.app, KnowsSettings):
+            config = self.app.setup.config
+            self.keys = PromptKeys.read(config.keys, enter_sends=config.ui.enter == "send")
+        if not self.keys.enter_sends:
+            self.placeholder = "Write a message. Alt+Enter or Ctrl+J sends, Enter starts a line."
+        if isinstance(self.parent, Widget):
+            self.parent.mount(self._rows, before=self)
+
+    # The text ----------------------------------------------------------------------------------
+
+    @property
+    def earlier(self) -> list[str]:
+        """Prompts sent before, oldest first."""
+        return self._earlier.texts
+
+    @earlier.setter
+    def earlier(self, texts: list[str]) -> None:
+        self._earlier.texts = texts
 
     @property
     def prompt(self) -> str:
         """The text with folded pastes put back."""
-        return _FOLDED.sub(lambda found: self._pasted.get(found[0], found[0]), self.text)
+        return self.whole_text
 
     def set_prompt(self, text: str) -> None:
         """Replace the text; the cursor goes to its end. Large texts are folded."""
-        self._recalled = None
-        self._pasted.clear()
-        self._replace(text)
+        self.end_mode()
+        self._earlier.leave()
+        self.folds.clear()
+        self.load_whole(text)
+
+    def clear_prompt(self) -> None:
+        """Leave nothing; undo brings the text back."""
+        self.end_mode()
+        self._earlier.leave()
+        self.replace_all("")
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return min(super().get_content_height(container, viewport, width), MAX_ROWS)
 
     def type(self, text: str) -> None:
         """Insert text at the cursor and take the focus; as when it is pasted here."""
-        self._insert(text)
+        self.insert_pasted(text)
         self.focus()
 
     # Sending and recalling ---------------------------------------------------------------------
@@ -158,41 +172,30 @@ class PromptBox(TextArea):
         if not text:
             self.post_message(self.Blank())
             return
-        if not self.earlier or self.earlier[-1] != text:
-            self.earlier.append(text)
-            del self.earlier[:-_KEPT]
+        self._earlier.add(text)
         self.set_prompt("")
-        self._draft = ""
         self.post_message(self.Submitted(text))
 
     def action_newline(self) -> None:
         """Start a new line."""
         self._replace_via_keyboard("\n", *self.selection)
 
-    def action_up(self) -> None:
+    def _up(self) -> None:
         """Up a row; from the first row, the prompt sent before."""
         at_top = self.get_cursor_up_location() == self.cursor_location or (
             self.cursor_at_first_line and self._row_in_line() == 0
         )
         if not at_top or not self.earlier or (self.steps_first and not self.text):
             self._step(-1)
-            return
-        if self._recalled is None:
-            self._draft, index = self.text, len(self.earlier)
-        else:
-            index = self._recalled
-        if index:
-            self._recall(index - 1)
+        elif (text := self._earlier.before(self.text)) is not None:
+            self.load_whole(text)
 
-    def action_down(self) -> None:
+    def _down(self) -> None:
         """Down a row; from the last row of a recalled prompt, the one after it or the draft."""
-        if self._recalled is None or not self.cursor_at_last_line:
-            self._step(1)
-        elif self._recalled + 1 < len(self.earlier):
-            self._recall(self._recalled + 1)
+        if self._earlier.recalled and self.cursor_at_last_line:
+            self.load_whole(self._earlier.after())
         else:
-            self._recalled = None
-            self._replace(self._draft)
+            self._step(1)
 
     def _step(self, step: int) -> None:
         if not self.text:
@@ -202,66 +205,157 @@ class PromptBox(TextArea):
         else:
             self.action_cursor_down()
 
-    def _recall(self, index: int) -> None:
-        self._replace(self.earlier[index])
-        self._recalled = index
-
-    def _replace(self, text: str) -> None:
-        """Text that is there to be edited is folded only where editing it would be slow."""
-        self.load_text("")
-        self._insert(text, max_lines=MAX_LINES, max_length=MAX_LENGTH)
-
     def _row_in_line(self) -> int:
         return self.wrapped_document.location_to_offset(self.cursor_location).y
 
     # Pasting -----------------------------------------------------------------------------------
 
     async def _on_paste(self, event: Paste) -> None:
-        """Insert what was pasted, folded if it is large."""
+        """Insert what was pasted, folded if it is large; offer what was dropped."""
         event.prevent_default()
         event.stop()
+        self.end_mode()
         self.type(event.text)
+        if len(event.text) <= MAX_PASTE and (
+            paths := await asyncio.to_thread(dropped_files, event.text)
+        ):
+            self._begin(PathOffer(self, self._rows, strip_controls(event.text), paths))
 
-    def _insert(
-        self, text: str, *, max_lines: int = MAX_PASTE_LINES, max_length: int = MAX_PASTE
-    ) -> None:
-        text = strip_controls(text)
-        lines = text.count("\n") + 1
-        if lines > max_lines or len(text) > max_length:
-            text = self._fold(text, lines)
-        result = self._replace_via_keyboard(text, *self.selection)
-        if result is not None:
-            self.move_cursor(result.end_location)
+    # Modes -------------------------------------------------------------------------------------
 
-    def action_paste(self) -> None:
-        """Insert what was cut or copied here last."""
-        self._insert(self.app.clipboard)
+    def _begin(self, mode: Mode) -> None:
+        self.end_mode()
+        self._mode = mode
+        self._show_hint()
 
-    def _fold(self, text: str, lines: int) -> str:
-        size = f"{lines} lines" if lines > 1 else f"{len(text)} characters"
-        name, number = f"[pasted {size}]", 1
-        while self._pasted.get(name, text) != text:
-            number += 1
-            name = f"[pasted {size} #{number}]"
-        self._pasted[name] = text
-        return name
+    def end_mode(self) -> None:
+        """Back to writing."""
+        if self._mode is not None:
+            self._mode.close()
+            self._mode = None
+            self._show_hint()
+
+    async def action_search_prompts(self) -> None:
+        """Find a prompt of before by a few of its letters."""
+
+        async def find(query: str, limit: int) -> list[str]:
+            return await asyncio.to_thread(self.find_earlier, query, limit)
+
+        search = EarlierSearch(self, self._rows, find)
+        self._begin(search)
+        await search.begin()
+
+    async def action_edit_in_editor(self) -> None:
+        """Write in the user's own editor, pastes unfolded; what it leaves comes back here."""
+        before = self.prompt
+        try:
+            text = await edit_text(self.app, before)
+        except ChatAppError as error:
+            self.app.notify(explain(error), severity="warning", markup=False)
+            return
+        if text != before:
+            self.replace_all(text)
+
+    def _offer_files(self) -> None:
+        """An `@` was typed: where it begins a word, it may be a file."""
+        before = self.before_cursor[:-1]
+        if not before or before[-1].isspace() or before[-1] in "([{<\"'":
+            try:
+                files = FileSearch(Path.cwd())
+            except OSError:  # the current folder was deleted
+                return
+            self._begin(FilePicker(self, self._rows, files))
+
+    def _on_blur(self, event: Blur) -> None:
+        super()._on_blur(event)
+        self.end_mode()
+
+    @on(TextArea.SelectionChanged)
+    @on(TextArea.Changed)
+    def _show_hint(self) -> None:
+        """What a key does here that it does not do elsewhere stands at the prompt's edge."""
+        hint = self._mode.hint if self._mode else ""
+        if not hint and self._mode is None and self.fold_here():
+            hint = self.keys.paste_hint
+        self.border_subtitle = hint
+
+    # Keys --------------------------------------------------------------------------------------
+
+    def takes(self, key: str) -> bool:
+        """Whether a key is the prompt's as it stands, before it is the screen's or the app's: a key
+        of what is drawn beside it, and in a text that is being written readline's."""
+        if self._mode is not None:
+            return self._mode.takes(key)
+        return bool(self.text) and key in self.readline.commands and key not in self.keys.given_away
 
     def edits_with(self, key: str) -> bool:
         """Whether a key changes the text or the cursor here, and nothing elsewhere."""
-        return key in NEWLINE_KEYS or (
-            key in self._bindings.key_to_bindings and key not in ("up", "down")
-        )
+        if key in self.keys.given_away or key in ("up", "down"):
+            return False
+        if (sends := self.keys.sends(key)) is not None:
+            return not sends
+        return key in self.readline.commands or key in self._bindings.key_to_bindings
 
     async def _on_key(self, event: Key) -> None:
-        """Do all editing here and now. As bindings, Enter and Backspace would be run by the app
-        when the event has risen to it: by then a fast typist's next key is in the text."""
-        if event.key == "enter":
-            self.action_submit()
-        elif event.key in NEWLINE_KEYS:
-            self.action_newline()
-        elif bound := self._bindings.key_to_bindings.get(event.key):
+        """Do all that a key does here and now."""
+        if await self._press(event):
+            event.stop()
+            event.prevent_default()  # Textual calls the handler of every base class too
+
+    async def _press(self, event: Key) -> bool:
+        self._restart_blink()
+        mode = self._mode
+        if mode is not None and mode.takes(event.key):
+            outcome = await mode.press(event)
+            if outcome is Outcome.STAYS:
+                return True
+            self.end_mode()
+            if outcome is Outcome.ENDS:
+                return True
+        taken = await self._write_with(event)
+        if mode is not None and mode is self._mode and not mode.follow():
+            self.end_mode()
+        return taken
+
+    async def _write_with(self, event: Key) -> bool:
+        key = event.key
+        if _is_text(event) and event.character:
+            self.readline.run("")
+            self._replace_via_keyboard(event.character, *self.selection)
+            if event.character == "@":
+                self._offer_files()
+            return True
+        if key in self.keys.given_away or (key == "ctrl+e" and not self.text):
+            return False
+        if self.readline.run(key):
+            return True
+        if (sends := self.keys.sends(key)) is not None:
+            (self.action_submit if sends else self.action_newline)()
+        elif key in ("up", "down"):
+            (self._up if key == "up" else self._down)()
+        elif key == "ctrl+x":
+            self._cut_or_wait()
+        elif action := self.keys.actions.get(key):
+            await self.run_action(action)
+        elif bound := self._bindings.key_to_bindings.get(key):
             await self.run_action(bound[0].action)
         else:
-            return
-        event.stop()
-        event.prevent_default()  # Textual calls the handler of every base class too
+            return False
+        return True
+
+    def _cut_or_wait(self) -> None:
+        if self.selection.is_empty:
+            self._begin(Prefix(self.action_edit_in_editor))
+        else:
+            self.action_cut()
+
+
+def _is_text(event: Key) -> bool:
+    """Whether a key is a character to write. To Python, the blanks of Japanese and French and the
+    joiners of Persian and of emoji are not printable."""
+    character = event.character
+    return event.is_printable or (
+        character is not None
+        and unicodedata.category(character) in ("Zs", "Cf")
+        and strip_controls(character) == character
+    )
