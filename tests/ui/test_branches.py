@@ -46,7 +46,7 @@ async def test_edit_makes_a_branch_and_keeps_the_draft(run):
         await ui.say("one")
         await ui.say("two")
         ui.pane.prompt.set_prompt("my draft")
-        await ui.press("ctrl+e")
+        ui.app.chat.action_edit()  # as the palette does
         assert ui.pane.prompt.prompt == "two"
         assert "Esc cancels" in ui.status.activity
         await ui.press("escape")
