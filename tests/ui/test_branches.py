@@ -52,7 +52,7 @@ async def test_edit_makes_a_branch_and_keeps_the_draft(run):
         await ui.press("escape")
         assert ui.pane.prompt.prompt == "my draft"
         assert ui.status.activity == ""
-        await ui.press("ctrl+e")
+        ui.app.chat.action_edit()
         await ui.write("three")
         await ui.wait(lambda: ui.said() == ["one", "one", "three", "three"])
         await ui.idle()
