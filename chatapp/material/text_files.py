@@ -78,3 +78,11 @@ def estimate_tokens(text: str) -> int:
     of the rest, to a token."""
     plain = len(text.encode("ascii", "ignore"))
     return math.ceil(plain / 4 + (len(text) - plain) / 1.5)
+
+
+def folder_here() -> Path | None:
+    """Where `@file` looks; None: the current folder was deleted."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None

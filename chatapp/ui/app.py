@@ -35,6 +35,7 @@ from chatapp.store import Store
 from chatapp.text import strip_controls
 from chatapp.ui.chat.screen import ChatScreen
 from chatapp.ui.faults import Faults, guard, ignore_strays, watch_strays
+from chatapp.ui.garbage import spare_what_is_loaded
 from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.setup import ChatSetup
@@ -147,6 +148,7 @@ class ChatApp(App[None]):
     def on_ready(self) -> None:
         """The screen is there."""
         self._is_up = True
+        spare_what_is_loaded()
 
     # What nobody expected
 

@@ -218,7 +218,7 @@ KEYS: tuple[Key, ...] = (
     ),
     Key(
         "undelete",
-        "ctrl+z",
+        "U",
         "undelete",
         "Undo delete",
         "Bring the deleted chat back.",
@@ -272,6 +272,15 @@ KEYS: tuple[Key, ...] = (
         "app",
         priority=True,
     ),
+    Key(
+        "suspend",
+        "ctrl+z",
+        "suspend_process",
+        "Suspend",
+        "Stop chatapp and give the terminal back to the shell; `fg` there brings it back.",
+        "app",
+        priority=True,
+    ),
     Key("quit", "ctrl+q", "quit", "Quit", "Leave. Nothing is lost.", "app", bar=10, priority=True),
 )
 
@@ -298,14 +307,21 @@ def keys_in(scope: Scope) -> list[Key]:
     return [key for key in KEYS if key.scope == scope]
 
 
+def write_table() -> str:
+    """The table in Markdown, for the documents."""
+    lines = []
+    for scope, title in SCOPE_TITLES.items():
+        lines += ["", f"## {title}", "", "| Keys | What happens | Name in `[keys]` |"]
+        lines.append("|------|--------------|------------------|")
+        for key in keys_in(scope):
+            name = "" if key.fixed else f"`{key.id}`"
+            lines.append(f"| {shown_keys(key, {})} | {key.tooltip} | {name} |")
+    return "\n".join(lines) + "\n"
+
+
 def movable_ids() -> list[str]:
     """Ids a user's `[keys]` settings may name."""
     return [key.id for key in KEYS if not key.fixed]
-
-
-def key_of(name: str) -> Key:
-    """The table's row with that id."""
-    return next(key for key in KEYS if key.id == name)
 
 
 def shown_keys(key: Key, keymap: Mapping[str, str]) -> str:
@@ -315,7 +331,7 @@ def shown_keys(key: Key, keymap: Mapping[str, str]) -> str:
     return " / ".join(spell_key(part) for part in split_keys(keys)) or OFF
 
 
-def find_key(key_id: str) -> Key:
+def key_of(key_id: str) -> Key:
     """The row with this id; `KeyError` if there is none."""
     for key in KEYS:
         if key.id == key_id:

@@ -12,6 +12,7 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/COMMANDS.md",
+    "docs/KEYS.md",
     "docs/PRESETS.md",
     "bench/README.md",
 )

@@ -11,13 +11,12 @@ import click
 import pytest
 
 from chatapp.cli import Session, root
-from chatapp.commands.table import write_table
 from chatapp.config import Config, load_config
 from chatapp.export import FORMATS
 from chatapp.paths import find_paths
 from chatapp.presets.reading import read_preset
 from chatapp.presets.shelf import read_shelf
-from chatapp.ui.keymap import SCOPE_TITLES, keys_in, movable_ids, shown_keys
+from chatapp.ui.keymap import movable_ids
 from convert.architectures import FAMILIES
 from convert.checkpoints import FORMATS as CHECKPOINTS
 from convert.cli import _parser
@@ -25,6 +24,7 @@ from convert.ftype import FTYPES
 from convert.vocab import SOURCES as VOCABS
 from tests.architecture.documents import DOCUMENTS, blocks, commands, make_files, read, split_line
 from tests.architecture.sources import PACKAGES, ROOT
+from tests.architecture.tables import TABLES, rewrite
 from tests.convert.table import rows
 
 SPOKEN = [
@@ -101,19 +101,9 @@ def test_the_readme_names_every_command() -> None:
     assert [name for name in names if f"chatapp {name}" not in text] == []
 
 
-def test_the_table_of_keys_is_the_keymap() -> None:
-    expected = [
-        f"| {shown_keys(key, {})} | {key.tooltip} | {'' if key.fixed else f'`{key.id}`'} |"
-        for scope in SCOPE_TITLES
-        for key in keys_in(scope)
-    ]
-    rows = [line for line in read("README.md").splitlines() if line.startswith("| ")]
-    start = rows.index("| Keys | What happens | Name in `[keys]` |") + 1
-    assert rows[start : start + len(expected)] == expected
-
-
-def test_the_table_of_commands_is_the_one_that_is_read() -> None:
-    assert write_table() in read("docs/COMMANDS.md")
+@pytest.mark.parametrize("document", TABLES)
+def test_the_table_of_a_document_is_the_one_that_is_read(document: str) -> None:
+    assert rewrite(read(document), TABLES[document]()) == read(document), "make docs writes it"
 
 
 def test_the_presets_in_the_documents_are_valid(tmp_path: Path) -> None:

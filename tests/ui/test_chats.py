@@ -41,8 +41,8 @@ async def test_delete_and_undo(run):
         await ui.press("delete")
         await ui.wait(lambda: ui.store.list_conversations() == [])
         await ui.wait(lambda: ui.app.chat.open_id is None)
-        assert any("Ctrl+Z" in text for text in ui.notices())
-        await ui.press("ctrl+z")
+        assert any("U in the list" in text for text in ui.notices())
+        await ui.press("U")
         await ui.wait(lambda: [row.id for row in ui.store.list_conversations()] == [kept])
         await ui.wait(lambda: len(ui.app.chat.sidebar.chats.rows) == 1)
 
@@ -143,7 +143,7 @@ async def test_what_changes_deep_in_the_list_changes_in_its_place(run, paths):
         await ui.press("delete")
         await ui.wait(lambda: deep not in [row.id for row in chats.rows])
         assert chats.highlighted == 130
-        await ui.press("ctrl+z")
+        await ui.press("U")
         await ui.wait(lambda: chats.rows[130].id == deep)
         await ui.press("up")
         assert chats.chosen_id == deep, "the highlight stayed with its chat"

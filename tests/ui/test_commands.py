@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from chatapp.chat_settings import read_chat_settings
 from chatapp.config import Config
+from chatapp.parts import File
 
 
 def settings_of(ui):
@@ -119,3 +120,40 @@ async def test_new_chats_begin_with_the_preset_of_the_settings(run, paths):
         await ui.press("ctrl+n")
         await ui.wait(lambda: ui.app.chat.open_id is None)
         assert "loud" in ui.status.line.own
+
+
+async def test_a_file_that_a_message_names_goes_before_the_model(run, tmp_path, monkeypatch):
+    (tmp_path / "notes.md").write_text("The key is under the mat.")
+    monkeypatch.chdir(tmp_path)
+    async with run() as ui:
+        await ui.write("/attach notes.md")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "@notes.md ")
+        await ui.press("escape", *"Where?")
+        await ui.press("enter")
+        await ui.wait(lambda: len(ui.flow.rows) == 2 and not ui.flow.answering.busy)
+        asked = ui.path()[0]
+        assert [part.name for part in asked.parts if isinstance(part, File)] == ["notes.md"]
+        assert asked.content == "@notes.md Where?"
+        await ui.write("/attach gone.md")
+        await ui.wait(lambda: heard(ui, "gone.md"))
+
+
+async def test_earlier_prompts_of_other_chats_are_found(run):
+    async with run() as ui:
+        await ui.say("what is a monad")
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.press("alt+r", *"monad")
+        await ui.press("enter")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "what is a monad")
+
+
+async def test_a_marked_message_is_edited_although_something_is_written(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.press(*"draft", "alt+up")
+        assert ui.status.marked
+        await ui.press("ctrl+e")
+        assert ui.pane.editing == ui.path()[1].id
+        await ui.press("escape")
+        assert ui.pane.prompt.prompt == "draft"

@@ -13,7 +13,7 @@ from chatapp.config import Config, load_config
 from chatapp.conversation import Message
 from chatapp.remotes import make_remote, save_remotes
 from chatapp.store import Store
-from chatapp.ui.keymap import KEYS, bindings, find_key, movable_ids, shown_keys
+from chatapp.ui.keymap import KEYS, bindings, key_of, movable_ids, shown_keys
 from chatapp.ui.screens.help import HelpScreen
 from chatapp.ui.screens.models import ModelsScreen
 from chatapp.ui.screens.plan import PlanScreen
@@ -231,11 +231,11 @@ def test_every_row_is_explained():
     ],
 )
 def test_keys_are_spelt_for_people(key_id, shown):
-    assert shown_keys(find_key(key_id), {}) == shown
+    assert shown_keys(key_of(key_id), {}) == shown
 
 
 def test_a_users_key_is_shown():
-    assert shown_keys(find_key("help"), {"help": "f8,ctrl+h"}) == "F8 / Ctrl+H"
+    assert shown_keys(key_of("help"), {"help": "f8,ctrl+h"}) == "F8 / Ctrl+H"
 
 
 async def test_the_planner_moves_and_its_choice_is_loaded(run, paths, monkeypatch):

@@ -143,3 +143,22 @@ def test_sigterm_gives_the_terminal_back(terminal):
     os.kill(terminal.pid, signal.SIGTERM)
     assert terminal.wait() == 0
     assert b"\x1b[?1049l" in terminal.seen, "the alternate screen is left"
+
+
+def test_ctrl_z_stops_and_fg_goes_on(terminal, home):
+    os.write(terminal.fd, b"/words 400\n/delay 5")
+    os.write(terminal.fd, b"\r")
+    terminal.read_until(b"word3")
+    os.write(terminal.fd, b"\x1a")
+    terminal.until(lambda: not terminal.is_raw, "the terminal was not given back")
+    terminal.until(lambda: state_of(terminal.pid) == "T", "it did not stop")
+    terminal.seen = b""
+    os.kill(terminal.pid, signal.SIGCONT)
+    terminal.read_until(b"rite a message")
+    terminal.read_until(b"word400")
+    os.write(terminal.fd, b"\x11")
+    assert terminal.wait() == 0
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -7,9 +7,8 @@ from textual.message import Message as Fact
 from textual.screen import Screen
 
 from chatapp.errors import ChatAppError
-from chatapp.ui.chat.flow import settle
 from chatapp.ui.keymap import key_of, shown_keys
-from chatapp.ui.messages import Notice
+from chatapp.ui.messages import Notice, Problem
 from chatapp.ui.wording import explain
 
 _T = TypeVar("_T")
@@ -72,3 +71,11 @@ class Desk:
     def clear_notifications(self) -> None:
         """Take away what would lie over a list."""
         self._screen.app.clear_notifications()
+
+
+async def settle(work: Awaitable[None], post: Callable[[Fact], object]) -> None:
+    """Run one piece of work; a failure that can be explained becomes a `Problem`."""
+    try:
+        await work
+    except ChatAppError as error:
+        post(Problem(error))

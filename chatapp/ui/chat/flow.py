@@ -19,7 +19,9 @@ from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.layers import Layers
-from chatapp.parts import Reasoning, Text, parts_of
+from chatapp.material.mentions import compose_message
+from chatapp.material.text_files import folder_here
+from chatapp.parts import Parts, Reasoning, Text, parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
@@ -276,15 +278,17 @@ class ChatFlow:
         shown = self.conversation is not None and self.conversation.id == conversation_id
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
-            others = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
-            row = await self._in_store(
-                self._store.branches.edit, replaced.id, (*others, *parts_of(queued.text))
-            )
+            kept = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
+            parts = parts_of(queued.text)
+            if replaced.role == "user":
+                named = await self._compose(queued.text)
+                parts = tuple(part for part in named if part not in kept)
+            row = await self._in_store(self._store.branches.edit, replaced.id, (*kept, *parts))
             if shown:
                 self._cut_after(row.parent_id)
         else:
             settings, _ = read_chat_settings(conversation.settings)
-            message = Message.of("user", settings.compose(queued.text))
+            message = Message("user", await self._compose(settings.compose(queued.text)))
             parent_id = conversation.active_leaf_id
             if shown:
                 parent_id = self.rows[-1].id if self.rows else None
@@ -292,6 +296,15 @@ class ChatFlow:
         if shown:
             self.rows.append(row)
         return row, shown
+
+    async def _compose(self, text: str) -> Parts:
+        """A message with the files that it names."""
+        if (folder := folder_here()) is None:
+            return parts_of(text)
+        composed = await asyncio.to_thread(compose_message, text, folder)
+        for note in composed.notes:
+            self._post(Notice(note))
+        return composed.parts
 
     async def _create(self, text: str) -> int:
         """A conversation that begins with `text`, with what was set for it before; the open one
@@ -373,14 +386,6 @@ class ChatFlow:
 
 async def _is_ready(_settings: ChatSettings) -> bool:
     return True
-
-
-async def settle(work: Awaitable[None], post: Callable[[Fact], object]) -> None:
-    """Run one piece of work; a failure that can be explained becomes a `Problem`."""
-    try:
-        await work
-    except ChatAppError as error:
-        post(Problem(error))
 
 
 def can_go_on(row: MessageRow) -> bool:

@@ -27,8 +27,10 @@ from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
 from chatapp.ui.chat.status import ChatStatus
+from chatapp.ui.chat.writing import Writing
 from chatapp.ui.draft import DraftFile
 from chatapp.ui.fetches import FetchEnded, FetchMoved
+from chatapp.ui.garbage import collect_now
 from chatapp.ui.keymap import bindings
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -111,8 +113,9 @@ class ChatScreen(Screen[None]):
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
+        self.writing = Writing(setup.store, desk, pane.prompt)
         self.commands = Commands(
-            self.acting.commands | self.chats.commands | self.own.commands,
+            self.writing.commands | self.acting.commands | self.chats.commands | self.own.commands,
             desk,
             send=self._send_message,
             give_back=pane.put_before,
@@ -273,6 +276,8 @@ class ChatScreen(Screen[None]):
         self.status.apply(fact)
         self.chats.take(fact)
         self.models.take(fact)
+        if isinstance(fact, AnswerEnded | ConversationOpened):
+            self.call_after_refresh(collect_now)
         if isinstance(fact, QueueChanged):
             self.drafts.follow_queue(fact.queue)
         shown = [queued for queued in self.flow.queue if queued.conversation_id == self.open_id]

@@ -27,11 +27,11 @@ from chatapp.library.headers import Headers
 from chatapp.library.local import ModelFile, find_models, stamp_folder
 from chatapp.paths import Paths, spell_path
 from chatapp.remotes import PREFIX, read_remotes
-from chatapp.ui.keymap import find_key, shown_keys
+from chatapp.ui.keymap import key_of, shown_keys
 from chatapp.ui.screens.plan import Choice, PlanScreen
 from chatapp.ui.wording import clean_line, grouped
 
-_CONVERT, _FETCH = find_key("convert"), find_key("fetch")
+_CONVERT, _FETCH = key_of("convert"), key_of("fetch")
 
 WATCH_S = 1.5
 """How often the models folder is looked at while the screen is open."""

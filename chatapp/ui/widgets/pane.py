@@ -119,6 +119,11 @@ class ConversationPane(Vertical):
         since = self.prompt.prompt
         self.prompt.set_prompt(f"{text}\n{since}" if since else text)
 
+    @on(Transcript.Marked)
+    def _leave_keys(self, event: Transcript.Marked) -> None:
+        marked = event.message_id is not None
+        self.prompt.leaves = frozenset({"ctrl+e"} if marked else ())
+
     @on(TextArea.Changed)
     def _keep_draft(self) -> None:
         self._drafts.follow(self._writes_to, lambda: self.unsent)

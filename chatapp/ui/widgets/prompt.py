@@ -107,6 +107,8 @@ class PromptBox(WritingArea):
         for key in _NOT_OURS:
             self._bindings.key_to_bindings.pop(key, None)
         self.keys = PromptKeys.read({})
+        self.leaves: frozenset[str] = frozenset()
+        """Keys that are not the prompt's now, because they act on a marked message."""
         self.steps_first = False
         """Up in an empty prompt is `Stepped`, even where there is something to recall."""
         self.find_earlier: Callable[[str, int], list[str]] = lambda query, limit: (
@@ -286,11 +288,12 @@ class PromptBox(WritingArea):
         of what is drawn beside it, and in a text that is being written readline's."""
         if self._mode is not None:
             return self._mode.takes(key)
-        return bool(self.text) and key in self.readline.commands and key not in self.keys.given_away
+        leaves = key in self.keys.given_away or key in self.leaves
+        return bool(self.text) and key in self.readline.commands and not leaves
 
     def edits_with(self, key: str) -> bool:
         """Whether a key changes the text or the cursor here, and nothing elsewhere."""
-        if key in self.keys.given_away or key in ("up", "down"):
+        if key in self.keys.given_away or key in self.leaves or key in ("up", "down"):
             return False
         if (sends := self.keys.sends(key)) is not None:
             return not sends
@@ -325,7 +328,7 @@ class PromptBox(WritingArea):
             if event.character == "@":
                 self._offer_files()
             return True
-        if key in self.keys.given_away or (key == "ctrl+e" and not self.text):
+        if key in self.keys.given_away or key in self.leaves or (key == "ctrl+e" and not self.text):
             return False
         if self.readline.run(key):
             return True

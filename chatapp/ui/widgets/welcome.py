@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from chatapp.engine.protocol import ModelDescription
 from chatapp.paths import BUILTIN_MODEL
-from chatapp.ui.keymap import find_key, shown_keys
+from chatapp.ui.keymap import key_of, shown_keys
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.wording import clean_line
@@ -119,7 +119,7 @@ def gather_facts(
     chosen a model before."""
     keymap = setup.config.keys
     builtin = model is not None and Path(model.path) == BUILTIN_MODEL
-    rows = [find_key(key_id) for key_id in _KEYS]
+    rows = [key_of(key_id) for key_id in _KEYS]
     return WelcomeFacts(
         model=model.name or Path(model.path).name if model else "",
         failed=failed,
