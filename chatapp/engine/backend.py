@@ -9,7 +9,15 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from chatapp.engine.protocol import Event, Finished, Generate, LoadOptions, ModelDescription
+from chatapp.engine.protocol import (
+    Event,
+    Finished,
+    Generate,
+    LoadOptions,
+    Measure,
+    Measured,
+    ModelDescription,
+)
 
 Emit = Callable[[Event], None]
 
@@ -41,6 +49,9 @@ class Backend(Protocol):
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Emit `PrefillProgress` and `Delta`s, return how it ended."""
+
+    def measure(self, request: Measure) -> Measured:
+        """Count the tokens of a prompt without computing it."""
 
     def unload(self) -> None:
         """Free the model; without one, do nothing."""

@@ -28,6 +28,8 @@ from chatapp.engine.protocol import (
     Loaded,
     LoadOptions,
     LoadProgress,
+    Measure,
+    Measured,
     ModelDescription,
     PrefillProgress,
     Ready,
@@ -199,6 +201,21 @@ class EngineClient:
                 yield event
         finally:
             await events.aclose()
+
+    async def measure(self, measure: Measure) -> Measured:
+        """Tokens of a prompt, counted by the model's own tokenizer; nothing is decoded.
+
+        Waits for the end of an answer that is being written. Raises what went wrong.
+        """
+        await self.ensure_loaded()
+        assert self._process is not None
+        request = Request("measure")
+        self._process.send(replace(measure, request_id=request.id))
+        self._requests[request.id] = request
+        await self._process.drain()
+        measured = await request.next_event()
+        assert isinstance(measured, Measured)
+        return measured
 
     async def send(self, request: Request, generate: Generate) -> None:
         """Hand a request to the engine; from now on its events and its end belong to it."""

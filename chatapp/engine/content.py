@@ -45,6 +45,19 @@ def as_openai(message: ChatMessage) -> list[dict[str, Any]]:
     return [body | {"tool_calls": calls} if calls else body]
 
 
+def countable(part: Part) -> str:
+    """The text that a part puts before the model: nothing of a thought or a picture."""
+    match part:
+        case Text() | File():
+            return _text_of(part)
+        case ToolCall():
+            return f"{part.name} {part.arguments}"
+        case ToolResult():
+            return "".join(map(countable, part.parts))
+        case _:
+            return ""
+
+
 def _text_of(part: Part) -> str:
     if isinstance(part, Text):
         return part.text

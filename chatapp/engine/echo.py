@@ -14,17 +14,21 @@ user message that starts with one of these directs it:
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.content import countable
 from chatapp.engine.protocol import (
     Choice,
     Finished,
     FinishReason,
     Generate,
     LoadOptions,
+    Measure,
+    Measured,
     ModelDescription,
     PrefillProgress,
     Timings,
@@ -68,8 +72,14 @@ class EchoBackend:
     name = "echo"
     version = "1"
 
+    def __init__(self) -> None:
+        self._n_ctx = N_CTX
+        self._is_bounded = False
+        """A context was asked for: answers end where it does. Without, scripts may be longer."""
+
     def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
         """Pretend to load anything."""
+        self._n_ctx, self._is_bounded = options.n_ctx or N_CTX, bool(options.n_ctx)
         for step in range(5):
             report(step / 4)
         return ModelDescription(
@@ -78,7 +88,7 @@ class EchoBackend:
             arch="echo",
             size_bytes=0,
             n_params=0,
-            n_ctx=options.n_ctx or N_CTX,
+            n_ctx=self._n_ctx,
             n_ctx_train=N_CTX,
             n_vocab=256,
             n_layers=0,
@@ -91,25 +101,31 @@ class EchoBackend:
     def unload(self) -> None:
         """Nothing to free."""
 
+    def measure(self, request: Measure) -> Measured:
+        """A character is a token here, and nothing stands between the messages."""
+        counts = [[len(countable(part)) for part in m.parts] for m in request.messages]
+        return Measured(request_id=request.request_id, total=sum(map(sum, counts)), parts=counts)
+
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Follow the directives of the last user message."""
         started = time.perf_counter()
         script = _Script(_last_user_text(request))
         if script.fails:
             raise EngineError("The echo backend was asked to fail.", "Leave out /fail.")
-        n_prompt = script.prefill or sum(len(message.content) for message in request.messages)
-        if n_prompt >= N_CTX:
+        n_prompt = script.prefill or _count(request)
+        if n_prompt >= self._n_ctx:
             raise ContextOverflowError(
-                f"The prompt is {n_prompt} tokens and the context holds {N_CTX}.",
+                f"The prompt is {n_prompt} tokens and the context holds {self._n_ctx}.",
                 "Shorten it or start a new chat.",
             )
         _read_prompt(request, n_prompt, started, emit, cancelled)
         first = time.perf_counter()
         asked = request.params.filled().seed
         seed = asked if asked >= 0 else 1
+        room = self._n_ctx - n_prompt if self._is_bounded else sys.maxsize
         speakers = [_Speaker(request, index) for index in range(request.n)]
         for speaker in speakers:
-            speaker.say(script, emit, cancelled)
+            speaker.say(script, room, emit, cancelled)
         n_said = sum(speaker.n_said for speaker in speakers)
         elapsed = max(time.perf_counter() - first, 1e-9)
         return Finished(
@@ -163,6 +179,12 @@ def _numbered(word: str, number: int) -> str:
     return " ".join(f"{word}{i}" for i in range(1, number + 1))
 
 
+def _count(request: Generate) -> int:
+    """Tokens of the prompt: characters, and bytes of the prefix."""
+    said = sum(len(countable(part)) for message in request.messages for part in message.parts)
+    return said + (len(request.prefix_tokens) or len(text_of(request.prefix).encode()))
+
+
 def _last_user_text(request: Generate) -> str:
     if request.prompt is not None:
         return request.prompt
@@ -212,13 +234,14 @@ class _Speaker:
         """Tokens beyond the prefix."""
         return len(self._tokens) - self._begun
 
-    def say(self, script: "_Script", emit: Emit, cancelled: Cancellation) -> None:
-        """Say the answer, from where the prefix ends."""
+    def say(self, script: "_Script", room: int, emit: Emit, cancelled: Cancellation) -> None:
+        """Say the answer, from where the prefix ends, in at most `room` tokens."""
         answer = self._write(script).encode()
         begun = bytes(self._tokens)
         rest = answer[len(begun) :] if answer.startswith(begun) else answer
         limit = self._request.params.filled().max_tokens
-        if 0 <= limit <= len(rest):
+        limit = min(limit, room) if limit >= 0 else room
+        if limit <= len(rest):
             rest, self._reason = rest[:limit], "length"
         start = 0
         while start < len(rest):

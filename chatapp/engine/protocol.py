@@ -171,6 +171,16 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     it; without them the text of `prefix` is tokenised."""
 
 
+class Measure(msgspec.Struct, frozen=True, kw_only=True, tag="measure"):
+    """Count the tokens of the prompt that `Generate` would make of the same; nothing is decoded.
+    Done when the answer that is being written has ended."""
+
+    request_id: str = ""
+    messages: list[ChatMessage] = []
+    tools: list[dict[str, Any]] = []
+    think: str = ""
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop the request; it ends with `Finished` and what was said so far."""
 
@@ -188,7 +198,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish nothing, free everything, exit."""
 
 
-Command = Load | Generate | Cancel | AnswerNow | Shutdown
+Command = Load | Generate | Measure | Cancel | AnswerNow | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -304,6 +314,22 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """Tokens of the context in use after this answer."""
 
 
+class Measured(msgspec.Struct, frozen=True, kw_only=True, tag="measured"):
+    """What a prompt takes of the context, in tokens."""
+
+    request_id: str
+    total: int
+    """The whole prompt, with what the chat template writes between the messages."""
+    parts: list[list[int]] = []
+    """Of every part of every message, the text alone; thoughts are counted in `thoughts`."""
+    thoughts: int = 0
+    """What earlier thoughts add: most templates leave them out."""
+    tools: int = 0
+    """What the description of the tools adds."""
+    is_estimate: bool = False
+    """The tokenizer is a server's: four bytes count as a token."""
+
+
 FailureKind = Literal["model", "template", "overflow", "usage", "lost", "engine"]
 
 
@@ -317,7 +343,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str = ""
 
 
-Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Finished | Failed
+Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Finished | Measured | Failed
 
 
 def end_before_start(request: Generate) -> Finished:

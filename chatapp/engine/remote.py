@@ -8,6 +8,7 @@ out in silence. Answers are input from a stranger: sizes are bounded, shapes are
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import threading
@@ -20,10 +21,13 @@ import msgspec
 from chatapp import __version__
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.chunks import fault_in, message_in, read_chunk
+from chatapp.engine.content import countable
 from chatapp.engine.protocol import (
     Finished,
     Generate,
     LoadOptions,
+    Measure,
+    Measured,
     ModelDescription,
 )
 from chatapp.engine.remote_answer import Answer, Reading, finish
@@ -39,6 +43,10 @@ from chatapp.sampling import SamplingParams
 
 _TIMEOUT = httpx2.Timeout(600, connect=10)  # a long prompt on a slow server is silent for minutes
 _LOOK_TIMEOUT = httpx2.Timeout(15, connect=10)
+_TOKEN_BYTES = 4
+"""English text has about four bytes a token in the vocabularies of today's models."""
+_MARKS = 4
+"""Tokens that templates commonly write around a message."""
 _MERGED = "{} takes no system text of its own: it was put before the first message."
 
 
@@ -82,6 +90,18 @@ class RemoteBackend:
         """Forget the server. Every request has a connection of its own, gone with it."""
         self._remote = None
         self._manner = Manner()
+
+    def measure(self, request: Measure) -> Measured:
+        """An estimate: the server has the tokenizer, and its API no way to ask for a count."""
+        counts = [[_estimate(countable(part)) for part in m.parts] for m in request.messages]
+        tools = _estimate(json.dumps(request.tools)) if request.tools else 0
+        return Measured(
+            request_id=request.request_id,
+            total=sum(map(sum, counts)) + tools + _MARKS * len(counts),
+            parts=counts,
+            tools=tools,
+            is_estimate=True,
+        )
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Stream every alternative, one request after the other: few servers know `n`."""
@@ -291,6 +311,10 @@ class RemoteBackend:
     def _url(self, path: str) -> str:
         assert self._remote is not None
         return f"{self._remote.url}{path}"
+
+
+def _estimate(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // _TOKEN_BYTES)
 
 
 def _check_parameters(params: SamplingParams) -> None:

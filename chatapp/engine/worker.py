@@ -32,6 +32,7 @@ from chatapp.engine.protocol import (
     Load,
     Loaded,
     LoadProgress,
+    Measure,
     Ready,
     Shutdown,
     end_before_start,
@@ -61,7 +62,7 @@ class Worker:
         self._events_fd = events_fd
         self._encoder = msgspec.json.Encoder()
         self._write_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Load | Generate | Shutdown] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Load | Generate | Measure | Shutdown] = queue.SimpleQueue()
         self._requests_lock = threading.Lock()
         self._waiting: dict[str, Generate] = {}
         """Requests that have not had their turn."""
@@ -143,12 +144,15 @@ class Worker:
             )
         )
 
-    def _serve(self, command: Load | Generate) -> None:
+    def _serve(self, command: Load | Generate | Measure) -> None:
         try:
-            if isinstance(command, Load):
-                self._load(command)
-            else:
-                self._generate(command)
+            match command:
+                case Load():
+                    self._load(command)
+                case Generate():
+                    self._generate(command)
+                case Measure():
+                    self._emit(self._backend.measure(command))
         except ChatAppError as error:
             self._emit(
                 Failed(

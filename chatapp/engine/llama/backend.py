@@ -8,13 +8,20 @@ import llama_cpp
 from msgspec.structs import replace
 
 from chatapp.engine.backend import Cancellation, Emit
-from chatapp.engine.chat.detect import switches_of
 from chatapp.engine.llama import native
 from chatapp.engine.llama.cache import TokenCache
+from chatapp.engine.llama.counting import count_prompt, render_prompt
 from chatapp.engine.llama.generation import Generation
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import Prompt, build_completion, build_prompt, join_texts
-from chatapp.engine.protocol import Finished, Generate, LoadOptions, ModelDescription
+from chatapp.engine.llama.prompt import Prompt, build_completion
+from chatapp.engine.protocol import (
+    Finished,
+    Generate,
+    LoadOptions,
+    Measure,
+    Measured,
+    ModelDescription,
+)
 from chatapp.errors import EngineError
 from chatapp.thinking import Thinking
 
@@ -55,19 +62,20 @@ class LlamaBackend:
 
     def _build_prompt(self, model: LoadedModel, request: Generate) -> Prompt:
         """The prompt of an answer, with the thinking that was asked for."""
+        prompt = render_prompt(model, request)
+        if model.is_raw:
+            return prompt
         thinking, known = Thinking.parse(request.think), model.understood
-        prompt = build_prompt(
-            model.vocab,
-            model.template,
-            request.messages,
-            form=model.form,
-            tools=request.tools,
-            switches=switches_of(known, thinking),
-        )
         budget = thinking.budget(knows_effort=bool(known.efforts))
         new = tuple(notice for notice in prompt.notices if notice not in self._told)
         self._told.update(new)
         return dataclasses.replace(prompt, thought_budget=budget, notices=new)
+
+    def measure(self, request: Measure) -> Measured:
+        """Count the prompt that these messages make, by rendering and tokenizing it."""
+        if self._model is None:
+            raise EngineError("No model is loaded.")
+        return count_prompt(self._model, request)
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""
@@ -79,8 +87,6 @@ class LlamaBackend:
         request = replace(request, params=params)
         if request.prompt is not None:
             prompt = build_completion(vocab, request.prompt)
-        elif self._model.is_raw:
-            prompt = build_completion(vocab, join_texts(request.messages), special=True)
         else:
             prompt = self._build_prompt(self._model, request)
         return Generation(self._model, self._cache, request, prompt, emit, started).run(cancelled)

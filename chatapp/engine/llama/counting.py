@@ -1,0 +1,69 @@
+"""What a prompt takes of the context: the prompt is rendered and tokenized as for an answer, and
+nothing is computed.
+
+The total is that of the real prompt. What thoughts and tools add is the difference between two
+prompts, because the template decides whether they are written at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from chatapp.engine.chat.detect import switches_of
+from chatapp.engine.content import countable
+from chatapp.engine.llama.model import LoadedModel
+from chatapp.engine.llama.prompt import Prompt, build_completion, build_prompt, join_texts
+from chatapp.engine.protocol import ChatMessage, Generate, Measure, Measured
+from chatapp.parts import Reasoning
+from chatapp.thinking import Thinking
+
+
+def render_prompt(model: LoadedModel, request: Generate | Measure) -> Prompt:
+    """The prompt of these messages, as the model's template has it."""
+    if model.is_raw:
+        return build_completion(model.vocab, join_texts(request.messages), special=True)
+    return build_prompt(
+        model.vocab,
+        model.template,
+        request.messages,
+        form=model.form,
+        tools=request.tools,
+        switches=switches_of(model.understood, Thinking.parse(request.think)),
+    )
+
+
+def count_prompt(model: LoadedModel, request: Measure) -> Measured:
+    """The tokens of the prompt, and what takes them."""
+    total = _count(model, request)
+    vocab = model.vocab
+    parts = [
+        [len(vocab.tokenize(countable(part), special=False)) for part in message.parts]
+        for message in request.messages
+    ]
+    written = replace(request, messages=_without_tokens(request.messages))
+    thoughts = tools = 0
+    if any(isinstance(part, Reasoning) for message in written.messages for part in message.parts):
+        bare = replace(written, messages=_without_thoughts(written.messages))
+        thoughts = max(0, _count(model, written) - _count(model, bare))
+    if request.tools:
+        tools = max(0, _count(model, written) - _count(model, replace(written, tools=[])))
+    return Measured(
+        request_id=request.request_id, total=total, parts=parts, thoughts=thoughts, tools=tools
+    )
+
+
+def _count(model: LoadedModel, request: Measure) -> int:
+    return len(render_prompt(model, request).tokens)
+
+
+def _without_tokens(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    return [replace(message, tokens=[]) for message in messages]
+
+
+def _without_thoughts(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    return [
+        replace(message, parts=tuple(p for p in message.parts if not isinstance(p, Reasoning)))
+        for message in messages
+    ]
