@@ -307,9 +307,17 @@ def describe_sampling(
     return msgspec.json.encode(asked | rest).decode()
 
 
-def chat_messages(path: "list[MessageRow]", system: str, fingerprint: str) -> list[ChatMessage]:
-    """Rows as the chat template sees them; answers of the same model with their tokens."""
+def chat_messages(path: Sequence[MessageRow], system: str, fingerprint: str) -> list[ChatMessage]:
+    """Rows as the chat template sees them; answers of the same model with their tokens.
+
+    A system message that a branch begins with, such as the summary of what stood before it, goes
+    into one message with the system prompt: many templates take no second one.
+    """
     messages = [ChatMessage("system", (Text(system),))] if system else []
+    if messages and path and path[0].role == "system":
+        said = Text(f"\n\n{path[0].content}")
+        messages = [ChatMessage("system", (Text(system), said))]
+        path = path[1:]
     for row in path:
         known = row.status != "streaming" and _is_all_by(row, fingerprint)
         messages.append(ChatMessage(row.role, row.parts, list(row.tokens) if known else []))

@@ -1,0 +1,49 @@
+"""The first message of a shorter branch: it says what stood before it, to the model and to people.
+
+It is a system message that can be edited as any other; what it stands for is read from its words.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from chatapp.conversation import Message
+from chatapp.store.rows import MessageRow
+
+_SUMMARISED = "Summary of what was said before, in {}:\n\n"
+_LEFT_OUT = "{} that came before {} left out here."
+_SUMMARY = re.compile(r"Summary of what was said before, in ([0-9]{1,9}) messages?:\n\n")
+_OMISSION = re.compile(r"([0-9]{1,9}) messages? that came before (?:is|are) left out here\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the first message of a branch says about what stood before it."""
+
+    kind: Literal["summary", "omission"]
+    n_messages: int
+
+
+def make_head(n_messages: int, summary: str = "") -> Message:
+    """The first message of a branch that so many messages are missing from."""
+    what = "1 message" if n_messages == 1 else f"{n_messages} messages"
+    if summary:
+        return Message.of("system", _SUMMARISED.format(what) + summary)
+    return Message.of("system", _LEFT_OUT.format(what, "is" if n_messages == 1 else "are"))
+
+
+def read_head(row: MessageRow) -> Head | None:
+    """What a message says about what stood before it; None: it is no head."""
+    if row.role != "system" or row.parent_id is not None:
+        return None
+    if found := _SUMMARY.match(row.content):
+        return Head("summary", int(found[1]))
+    found = _OMISSION.match(row.content)
+    return Head("omission", int(found[1])) if found else None
+
+
+def count_missing(rows: Sequence[MessageRow], first_kept: int) -> int:
+    """The messages before `first_kept`, with those that a head of an earlier time stands for."""
+    head = read_head(rows[0]) if rows and first_kept else None
+    return first_kept - 1 + head.n_messages if head else first_kept
