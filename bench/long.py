@@ -37,7 +37,7 @@ class Long(App[None]):
 
     def compose(self) -> ComposeResult:
         """List and conversation."""
-        yield Sidebar(self._store)
+        yield Sidebar(self._store, str)
         yield Transcript()
 
 

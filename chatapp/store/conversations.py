@@ -4,6 +4,7 @@ Functions take the database inside the caller's transaction; `Store` says which 
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlite_utils import Database
@@ -40,6 +41,10 @@ ORDER BY c.deleted_at, c.id
 _SHELF = "(c.archived_at IS NOT NULL) = :archived"
 _ORDER = "ORDER BY c.pinned_at IS NULL, c.updated_at DESC, c.id DESC"
 _TAGGED = "c.id IN (SELECT conversation_id FROM tags WHERE tag = :tag)"
+_BEGUN = (
+    "c.id IN (SELECT conversation_id FROM tags"
+    " WHERE tag >= :begun{0} AND tag < :begun{0} || char(1114111))"
+)
 _LISTED = f"""
 SELECT {_COLUMNS} FROM json_each(?) wanted CROSS JOIN conversations c ON c.id = wanted.value
 """  # noqa: S608
@@ -77,15 +82,31 @@ def fetch_last(db: Database) -> ConversationRow | None:
 
 
 def find_conversations(
-    db: Database, query: str, limit: int, offset: int, *, archived: bool | None, tag: str
+    db: Database,
+    query: str,
+    limit: int,
+    offset: int,
+    *,
+    archived: bool | None,
+    tag: str,
+    begun: Sequence[str] = (),
 ) -> list[ConversationRow]:
-    """Conversations that are not deleted and match: pinned ones, then the last used first."""
+    """Conversations that are not deleted and match: pinned ones, then the last used first.
+
+    With each of `begun` one of their tags begins.
+    """
     phrases = parse_query(query)
     conditions = ["c.deleted_at IS NULL"]
     conditions += [] if archived is None else [_SHELF]
     conditions += [_TAGGED] if tag else []
+    conditions += [_BEGUN.format(number) for number in range(len(begun))]
     wanted = " AND ".join(conditions)
-    parameters = {"limit": limit, "offset": offset, "archived": archived, "tag": tag}
+    parameters: dict[str, Any] = {
+        "limit": limit,
+        "offset": offset,
+        "archived": archived,
+        "tag": tag,
+    } | {f"begun{number}": one for number, one in enumerate(begun)}
     if phrases:
         asked = plan_query(db, phrases)
         ids = find_ids(db, asked, wanted, _ORDER, parameters, limit, offset)

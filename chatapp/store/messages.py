@@ -24,12 +24,6 @@ from chatapp.store.session import fetch_required
 Mend = Callable[[MessageRow], MessageRow]
 """Makes of a row what it would be if this version had written it."""
 
-
-def as_it_is(row: MessageRow) -> MessageRow:
-    """Mends nothing."""
-    return row
-
-
 _SIBLINGS = (
     "(SELECT count(*) FROM messages s WHERE s.conversation_id = m.conversation_id"
     " AND s.parent_id IS m.parent_id"
@@ -60,6 +54,11 @@ WITH RECURSIVE below (id) AS (
 )
 SELECT max(id) FROM below
 """
+
+
+def as_it_is(row: MessageRow) -> MessageRow:
+    """Mends nothing."""
+    return row
 
 
 def insert_message(

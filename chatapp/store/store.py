@@ -136,15 +136,17 @@ class Store:
         *,
         archived: bool | None = False,
         tag: str = "",
+        tags: Sequence[str] = (),
     ) -> list[ConversationRow]:
         """Conversations that are not deleted: pinned ones, then the others, the last used first.
 
         With a `query`: those whose title or messages match it (see `search`); one without a
         word in it lists all. `archived` None: both those that are and those that are not.
+        `tag` is a tag they have; with each of `tags`, clean ones, a tag of theirs begins.
         """
         with self.session.browsing() as db:
             return conversations.find_conversations(
-                db, query, limit, offset, archived=archived, tag=clean_tag(tag)
+                db, query, limit, offset, archived=archived, tag=clean_tag(tag), begun=tags
             )
 
     def last_conversation(self) -> ConversationRow | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Scope = Literal["app", "chat", "sidebar", "prompt"]
+Scope = Literal["app", "chat", "sidebar", "find", "tree", "prompt"]
 
 OFF = "–"
 """What is shown of a key that the settings have switched off."""
@@ -53,6 +53,8 @@ def spell_key(key: str) -> str:
     """One key for people; two that are pressed one after the other with a blank."""
     if " " in key:
         return " ".join(spell_key(part) for part in key.split(" "))
+    if len(key) == 1:  # `n` and `N` are two keys
+        return key
     *modifiers, last = key.split("+")
     name = _NAMES.get(last, last.upper() if _is_short(last) else last.title())
     return "+".join([*(modifier.title() for modifier in modifiers), name])

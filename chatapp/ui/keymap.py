@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from textual.binding import Binding, BindingType
 
 from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
+from chatapp.ui.list_keymap import FIND_KEYS, LIST_KEYS, TREE_KEYS
 from chatapp.ui.prompt_keymap import PROMPT_KEYS
 
 SCOPE_TITLES: dict[Scope, str] = {
     "prompt": "Writing",
     "chat": "Chatting",
     "sidebar": "List of chats",
+    "find": "Finding in a chat",
+    "tree": "Branches of a chat",
     "app": "Everywhere",
 }
 
@@ -163,7 +166,7 @@ KEYS: tuple[Key, ...] = (
         "ctrl+b",
         "sidebar",
         "Chats",
-        "Show or hide the list of chats.",
+        "Go to the list of chats, or hide it.",
         "chat",
         bar=4,
         priority=True,
@@ -207,33 +210,9 @@ KEYS: tuple[Key, ...] = (
         "chat",
         priority=True,
     ),
-    Key(
-        "delete",
-        "delete",
-        "delete",
-        "Delete",
-        "Delete the chat; it can be brought back.",
-        "sidebar",
-        bar=2,
-    ),
-    Key(
-        "undelete",
-        "U",
-        "undelete",
-        "Undo delete",
-        "Bring the deleted chat back.",
-        "sidebar",
-        bar=3,
-    ),
-    Key(
-        "filter",
-        "slash",
-        "filter",
-        "Filter",
-        "Filter by titles and text.",
-        "sidebar",
-        bar=4,
-    ),
+    *LIST_KEYS,
+    *FIND_KEYS,
+    *TREE_KEYS,
     Key(
         "help",
         "f1",

@@ -22,13 +22,13 @@ class ChatCommands(Provider):
 
     async def discover(self) -> Hits:
         """All commands, the ones of the key bar first."""
-        for key in _commands():
+        for key in self._commands():
             yield DiscoveryHit(self._title(key), partial(self._run, key), help=key.tooltip)
 
     async def search(self, query: str) -> Hits:
         """Commands whose name or description is like the query."""
         matcher = self.matcher(query)
-        for key in _commands():
+        for key in self._commands():
             title = self._title(key)
             score = max(matcher.match(title), matcher.match(key.tooltip) / 2)
             if score > 0:
@@ -39,6 +39,19 @@ class ChatCommands(Provider):
     def _title(self, key: Key) -> str:
         keys = shown_keys(key, self._keymap) if key.keys else ""
         return f"{key.label}  ({keys})" if keys and keys != OFF else key.label
+
+    def _commands(self) -> list[Key]:
+        """What can be done from anywhere: rows that are only a list's or a bar's are not."""
+        keys = [
+            key
+            for key in (*KEYS, *_KEYLESS)
+            if key.action and key.id != "palette" and self._find_action(key)
+        ]
+        return sorted(keys, key=lambda key: key.bar or len(KEYS))
+
+    def _find_action(self, key: Key) -> bool:
+        name = key.action.partition("(")[0]
+        return key.scope in ("app", "prompt") or hasattr(self.screen, f"action_{name}")
 
     async def _run(self, key: Key) -> None:
         owner: DOMNode = self.app if key.scope == "app" else self.screen
@@ -51,8 +64,3 @@ class ChatCommands(Provider):
 _KEYLESS = (
     Key("empty_bin", "", "empty_bin", "Empty bin", "Remove deleted chats for good.", "chat"),
 )
-
-
-def _commands() -> list[Key]:
-    commands = [key for key in (*KEYS, *_KEYLESS) if key.action and key.id != "palette"]
-    return sorted(commands, key=lambda key: key.bar or len(KEYS))

@@ -173,25 +173,29 @@ async def test_no_part_of_the_screen_swallows_a_letter(run, part):
         assert ui.pane.prompt.text.endswith("ec")
 
 
-async def test_letters_in_the_list_go_to_the_prompt_and_a_slash_filters(run):
+async def test_letters_and_pastes_in_the_list_go_to_its_filter(run):
     async with run(size=(120, 40)) as ui:
         await ui.say("one")
-        chats = ui.app.chat.sidebar.chats
+        chats, sidebar = ui.app.chat.sidebar.chats, ui.app.chat.sidebar
         chats.focus()
-        await ui.press(*"cde")
-        assert ui.pane.prompt.text == "cde"
-        chats.focus()
-        ui.app.post_message(events.Paste("fgh"))
-        await ui.wait(lambda: ui.pane.prompt.text == "cdefgh")
-        chats.focus()
-        await ui.press("slash", *"xy")
-        assert ui.app.chat.query_one("#chat-filter", Input).value == "xy"
-        assert ui.pane.prompt.text == "cdefgh"
+        for key in "one":
+            ui.app.simulate_key(key)  # a burst
+        await ui.wait(lambda: sidebar.filter.value == "one")
+        await ui.press("escape")
+        assert (sidebar.filter.value, chats.has_focus) == ("", True)
+        ui.app.post_message(events.Paste("fg\nh"))
+        await ui.wait(lambda: sidebar.filter.value == "fg h")
+        await ui.press("down", "x", "U")
+        assert sidebar.filter.value == "fg hxU", "typing in a filtered list goes on with it"
+        await ui.press("escape", "slash", *"xy")
+        assert sidebar.filter.value == "xy"
+        await ui.press("escape", "escape", *"back")
+        assert ui.pane.prompt.text == "back"
 
 
-async def test_every_key_that_is_a_letter_is_in_the_list_of_chats():
-    letters = [key for key in KEYS for part in key.keys.split(",") if len(part) == 1]
-    assert letters == []
+async def test_letters_are_commands_only_in_modes_that_are_drawn():
+    letters = {key.scope for key in KEYS for part in key.keys.split(",") if len(part) == 1}
+    assert letters <= {"sidebar", "find", "tree"}
 
 
 # Bursts

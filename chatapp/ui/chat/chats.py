@@ -1,17 +1,24 @@
-"""Whole conversations: open, new, rename, delete, find. The part that knows the list of chats."""
+"""Whole conversations: open, new, rename, label. The part that knows the list of chats."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from textual.message import Message as Fact
 
 from chatapp.commands.parsing import read_switch
 from chatapp.errors import StoreError
 from chatapp.store.labels import clean_tag
-from chatapp.store.rows import Purged, SearchHit
+from chatapp.store.rows import ConversationRow, Purged, SearchHit
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
-from chatapp.ui.messages import ConversationOpened, ConversationsChanged
+from chatapp.ui.messages import (
+    AnswerAsked,
+    AnswerEnded,
+    AnswerWaiting,
+    ConversationOpened,
+    ConversationsChanged,
+)
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.sidebar import Sidebar
@@ -35,15 +42,14 @@ class Chats:
         self._desk = desk
         self._sidebar = sidebar
         self._pane = pane
-        self._deleted: list[tuple[int, str]] = []
+        self.forget_deleted: Callable[[], None] = _nothing
+        """Told when the bin was emptied."""
         self.commands: dict[str, Does] = {
-            "undo": lambda _: self.action_undelete(),
             "new": lambda _: self.action_new(),
             "title": self.title,
             "tag": self.tag,
             "pin": self.pin,
             "archive": self.archive,
-            "delete": lambda _: self.action_delete(),
             "history": lambda _: self.action_sidebar(),
             "search": lambda _: self.action_search(),
         }
@@ -55,6 +61,8 @@ class Chats:
 
     def take(self, fact: Fact) -> None:
         """Bring the list up to date."""
+        if isinstance(fact, AnswerWaiting | AnswerAsked | AnswerEnded | ConversationOpened):
+            self._sidebar.show_answering(self._flow.answering.busy_in)
         if isinstance(fact, ConversationOpened | ConversationsChanged):
             self.refresh_list()
 
@@ -67,11 +75,13 @@ class Chats:
 
     def action_new(self) -> None:
         """An empty conversation."""
+        self._uncover()
         self._pane.write_to(None)
         self._desk.work_on(self._flow.new(), group="open")
 
     def open(self, conversation_id: int, message_id: int | None = None) -> None:
         """Show a conversation, at a message if one is given."""
+        self._uncover()
         self._pane.write_to(conversation_id)
         self._desk.work_on(self._open(conversation_id, message_id), group="open")
 
@@ -82,21 +92,65 @@ class Chats:
             self._pane.turn_back()
             raise
 
+    def _uncover(self) -> None:
+        """A list that takes the whole terminal makes room for what is opened."""
+        if self._sidebar.covers:
+            self._sidebar.display = False
+
     def action_sidebar(self) -> None:
-        """Show the list and go to it, or hide it."""
+        """Show the list and go to it; from it, hide it."""
         sidebar = self._sidebar
-        sidebar.display = not sidebar.display
-        if sidebar.display:
+        if sidebar.has_keys:
+            sidebar.display = False
+            self._pane.write_to(self.open_id)
+        else:
+            sidebar.display = True
             sidebar.show_open(self.open_id)
             sidebar.chats.focus()
-        else:
-            self._pane.write_to(self.open_id)
+
+    def leave_list(self) -> None:
+        """The keys are for the prompt again."""
+        self._uncover()
+        self._pane.prompt.focus()
 
     def action_filter(self) -> None:
         """Go to the filter above the list."""
         if not self._sidebar.display:
             self.action_sidebar()
         self._sidebar.filter.focus()
+
+    def action_show_archive(self) -> None:
+        """Show the archive in place of the chats, or the chats again."""
+        if not self._sidebar.has_keys:
+            self.action_sidebar()
+        self._sidebar.switch_shelf()
+
+    async def show_drafts(self) -> None:
+        """Mark the chats in which something was begun."""
+        if self._sidebar.display:
+            drafts = await asyncio.to_thread(self._store.prompts.list_drafts)
+            ids = {one.conversation_id for one in drafts if one.conversation_id is not None}
+            self._sidebar.show_drafts(ids)
+
+    # What the deleting part asks
+
+    def neighbour(self, gone: Sequence[int]) -> int | None:
+        """The chat to open when the open one is among these; None: a new one."""
+        return self._sidebar.chats.below(gone) if self._sidebar.display else None
+
+    async def relist(self, conversation_ids: Sequence[int]) -> None:
+        """These have changed, were deleted, or are back."""
+        await self._flow.reread()
+        for one in conversation_ids:
+            row = await asyncio.to_thread(self._store.get_conversation, one)
+            if row.deleted_at is None:
+                self._sidebar.put(row)
+        deleted = await asyncio.to_thread(self._find_deleted, conversation_ids)
+        self._sidebar.drop(deleted)
+
+    def _find_deleted(self, ids: Sequence[int]) -> set[int]:
+        rows = map(self._store.get_conversation, ids)
+        return {row.id for row in rows if row.deleted_at is not None}
 
     def action_search(self) -> None:
         """Search all messages."""
@@ -152,7 +206,6 @@ class Chats:
             self._desk.work_on(self._tag(conversation_id, args.split()), group="labels")
 
     async def _tag(self, conversation_id: int, tags: list[str]) -> None:
-        labels = self._store.labels
         row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
         wanted = list(row.tags)
         for tag in map(clean_tag, tags):
@@ -162,88 +215,87 @@ class Chats:
                 wanted.append(tag)
         kept = row.tags
         if tags:
-            kept = await asyncio.to_thread(labels.set_tags, conversation_id, wanted)
-            await self._relist(conversation_id)
+            kept = await asyncio.to_thread(self._store.labels.set_tags, conversation_id, wanted)
+            await self.relist([conversation_id])
         shown = ", ".join(kept)
         self._desk.say(f"Tags of this chat: {shown}." if kept else "This chat has no tags.")
+
+    def action_tag(self) -> None:
+        """Ask for the tags of the open chat."""
+        if (conversation_id := self._need_open("A tag")) is not None:
+            self.ask_tags([conversation_id])
+
+    def ask_tags(self, conversation_ids: Sequence[int]) -> None:
+        """Ask for the tags of these chats: those that all of them have stand there."""
+        self._desk.work_on(self._ask_tags(conversation_ids), group="labels")
+
+    async def _ask_tags(self, ids: Sequence[int]) -> None:
+        from chatapp.ui.forms.tags import TagsForm
+
+        rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
+        shared = [tag for tag in rows[0].tags if all(tag in row.tags for row in rows)]
+        known = await asyncio.to_thread(self._store.labels.list_tags)
+        form = TagsForm(" ".join(shared), len(ids), " ".join(tag for tag, _ in known[:40]))
+        if (written := await self._desk.ask(form)) is None:
+            return
+        for row in rows:
+            others = [tag for tag in row.tags if tag not in shared]
+            await asyncio.to_thread(
+                self._store.labels.set_tags, row.id, [*others, *written.replace(",", " ").split()]
+            )
+        await self.relist(ids)
 
     def pin(self, args: str) -> None:
         """`/pin [on | off]`."""
         if (conversation_id := self._need_open("A pin")) is not None:
-            self._desk.work_on(self._pin(conversation_id, read_switch(args)), group="labels")
+            self.pin_chats([conversation_id], read_switch(args))
 
-    async def _pin(self, conversation_id: int, wanted: bool | None) -> None:
-        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
-        wanted = not row.pinned if wanted is None else wanted
+    def action_pin(self) -> None:
+        """Pin the open chat, or no longer."""
+        self.pin("")
+
+    def pin_chats(self, conversation_ids: Sequence[int], wanted: bool | None = None) -> None:
+        """Pin these chats; without a wish: unless all of them are."""
+        self._desk.work_on(self._pin(conversation_ids, wanted), group="labels")
+
+    async def _pin(self, ids: Sequence[int], wanted: bool | None) -> None:
+        rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
+        wanted = not all(row.pinned for row in rows) if wanted is None else wanted
         labels = self._store.labels
-        await asyncio.to_thread(labels.pin if wanted else labels.unpin, conversation_id)
-        await self._relist(conversation_id)
-        what = "stays at the top of the list" if wanted else "is no longer pinned"
-        self._desk.say(f"“{clean_line(row.title)}” {what}.")
+        for one in ids:
+            await asyncio.to_thread(labels.pin if wanted else labels.unpin, one)
+        await self.relist(ids)
+        what = "at the top of the list from now on" if wanted else "no longer pinned"
+        self._desk.say(f"{_name(rows)}: {what}.")
 
     def archive(self, args: str) -> None:
         """`/archive [on | off]`."""
         if (conversation_id := self._need_open("The archive")) is not None:
-            self._desk.work_on(self._archive(conversation_id, read_switch(args)), group="labels")
+            self.archive_chats([conversation_id], read_switch(args))
 
-    async def _archive(self, conversation_id: int, wanted: bool | None) -> None:
-        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
-        wanted = not row.archived if wanted is None else wanted
+    def action_archive(self) -> None:
+        """Archive the open chat, or take it out."""
+        self.archive("")
+
+    def archive_chats(self, conversation_ids: Sequence[int], wanted: bool | None = None) -> None:
+        """Archive these chats; without a wish: unless all of them are."""
+        self._desk.work_on(self._archive(conversation_ids, wanted), group="labels")
+
+    async def _archive(self, ids: Sequence[int], wanted: bool | None) -> None:
+        rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
+        wanted = not all(row.archived for row in rows) if wanted is None else wanted
         labels = self._store.labels
-        await asyncio.to_thread(labels.archive if wanted else labels.unarchive, conversation_id)
-        await self._relist(conversation_id)
-        what = "is archived: search finds it, the list does not show it"
-        self._desk.say(f"“{clean_line(row.title)}” {what if wanted else 'is in the list again'}.")
-
-    async def _relist(self, conversation_id: int) -> None:
-        await self._flow.reread()
-        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
-        if row.archived:
-            self._sidebar.drop(conversation_id)
-        else:
-            self._sidebar.put(row)
+        for one in ids:
+            await asyncio.to_thread(labels.archive if wanted else labels.unarchive, one)
+        await self.relist(ids)
+        shows = self._desk.keys("show_archive")
+        what = f"in the archive; search finds it, {shows} in the list shows it"
+        self._desk.say(f"{_name(rows)}: {what if wanted else 'in the list again'}.")
 
     def _need_open(self, what: str) -> int | None:
         if self.open_id is None:
             self._desk.say(f"{what} needs a chat with a message.")
         return self.open_id
-
-    def action_delete(self) -> None:
-        """Delete the open chat."""
-        if self.open_id is not None:
-            self.delete(self.open_id)
-
-    def delete(self, conversation_id: int) -> None:
-        """Delete a chat; it can be brought back."""
-        self._desk.work_on(self._delete(conversation_id), group="delete")
-
-    async def _delete(self, conversation_id: int) -> None:
-        row = await asyncio.to_thread(self._store.get_conversation, conversation_id)
-        if conversation_id == self._flow.answering.busy_in:
-            self._flow.answering.stop()
-            await self._flow.answering.idle.wait()
-        await asyncio.to_thread(self._store.delete_conversation, conversation_id)
-        title = clean_line(row.title)
-        self._deleted.append((conversation_id, title))
-        if conversation_id == self.open_id:
-            await self._flow.new()
-        self._sidebar.drop(conversation_id)
-        undo = self._desk.keys("undelete")
-        self._desk.say(f"Deleted “{title}”. {undo} in the list brings it back.")
-
-    def action_undelete(self) -> None:
-        """Bring back the chat that was deleted last."""
-        if self._deleted:
-            self._desk.work_on(self._undelete(), group="delete")
-        else:
-            self._desk.say("Nothing was deleted since the start.")
-
-    async def _undelete(self) -> None:
-        conversation_id, title = self._deleted[-1]
-        await asyncio.to_thread(self._store.undelete_conversation, conversation_id)
-        self._deleted.pop()
-        self._sidebar.put(await asyncio.to_thread(self._store.get_conversation, conversation_id))
-        self._desk.say(f"“{title}” is back.")
 
     def action_empty_bin(self) -> None:
         """Remove for good what was deleted, after a question."""
@@ -255,7 +307,7 @@ class Chats:
         deleted = await asyncio.to_thread(self._store.list_deleted)
         if not await self._desk.ask(EmptyBinForm(len(deleted))):
             return
-        self._deleted.clear()
+        self.forget_deleted()
         self._tell_purged(await asyncio.to_thread(self._store.empty_bin))
 
     async def purge_old(self) -> None:
@@ -270,3 +322,12 @@ class Chats:
         chats = "1 deleted chat was" if count == 1 else f"{count} deleted chats were"
         later = "" if done.swept else " Traces stay in the file until chatapp starts again."
         self._desk.say(f"{chats} removed for good.{later}")
+
+
+def _name(rows: Sequence[ConversationRow]) -> str:
+    """Chats in a sentence."""
+    return f"“{clean_line(rows[0].title)}”" if len(rows) == 1 else f"{len(rows)} chats"
+
+
+def _nothing() -> None:
+    return

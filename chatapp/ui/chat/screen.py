@@ -12,7 +12,7 @@ from dataclasses import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.events import DescendantFocus, Key, Paste
+from textual.events import DescendantFocus, Key, Paste, Resize
 from textual.message import Message as Fact
 from textual.screen import Screen
 from textual.timer import Timer
@@ -26,6 +26,7 @@ from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
+from chatapp.ui.chat.removing import Removing
 from chatapp.ui.chat.status import ChatStatus
 from chatapp.ui.chat.writing import Writing
 from chatapp.ui.draft import DraftFile
@@ -93,9 +94,9 @@ class ChatScreen(Screen[None]):
         """What was begun and not sent."""
         self.pane = ConversationPane(self.drafts, id="pane")
         """The open conversation."""
-        self.sidebar = Sidebar(setup.store, id="sidebar")
-        """The list of conversations."""
         self.desk = Desk(self, setup.config.keys, self._redraw_when)
+        self.sidebar = Sidebar(setup.store, self.desk.keys, id="sidebar")
+        """The list of conversations."""
         self.flow = ChatFlow(
             setup.store,
             setup.client,
@@ -110,12 +111,18 @@ class ChatScreen(Screen[None]):
         flow, desk, status, pane = self.flow, self.desk, self.status, self.pane
         self.acting = Acting(flow, desk, status, pane)
         self.chats = Chats(setup, flow, desk, self.sidebar, pane)
+        self.removing = Removing(setup.store, flow, desk, self.acting, self.chats)
+        self.chats.forget_deleted = self.removing.forget
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
         self.writing = Writing(setup.store, desk, pane.prompt)
         self.commands = Commands(
-            self.writing.commands | self.acting.commands | self.chats.commands | self.own.commands,
+            self.writing.commands
+            | self.acting.commands
+            | self.chats.commands
+            | self.removing.commands
+            | self.own.commands,
             desk,
             send=self._send_message,
             give_back=pane.put_before,
@@ -123,7 +130,7 @@ class ChatScreen(Screen[None]):
         )
         self._redraw: Timer | None = None
         self._saving: Timer | None = None
-        for part in (self.acting, self.chats, self.models):
+        for part in (self.acting, self.chats, self.removing, self.models):
             for name in dir(part):
                 if name.startswith("action_"):
                     setattr(self, name, getattr(part, name))
@@ -237,13 +244,27 @@ class ChatScreen(Screen[None]):
     def _open_chosen(self, event: ChatList.Chosen) -> None:
         self.chats.open(event.conversation_id)
 
-    @on(ChatList.DeleteRequested)
-    def _delete_chosen(self, event: ChatList.DeleteRequested) -> None:
-        self.chats.delete(event.conversation_id)
+    @on(ChatList.Asked)
+    def _do_in_list(self, event: ChatList.Asked) -> None:
+        does = {
+            "delete": self.removing.delete_chats,
+            "tag": self.chats.ask_tags,
+            "pin": self.chats.pin_chats,
+            "archive": self.chats.archive_chats,
+        }
+        does[event.what](event.conversation_ids)
 
     @on(ChatList.UndeleteRequested)
     def _undelete(self) -> None:
-        self.chats.action_undelete()
+        self.removing.action_undelete()
+
+    @on(ChatList.ArchiveRequested)
+    def _show_archive(self) -> None:
+        self.sidebar.switch_shelf()
+
+    @on(ChatList.Left)
+    def _leave_list(self) -> None:
+        self.chats.leave_list()
 
     @on(ModelChoices.ModelChosen)
     def _load_chosen(self, event: ModelChoices.ModelChosen) -> None:
@@ -300,9 +321,14 @@ class ChatScreen(Screen[None]):
     def _explain(self, event: Problem) -> None:
         self.desk.warn(event.error)
 
+    def on_resize(self, event: Resize) -> None:
+        """The list is as wide as the terminal allows."""
+        self.sidebar.fit(event.size.width)
+
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Show the keys of the part that has the focus."""
-        self.query_one(HintLine).scope = "sidebar" if isinstance(event.widget, ChatList) else "chat"
+        in_list = self.sidebar in event.widget.ancestors
+        self.query_one(HintLine).scope = "sidebar" if in_list else "chat"
 
     def _save_drafts_soon(self) -> None:
         if self._saving is None and self.is_attached:
@@ -310,7 +336,11 @@ class ChatScreen(Screen[None]):
 
     def _save_drafts(self) -> None:
         self._saving = None
-        self.desk.work_on(self.drafts.save(), group="drafts")
+        self.desk.work_on(self._save_drafts_now(), group="drafts")
+
+    async def _save_drafts_now(self) -> None:
+        await self.drafts.save()
+        await self.chats.show_drafts()
 
     def _redraw_when(self, soon: bool) -> None:
         if not soon:

@@ -1,0 +1,73 @@
+"""The keymap's rows of the list of chats, of the find bar and of the tree of branches.
+
+These are drawn modes that Esc ends: here, and only here, letters are commands. In the list all
+letters but `U` go to its filter.
+"""
+
+from chatapp.ui.key_row import Key
+
+LIST_KEYS: tuple[Key, ...] = (
+    Key(
+        "mark_chat",
+        "space",
+        "mark_chat",
+        "Mark",
+        "Mark the chat, or no longer: the keys of the list act on all that are marked.",
+        "sidebar",
+        bar=3,
+    ),
+    Key("mark_chats_up", "shift+up", "extend(-1)", "Mark up", "Mark chats upwards.", "sidebar"),
+    Key("mark_chats_down", "shift+down", "extend(1)", "Mark down", "Mark downwards.", "sidebar"),
+    Key("mark_all", "ctrl+a", "mark_all", "Mark all", "Mark every chat of the list.", "sidebar"),
+    Key(
+        "delete",
+        "delete",
+        "delete",
+        "Delete",
+        "Delete the chat, or all that are marked; it can be brought back.",
+        "sidebar",
+        bar=2,
+    ),
+    Key(
+        "undelete",
+        "U",
+        "undelete",
+        "Undo",
+        "With an empty filter: bring back what was deleted last, chat or message.",
+        "sidebar",
+        bar=4,
+    ),
+    Key(
+        "filter",
+        "slash",
+        "filter",
+        "Filter",
+        "Filter by titles, text and #tags; so does any letter that is typed in the list.",
+        "sidebar",
+        bar=5,
+    ),
+    Key("tag", "ctrl+l", "tag", "Tags", "Give tags to the chat, or take some.", "sidebar", bar=6),
+    Key("pin", "ctrl+k", "pin", "Pin", "Keep the chat at the top, or no longer.", "sidebar", bar=7),
+    Key(
+        "archive",
+        "ctrl+d",
+        "archive",
+        "Archive",
+        "Put the chat into the archive, or take it out.",
+        "sidebar",
+        bar=8,
+    ),
+    Key(
+        "show_archive",
+        "ctrl+s",
+        "show_archive",
+        "See archive",
+        "Show the archive in place of the chats, or the chats again.",
+        "sidebar",
+        bar=9,
+    ),
+)
+
+FIND_KEYS: tuple[Key, ...] = ()
+
+TREE_KEYS: tuple[Key, ...] = ()
