@@ -43,7 +43,7 @@ _ORDER = "ORDER BY c.pinned_at IS NULL, c.updated_at DESC, c.id DESC"
 _TAGGED = "c.id IN (SELECT conversation_id FROM tags WHERE tag = :tag)"
 _BEGUN = (
     "c.id IN (SELECT conversation_id FROM tags"
-    " WHERE tag >= :begun{0} AND tag < :begun{0} || char(1114111))"
+    " WHERE tag >= :begun{0} AND substr(tag, 1, length(:begun{0})) = :begun{0})"
 )
 _LISTED = f"""
 SELECT {_COLUMNS} FROM json_each(?) wanted CROSS JOIN conversations c ON c.id = wanted.value
