@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,6 +35,7 @@ from chatapp.paths import Paths
 from chatapp.store import Store
 from chatapp.text import strip_controls
 from chatapp.ui.chat.screen import ChatScreen
+from chatapp.ui.clipboard import Clipboard
 from chatapp.ui.faults import Faults, guard, ignore_strays, watch_strays
 from chatapp.ui.garbage import spare_what_is_loaded
 from chatapp.ui.key_order import KeyDone, KeyOrder
@@ -106,6 +108,9 @@ class ChatApp(App[None]):
         """The screen has been drawn: from now on nothing unexpected ends the app."""
         self.keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
+        self._copier = Clipboard(
+            super().copy_to_clipboard, large=None if temporary else paths.state / "copied.txt"
+        )
         self._leaving: asyncio.Task[None] | None = None
         # a binding that has no key keeps its own, to Textual; no terminal sends this one
         self.set_keymap({name: keys or f"off-{name}" for name, keys in config.keys.items()})
@@ -287,14 +292,19 @@ class ChatApp(App[None]):
             text = self.focused.selected_text
         if not text:
             return False
-        self.copy_to_clipboard(text)
+        self.chat.desk.copy(text, "the selection")
         self.screen.clear_selection()
-        self.notify(f"Copied {len(self.clipboard)} characters through the terminal (OSC 52).")
         return True
 
     def copy_to_clipboard(self, text: str) -> None:
-        """What is copied is pasted into terminals: it passes the same filter as what is drawn."""
-        super().copy_to_clipboard(strip_controls(text))
+        """What a text field of Textual's copies, by the surest way too."""
+        self.run_worker(self.copy(text), group="copy")
+
+    def copy(self, text: str) -> Awaitable[str]:
+        """Copy a text from now on; the result says how that went. What is copied is pasted into
+        terminals: it passes the same filter as what is drawn."""
+        self._clipboard = strip_controls(text)
+        return self._copier.copy(self._clipboard)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Commands act on the chat, so the palette opens over nothing else."""

@@ -24,6 +24,11 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def count_characters(text: str) -> str:
+    """`1 character`, `1 234 characters`."""
+    return "1 character" if len(text) == 1 else f"{grouped(len(text))} characters"
+
+
 def rate(number: float) -> str:
     """A speed with no more digits than mean something."""
     return f"{number:.1f}" if number < 100 else grouped(round(number))

@@ -13,6 +13,7 @@ from chatapp.config import Config, load_config
 from chatapp.conversation import Message
 from chatapp.remotes import make_remote, save_remotes
 from chatapp.store import Store
+from chatapp.ui.chat.acting import name_message
 from chatapp.ui.keymap import KEYS, bindings, key_of, movable_ids, shown_keys
 from chatapp.ui.screens.help import HelpScreen
 from chatapp.ui.screens.models import ModelsScreen
@@ -150,6 +151,9 @@ async def test_copy_takes_the_last_answer(run):
         await ui.say("to be copied")
         await ui.press("alt+c")
         assert ui.app.clipboard == "to be copied"
+        await ui.wait(lambda: any(text.startswith("Copied") for text in ui.notices()))
+        said = next(text for text in ui.notices() if text.startswith("Copied"))
+        assert said.startswith(f"Copied {name_message(ui.path()[1])} (12 characters). It was sent")
 
 
 EVIL = "\x1b]52;c;aGk=\x07# A\t*b*\n\x9b31m\u202ec \x1b[2J\x00- d\u2066 👩\u200d👧"

@@ -214,9 +214,7 @@ class Acting:
             self._desk.say("There is no answer to copy yet.")
             return
         text = self._pane.transcript.item(target.row.id).content
-        self._desk.copy(text)
-        size = f"{len(text)} characters"
-        self._desk.say(f"Copied {target.words}, {size}, through the terminal (OSC 52).")
+        self._desk.copy(text, target.words)
 
     def action_thinking(self) -> None:
         """Show or hide the thinking of the marked message, or of the last answer."""
@@ -225,8 +223,7 @@ class Acting:
 
     def show_link(self, href: str) -> None:
         """Copy a link that was clicked."""
-        self._desk.copy(href)
-        self._desk.say(f"Copied the link, it was not opened: {clean_line(href)}")
+        self._desk.copy(href, f"the link {clean_line(href)}")
 
     def action_scroll_page(self, step: int) -> None:
         """Scroll the conversation by a page."""

@@ -1,7 +1,7 @@
 """What the parts of the chat screen may ask of the screen they are on."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from textual.message import Message as Fact
 from textual.screen import Screen
@@ -9,9 +9,17 @@ from textual.screen import Screen
 from chatapp.errors import ChatAppError
 from chatapp.ui.keymap import key_of, shown_keys
 from chatapp.ui.messages import Notice, Problem
-from chatapp.ui.wording import explain
+from chatapp.ui.wording import count_characters, explain
 
 _T = TypeVar("_T")
+
+
+class Copies(Protocol):
+    """The app, as far as it copies."""
+
+    def copy(self, text: str) -> Awaitable[str]:
+        """Copy a text; how that went, in a sentence."""
+        ...
 
 
 class Desk:
@@ -33,9 +41,15 @@ class Desk:
         """Draw the status line and the hints; `soon`, when it may wait a little."""
         self._redraw(soon)
 
-    def copy(self, text: str) -> None:
-        """Put a text on the clipboard."""
-        self._screen.app.copy_to_clipboard(text)
+    def copy(self, text: str, what: str) -> None:
+        """Put a text on the clipboard, and say how that went. `what`: its name in a sentence."""
+        copying = cast("Copies", self._screen.app).copy(text)
+
+        async def tell() -> None:
+            how = await copying
+            self.say(f"Copied {what} ({count_characters(text)}). {how}")
+
+        self.work_on(tell(), group="copy")
 
     def act(self, action: str) -> None:
         """Run an action of the app, after what is being done now."""
