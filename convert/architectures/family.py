@@ -14,7 +14,7 @@ class Family:
     name: str
     """For `--arch`."""
     description: str
-    """For the README and for errors."""
+    """For the documents and for errors."""
     recognise: Callable[[Checkpoint], bool]
     """Whether configuration or tensor names belong to this family."""
     read: Callable[[Checkpoint], Model]

@@ -12,8 +12,14 @@ DOCUMENTS = (
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/COMMANDS.md",
+    "docs/COMMAND_LINE.md",
+    "docs/CONVERTING.md",
     "docs/KEYS.md",
+    "docs/MODELS.md",
     "docs/PRESETS.md",
+    "docs/SCREEN.md",
+    "docs/SETTINGS.md",
+    "docs/TRAINING.md",
     "bench/README.md",
 )
 

@@ -92,8 +92,8 @@ def test_every_make_target_and_module_exists() -> None:
     assert [name for name in modules if importlib.util.find_spec(name) is None] == []
 
 
-def test_the_readme_names_every_command() -> None:
-    text = read("README.md")
+def test_the_documents_name_every_command() -> None:
+    text = "".join(map(read, DOCUMENTS))
     names = root.list_commands(click.Context(root))
     history = root.get_command(click.Context(root), "history")
     assert isinstance(history, click.Group)
@@ -124,22 +124,22 @@ def test_the_presets_in_the_documents_are_valid(tmp_path: Path) -> None:
         assert line.split("|")[2].strip() == ", ".join(variables)
 
 
-def test_the_settings_in_the_readme_are_valid(home: Path) -> None:
+def test_the_settings_in_the_documents_are_valid(home: Path) -> None:
     home.mkdir()
-    for block in blocks("README.md", "toml"):
+    for block in (*blocks("docs/SETTINGS.md", "toml"), *blocks("docs/KEYS.md", "toml")):
         (home / "config.toml").write_text(block, encoding="utf-8")
         config = load_config(find_paths())
         assert config != Config()
         assert set(config.keys) <= set(movable_ids())
 
 
-def test_the_json_in_the_readme_is_what_ask_prints(
+def test_the_json_in_the_documents_is_what_ask_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CHATAPP_BACKEND", "echo")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
-    (block,) = blocks("README.md", "json")
+    (block,) = blocks("docs/COMMAND_LINE.md", "json")
     command = [sys.executable, "-m", "chatapp", "ask", "--json", "--n", "2", "hello"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     documented, printed = json.loads(block), json.loads(done.stdout)
@@ -158,8 +158,8 @@ def _shape(value: object) -> object:
     return type(value).__name__
 
 
-def test_the_readme_names_every_format_of_the_registries() -> None:
-    text = read("README.md")
+def test_the_documents_name_every_format_of_the_registries() -> None:
+    text = "".join(map(read, DOCUMENTS))
     families = [family.description for family in FAMILIES]
     described = [known.DESCRIPTION for known in (*CHECKPOINTS, *VOCABS)]
     exports = [name.replace("json", "JSON").replace("html", "HTML") for name in FORMATS]
@@ -167,8 +167,8 @@ def test_the_readme_names_every_format_of_the_registries() -> None:
     assert [name for name in names if name.lower() not in text.lower()] == []
 
 
-def test_the_readmes_table_is_what_is_measured() -> None:
-    lines = [line for line in read("README.md").splitlines() if line.count("|") == 8]
+def test_the_table_of_proofs_is_what_is_measured() -> None:
+    lines = [line for line in read("docs/CONVERTING.md").splitlines() if line.count("|") == 8]
     cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines]
     assert cells[2:] == [list(row[:3]) for row in rows()]
 
@@ -195,3 +195,7 @@ def test_links_between_documents_lead_somewhere(document: str) -> None:
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", read(document))
     near = [target for target in targets if "://" not in target]
     assert [name for name in near if not (ROOT / document).parent.joinpath(name).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read("README.md").splitlines()) <= 200

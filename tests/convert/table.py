@@ -1,4 +1,4 @@
-"""The README's table of conversions, measured: `python -m tests.convert.table`.
+"""CONVERTING.md's table of conversions, measured: `python -m tests.convert.table`.
 
 Every source is a tiny random model, two layers of 64, converted at F16 and at Q8_0 and compared
 with PyTorch on the converter's own sample text.

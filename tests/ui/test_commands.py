@@ -92,8 +92,8 @@ async def test_labels_of_a_chat(run):
         await ui.say("one")
         for command, said in (
             ("/tag work", "Tags of this chat: work."),
-            ("/pin", "stays at the top"),
-            ("/archive on", "is archived"),
+            ("/pin", "at the top of the list"),
+            ("/archive on", "in the archive"),
             ("/title My title", "My title"),
         ):
             await ui.write(command)
