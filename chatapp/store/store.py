@@ -140,9 +140,8 @@ class Store:
     ) -> list[ConversationRow]:
         """Conversations that are not deleted: pinned ones, then the others, the last used first.
 
-        With a `query`: those whose title or messages match it (see `search`); one without a
-        word in it lists all. `archived` None: both those that are and those that are not.
-        `tag` is a tag they have; with each of `tags`, clean ones, a tag of theirs begins.
+        `query`: their title or messages match it (see `search`); without a word in it: all.
+        `archived` None: in the archive or not. `tag`: one they have; `tags`: beginnings of theirs.
         """
         with self.session.browsing() as db:
             return conversations.find_conversations(

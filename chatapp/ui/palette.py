@@ -62,5 +62,6 @@ class ChatCommands(Provider):
 
 # What one does too rarely for a key.
 _KEYLESS = (
+    Key("export", "", "export", "Export", "Write this chat to a file.", "chat"),
     Key("empty_bin", "", "empty_bin", "Empty bin", "Remove deleted chats for good.", "chat"),
 )

@@ -23,6 +23,7 @@ from chatapp.ui.chat.chats import Chats
 from chatapp.ui.chat.commands import Commands
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.drafts import Drafts
+from chatapp.ui.chat.exporting import Exporting
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
@@ -116,12 +117,14 @@ class ChatScreen(Screen[None]):
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
+        self.exporting = Exporting(setup.store, flow, desk)
         self.writing = Writing(setup.store, desk, pane.prompt)
         self.commands = Commands(
             self.writing.commands
             | self.acting.commands
             | self.chats.commands
             | self.removing.commands
+            | self.exporting.commands
             | self.own.commands,
             desk,
             send=self._send_message,
@@ -130,7 +133,7 @@ class ChatScreen(Screen[None]):
         )
         self._redraw: Timer | None = None
         self._saving: Timer | None = None
-        for part in (self.acting, self.chats, self.removing, self.models):
+        for part in (self.acting, self.chats, self.removing, self.exporting, self.models):
             for name in dir(part):
                 if name.startswith("action_"):
                     setattr(self, name, getattr(part, name))
