@@ -8,7 +8,7 @@ VENV := $(if $(filter-out $(VERSION),$(MADE_BY)),.venv-$(VERSION),.venv)
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test docs format bench model clean
+.PHONY: help chat test pictures docs format bench model clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: $(VENV)/.test ## format, lint, types, import contracts, tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.models
 	$(BIN)/python -m pytest
+
+pictures: $(VENV)/.test ## take the pictures of the README anew
+	$(BIN)/python -m bench.pictures
 
 docs: $(VENV)/.test ## write the tables of keys and commands anew
 	$(BIN)/python -m tests.architecture.tables
