@@ -63,6 +63,7 @@ CHATAPP_HOME moves settings, models and history to another folder.
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("--conversation", metavar="ID", type=int, help="Open this conversation.")
 @click.option("--temporary", is_flag=True, help="Keep the conversation in memory only.")
+@click.option("--plain", is_flag=True, help="Line by line, for screen readers: nothing is drawn.")
 @click.option("--offline", is_flag=True, help="Refuse to use the network, whatever the command.")
 @engine_options
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")

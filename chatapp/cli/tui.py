@@ -29,9 +29,10 @@ def open_chat(
     kv_type: "KvType | None",
     chat_template: str | None,
     think: str | None,
+    plain: bool,
 ) -> None:
-    """Run the terminal UI until the user leaves."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    """Run the chat until the user leaves; `plain`, line by line."""
+    if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The chat needs a terminal.",
             "In a pipe or a script use: chatapp ask (see `chatapp ask --help`).",
@@ -57,8 +58,9 @@ def open_chat(
         conversation_id = _find_conversation(store, go_on, conversation)
         from chatapp.ui.app import ChatApp
         from chatapp.ui.key_settings import check_screen_settings
+        from chatapp.ui.plain.app import PlainApp, run_plain
 
-        app = ChatApp(
+        app = (PlainApp if plain else ChatApp)(
             check_screen_settings(config, paths.settings),
             paths,
             store,
@@ -69,7 +71,10 @@ def open_chat(
             temporary=temporary,
             offline=offline,
         )
-        app.run()
+        if isinstance(app, PlainApp):
+            run_plain(app)
+        else:
+            app.run()
         if app.return_code:
             raise SystemExit(app.return_code)
 

@@ -6,7 +6,7 @@ them. Nothing slow happens before the first paint: the model loads and the store
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from textual import on
@@ -131,6 +131,8 @@ class ChatScreen(Screen[None]):
             give_back=pane.put_before,
             passes=self._passing_words,
         )
+        self.on_fact: Callable[[Fact], object] = lambda _: None
+        """Told of every fact, for whoever tells it without a screen."""
         self._redraw: Timer | None = None
         self._saving: Timer | None = None
         for part in (self.acting, self.chats, self.removing, self.exporting, self.models):
@@ -297,6 +299,7 @@ class ChatScreen(Screen[None]):
     @on(FetchMoved)
     @on(FetchEnded)
     def _take(self, fact: Fact) -> None:
+        self.on_fact(fact)
         self.status.apply(fact)
         self.chats.take(fact)
         self.models.take(fact)

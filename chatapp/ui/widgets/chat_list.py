@@ -25,7 +25,7 @@ from chatapp.store.rows import ConversationRow
 from chatapp.ui.keymap import bindings
 from chatapp.ui.widgets.chat_groups import Line, lay_out, short_when
 from chatapp.ui.widgets.filter_input import is_typed
-from chatapp.ui.wording import clean_line
+from chatapp.ui.wording import clean_line, when_text
 
 Wish = Literal["delete", "tag", "pin", "archive"]
 
@@ -376,3 +376,20 @@ class ChatList(ScrollView, can_focus=True):
     def on_leave(self) -> None:
         self._hovered = None
         self.refresh()
+
+    # Told instead of drawn ---------------------------------------------------------------------
+
+    def plain_entries(self) -> list[str]:
+        """The titles, with what is drawn beside them."""
+        now = datetime.now().astimezone()
+        return [
+            f"{clean_line(row.title) or 'Untitled'}, {when_text(row.updated_at, now)}"
+            + (", open" if row.id == self._open_id else "")
+            + (", pinned" if row.pinned else "")
+            for row in self._rows
+        ]
+
+    def choose_entry(self, place: int) -> None:
+        """Open a chat by its place."""
+        self.highlighted = place
+        self.action_choose()

@@ -1,0 +1,151 @@
+"""The chat line by line: a real child, lines in, lines out, no terminal."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatapp.store import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+class Plain:
+    """A chat in a child process, and what it has said."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "chatapp", "--plain"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "CHATAPP_HOME": str(home),
+                "CHATAPP_BACKEND": "echo",
+                "PYTHONPATH": str(ROOT),
+            },
+            text=True,
+            encoding="utf-8",
+        )
+        self.said: list[str] = []
+        threading.Thread(target=self._hear, daemon=True).start()
+        self._from = 0
+        self.expect("Model: ")
+
+    def _hear(self) -> None:
+        assert self.child.stdout is not None
+        self.said.extend(iter(self.child.stdout.readline, ""))
+
+    def write(self, *lines: str) -> None:
+        """Type lines; what is expected next comes after them."""
+        assert self.child.stdin is not None
+        self._from = len(self.said)
+        self.child.stdin.write("".join(f"{line}\n" for line in lines))
+        self.child.stdin.flush()
+
+    def expect(self, text: str) -> str:
+        """Wait until a line since the last `write` holds `text`; that line."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for line in self.said[self._from :]:
+                if text in line:
+                    return line.rstrip("\n")
+            time.sleep(0.02)
+        raise AssertionError(f"{text!r} was not said: {''.join(self.said)}")
+
+    def end(self) -> int:
+        """No more lines; the exit code."""
+        assert self.child.stdin is not None
+        self.child.stdin.close()
+        return self.child.wait(60)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Plain]:
+    started = Plain(tmp_path / "home")
+    yield started
+    if started.child.poll() is None:
+        started.child.kill()
+    started.child.wait()
+
+
+def test_a_chat_has_role_labels_and_no_drawing(plain: Plain) -> None:
+    plain.write("hello there")
+    plain.expect("Assistant:")
+    plain.expect("hello there")
+    assert plain.end() == 0
+    assert not any(ord(c) in range(0x2500, 0x25A0) or c == "\x1b" for c in "".join(plain.said))
+    with Store.open(plain.home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        assert [row.content for row in store.get_path(chat.id)] == ["hello there", "hello there"]
+
+
+def test_several_lines_are_one_message(plain: Plain) -> None:
+    plain.write('"""', "one", "two", '"""')
+    plain.expect("two")
+    assert plain.end() == 0
+    with Store.open(plain.home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        assert store.get_path(chat.id)[0].content == "one\ntwo"
+
+
+def test_lists_are_numbered_and_a_number_chooses(plain: Plain) -> None:
+    for text in ("first chat", "second chat"):
+        plain.write(text)
+        plain.expect("Assistant:")
+        plain.write("/new")
+        plain.expect("A new chat.")
+    plain.write("/history")
+    line = plain.expect("first chat")
+    plain.write(line.split(".")[0])
+    plain.expect("Chat: first chat")
+
+
+def test_search_is_filled_in_and_left(plain: Plain) -> None:
+    plain.write("a needle in it")
+    plain.expect("Assistant:")
+    plain.write("/search")
+    plain.expect("Field: ")
+    plain.write(".")
+    plain.expect("Back in the chat.")
+    plain.write("/nosuch")
+    plain.expect("There is no command /nosuch.")
+
+
+def test_settings_and_versions(plain: Plain) -> None:
+    plain.write("/set temperature 0.3")
+    plain.expect("temperature is 0.3")
+    plain.write("again")
+    plain.expect("Assistant:")
+    plain.write("/regenerate")
+    plain.expect("Assistant:")
+    plain.write("/key Alt+Left")
+    plain.expect("(version 1 of 2)")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
+def test_ctrl_c_stops_the_answer_and_keeps_it(plain: Plain) -> None:
+    plain.write('"""', "/words 5000", "/delay 20", '"""')
+    plain.expect("Assistant:")
+    plain.child.send_signal(signal.SIGINT)
+    plain.expect("(stopped)")
+    plain.write("/quit")
+    assert plain.child.wait(60) == 0
+
+
+def test_lines_from_a_pipe_are_answered_before_the_end(tmp_path: Path) -> None:
+    started = Plain(tmp_path / "home")
+    started.write("one", "two", "three")
+    assert started.end() == 0
+    with Store.open(started.home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        said = [row.content for row in store.get_path(chat.id)]
+    assert said == ["one", "one", "two", "two", "three", "three"]
