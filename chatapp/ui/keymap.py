@@ -181,6 +181,7 @@ KEYS: tuple[Key, ...] = (
         bar=5,
         priority=True,
     ),
+    Key("find", "f7", "find", "Find", "Find words in this chat.", "chat", priority=True),
     Key("rename", "f2", "rename", "Rename", "Rename this chat.", "chat", priority=True),
     Key(
         "models",

@@ -68,6 +68,11 @@ LIST_KEYS: tuple[Key, ...] = (
     ),
 )
 
-FIND_KEYS: tuple[Key, ...] = ()
+FIND_KEYS: tuple[Key, ...] = (
+    Key("next_hit", "n,down", "find_step(1)", "Next", "Go to the next hit.", "find"),
+    Key("previous_hit", "N,up", "find_step(-1)", "Previous", "Go to the hit before.", "find"),
+    Key("change_words", "slash", "find_words", "Words", "Look for other words.", "find"),
+    Key("end_find", "escape", "find_end", "End", "Look for nothing any more.", "find"),
+)
 
 TREE_KEYS: tuple[Key, ...] = ()

@@ -8,7 +8,7 @@ from textual.message import Message as Fact
 from chatapp.commands.parsing import read_switch
 from chatapp.errors import StoreError
 from chatapp.store.labels import clean_tag
-from chatapp.store.rows import ConversationRow, Purged, SearchHit
+from chatapp.store.rows import ConversationRow, Purged
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
@@ -51,7 +51,6 @@ class Chats:
             "pin": self.pin,
             "archive": self.archive,
             "history": lambda _: self.action_sidebar(),
-            "search": lambda _: self.action_search(),
         }
 
     @property
@@ -151,16 +150,6 @@ class Chats:
     def _find_deleted(self, ids: Sequence[int]) -> set[int]:
         rows = map(self._store.get_conversation, ids)
         return {row.id for row in rows if row.deleted_at is not None}
-
-    def action_search(self) -> None:
-        """Search all messages."""
-        from chatapp.ui.screens.search import SearchScreen
-
-        def jump(hit: SearchHit | None) -> None:
-            if hit is not None:
-                self.open(hit.conversation_id, hit.message_id)
-
-        self._desk.open(SearchScreen(self._store), jump)
 
     # Changing
 

@@ -24,6 +24,7 @@ from chatapp.ui.chat.commands import Commands
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.chat.exporting import Exporting
+from chatapp.ui.chat.finding import Finding
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
@@ -55,6 +56,7 @@ from chatapp.ui.messages import (
 )
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.chat_list import ChatList
+from chatapp.ui.widgets.find_bar import FindBar
 from chatapp.ui.widgets.hint_line import HintLine
 from chatapp.ui.widgets.message_requests import (
     ContinueRequested,
@@ -117,6 +119,7 @@ class ChatScreen(Screen[None]):
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
+        self.finding = Finding(setup.store, desk, pane, self.chats.open)
         self.exporting = Exporting(setup.store, flow, desk)
         self.writing = Writing(setup.store, desk, pane.prompt)
         self.commands = Commands(
@@ -125,6 +128,7 @@ class ChatScreen(Screen[None]):
             | self.chats.commands
             | self.removing.commands
             | self.exporting.commands
+            | self.finding.commands
             | self.own.commands,
             desk,
             send=self._send_message,
@@ -135,7 +139,14 @@ class ChatScreen(Screen[None]):
         """Told of every fact, for whoever tells it without a screen."""
         self._redraw: Timer | None = None
         self._saving: Timer | None = None
-        for part in (self.acting, self.chats, self.removing, self.exporting, self.models):
+        for part in (
+            self.acting,
+            self.chats,
+            self.removing,
+            self.exporting,
+            self.finding,
+            self.models,
+        ):
             for name in dir(part):
                 if name.startswith("action_"):
                     setattr(self, name, getattr(part, name))
@@ -229,7 +240,8 @@ class ChatScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """One step back."""
-        self.acting.step_back()
+        if not self.finding.close():
+            self.acting.step_back()
 
     # What is asked for by click or in the list
 
@@ -271,6 +283,18 @@ class ChatScreen(Screen[None]):
     def _leave_list(self) -> None:
         self.chats.leave_list()
 
+    @on(FindBar.Asked)
+    def _find(self, event: FindBar.Asked) -> None:
+        self.finding.find(event.words)
+
+    @on(FindBar.Stepped)
+    def _step_to_hit(self, event: FindBar.Stepped) -> None:
+        self.finding.step(event.step)
+
+    @on(FindBar.Closed)
+    def _end_finding(self) -> None:
+        self.finding.close()
+
     @on(ModelChoices.ModelChosen)
     def _load_chosen(self, event: ModelChoices.ModelChosen) -> None:
         self.models.switch_to(event.path)
@@ -302,6 +326,7 @@ class ChatScreen(Screen[None]):
         self.on_fact(fact)
         self.status.apply(fact)
         self.chats.take(fact)
+        self.finding.take(fact)
         self.models.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)

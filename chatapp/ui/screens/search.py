@@ -35,9 +35,15 @@ class SearchScreen(ModalScreen[SearchHit | None]):
     ]
     AUTO_FOCUS = "#search-input"
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, words: str = "") -> None:
+        """`words` are looked for at once."""
         super().__init__()
         self._store = store
+        self._words = words
+        self._shown = ""
+        """What the hits were found with."""
+        self._chooses = False
+        """Enter was pressed before what it is for was found."""
         self._hits: list[SearchHit] = []
 
     def compose(self) -> ComposeResult:
@@ -45,7 +51,13 @@ class SearchScreen(ModalScreen[SearchHit | None]):
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Search all chats"
             dialog.border_subtitle = "↑↓ choose · Enter opens · Esc closes"
-            yield Input(placeholder='Words, or "an exact phrase"', id="search-input", compact=True)
+            yield Input(
+                value=self._words,
+                placeholder='Words, or "an exact phrase"',
+                id="search-input",
+                compact=True,
+                select_on_focus=False,
+            )
             yield OptionList(id="search-hits", markup=False)
             yield Static("", id="dialog-note", markup=False)
 
@@ -55,13 +67,17 @@ class SearchScreen(ModalScreen[SearchHit | None]):
 
     @work(exclusive=True)
     async def _search(self, query: str) -> None:
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(0 if self._chooses else PAUSE_S)
         try:
             hits = await asyncio.to_thread(self._store.search, query, LIMIT)
         except ChatAppError as error:
             self._show([], clean_line(str(error)))
         else:
             self._show(hits, count_text(len(hits), query))
+        self._shown = query
+        if self._chooses:
+            self._chooses = False
+            self._open(0)
 
     def _show(self, hits: list[SearchHit], note: str) -> None:
         """Hits and list together, so that no row is left that stands for nothing."""
@@ -82,8 +98,13 @@ class SearchScreen(ModalScreen[SearchHit | None]):
             hits.action_cursor_up()
 
     @on(Input.Submitted)
-    def _open_highlighted(self) -> None:
-        self._open(self.query_one("#search-hits", OptionList).highlighted)
+    def _open_highlighted(self, event: Input.Submitted) -> None:
+        """A hit of these words, not of those before them."""
+        if event.value != self._shown:
+            self._chooses = True
+            self._search(event.value)
+        else:
+            self._open(self.query_one("#search-hits", OptionList).highlighted)
 
     @on(OptionList.OptionSelected)
     def _open_selected(self, event: OptionList.OptionSelected) -> None:

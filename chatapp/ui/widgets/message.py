@@ -12,7 +12,9 @@ from chatapp.text import strip_controls
 from chatapp.ui.markdown.blocks import PlainBlock
 from chatapp.ui.markdown.document import StreamingMarkdown
 from chatapp.ui.markdown.flow import Line, Run
+from chatapp.ui.markdown.places import Span
 from chatapp.ui.widgets.growing import GrowingText
+from chatapp.ui.widgets.hits import Looked, Said, find_hits, mark_hits, rows_of
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.lines import LinesView
 from chatapp.ui.widgets.message_requests import ContinueRequested, LinkClicked, SiblingRequested
@@ -51,6 +53,10 @@ class MessageView(LinesView):
         self._progress = ""
         self._unfolded = False
         self._sections: list[_Section] = []
+        self._said: Said = None
+        """What of the sections draws what was said."""
+        self._looked = Looked()
+        self._hits: list[Span] = []
         self._start(item)
 
     # What is shown -----------------------------------------------------------------------------
@@ -117,6 +123,30 @@ class MessageView(LinesView):
         """Tell that a link was clicked."""
         self.post_message(LinkClicked(href))
 
+    # Hits --------------------------------------------------------------------------------------
+
+    def look_for(self, looked: Looked) -> None:
+        """Make the words that are looked for stand out, now and as the text grows."""
+        if looked.wanted or self._looked.wanted:
+            self._looked = looked
+            self._mark_hits()
+            self.redraw()
+
+    def row_of_hit(self, number: int) -> int | None:
+        """The row of a hit; None: it has not been read yet."""
+        if number >= len(self._hits) or not (width := self.content_size.width):
+            return None
+        above = 0
+        for section in self._sections:
+            if section is self._said:
+                break
+            above += section.height(width)
+        return above + self.gutter.top + rows_of(self._said, self._hits[number], width)[0]
+
+    def _mark_hits(self) -> None:
+        self._hits = find_hits(self._said, self._looked.wanted)
+        mark_hits(self._said, self._hits, self._looked.number_in(self.item.id))
+
     # Lines -------------------------------------------------------------------------------------
 
     def count_lines(self, width: int) -> int:
@@ -154,7 +184,7 @@ class MessageView(LinesView):
             self._body.document.finish()
 
     def _build_sections(self) -> None:
-        item = self.item
+        item, self._said = self.item, None
         name = _ROLES.get(item.role, strip_controls(item.role))
         sections: list[_Section] = [PlainBlock([Run(name, f"role role-{_known(item.role)}")])]
         if self._thoughts.text:
@@ -167,8 +197,10 @@ class MessageView(LinesView):
         if item.role != "assistant":
             sections += attached
         if item.role == "user":
-            sections.append(PlainBlock(_plain_runs(item.content)))
+            self._said = written = PlainBlock(_plain_runs(item.content))
+            sections.append(written)
         elif self._body.document.blocks:
+            self._said = self._body.document
             sections.append(self._body.document)
         elif item.status == "streaming" and not attached and (self._progress or not item.reasoning):
             sections.append(PlainBlock([Run(self._progress or "…", "note")]))
@@ -177,6 +209,8 @@ class MessageView(LinesView):
         if foot := self._foot_runs():
             sections.append(PlainBlock(foot))
         self._sections = sections
+        if self._looked.wanted:
+            self._mark_hits()
 
     def _fold_run(self) -> Run:
         words = len(self._thoughts.text) // 6  # an estimate that costs nothing
@@ -223,6 +257,15 @@ class _Quoted:
     def line(self, y: int, width: int) -> Line:
         line = self._document.line(y, max(width - 2, 1))
         return line._replace(runs=[Run("│ ", "quote"), *line.runs], lead=line.lead + 2)
+
+
+def count_hits(item: MessageItem, wanted: tuple[str, ...]) -> int:
+    """How often the words stand in a message, as it would be drawn."""
+    if item.role == "user":
+        return len(find_hits(PlainBlock(_plain_runs(item.content)), wanted))
+    document = StreamingMarkdown(strip_controls(item.content))
+    document.finish()
+    return len(find_hits(document, wanted))
 
 
 def _known(role: str) -> str:

@@ -24,6 +24,7 @@ from chatapp.ui.messages import (
     MessageStored,
     TextReturned,
 )
+from chatapp.ui.widgets.find_bar import FindBar
 from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.transcript import Transcript
@@ -67,6 +68,7 @@ class ConversationPane(Vertical):
         which is before it has been read. None: the new chat."""
         self.welcome = Welcome(id="welcome")
         self.transcript = Transcript(id="transcript")
+        self.find_bar = FindBar(id="find-bar")
         self.prompt = PromptBox(placeholder=PLACEHOLDER, id="prompt")
         self.conversation_id: int | None = None
         self.writing: Writing = Composing()
@@ -78,6 +80,7 @@ class ConversationPane(Vertical):
         with ContentSwitcher(initial="welcome"):
             yield self.welcome
             yield self.transcript
+        yield self.find_bar
         yield self.prompt
 
     @property

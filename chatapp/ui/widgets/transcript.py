@@ -17,6 +17,7 @@ from textual.timer import Timer
 
 from chatapp.ui.widgets import message_requests
 from chatapp.ui.widgets.branch import Branch
+from chatapp.ui.widgets.hits import Looked
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.lines import LinesScroll
 from chatapp.ui.widgets.message import MessageView
@@ -56,6 +57,7 @@ class Transcript(LinesScroll, can_focus=False):
         self._follows = True
         """Whether the end is what the user wants to see."""
         self._shifting = False
+        self._looked = Looked()
         self._unflushed: set[int] = set()
         self._timer: Timer | None = None
 
@@ -169,6 +171,7 @@ class Transcript(LinesScroll, can_focus=False):
     def _make_view(self, message_id: int) -> MessageView:
         view = MessageView(self._branch.item(message_id))
         view.set_class(message_id == self.marked, "-marked")
+        view.look_for(self._looked)
         if progress := self._branch.progress_of(message_id):
             view.set_progress(progress)
         self._note_behind(view)
@@ -254,6 +257,40 @@ class Transcript(LinesScroll, can_focus=False):
                 self.scroll_to_widget(view, animate=False, top=top)
 
         self.call_after_refresh(look)
+
+    def look_for(self, looked: Looked) -> None:
+        """Make words stand out; go to the hit that is looked at, if there is one."""
+        self._looked = looked
+        for view in self._window.views:
+            view.look_for(looked)
+        message_id = looked.message_id
+        if message_id is not None and message_id in self._branch:
+            self._leave_end()
+            if self._window.view(message_id) is None:
+                self._window.open_at(self._branch.place_of(message_id))
+            self.call_after_refresh(self._look_at_hit, looked)
+
+    def _look_at_hit(self, looked: Looked) -> None:
+        """Bring a hit into view, a third from the top; in a long text, once it has been read."""
+        view = self._window.view(looked.message_id) if looked.message_id is not None else None
+        if view is None or looked is not self._looked:
+            return
+        row = view.row_of_hit(looked.number)
+        if row is not None:
+            at = view.virtual_region.y + row
+            top, page = self.scroll_y, self.container_size.height
+            if not top <= at < top + page - 1:
+                self.scroll_to(y=max(at - page // 3, 0), animate=False, force=True)
+        elif view.is_behind:
+            self.set_timer(FLUSH_S, lambda: self._look_at_hit(looked))
+        else:
+            self.scroll_to_widget(view, animate=False, top=True)
+
+    def first_in_view(self) -> int | None:
+        """The first message of which something is seen; None: there is none."""
+        views = list(self._window.views)
+        seen = [view for view in views if view.virtual_region.bottom > self.scroll_y]
+        return (seen or views)[0].item.id if views else None
 
     def fold(self, message_id: int) -> None:
         """Show or hide what was thought before an answer."""
