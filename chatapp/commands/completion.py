@@ -26,6 +26,13 @@ Named = tuple[str, str]
 """What is written, and a few words on it."""
 
 
+_PIECES: list[Named] = [
+    ("chat", "all of it"),
+    ("message", "the marked one, or the last"),
+    ("branch", "the marked message, or the last, and all below it"),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One thing that may be written."""
@@ -103,6 +110,8 @@ def _complete_args(command: Command, args: str, cursor: int, sources: Sources) -
             found = [Candidate(one.name, one.spelled, one.help) for one in COMMANDS]
         case Takes.TEXT if command.name == "system" and is_first:
             found = _plain([("none", "no system prompt"), ("reset", "that of the settings")])
+        case Takes.WORDS if command.name == "delete" and is_first:
+            found = _plain(_PIECES)
         case Takes.CODE if is_first and command.name == "copy":
             found = _plain([("all", "the whole answer")])
         case Takes.FILE | Takes.NEW_FILE:

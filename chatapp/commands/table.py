@@ -220,7 +220,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("tag", "chats", Takes.TAG, "[TAG ...]", "Tag this chat; a tag it has goes."),
     Command("pin", "chats", Takes.SWITCH, "[on | off]", "Keep this chat at the top of the list."),
     Command("archive", "chats", Takes.SWITCH, "[on | off]", "Take this chat out of the list."),
-    Command("delete", "chats", Takes.NOTHING, "", "Delete this chat; /undo brings it back."),
+    Command(
+        "delete",
+        "chats",
+        Takes.WORDS,
+        "[chat | message | branch]",
+        "Delete this chat, the marked or last message, or that and all below; /undo undoes it.",
+    ),
     Command(
         "export",
         "chats",

@@ -1,0 +1,82 @@
+"""Messages and branches are deleted and brought back, in the order of a pile."""
+
+from chatapp.conversation import Message
+from chatapp.store import Store
+
+
+async def test_a_message_and_a_branch_come_back_the_last_first(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.say("two")
+        whole = ui.said()
+        await ui.press("alt+up", "alt+up")  # the question `two`
+        await ui.wait(lambda: ui.pane.transcript.marked == ui.path()[2].id)
+        await ui.write("/delete message")
+        await ui.wait(lambda: ui.said() == [whole[0], whole[1], whole[3]])
+        await ui.wait(lambda: len(ui.pane.transcript.items) == 3)
+        await ui.wait(lambda: any("Deleted your message of" in text for text in ui.notices()))
+        await ui.press("alt+up", "alt+up")  # the answer to `one`
+        await ui.write("/delete branch")
+        await ui.wait(lambda: ui.said() == [whole[0]])
+        await ui.wait(lambda: any("and all below it" in text for text in ui.notices()))
+        await ui.write("/undo")
+        await ui.wait(lambda: ui.said() == [whole[0], whole[1], whole[3]])
+        await ui.write("/undo")
+        await ui.wait(lambda: ui.said() == whole)
+        await ui.wait(lambda: len(ui.pane.transcript.items) == 4)
+        await ui.write("/undo")
+        await ui.wait(lambda: any("Nothing was deleted" in text for text in ui.notices()))
+        assert ui.pane.prompt.text == ""
+
+
+async def test_an_undo_goes_through_chats_and_messages(run, paths):
+    store = Store.open(paths.history)
+    other = store.create_conversation("other")
+    store.add_message(other, Message.of("user", "there"), None)
+    async with run(store=store, size=(120, 30)) as ui:
+        await ui.say("here")
+        mine = ui.app.chat.open_id
+        await ui.write("/delete message")
+        await ui.wait(lambda: ui.said() == ["here"])
+        await ui.write("/delete")
+        await ui.wait(lambda: ui.app.chat.open_id == other)
+        await ui.press("ctrl+b", "U")
+        await ui.wait(lambda: ui.app.chat.open_id == mine)
+        await ui.press("U")
+        await ui.wait(lambda: ui.said() == ["here", "here"])
+
+
+async def test_nothing_is_deleted_under_an_answer(run):
+    async with run() as ui:
+        await ui.write("/words 4000\n/delay 20")
+        await ui.streaming()
+        await ui.write("/delete message")
+        await ui.wait(lambda: any("still being written" in text for text in ui.notices()))
+        assert len(ui.path()) == 2
+        ui.flow.answering.stop()
+        await ui.idle()
+
+
+async def test_a_chat_without_messages_is_an_empty_chat(run):
+    async with run() as ui:
+        await ui.say("only")
+        await ui.press("alt+up", "alt+up")
+        await ui.write("/delete branch")
+        await ui.wait(lambda: ui.flow.rows == [])
+        await ui.say("again")
+        assert ui.said() == ["again", "again"]
+        await ui.write("/delete nonsense")
+        await ui.wait(lambda: any("`chat`, `message` or `branch`" in t for t in ui.notices()))
+
+
+async def test_what_another_window_has_purged_is_said_once(run):
+    async with run() as ui:
+        await ui.say("gone")
+        chat = ui.app.chat.open_id
+        await ui.write("/delete")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        ui.store.empty_bin()
+        await ui.write("/undo")
+        await ui.wait(lambda: any(f"conversation {chat}" in text for text in ui.notices()))
+        await ui.write("/undo")
+        await ui.wait(lambda: any("Nothing was deleted" in text for text in ui.notices()))
