@@ -68,7 +68,7 @@ async def time_messages(pilot: Pilot[None], count: int) -> None:
     steps: dict[str, Callable[[], object]] = {
         "open": lambda: transcript.show(items),
         "to the first": lambda: transcript.reveal(0),
-        "a page there": lambda: transcript.scroll_page(1),
+        "a page there": lambda: transcript.scroll_page_down(animate=False),
         "to the middle": lambda: transcript.reveal(count // 2),
         "to the end": transcript.go_to_end,
     }

@@ -26,6 +26,7 @@ from chatapp.thinking import Thinking
 
 KvType = Literal["auto", "f16", "q8_0"]
 EnterDoes = Literal["send", "newline"]
+Align = Literal["left", "centre"]
 
 
 def _at_least(default: int, minimum: int) -> Any:
@@ -93,6 +94,12 @@ class UiConfig:
     """Whether the list of chats is open at the start."""
     enter: EnterDoes = "send"
     """`send`, or `newline`: Enter starts a line, and Alt+Enter or Ctrl+J sends."""
+    measure: int = _at_least(100, 0)
+    """The longest line of prose, in columns; 0: as wide as the window. Code takes all of it."""
+    align: Align = "left"
+    """Where prose stands in a window that is wider: `left`, or `centre`."""
+    run_seconds: int = _at_least(10, 1)
+    """Seconds that code out of an answer may run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,15 +53,11 @@ async def edit_text(app: App[None], text: str) -> str:
         path.touch(mode=0o600)
         path.write_bytes(text.encode("utf-8", "replace"))
         try:
-            with app.batch_update(), app.suspend(), _interrupts_are_the_editors():
-                code = await _run([*words, str(path)])
-        except SuspendNotSupported as error:
-            raise UsageError("This terminal cannot be lent to an editor.") from error
-        finally:
-            app.refresh(layout=True)
-        if code:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-            raise ChatAppError(f"The editor {words[0]} {how}.", "The message is as it was.")
+            await lend_terminal(app, [*words, str(path)])
+        except UsageError:
+            raise
+        except ChatAppError as error:
+            raise ChatAppError(error.message, "The message is as it was.") from error
         try:
             written = path.read_bytes()
         except OSError as error:
@@ -73,19 +69,24 @@ async def edit_text(app: App[None], text: str) -> str:
     return edited if text.endswith("\n") else edited.removesuffix("\n").removesuffix("\r")
 
 
-async def _run(command: Sequence[str]) -> int:
+async def lend_terminal(app: App[None], command: Sequence[str]) -> None:
+    """Run a program on the terminal, in the place of the chat; `ChatAppError` if it fails there."""
     try:
-        process = await asyncio.create_subprocess_exec(*command)
+        with app.batch_update(), app.suspend(), _interrupts_are_the_programs():
+            code = await (await asyncio.create_subprocess_exec(*command)).wait()
+    except SuspendNotSupported as error:
+        raise UsageError("This terminal cannot be lent to another program.") from error
     except OSError as error:
-        raise ChatAppError(
-            f"The editor {command[0]} cannot be started: {error.strerror}.",
-            "The message is as it was.",
-        ) from error
-    return await process.wait()
+        raise ChatAppError(f"{command[0]} cannot be started: {error.strerror}.") from error
+    finally:
+        app.refresh(layout=True)
+    if code:
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        raise ChatAppError(f"{command[0]} {how}.")
 
 
 @contextlib.contextmanager
-def _interrupts_are_the_editors() -> Iterator[None]:
+def _interrupts_are_the_programs() -> Iterator[None]:
     """Ctrl+C reaches every program on the terminal: here it is nothing to us. A handler, unlike
     being ignored, ends with `exec`, so that the editor hears it."""
     try:

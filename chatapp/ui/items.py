@@ -1,12 +1,13 @@
 """What the transcript shows of the store's rows: the one place where a row becomes an item."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from chatapp.export.branch import label
 from chatapp.parts import File, Image, Parts, Reasoning, Text, ToolCall, ToolResult, text_of
 from chatapp.store.rows import MessageRow
 from chatapp.ui.widgets.item import MessageItem
-from chatapp.ui.wording import clean_line, grouped, rate
+from chatapp.ui.wording import clean_line, grouped, moment_text, rate
 
 _SHOWN = 120
 """Characters of a tool's arguments or result that are shown."""
@@ -23,6 +24,7 @@ def item_of(row: MessageRow, *, note: str = "") -> MessageItem:
         sibling_count=row.sibling_count,
         note=note or note_of(row),
         reasoning=row.reasoning,
+        when=moment_text(row.created_at, datetime.now().astimezone()),
         attached=describe_parts(row.parts),
     )
 

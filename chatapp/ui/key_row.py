@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Scope = Literal["app", "chat", "sidebar", "find", "tree", "prompt"]
+Scope = Literal["app", "chat", "message", "sidebar", "find", "tree", "prompt"]
 
 OFF = "–"
 """What is shown of a key that the settings have switched off."""
@@ -18,6 +18,8 @@ _NAMES = {
     "right": "→",
     "up": "↑",
     "down": "↓",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
     "pageup": "PgUp",
     "pagedown": "PgDn",
 }

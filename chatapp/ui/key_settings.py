@@ -23,6 +23,7 @@ _MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
 _TOGETHER: tuple[frozenset[Scope], ...] = (
     frozenset({"app", "chat", "prompt"}),
     frozenset({"app", "chat", "sidebar"}),
+    frozenset({"app", "message"}),
 )
 """Scopes that are open at the same time: there, a key means one thing."""
 
@@ -67,7 +68,7 @@ def _read(name: str, text: str, path: Path) -> Iterator[str]:
         if len(last) > 1 and last not in _names():
             raise _no_key(f"{path}: keys.{name}", written, last, sorted(_names()))
         key = last if len(last) > 1 or last.isalnum() else _character_to_key(last)
-        if not modifiers and _is_text(last) and _scope(name) != "sidebar":
+        if not modifiers and _is_text(last) and _scope(name) not in ("sidebar", "message"):
             raise ConfigError(
                 f"{path}: keys.{name} is {written.strip()!r}, which is text in a prompt.",
                 f'Take it with a control key, as in {name} = "ctrl+{last}" or "alt+{last}".',

@@ -11,11 +11,13 @@ from textual.binding import Binding, BindingType
 
 from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
 from chatapp.ui.list_keymap import FIND_KEYS, LIST_KEYS, TREE_KEYS
+from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS
 from chatapp.ui.prompt_keymap import PROMPT_KEYS
 
 SCOPE_TITLES: dict[Scope, str] = {
     "prompt": "Writing",
     "chat": "Chatting",
+    "message": "In the messages (Tab)",
     "sidebar": "List of chats",
     "find": "Finding in a chat",
     "tree": "Branches of a chat",
@@ -160,6 +162,8 @@ KEYS: tuple[Key, ...] = (
         "chat",
         priority=True,
     ),
+    *READING_KEYS,
+    *MESSAGE_KEYS,
     Key("new", "ctrl+n", "new", "New chat", "Start a new chat.", "chat", bar=3, priority=True),
     Key(
         "sidebar",
@@ -266,11 +270,13 @@ KEYS: tuple[Key, ...] = (
 
 
 def bindings(scope: Scope) -> list[BindingType]:
-    """Textual bindings of one scope, each with its id so that a user's keymap can replace it."""
+    """Textual bindings of one scope, each with its id so that a user's keymap can replace it. The
+    keys of the messages are bound to the transcript; what they do is the screen's."""
+    owner = "screen." if scope == "message" else ""
     return [
         Binding(
             key.keys,
-            key.action,
+            owner + key.action,
             key.label,
             show=False,
             priority=key.priority,

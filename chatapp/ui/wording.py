@@ -29,6 +29,12 @@ def count_characters(text: str) -> str:
     return "1 character" if len(text) == 1 else f"{grouped(len(text))} characters"
 
 
+def count_lines(text: str) -> str:
+    """`1 line`, `1 234 lines`; an end of a line at the end begins none."""
+    count = text.removesuffix("\n").count("\n") + 1
+    return "1 line" if count == 1 else f"{grouped(count)} lines"
+
+
 def rate(number: float) -> str:
     """A speed with no more digits than mean something."""
     return f"{number:.1f}" if number < 100 else grouped(round(number))
@@ -43,6 +49,17 @@ def when_text(timestamp: float, now: datetime) -> str:
     if days < 7:
         return then.strftime("%a")
     return then.strftime("%d %b" if then.year == now.year else "%b %Y")
+
+
+def moment_text(timestamp: float, now: datetime) -> str:
+    """`14:05` today, else with the day before it: `Mon 14:05`, `12 Nov 2024 14:05`."""
+    then = datetime.fromtimestamp(timestamp).astimezone()
+    days = (now.date() - then.date()).days
+    if days <= 0:
+        return then.strftime("%H:%M")
+    if days < 7:
+        return then.strftime("%a %H:%M")
+    return then.strftime("%d %b %H:%M" if then.year == now.year else "%d %b %Y %H:%M")
 
 
 def describe_machine(machine: Machine | None) -> str:

@@ -16,6 +16,7 @@ from chatapp.store import Store
 from chatapp.ui.chat.acting import name_message
 from chatapp.ui.keymap import KEYS, bindings, key_of, movable_ids, shown_keys
 from chatapp.ui.screens.help import HelpScreen
+from chatapp.ui.screens.links import LinksScreen
 from chatapp.ui.screens.models import ModelsScreen
 from chatapp.ui.screens.plan import PlanScreen
 from chatapp.ui.widgets.message_requests import LinkClicked
@@ -177,7 +178,10 @@ async def test_what_is_copied_is_harmless_to_paste(run, paths):
         await ui.press("alt+c")
         assert ui.app.clipboard == HARMLESS
         ui.pane.post_message(LinkClicked(f"http://b/{EVIL}"))
-        await ui.wait(lambda: ui.app.clipboard == f"http://b/{HARMLESS}")
+        await ui.wait(lambda: isinstance(ui.app.screen, LinksScreen))
+        await ui.press("c")
+        assert ui.app.clipboard == f"http://b/{HARMLESS}"
+        await ui.wait(lambda: ui.app.focused is ui.pane.prompt)
         ui.pane.prompt.load_text(EVIL)
         ui.pane.prompt.select_all()
         await ui.press("ctrl+x")

@@ -13,7 +13,7 @@ from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.status import ChatStatus, Speaks
 from chatapp.ui.widgets.pane import ConversationPane
-from chatapp.ui.wording import clean_line, when_text
+from chatapp.ui.wording import when_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,16 @@ class Acting:
         self._status = status
         self._pane = pane
         self.commands: dict[str, Does] = {
-            "copy": lambda _: self.action_copy(),
             "regenerate": lambda _: self.action_regenerate(),
             "continue": lambda _: self.action_continue(),
         }
 
     # Which one
+
+    @property
+    def rows(self) -> list[MessageRow]:
+        """The messages that are shown, oldest first."""
+        return self._flow.rows
 
     @property
     def marked(self) -> MessageRow | None:
@@ -73,14 +77,10 @@ class Acting:
         return Target(rows[-1], False) if rows else None
 
     def unmark(self) -> None:
-        """No message is marked any more."""
+        """No message is marked any more; what is typed next goes to the prompt."""
         self._pane.transcript.marked = None
-
-    def show_mark(self) -> None:
-        """The hint line names the marked message."""
-        row = self.marked
-        self._status.marked = name_message(row) if row else ""
-        self._desk.redraw()
+        if self._pane.transcript.has_focus:
+            self._pane.prompt.focus()
 
     def action_mark(self, step: int) -> None:
         """Mark the message above or below."""
@@ -112,7 +112,7 @@ class Acting:
 
     def step_back(self) -> None:
         """One step back: the mark, editing, the answer, and then to the prompt."""
-        if self._pane.transcript.marked is not None:
+        if self._pane.transcript.marked is not None or self._pane.transcript.has_focus:
             self.unmark()
         elif self._pane.editing is not None:
             self._pane.stop_editing()
@@ -204,40 +204,3 @@ class Acting:
     def switch(self, message_id: int, step: int) -> None:
         """Show the version so many places further."""
         self._desk.work_on(self._flow.switch(message_id, step), group="open")
-
-    # Reading
-
-    def action_copy(self) -> None:
-        """Copy the marked message, or the last answer."""
-        target = self.target("assistant")
-        if target is None:
-            self._desk.say("There is no answer to copy yet.")
-            return
-        text = self._pane.transcript.item(target.row.id).content
-        self._desk.copy(text, target.words)
-
-    def action_thinking(self) -> None:
-        """Show or hide the thinking of the marked message, or of the last answer."""
-        if (target := self.target("assistant")) is not None:
-            self._pane.transcript.fold(target.row.id)
-
-    def show_link(self, href: str) -> None:
-        """Copy a link that was clicked."""
-        self._desk.copy(href, f"the link {clean_line(href)}")
-
-    def action_scroll_page(self, step: int) -> None:
-        """Scroll the conversation by a page."""
-        self._pane.scroll_page(step)
-
-    def action_scroll_line(self, step: int) -> None:
-        """Scroll the conversation by a line."""
-        self._pane.scroll_line(step)
-
-    def action_oldest(self) -> None:
-        """Go to the first message."""
-        self._pane.transcript.go_to_start()
-
-    def action_newest(self) -> None:
-        """Go to the end."""
-        self.unmark()
-        self._pane.transcript.go_to_end()

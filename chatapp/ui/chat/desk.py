@@ -51,6 +51,12 @@ class Desk:
 
         self.work_on(tell(), group="copy")
 
+    async def page(self, text: str, extension: str) -> None:
+        """Show a text in the user's own pager. Needs a worker."""
+        from chatapp.ui.paging import page_text
+
+        await page_text(self._screen.app, text, extension)
+
     def act(self, action: str) -> None:
         """Run an action of the app, after what is being done now."""
         self._screen.call_later(self._screen.app.run_action, action)

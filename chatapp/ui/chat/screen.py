@@ -28,6 +28,7 @@ from chatapp.ui.chat.finding import Finding
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
+from chatapp.ui.chat.reading import Reading
 from chatapp.ui.chat.removing import Removing
 from chatapp.ui.chat.status import ChatStatus
 from chatapp.ui.chat.writing import Writing
@@ -113,6 +114,7 @@ class ChatScreen(Screen[None]):
         )
         flow, desk, status, pane = self.flow, self.desk, self.status, self.pane
         self.acting = Acting(flow, desk, status, pane)
+        self.reading = Reading(setup, self.acting, desk, status, pane)
         self.chats = Chats(setup, flow, desk, self.sidebar, pane)
         self.removing = Removing(setup.store, flow, desk, self.acting, self.chats)
         self.chats.forget_deleted = self.removing.forget
@@ -125,6 +127,7 @@ class ChatScreen(Screen[None]):
         self.commands = Commands(
             self.writing.commands
             | self.acting.commands
+            | self.reading.commands
             | self.chats.commands
             | self.removing.commands
             | self.exporting.commands
@@ -141,6 +144,7 @@ class ChatScreen(Screen[None]):
         self._saving: Timer | None = None
         for part in (
             self.acting,
+            self.reading,
             self.chats,
             self.removing,
             self.exporting,
@@ -238,6 +242,14 @@ class ChatScreen(Screen[None]):
         event.stop()
         self.pane.prompt.type(event.text)
 
+    def action_next_part(self) -> None:
+        """From the prompt to the messages, the chats, and back."""
+        self.focus_previous()
+
+    def action_previous_part(self) -> None:
+        """The other way round."""
+        self.focus_next()
+
     def action_stop(self) -> None:
         """One step back."""
         if not self.finding.close():
@@ -255,7 +267,7 @@ class ChatScreen(Screen[None]):
 
     @on(LinkClicked)
     def _show_link(self, event: LinkClicked) -> None:
-        self.acting.show_link(event.href)
+        self.reading.show_link(event.href)
 
     @on(ChatList.Chosen)
     def _open_chosen(self, event: ChatList.Chosen) -> None:
@@ -342,7 +354,7 @@ class ChatScreen(Screen[None]):
 
     @on(Transcript.Marked)
     def _follow_mark(self) -> None:
-        self.acting.show_mark()
+        self.reading.show_mark()
 
     @on(Notice)
     def _notify(self, event: Notice) -> None:
@@ -358,8 +370,11 @@ class ChatScreen(Screen[None]):
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Show the keys of the part that has the focus."""
-        in_list = self.sidebar in event.widget.ancestors
-        self.query_one(HintLine).scope = "sidebar" if in_list else "chat"
+        hints = self.query_one(HintLine)
+        hints.scope = "sidebar" if self.sidebar in event.widget.ancestors else "chat"
+        if isinstance(event.widget, Transcript):
+            hints.scope = "message"
+            self.reading.enter()
 
     def _save_drafts_soon(self) -> None:
         if self._saving is None and self.is_attached:

@@ -85,6 +85,8 @@ class ChatStatus:
         """What is being edited, in words; empty: nothing."""
         self.marked = ""
         """The message that keys for a message act on, in words; empty: none is marked."""
+        self.marked_code = False
+        """What is marked is a block of code."""
         self.awaited = ""
         """The model that is fetched and that messages wait for."""
         self.doing: Doing = Nothing()
@@ -128,9 +130,8 @@ class ChatStatus:
             parts.append(f"editing {self.editing} – Enter sends it as a new branch{esc}")
         if self.marked:
             copy, edit = self._keys("copy"), self._keys("edit")
-            parts.append(
-                f"marked: {self.marked} – {copy} copies it, {edit} edits it, Esc removes the mark"
-            )
+            does = f"{self._keys('messages')} does more" if self.marked_code else f"{edit} edits it"
+            parts.append(f"marked: {self.marked} – {copy} copies it, {does}, Esc removes the mark")
         return " · ".join(part for part in parts if part)
 
     @property

@@ -14,7 +14,7 @@ from chatapp.ui.keymap import keys_in, shown_keys
 
 
 class HintLine(Widget):
-    """Activity text, or clickable keys from the keymap."""
+    """Activity text, or clickable keys from the keymap. Where letters are commands, always keys."""
 
     DEFAULT_CSS = """
     HintLine {
@@ -39,18 +39,15 @@ class HintLine(Widget):
     def render(self) -> Content:
         """Activity if there is any, else as many keys as fit."""
         width = self.content_size.width
-        if self.activity:
+        if self.activity and self.scope != "message":
             return Content(self.activity).truncate(width, ellipsis=True)
         return key_hints(self.scope, self._keymap, width)
 
 
 def key_hints(scope: Scope, keymap: Mapping[str, str], width: int) -> Content:
     """The keys of `scope` and of the app that are meant for the bar, as many as fit `width`."""
-    keys = [
-        key
-        for key in (*keys_in(scope), *keys_in("app"))
-        if key.bar and shown_keys(key, keymap) != OFF
-    ]
+    others = keys_in("app") if scope != "message" else []
+    keys = [key for key in (*keys_in(scope), *others) if key.bar and shown_keys(key, keymap) != OFF]
     line = Content("")
     for key in sorted(keys, key=lambda key: key.bar):
         owner = "app" if key.scope == "app" else "screen"

@@ -21,5 +21,7 @@ class MessageItem:
     """One line under the message: figures ("31 tok/s"), or what went wrong."""
     reasoning: str = ""
     """What the model thought aloud; shown folded."""
+    when: str = ""
+    """When it was written, in words."""
     attached: tuple[str, ...] = ()
     """A line for every part that is neither said nor thought: files, pictures, calls of tools."""

@@ -17,6 +17,7 @@ from chatapp.ui.widgets.growing import GrowingText
 from chatapp.ui.widgets.hits import Looked, Said, find_hits, mark_hits, rows_of
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.lines import LinesView
+from chatapp.ui.widgets.look import Look
 from chatapp.ui.widgets.message_requests import ContinueRequested, LinkClicked, SiblingRequested
 
 _MAX_PLAIN = 6_000
@@ -25,6 +26,9 @@ _MAX_PLAIN_LINES = 60
 
 _ROLES = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 _CAN_CONTINUE = ("stopped", "interrupted")
+
+
+_PLAIN = Look()
 
 
 class _Section(Protocol):
@@ -45,13 +49,18 @@ class MessageView(LinesView):
     }
     """
 
-    def __init__(self, item: MessageItem) -> None:
+    def __init__(self, item: MessageItem, look: Look = _PLAIN, *, raw: bool = False) -> None:
         super().__init__(classes=f"-{_known(item.role)}")
         self.item = item
+        self._look_at_text = look
+        self._raw = raw
         self._body = GrowingText()
         self._thoughts = GrowingText()
         self._progress = ""
         self._unfolded = False
+        self._tells_key = False
+        self._code: int | None = None
+        self._code_in: StreamingMarkdown | None = None
         self._sections: list[_Section] = []
         self._said: Said = None
         """What of the sections draws what was said."""
@@ -105,6 +114,40 @@ class MessageView(LinesView):
         self.flush()
         self.redraw()
 
+    @property
+    def raw(self) -> bool:
+        """Whether an answer is shown as it was written."""
+        return self._raw
+
+    def set_raw(self, raw: bool) -> None:
+        """Show it as it was written, or as Markdown; what is long is read at the next `flush`es."""
+        self._raw = raw
+        self._body.set_raw(raw)
+        self.flush()
+        self.redraw()
+
+    def tell_key(self, tells: bool) -> None:
+        """Whether the line of the thought names the key that unfolds it."""
+        if tells != self._tells_key:
+            self._tells_key = tells
+            self._build_sections()
+            self.redraw()
+
+    def mark_code(self, number: int | None) -> None:
+        """Draw one of the blocks of code, counted from 0, as the one that keys act on."""
+        self._code, self._code_in = number, None
+        self._mark_code()
+        self.redraw()
+
+    def code_rows(self, number: int) -> tuple[int, int] | None:
+        """First and last row of a block of code; None if it is not drawn as one."""
+        width, blocks = self.content_size.width, self._body.document.code_blocks()
+        if not width or number >= len(blocks) or self._body.document not in self._sections:
+            return None
+        above = self._rows_above_body(width)
+        first, last = self._body.document.rows_of(blocks[number], width)
+        return above + first, above + last
+
     def action_fold(self) -> None:
         """Show or hide the thinking."""
         self._unfolded = not self._unfolded
@@ -150,27 +193,51 @@ class MessageView(LinesView):
     # Lines -------------------------------------------------------------------------------------
 
     def count_lines(self, width: int) -> int:
-        return sum(section.height(width) for section in self._sections)
+        return sum(self._height(section, width) for section in self._sections)
 
     def get_line(self, y: int, width: int) -> Line:
+        margin, inner = self._look_at_text.frame(width)
         for section in self._sections:
-            height = section.height(width)
+            height = self._height(section, width)
             if y < height:
-                return section.line(y, width)
+                if section is self._body.document:
+                    return section.line(y, width)
+                line = section.line(y, inner)
+                if not margin:
+                    return line
+                runs = [Run(" " * margin), *line.runs]
+                return line._replace(runs=runs, lead=line.lead + margin)
             y -= height
         return Line([])
+
+    def _height(self, section: _Section, width: int) -> int:
+        """A document keeps to the measure by itself: its code and tables take all of the width."""
+        if section is self._body.document:
+            return section.height(width)
+        return section.height(self._look_at_text.frame(width)[1])
 
     def _rows_above_body(self, width: int) -> int:
         rows = 0
         for section in self._sections:
             if section is self._body.document or not width:
                 break
-            rows += section.height(width)
+            rows += self._height(section, width)
         return rows
+
+    def _mark_code(self) -> None:
+        """The body's document is another one when its text was replaced."""
+        document = self._body.document
+        if self._code_in is not document:
+            blocks = document.code_blocks() if self._code is not None else []
+            known = self._code is not None and self._code < len(blocks)
+            document.mark_code(blocks[self._code] if known and self._code is not None else None)
+            self._code_in = document if known or self._code is None else None
 
     def _start(self, item: MessageItem) -> None:
         written = "" if item.role == "user" else item.content  # what a user wrote is not read
-        self._body, self._thoughts = GrowingText(written), GrowingText(item.reasoning)
+        look = self._look_at_text
+        self._body = GrowingText(written, measure=look.measure, centred=look.centred, raw=self._raw)
+        self._thoughts = GrowingText(item.reasoning)
         self._progress = ""
         self._read_slice()
         self._build_sections()
@@ -185,8 +252,14 @@ class MessageView(LinesView):
 
     def _build_sections(self) -> None:
         item, self._said = self.item, None
+        self._mark_code()
         name = _ROLES.get(item.role, strip_controls(item.role))
-        sections: list[_Section] = [PlainBlock([Run(name, f"role role-{_known(item.role)}")])]
+        head = [Run(name, f"role role-{_known(item.role)}")]
+        if item.when:
+            head.append(Run(f" · {item.when}", "note"))
+        if self._raw and item.role != "user":
+            head.append(Run(" · as it was written", "note"))
+        sections: list[_Section] = [PlainBlock(head)]
         if self._thoughts.text:
             sections.append(PlainBlock([self._fold_run()]))
             if self._unfolded:
@@ -217,7 +290,10 @@ class MessageView(LinesView):
         thinking = self.item.status == "streaming" and not self._body.document.blocks
         arrow = "▾" if self._unfolded else "▸"
         verb = "thinking" if thinking else "thought"
-        return Run(f"{arrow} {verb} · about {words} words", "fold", action="fold")
+        text = f"{arrow} {verb} · about {words} words"
+        if self._tells_key and (key := self._look_at_text.fold_key):
+            text += f" – {key} {'hides' if self._unfolded else 'shows'} it"
+        return Run(text, "fold", action="fold")
 
     def _foot_runs(self) -> list[Run]:
         item = self.item
@@ -231,7 +307,10 @@ class MessageView(LinesView):
             parts.append([back, Run(place, "note"), forth])
         note = strip_controls(item.note).replace("\n", " ")
         if item.status in _CAN_CONTINUE:
-            parts.append([Run(f"■ {item.status} – ", "mark"), _CONTINUE])
+            go_on = f"{self._look_at_text.continue_key} continues"
+            parts.append(
+                [Run(f"■ {item.status} – ", "mark"), Run(go_on, "mark", action="continue")]
+            )
         elif item.status == "failed":
             parts.append([Run(f"✗ failed: {note}" if note else "✗ failed", "error")])
         if note and item.status != "failed":
@@ -240,9 +319,6 @@ class MessageView(LinesView):
         for part in parts:
             runs += [Run("  ", "note"), *part] if runs else part
         return runs
-
-
-_CONTINUE = Run("Ctrl+G continues", "mark", action="continue")
 
 
 class _Quoted:

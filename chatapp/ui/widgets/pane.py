@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.events import Click
 from textual.widgets import ContentSwitcher, TextArea
 
@@ -26,6 +26,7 @@ from chatapp.ui.messages import (
 )
 from chatapp.ui.widgets.find_bar import FindBar
 from chatapp.ui.widgets.model_choices import ModelChoices
+from chatapp.ui.widgets.new_text import NewText
 from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.transcript import Transcript
 from chatapp.ui.widgets.welcome import Welcome, WelcomeText
@@ -56,6 +57,7 @@ class ConversationPane(Vertical):
 
     DEFAULT_CSS = """
     ConversationPane { width: 1fr; min-width: 20; }
+    ConversationPane #reading { height: 1fr; layers: default above; }
     ConversationPane ContentSwitcher { height: 1fr; }
     ConversationPane Transcript { height: 1fr; }
     """
@@ -69,6 +71,7 @@ class ConversationPane(Vertical):
         self.welcome = Welcome(id="welcome")
         self.transcript = Transcript(id="transcript")
         self.find_bar = FindBar(id="find-bar")
+        self.new_text = NewText(self.transcript)
         self.prompt = PromptBox(placeholder=PLACEHOLDER, id="prompt")
         self.conversation_id: int | None = None
         self.writing: Writing = Composing()
@@ -77,9 +80,11 @@ class ConversationPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Welcome and transcript share one place above the prompt."""
-        with ContentSwitcher(initial="welcome"):
-            yield self.welcome
-            yield self.transcript
+        with Container(id="reading"):
+            with ContentSwitcher(initial="welcome"):
+                yield self.welcome
+                yield self.transcript
+            yield self.new_text
         yield self.find_bar
         yield self.prompt
 
@@ -158,17 +163,13 @@ class ConversationPane(Vertical):
     def scroll_page(self, step: int) -> None:
         """A page up (-1) or down (1) in what stands above the prompt."""
         shown = self.query_one(ContentSwitcher).visible_content
-        if isinstance(shown, Transcript):
-            shown.scroll_page(step)
-        elif isinstance(shown, VerticalScroll):
+        if isinstance(shown, VerticalScroll):
             (shown.scroll_page_up if step < 0 else shown.scroll_page_down)(animate=False)
 
     def scroll_line(self, step: int) -> None:
         """A line up (-1) or down (1) in what stands above the prompt."""
         shown = self.query_one(ContentSwitcher).visible_content
-        if isinstance(shown, Transcript):
-            shown.scroll_line(step)
-        elif isinstance(shown, VerticalScroll):
+        if isinstance(shown, VerticalScroll):
             (shown.scroll_up if step < 0 else shown.scroll_down)(animate=False)
 
     def on_click(self, event: Click) -> None:
@@ -201,6 +202,7 @@ class ConversationPane(Vertical):
         if all(row.id != self.editing for row in rows):
             self.stop_editing()
         self.conversation_id = opened
+        self.new_text.forget()
         self._streaming_id = None
         self._show_transcript(bool(rows))
         answered = bool(rows) and rows[-1].status == "streaming"
@@ -256,6 +258,7 @@ class ConversationPane(Vertical):
         self.transcript.write(
             event.message_id, state.text, state.reasoning, describe_parts(state.parts)
         )
+        self.new_text.note()
 
     @on(AnswerEnded)
     def _finish(self, event: AnswerEnded) -> None:
@@ -268,6 +271,7 @@ class ConversationPane(Vertical):
             self.transcript.append(item_of(row))
         else:
             self.transcript.finish(row.id, item_of(row))
+            self.new_text.note()
         self._streaming_id = None
 
     @on(TextReturned)

@@ -47,7 +47,9 @@ from chatapp.ui.wording import explain
 MAX_ROWS = 10
 """Rows that the box grows to, if that is no more than a third of the screen."""
 
-_NOT_OURS = ("pageup", "pagedown", "ctrl+c", "ctrl+x", "ctrl+y")
+_NOT_OURS = (
+    "pageup", "pagedown", "shift+up", "shift+down", "ctrl+c", "ctrl+x", "ctrl+y",
+)  # fmt: skip
 """Keys of a text area that mean the conversation here, or something else."""
 
 

@@ -3,23 +3,27 @@
 Promises a flat cost: whatever the length of the chat, at most a window of messages has widgets
 (`Window`), and streamed text is drawn on a timer, not per token. The view sticks to the end until
 the user scrolls away. Calls about a message that is not shown are ignored, because an answer may
-still stream for a chat that the user has left. It takes no focus: keys are the prompt's and the
-screen's. It opens no links and changes no data: it posts what the user asks for.
+still stream for a chat that the user has left. While it has the focus, which no click gives it, its
+letters are commands (`message_keymap`); else keys are the prompt's and the screen's. It opens no
+links and changes no data: it posts what the user asks for.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from textual.events import Click
+from textual.events import Click, Key
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
 
+from chatapp.ui.keymap import bindings
 from chatapp.ui.widgets import message_requests
 from chatapp.ui.widgets.branch import Branch
+from chatapp.ui.widgets.code_walk import CodeCursor, CodePlace
 from chatapp.ui.widgets.hits import Looked
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.lines import LinesScroll
+from chatapp.ui.widgets.look import Look
 from chatapp.ui.widgets.message import MessageView
 from chatapp.ui.widgets.window import Window
 
@@ -27,14 +31,23 @@ FLUSH_S = 0.04
 """Seconds between two drawings of streamed text."""
 
 
-class Transcript(LinesScroll, can_focus=False):
-    """Shows messages; one of them may be marked, by key or by click."""
+class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
+    """Shows messages; one of them may be marked, by key or by click, and a block of code in it."""
+
+    FOCUS_ON_CLICK = False
+    BINDINGS = bindings("message")
 
     DEFAULT_CSS = """
     Transcript {
         background: $background;
         scrollbar-size-vertical: 1;
         padding: 0 1;
+        scrollbar-color: $foreground 20%;
+        scrollbar-color-hover: $foreground 40%;
+        scrollbar-color-active: $primary;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
     }
     """
 
@@ -53,10 +66,15 @@ class Transcript(LinesScroll, can_focus=False):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
+        self.look = Look()
+        """How messages are drawn that are shown from now on."""
+        self.raw = False
+        """Whether answers are shown as they were written."""
         self._window = Window(self, self._make_view)
+        self.code = CodeCursor(self._window)
+        """The block of code that keys for code act on; it is one of the marked message."""
         self._follows = True
         """Whether the end is what the user wants to see."""
-        self._shifting = False
         self._looked = Looked()
         self._unflushed: set[int] = set()
         self._timer: Timer | None = None
@@ -90,6 +108,7 @@ class Transcript(LinesScroll, can_focus=False):
             self._stick()
         else:
             self.go_to_end()
+        self._tell_fold_key()
 
     def remove_after(self, message_id: int) -> None:
         """Remove what follows a message."""
@@ -98,6 +117,7 @@ class Transcript(LinesScroll, can_focus=False):
         if self.marked not in self._branch:
             self.marked = None
         self._window.forget(gone)
+        self._tell_fold_key()
 
     @property
     def items(self) -> list[MessageItem]:
@@ -169,8 +189,10 @@ class Transcript(LinesScroll, can_focus=False):
             self._note_behind(view)
 
     def _make_view(self, message_id: int) -> MessageView:
-        view = MessageView(self._branch.item(message_id))
+        view = MessageView(self._branch.item(message_id), self.look, raw=self.raw)
         view.set_class(message_id == self.marked, "-marked")
+        view.tell_key(message_id == self._folds)
+        view.mark_code(self.code.number_in(message_id))
         view.look_for(self._looked)
         if progress := self._branch.progress_of(message_id):
             view.set_progress(progress)
@@ -208,43 +230,22 @@ class Transcript(LinesScroll, can_focus=False):
             self._window.open_at(0)
         self.call_after_refresh(self.scroll_home, animate=False)
 
-    def scroll_page(self, step: int) -> None:
-        """A page up (-1) or down (1)."""
-        (self.scroll_page_up if step < 0 else self.scroll_page_down)(animate=False)
-
-    def scroll_line(self, step: int) -> None:
-        """A line up (-1) or down (1)."""
-        (self.scroll_up if step < 0 else self.scroll_down)(animate=False)
-
-    def mark_next(self, step: int) -> None:
+    def mark_next(self, step: int, *, stay: bool = False) -> None:
         """Mark the message above (-1) or below (1); with none marked, the lowest in view. Below
-        the last message, none is marked."""
+        the last message none is marked, or (`stay`) the last."""
         if not len(self._branch):
             return
         if self.marked is None:
-            place = self._branch.place_of(self._lowest_in_view())
+            place = self._branch.place_of(self._window.lowest(self._bottom))
         else:
             place = max(self._branch.place_of(self.marked) + step, 0)
         if place >= len(self._branch):
-            self.marked = None
+            self.marked = self.marked if stay else None
             self.go_to_end()
         else:
             self.marked = self._branch.id_at(place)
-            if not self._sees(self._window.view(self.marked)):
+            if not self._window.is_within(self.marked, self.scroll_y, self._bottom):
                 self._look_at(self.marked, top=False)
-
-    def _sees(self, view: MessageView | None) -> bool:
-        """Whether a message is in view as a whole."""
-        if view is None or not view.virtual_region.height:
-            return False
-        bottom = self.scroll_y + self.container_size.height
-        return self.scroll_y <= view.virtual_region.y and view.virtual_region.bottom <= bottom
-
-    def _lowest_in_view(self) -> int:
-        bottom = self.scroll_y + self.container_size.height
-        views = list(self._window.views)
-        seen = [view for view in views if view.virtual_region.bottom <= bottom]
-        return (seen or views)[-1].item.id
 
     def _look_at(self, message_id: int, *, top: bool) -> None:
         self._leave_end()
@@ -298,7 +299,75 @@ class Transcript(LinesScroll, can_focus=False):
         if view is not None:
             view.action_fold()
 
+    def walk_code(self, step: int) -> bool:
+        """Mark the next block of code (1) or the one before (-1), in any message; with none marked,
+        from the marked message or the lowest in view. False: there is none."""
+        if not len(self._branch):
+            return False
+        found = self.code.find(step, self.marked or self._window.lowest(self._bottom))
+        if found is not None:
+            self.mark_code(found)
+        return found is not None
+
+    def mark_code(self, place: CodePlace | None) -> None:
+        """Mark a block of code and its message, and bring it into view; None: no block."""
+        self.code.move_to(place)
+        if place is None:
+            return
+        self.marked = place.message_id
+        self._leave_end()
+        if self._window.view(place.message_id) is None:
+            self._window.open_at(self._branch.place_of(place.message_id))
+        self.call_after_refresh(self._look_at_code)
+        self.post_message(self.Marked(self.marked))
+
+    def _look_at_code(self) -> None:
+        if (region := self.code.region()) is not None:
+            region = region._replace(height=min(region.height, self.container_size.height))
+            self.scroll_to_region(region, animate=False, force=True)
+
+    @property
+    def _bottom(self) -> float:
+        return self.scroll_y + self.container_size.height
+
+    @property
+    def _folds(self) -> int | None:
+        """The message whose thought the key shows and hides."""
+        if self.marked is not None or not len(self._branch):
+            return self.marked
+        return self._branch.id_at(len(self._branch) - 1)
+
+    def _tell_fold_key(self) -> None:
+        for view in self._window.views:
+            view.tell_key(view.item.id == self._folds)
+
+    def set_raw(self, raw: bool) -> None:
+        """Show answers as they were written from now on, or as Markdown."""
+        self.raw = raw
+        for view in self._window.views:
+            self.set_raw_of(view.item.id, raw)
+
+    def set_raw_of(self, message_id: int, raw: bool | None = None) -> None:
+        """One of them; None: the other way."""
+        if (view := self._window.view(message_id)) is not None:
+            view.set_raw(not view.raw if raw is None else raw)
+            self._note_behind(view)
+
+    @property
+    def sees_end(self) -> bool:
+        """Whether the reader sees the end of the last message."""
+        return self._window.at_end and self.scroll_y >= self.max_scroll_y
+
+    def on_key(self, event: Key) -> None:
+        """A letter that is no command here is none of the prompt's either."""
+        if event.is_printable and event.key not in self.screen.active_bindings:
+            event.stop()
+            event.prevent_default()
+
     def watch_marked(self, old: int | None, new: int | None) -> None:
+        if self.code.place is not None and self.code.place.message_id != new:
+            self.mark_code(None)
+        self._tell_fold_key()
         for message_id in (old, new):
             view = self._window.view(message_id) if message_id is not None else None
             if view is not None:
@@ -359,28 +428,8 @@ class Transcript(LinesScroll, can_focus=False):
         self._shift(round(new_value - old_value))
 
     def _shift(self, moved: int = 0) -> None:
-        """Shift the window when less than a page is left before the end that the user moves to,
-        or when it does not fill the view."""
-        page = self.container_size.height
-        if self._shifting or not page or not len(self._window):
-            return
-        down = self.max_scroll_y - self.scroll_y
-        up = self.scroll_y if moved < 0 else self.max_scroll_y
-        if up < page and moved <= 0 and not self._window.at_start:
-            self._begin_shift()
-            self._window.shift_up()
-            if not self._window.at_end:
+        if self._window.shift(moved):
+            if self._follows and not self._window.at_end:
                 self._leave_end()
-        elif down < page and moved > 0 and not self._window.at_end:
-            self._begin_shift()
-            self._window.shift_down()
-        elif moved > 0 and down <= 0 and not self._follows:
+        elif moved > 0 and self.scroll_y >= self.max_scroll_y and not self._follows:
             self._stick()
-
-    def _begin_shift(self) -> None:
-        """One shift a layout: until then, positions are those of before."""
-        self._shifting = True
-        self.call_after_refresh(self._end_shift)
-
-    def _end_shift(self) -> None:
-        self._shifting = False

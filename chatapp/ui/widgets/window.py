@@ -35,6 +35,7 @@ class Window:
         self.branch = Branch()
         self.first = 0
         self.last = 0
+        self._shifting = False
         self._views: dict[int, MessageView] = {}
         """By message, in the order of the branch."""
 
@@ -60,6 +61,19 @@ class Window:
         """The widget of a message, if it has one now."""
         return self._views.get(message_id)
 
+    def is_within(self, message_id: int, top: float, bottom: float) -> bool:
+        """Whether a message is drawn as a whole between two rows."""
+        view = self.view(message_id)
+        if view is None or not view.virtual_region.height:
+            return False
+        return top <= view.virtual_region.y and view.virtual_region.bottom <= bottom
+
+    def lowest(self, bottom: float) -> int:
+        """The last message that ends above a row, else the last that there is."""
+        views = list(self.views)
+        above = [view for view in views if view.virtual_region.bottom <= bottom]
+        return (above or views)[-1].item.id
+
     def open_at(self, place: int) -> None:
         """Look at a place, whatever was looked at before."""
         self.first = max(min(place - _ABOVE, len(self.branch) - SIZE), 0)
@@ -78,6 +92,29 @@ class Window:
         self.last = len(self.branch)
         if len(self) > MAX:
             self._drop_above(self._scroll.virtual_size.height - 2 * self._scroll.size.height)
+
+    def shift(self, moved: int) -> bool:
+        """Shift when less than a page is left before the end that the user moves to, or when it
+        does not fill the view. False: there was no need. `moved`: rows that were scrolled."""
+        scroll = self._scroll
+        page = scroll.container_size.height
+        if self._shifting or not page or not len(self):
+            return True
+        down = scroll.max_scroll_y - scroll.scroll_y
+        up = scroll.scroll_y if moved < 0 else scroll.max_scroll_y
+        if up < page and moved <= 0 and not self.at_start:
+            shift = self.shift_up
+        elif down < page and moved > 0 and not self.at_end:
+            shift = self.shift_down
+        else:
+            return False
+        self._shifting = True  # one shift a layout: until then, positions are those of before
+        shift()
+        scroll.call_after_refresh(self._end_shift)
+        return True
+
+    def _end_shift(self) -> None:
+        self._shifting = False
 
     def shift_up(self) -> None:
         """Older messages come in above; what is far below goes out."""

@@ -198,7 +198,7 @@ async def test_the_end_stays_in_sight_until_the_user_scrolls() -> None:
         transcript.flush()
         await settle(pilot)
         assert "item 59" in drawn(app)
-        transcript.scroll_page(-1)
+        transcript.scroll_page_up(animate=False)
         await settle(pilot)
         before = transcript.scroll_y
         say(transcript, 50, LIST + "\nthe end")
@@ -207,7 +207,7 @@ async def test_the_end_stays_in_sight_until_the_user_scrolls() -> None:
         assert transcript.scroll_y == before
         transcript.go_to_end()
         await settle(pilot)
-        transcript.scroll_page(1)
+        transcript.scroll_page_down(animate=False)
         await settle(pilot)
         say(transcript, 50, " is near")
         transcript.flush()

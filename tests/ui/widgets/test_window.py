@@ -48,7 +48,7 @@ async def scroll_until(pilot: Pilot[None], text: str, step: int) -> int:
         most = max(most, len([view for view in pilot.app.query(MessageView) if view.display]))
         if text in drawn(pilot.app):
             return most
-        transcript.scroll_page(step)
+        (transcript.scroll_page_up if step < 0 else transcript.scroll_page_down)(animate=False)
         await settle(pilot)
     raise AssertionError(f"{text!r} was never seen")
 
