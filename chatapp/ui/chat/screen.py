@@ -18,20 +18,10 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from chatapp.commands.parsing import ECHO_DIRECTIVES
-from chatapp.ui.chat.acting import Acting
-from chatapp.ui.chat.chats import Chats
 from chatapp.ui.chat.commands import Commands
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.drafts import Drafts
-from chatapp.ui.chat.exporting import Exporting
-from chatapp.ui.chat.finding import Finding
-from chatapp.ui.chat.flow import ChatFlow
-from chatapp.ui.chat.models import Models
-from chatapp.ui.chat.own_settings import OwnSettings
-from chatapp.ui.chat.reading import Reading
-from chatapp.ui.chat.removing import Removing
-from chatapp.ui.chat.status import ChatStatus
-from chatapp.ui.chat.writing import Writing
+from chatapp.ui.chat.parts import Parts
 from chatapp.ui.draft import DraftFile
 from chatapp.ui.fetches import FetchEnded, FetchMoved
 from chatapp.ui.garbage import collect_now
@@ -101,56 +91,23 @@ class ChatScreen(Screen[None]):
         self.desk = Desk(self, setup.config.keys, self._redraw_when)
         self.sidebar = Sidebar(setup.store, self.desk.keys, id="sidebar")
         """The list of conversations."""
-        self.flow = ChatFlow(
-            setup.store,
-            setup.client,
-            sampling=setup.config.sampling,
-            chat=setup.config.chat,
-            post=self.pane.post_message,
-            drafts=self.drafts,
-        )
-        self.status = ChatStatus(
-            temporary=setup.temporary, offline=setup.offline, keys=self.desk.keys
-        )
-        flow, desk, status, pane = self.flow, self.desk, self.status, self.pane
-        self.acting = Acting(flow, desk, status, pane)
-        self.reading = Reading(setup, self.acting, desk, status, pane)
-        self.chats = Chats(setup, flow, desk, self.sidebar, pane)
-        self.removing = Removing(setup.store, flow, desk, self.acting, self.chats)
-        self.chats.forget_deleted = self.removing.forget
-        self.models = Models(setup, flow, desk, status, pane.welcome)
-        flow.prepare = self.models.prepare
-        self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
-        self.finding = Finding(setup.store, desk, pane, self.chats.open)
-        self.exporting = Exporting(setup.store, flow, desk)
-        self.writing = Writing(setup.store, desk, pane.prompt)
+        parts = Parts(setup, self.desk, self.pane, self.sidebar, self.drafts)
+        self.flow, self.status = parts.flow, parts.status
+        self.acting, self.reading = parts.acting, parts.reading
+        self.chats, self.removing, self.finding = parts.chats, parts.removing, parts.finding
+        self.models, self.own = parts.models, parts.own
         self.commands = Commands(
-            self.writing.commands
-            | self.acting.commands
-            | self.reading.commands
-            | self.chats.commands
-            | self.removing.commands
-            | self.exporting.commands
-            | self.finding.commands
-            | self.own.commands,
-            desk,
+            parts.commands,
+            self.desk,
             send=self._send_message,
-            give_back=pane.put_before,
+            give_back=self.pane.put_before,
             passes=self._passing_words,
         )
         self.on_fact: Callable[[Fact], object] = lambda _: None
         """Told of every fact, for whoever tells it without a screen."""
         self._redraw: Timer | None = None
         self._saving: Timer | None = None
-        for part in (
-            self.acting,
-            self.reading,
-            self.chats,
-            self.removing,
-            self.exporting,
-            self.finding,
-            self.models,
-        ):
+        for part in parts:
             for name in dir(part):
                 if name.startswith("action_"):
                     setattr(self, name, getattr(part, name))
