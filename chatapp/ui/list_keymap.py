@@ -75,4 +75,23 @@ FIND_KEYS: tuple[Key, ...] = (
     Key("end_find", "escape", "find_end", "End", "Look for nothing any more.", "find"),
 )
 
-TREE_KEYS: tuple[Key, ...] = ()
+TREE_KEYS: tuple[Key, ...] = (
+    Key(
+        "delete_message",
+        "d",
+        "tree_delete(False)",
+        "Deletes",
+        "Delete the message; what is below it stays.",
+        "tree",
+    ),
+    Key(
+        "delete_branch",
+        "D",
+        "tree_delete(True)",
+        "With all below",
+        "Delete the message and all below it.",
+        "tree",
+    ),
+    Key("undo_delete", "u", "tree_undo", "Undoes", "Bring back what was deleted last.", "tree"),
+    Key("leave_tree", "escape", "dismiss(None)", "Closes", "Back to the chat.", "tree"),
+)

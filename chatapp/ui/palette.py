@@ -62,6 +62,7 @@ class ChatCommands(Provider):
 
 # What one does too rarely for a key.
 _KEYLESS = (
+    Key("tree", "", "tree", "Branches", "Show every branch of this chat as a tree.", "chat"),
     Key("export", "", "export", "Export", "Write this chat to a file.", "chat"),
     Key("empty_bin", "", "empty_bin", "Empty bin", "Remove deleted chats for good.", "chat"),
 )

@@ -32,9 +32,14 @@ class Target:
 
 def name_message(row: MessageRow) -> str:
     """A message in a sentence: `the answer of 11:42`, `your message of 12 Nov`."""
-    when = when_text(row.created_at, datetime.now().astimezone())
+    return name_said(row.role, row.created_at)
+
+
+def name_said(role: str, created_at: float) -> str:
+    """The same, of what was said in a role at a time."""
+    when = when_text(created_at, datetime.now().astimezone())
     kinds = {"user": "your message", "assistant": "the answer", "tool": "the tool's result"}
-    return f"{kinds.get(row.role, 'the system message')} of {when}"
+    return f"{kinds.get(role, 'the system message')} of {when}"
 
 
 class Acting:

@@ -15,6 +15,7 @@ from chatapp.ui.chat.own_settings import OwnSettings
 from chatapp.ui.chat.reading import Reading
 from chatapp.ui.chat.removing import Removing
 from chatapp.ui.chat.status import ChatStatus
+from chatapp.ui.chat.tree import Tree
 from chatapp.ui.chat.writing import Writing
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.pane import ConversationPane
@@ -53,6 +54,7 @@ class Parts:
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
         self.finding = Finding(store, desk, pane, self.chats.open)
+        self.branching = Tree(store, desk, pane, self.chats, self.removing)
         self.exporting = Exporting(store, flow, desk)
         self.writing = Writing(store, desk, pane.prompt)
 

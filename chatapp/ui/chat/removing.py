@@ -131,7 +131,7 @@ class Removing:
         was_open = shown if shown in ids else None
         self._removed.append(RemovedChats(ids, words, was_open, then))
         await self._listed.relist(ids)
-        self._tell(words)
+        self._desk.say(self._tell(words))
 
     def delete_message(self, *, with_branch: bool = False) -> None:
         """Delete the marked message, or the last; with its branch: and all below it."""
@@ -139,29 +139,28 @@ class Removing:
         if target is None:
             self._desk.say("There is no message to delete.")
             return
-        self.delete_at(target.row.id, target.words, with_branch=with_branch)
-
-    def delete_at(self, message_id: int, words: str, *, with_branch: bool) -> None:
-        """Delete this message of the open chat. `words` are what it is called in a sentence."""
-        self._desk.work_on(self._delete_piece(message_id, words, with_branch), group="delete")
+        work = self._delete_piece(target.row.id, target.words, with_branch)
+        self._desk.work_on(work, group="delete")
 
     async def _delete_piece(self, message_id: int, words: str, with_branch: bool) -> None:
-        conversation_id = self._open_id
-        if conversation_id is not None and self._flow.answering.busy_in == conversation_id:
-            self._desk.say(self._flow.why_busy())
-            return
+        self._acting.unmark()
+        self._desk.say(await self.cut(message_id, words, with_branch=with_branch))
+
+    async def cut(self, message_id: int, words: str, *, with_branch: bool) -> str:
+        """Delete a message of the open chat, called `words`; a sentence that says so."""
+        if self._open_id is not None and self._flow.answering.busy_in == self._open_id:
+            raise UsageError(self._flow.why_busy())
         branches = self._store.branches
         does = branches.delete_branch if with_branch else branches.delete_message
         cut = await asyncio.to_thread(does, message_id)
         words = f"{words} and all below it" if with_branch else words
         self._removed.append(RemovedPiece(cut, words))
-        self._acting.unmark()
         await self._flow.open(cut.conversation_id)
-        self._tell(words)
+        return self._tell(words)
 
-    def _tell(self, words: str) -> None:
+    def _tell(self, words: str) -> str:
         key = self._desk.keys("undelete")
-        self._desk.say(f"Deleted {words}. /undo brings it back, and so does {key} in the list.")
+        return f"Deleted {words}. /undo brings it back, and so does {key} in the list."
 
     # Bringing back
 
@@ -170,10 +169,13 @@ class Removing:
         self._desk.work_on(self._undelete(), group="delete")
 
     async def _undelete(self) -> None:
+        self._desk.say(await self.bring_back())
+
+    async def bring_back(self) -> str:
+        """Bring back what was deleted last; a sentence that says so."""
         async with self._undoing:
             if not self._removed:
-                self._desk.say("Nothing was deleted since the start, or all of it is back.")
-                return
+                return "Nothing was deleted since the start, or all of it is back."
             removed = self._removed[-1]
             try:
                 if isinstance(removed, RemovedChats):
@@ -185,7 +187,7 @@ class Removing:
                     self._removed.remove(removed)
                 raise
             self._removed.remove(removed)
-        self._desk.say(f"{removed.words[:1].upper()}{removed.words[1:]}: back again.")
+        return f"{removed.words[:1].upper()}{removed.words[1:]}: back again."
 
     async def _bring_back_chats(self, removed: RemovedChats) -> None:
         for one in removed.ids:
