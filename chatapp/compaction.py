@@ -8,7 +8,9 @@ its result stay together. Nothing here knows the screen.
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.engine.content import countable
 from chatapp.engine.protocol import (
@@ -28,9 +30,14 @@ from chatapp.sampling import SamplingParams
 from chatapp.store.rows import MessageRow
 from chatapp.turn import chat_messages
 
+if TYPE_CHECKING:
+    from chatapp.store import Store
+
 KEPT_TURNS = 3
 """Turns of the user that are kept word for word, where they fit."""
 _SUMMARY_SHARE, _LEAST_SUMMARY, _MOST_SUMMARY = 8, 64, 768
+_HEAD_TOKENS = 32
+"""Of the words around a summary."""
 _SHORTEST_PIECE = 200
 """Characters: what is this short is not divided further."""
 
@@ -59,17 +66,19 @@ def summary_tokens(n_ctx: int) -> int:
 def keep_for_summary(rows: Sequence[MessageRow], tally: Tally, reserve: int) -> int | None:
     """Place of the first message that stays when the others are summarised: the last three turns,
     or fewer where they do not fit. None: nothing can go, or what stays is too long."""
-    room = tally.n_ctx - reserve - tally.rest - summary_tokens(tally.n_ctx)
-    for first in _turns(rows)[-KEPT_TURNS:]:
-        if sum(tally.rows[first:]) <= room:
-            return first
-    return None
+    turns = _turns(rows)[-KEPT_TURNS:]
+    if not tally.n_ctx:  # a server does not say
+        return turns[0] if turns else None
+    room = tally.n_ctx - reserve - tally.rest - summary_tokens(tally.n_ctx) - _HEAD_TOKENS
+    return next((first for first in turns if sum(tally.rows[first:]) <= room), None)
 
 
 def keep_for_omission(rows: Sequence[MessageRow], tally: Tally, reserve: int) -> int | None:
     """Place of the first message that stays when the oldest are left out: as many turns as half
     the context holds, at least one. None: nothing can go, or what stays is too long."""
     turns = _turns(rows)
+    if not tally.n_ctx:
+        return turns[len(turns) // 2] if turns else None
     for first in turns:
         if tally.rest + sum(tally.rows[first:]) <= tally.n_ctx // 2:
             return first
@@ -82,6 +91,17 @@ def _turns(rows: Sequence[MessageRow]) -> list[int]:
     """Where turns of the user begin that something stands before, beside a head."""
     start = 1 if rows and read_head(rows[0]) else 0
     return [place for place, row in enumerate(rows) if row.role == "user" and place > start]
+
+
+def edit_head(store: "Store", head: MessageRow, text: str) -> MessageRow:
+    """Say something else at the head of a branch, above the same messages; the new head."""
+    path = store.get_path(head.conversation_id)
+    if path[0].id != head.id:
+        path = store.get_path(head.conversation_id, store.leaf_below(head.id))
+    keep_from = path[1].id if len(path) > 1 else None
+    message = Message.of("system", text)
+    store.branches.fork(head.conversation_id, path[-1].id, keep_from, message)
+    return store.get_path(head.conversation_id)[0]
 
 
 # The summary

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import ChatMessage, Measure, Measured, ModelDescription
 from chatapp.heads import read_head
 from chatapp.parts import File, Text
+from chatapp.remotes import PREFIX
 from chatapp.sampling import SamplingParams
 from chatapp.store.rows import MessageRow
 from chatapp.thinking import BUDGETS
@@ -116,6 +119,23 @@ def surely_fits(rows: Sequence[MessageRow], system: str, room: int) -> bool:
             return False
         n_bytes += len(row.content.encode("utf-8", "replace"))
     return n_bytes <= room
+
+
+def ended_at_context(row: MessageRow) -> bool:
+    """Whether an answer of a model on this machine ended because its context was full: no limit
+    was asked for, or it was not reached. A server may have limits of its own."""
+    run = row.generation
+    if run is None or run.finish_reason != "length" or run.model_path.startswith(PREFIX):
+        return False
+    try:
+        limit = msgspec.json.decode(run.params_json, type=_Limit).max_tokens
+    except msgspec.MsgspecError:
+        return False
+    return limit is None or limit < 0 or run.completion_tokens < limit
+
+
+class _Limit(msgspec.Struct):
+    max_tokens: int | None = None
 
 
 def reserve_for(

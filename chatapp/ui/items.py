@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chatapp.export.branch import label
+from chatapp.fullness import ended_at_context
+from chatapp.heads import read_head
 from chatapp.parts import File, Image, Parts, Reasoning, Text, ToolCall, ToolResult, text_of
 from chatapp.store.rows import MessageRow
 from chatapp.ui.widgets.item import MessageItem
@@ -55,8 +57,13 @@ def items_of(rows: Sequence[MessageRow], *, answered: bool) -> list[MessageItem]
 
 
 def note_of(row: MessageRow) -> str:
-    """Figures of an answer, or why it ended early."""
+    """Figures of an answer, or why it ended early; of a head, what it stands for."""
     generation = row.generation
+    if head := read_head(row):
+        done = "summarised" if head.kind == "summary" else "left out"
+        what = "1 message" if head.n_messages == 1 else f"{head.n_messages} messages"
+        shows = ", Alt+← shows them" if row.sibling_count > 1 else ""
+        return f"earlier: {what} {done}{shows}"
     if generation is None or row.status == "streaming":
         return ""
     if row.status == "failed":
@@ -66,6 +73,8 @@ def note_of(row: MessageRow) -> str:
         parts.append(f"{grouped(generation.completion_tokens)} tokens")
     if generation.decode_tps:
         parts.append(f"{rate(generation.decode_tps)} tok/s")
-    if generation.finish_reason == "length" and row.status == "complete":
+    if row.status == "complete" and ended_at_context(row):
+        parts.append("the context is full: /compact or /context N makes room")
+    elif generation.finish_reason == "length" and row.status == "complete":
         parts.append("length limit reached, Ctrl+G continues")
     return " · ".join(part for part in parts if part)

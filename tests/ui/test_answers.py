@@ -4,6 +4,9 @@ import os
 import signal
 
 import pytest
+from textual.widgets import Static
+
+from chatapp.ui.forms.room import RoomForm
 
 
 async def test_a_message_and_its_answer_are_stored(run):
@@ -178,8 +181,11 @@ async def test_a_failed_request_is_marked_and_explained(run):
 async def test_an_overflowing_prompt_is_refused_with_numbers(run):
     async with run() as ui:
         await ui.write("x" * 33_000)
-        await ui.wait(lambda: any("33000 tokens" in text for text in ui.notices()))
-        assert ui.path()[0].content == "x" * 33_000
+        await ui.wait(lambda: isinstance(ui.app.screen, RoomForm))
+        assert "33 000 of 32 768 tokens" in str(ui.app.screen.query(Static).first().content)
+        await ui.press("escape")
+        await ui.idle()
+        assert [row.content for row in ui.path()] == ["x" * 33_000]
         await ui.press("ctrl+n")
         await ui.say("short")
         assert ui.said() == ["short", "short"]

@@ -5,14 +5,15 @@ question that waits here is in the store already; quitting while it waits loses 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from textual.message import Message as Fact
 
 from chatapp.answer import AnswerState
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
-from chatapp.errors import ChatAppError, StoreError
+from chatapp.errors import ChatAppError, ContextOverflowError, StoreError
+from chatapp.fullness import ended_at_context
 from chatapp.store.rows import MessageRow
 from chatapp.thinking import explain_silence, is_only_thought
 from chatapp.turn import Turn
@@ -29,6 +30,18 @@ from chatapp.ui.messages import (
 )
 
 Events = AsyncIterator[PrefillProgress | Delta | Finished]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the model is to be asked; it may move to a shorter branch before that."""
+
+    conversation_id: int
+    message_id: int
+    """The question, or the answer that is gone on with."""
+    goes_on: bool = False
+    refused: str = ""
+    """What the engine said of its length, when it was asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,8 @@ class Answering:
         """The turn that runs or ran last."""
         self._unsaved: list[Turn] = []
         """Turns whose end the store did not take."""
+        self.overflow: ContextOverflowError | None = None
+        """The last answer was refused because its prompt does not fit, which is not told yet."""
         self._gate = asyncio.Event()
         self._withdrawn = False
         self._model_ready = False
@@ -108,6 +123,7 @@ class Answering:
     def claim(self) -> None:
         """From now on busy, until `release` or the end of `run`."""
         self._withdrawn = False
+        self.overflow = None
         self.state = Storing()
         self.idle.clear()
 
@@ -133,22 +149,31 @@ class Answering:
         if isinstance(self.state, Writing):
             self.state.turn.answer_now()
 
-    async def run(self, conversation_id: int, turn: Turn, begin: Callable[[], Events]) -> bool:
+    async def run(
+        self,
+        conversation_id: int,
+        turn: Turn,
+        begin: Callable[[], Events],
+        fits: Callable[[], Awaitable[bool]],
+    ) -> bool:
         """Wait for the model, run one turn and tell how it ended. Needs `claim` before it.
 
-        `begin` starts the turn. False: the answer could not be made, or nobody waits for it.
+        `begin` starts the turn, if `fits` finds room for it. False: the answer could not be made,
+        or nobody waits for it.
         """
         self.state = Waiting(conversation_id)
         error: ChatAppError | None = None
         asked = False
         try:
-            if await self._wait_for_model(conversation_id):
+            if await self._wait_for_model(conversation_id) and await fits():
                 await self.save_rest(conversation_id)
                 asked = True
                 self._last = turn
                 self.state = Writing(conversation_id, turn)
                 self._post(AnswerAsked(conversation_id))
                 await self._run(conversation_id, turn, begin())
+        except ContextOverflowError as problem:
+            error = self.overflow = problem
         except ChatAppError as problem:
             error = problem
         finally:  # whatever it was, nobody may wait for more
@@ -161,9 +186,9 @@ class Answering:
             self._post(ConversationsChanged())
         if turn.state.note:
             self._post(Notice(turn.state.note))
-        if turn.state.status == "complete" and (silence := _tell_silence(turn.state)):
+        if turn.state.status == "complete" and (silence := _tell_silence(turn.state, turn.row)):
             self._post(Notice(silence))
-        if error is not None:
+        if error is not None and self.overflow is None:
             self._post(Problem(error))
         return asked and error is None
 
@@ -203,11 +228,24 @@ class Answering:
                 self._post(AnswerText(conversation_id, turn.message_id, turn.state, n_tokens))
 
 
-def _tell_silence(state: AnswerState) -> str:
+async def ask_as_it_is(asked: Asked) -> bool:
+    """Ask what has not been refused; nothing is done to make it fit."""
+    return not asked.refused
+
+
+def can_go_on(row: MessageRow) -> bool:
+    """Was this answer cut off, by the user, a fault or a limit on its length, or edited?"""
+    if row.status in ("stopped", "interrupted", "failed") or row.generation is None:
+        return True
+    return row.generation.finish_reason == "length"
+
+
+def _tell_silence(state: AnswerState, row: MessageRow | None) -> str:
     """Why an answer says nothing, and what to do; empty for one that says something."""
+    is_full = row is not None and ended_at_context(row)
     what = explain_silence(state.parts, state.finish_reason or "")
     is_cut = state.finish_reason == "length"
-    does = "Ctrl+G goes on" if is_cut else "Ctrl+R asks again"
+    does = "Ctrl+G goes on" if is_cut and not is_full else "Ctrl+R asks again"
     if not what or not is_only_thought(state.parts):
         return f"{what} {does}." if what else ""
     if is_cut:

@@ -78,7 +78,13 @@ class Desk:
     def work_on(self, work: Awaitable[None], *, group: str, alone: bool = False) -> None:
         """Run `work` in a worker; a failure we can explain becomes a notice. `alone`: what runs
         in the group is cancelled."""
-        self._screen.run_worker(settle(work, self.tell), group=group, exclusive=alone)
+        self._screen.run_worker(self._settle(work), group=group, exclusive=alone)
+
+    async def _settle(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except ChatAppError as error:
+            self.tell(Problem(error))
 
     def open(self, dialog: Screen[_T], then: Callable[[_T | None], Any] | None = None) -> None:
         """Put a screen on top; `then` gets what it is dismissed with."""

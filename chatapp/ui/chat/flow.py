@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from textual.message import Message as Fact
 
 from chatapp.chat_settings import ChatSettings, read_chat_settings
+from chatapp.compaction import edit_head
 from chatapp.config import ChatConfig
 from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
@@ -26,7 +27,7 @@ from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.turn import Turn
-from chatapp.ui.chat.answering import Answering, Events
+from chatapp.ui.chat.answering import Answering, Asked, Events, ask_as_it_is, can_go_on
 from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.messages import (
     BranchCut,
@@ -79,6 +80,8 @@ class ChatFlow:
         self.prepare: Callable[[ChatSettings], Awaitable[bool]] = _is_ready
         """Sees to it that the model that a conversation wants is the one that is asked. False:
         it is not there, and it was said why."""
+        self.find_room: Callable[[Asked], Awaitable[bool]] = ask_as_it_is
+        """Sees to it that what is asked fits the context. False: it does not, and that was said."""
         self.queue: list[Queued] = []
         """What is sent next, the first to be sent first."""
 
@@ -231,7 +234,8 @@ class ChatFlow:
             self._post(Notice("The last answer is complete; there is nothing to continue."))
             return
         self.answering.claim()
-        well = await self._run(self.conversation.id, lambda turn: turn.resume(last.id))
+        asked = Asked(self.conversation.id, last.id, goes_on=True)
+        well = await self._ask(asked, lambda turn: turn.resume(asked.message_id))
         await self._go_on(well)
 
     async def _go_on(self, well: bool) -> None:
@@ -278,6 +282,11 @@ class ChatFlow:
         shown = self.conversation is not None and self.conversation.id == conversation_id
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
+            if replaced.role == "system" and replaced.parent_id is None:
+                row = await self._in_store(edit_head, self._store, replaced, queued.text)
+                if shown:
+                    await self._show(conversation_id, row.id)
+                return row, False
             kept = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
             parts = parts_of(queued.text)
             if replaced.role == "user":
@@ -322,15 +331,23 @@ class ChatFlow:
         return conversation_id
 
     async def _answer(self, conversation_id: int, parent_id: int) -> bool:
-        return await self._run(
-            conversation_id, lambda turn: turn.answer(conversation_id, parent_id)
-        )
+        asked = Asked(conversation_id, parent_id)
+        return await self._ask(asked, lambda turn: turn.answer(conversation_id, asked.message_id))
 
-    async def _run(self, conversation_id: int, begin: Callable[[Turn], Events]) -> bool:
+    async def _ask(self, asked: Asked, begin: Callable[[Turn], Events]) -> bool:
+        """Ask, as long as the engine refuses what is asked and there is a way to make it fit."""
+        well = await self._run(asked, begin)
+        while (overflow := self.answering.overflow) is not None:
+            asked.refused = overflow.message
+            self.answering.claim()
+            well = await self._run(asked, begin)
+        return well
+
+    async def _run(self, asked: Asked, begin: Callable[[Turn], Events]) -> bool:
         """One turn, as its conversation wants it. Needs `claim` before it."""
         settings = None
         try:
-            row = await self._in_store(self._store.get_conversation, conversation_id)
+            row = await self._in_store(self._store.get_conversation, asked.conversation_id)
             settings, _ = read_chat_settings(row.settings)
             if not await self.prepare(settings):
                 settings = None
@@ -347,7 +364,9 @@ class ChatFlow:
             params=settings.layers(self._sampling),
             think=settings.choose_think(self._chat.think),
         )
-        return await self.answering.run(conversation_id, turn, lambda: begin(turn))
+        return await self.answering.run(
+            asked.conversation_id, turn, lambda: begin(turn), lambda: self.find_room(asked)
+        )
 
     def _put_last(self, conversation_id: int, row: MessageRow) -> None:
         if self.conversation is None or self.conversation.id != conversation_id:
@@ -386,10 +405,3 @@ class ChatFlow:
 
 async def _is_ready(_settings: ChatSettings) -> bool:
     return True
-
-
-def can_go_on(row: MessageRow) -> bool:
-    """Was this answer cut off, by the user, a fault or a limit on its length, or edited?"""
-    if row.status in ("stopped", "interrupted", "failed") or row.generation is None:
-        return True
-    return row.generation.finish_reason == "length"

@@ -70,7 +70,6 @@ class OwnSettings:
             "preset": self.preset,
             "model": self.model,
             "think": self.think,
-            "context": self.context,
             "schema": lambda args: self.form("json_schema", args),
             "grammar": lambda args: self.form("grammar", args),
             "template": self.template,

@@ -14,6 +14,7 @@ from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
 from chatapp.ui.chat.reading import Reading
 from chatapp.ui.chat.removing import Removing
+from chatapp.ui.chat.room import Room
 from chatapp.ui.chat.status import ChatStatus
 from chatapp.ui.chat.tree import Tree
 from chatapp.ui.chat.writing import Writing
@@ -53,6 +54,15 @@ class Parts:
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
+        self.room = Room(
+            setup,
+            flow,
+            desk,
+            self.models,
+            written=lambda: pane.prompt.prompt,
+            set_context=self.own.context,
+        )
+        flow.find_room = self.room.find
         self.finding = Finding(store, desk, pane, self.chats.open)
         self.branching = Tree(store, desk, pane, self.chats, self.removing)
         self.exporting = Exporting(store, flow, desk)

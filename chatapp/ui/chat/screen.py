@@ -95,7 +95,7 @@ class ChatScreen(Screen[None]):
         self.flow, self.status = parts.flow, parts.status
         self.acting, self.reading = parts.acting, parts.reading
         self.chats, self.removing, self.finding = parts.chats, parts.removing, parts.finding
-        self.models, self.own = parts.models, parts.own
+        self.models, self.own, self.room = parts.models, parts.own, parts.room
         self.commands = Commands(
             parts.commands,
             self.desk,
@@ -299,6 +299,7 @@ class ChatScreen(Screen[None]):
         self.models.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)
+        self.room.take(fact)
         if isinstance(fact, QueueChanged):
             self.drafts.follow_queue(fact.queue)
         shown = [queued for queued in self.flow.queue if queued.conversation_id == self.open_id]
