@@ -91,6 +91,12 @@ def parse_value(parameter: Parameter, text: str) -> Any:
 
 def show_value(value: Any) -> str:
     """A value in one short line, which `parse_value` reads if it was not cut."""
+    line = spell_value(value)
+    return line if len(line) <= _SHOWN else f"{cut_text(line, _SHOWN - 1)}…"
+
+
+def spell_value(value: Any) -> str:
+    """A value in one line, which `parse_value` reads."""
     if value is None or value in ("", ()):
         return ""
     if isinstance(value, tuple) and isinstance(value[0], tuple):
@@ -103,8 +109,7 @@ def show_value(value: Any) -> str:
         text = f"{value:g}"
     else:
         text = one_line(str(value))
-    line = strip_controls(text)  # line breaks are written as \n by now
-    return line if len(line) <= _SHOWN else f"{cut_text(line, _SHOWN - 1)}…"
+    return strip_controls(text)  # line breaks are written as \n by now
 
 
 def describe_bounds(parameter: Parameter) -> str:

@@ -198,6 +198,15 @@ KEYS: tuple[Key, ...] = (
         priority=True,
     ),
     Key(
+        "settings",
+        "f6",
+        "settings",
+        "Settings",
+        "Show and change what this chat sets for itself, and save it as a preset.",
+        "chat",
+        priority=True,
+    ),
+    Key(
         "convert",
         "f3",
         "convert",

@@ -5,9 +5,9 @@ said in a sentence with what it was before.
 """
 
 import asyncio
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -25,11 +25,15 @@ from chatapp.chat_changes import (
 )
 from chatapp.chat_rows import Row, Surroundings, explain
 from chatapp.chat_settings import ChatSettings
+from chatapp.commands.arguments import read_preset_call, refuse_text
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.input_file import read_text
 from chatapp.library.local import resolve_model
-from chatapp.presets.preset import Filled
-from chatapp.presets.shelf import OFF, read_shelf
+from chatapp.presets.preset import Filled, Preset
+from chatapp.presets.saving import preset_path, save_preset
+from chatapp.presets.shelf import OFF, Shelf, read_shelf
+from chatapp.sampling import SamplingParams
+from chatapp.sampling_input import spell_value
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
@@ -93,11 +97,17 @@ class OwnSettings:
         model = self._models.host.model
         around = Surroundings(
             config=self._setup.config,
-            recommended=None if model is None or model.host else model.sampling,
+            recommended=self._recommended,
             model_name=model.name if model else "",
             n_ctx=model.n_ctx if model else 0,
         )
         return explain(self._flow.settings, self._flow.system, around)
+
+    @property
+    def _recommended(self) -> Mapping[str, Any] | None:
+        """By the model file; None: a server has the model, or none is loaded."""
+        model = self._models.host.model
+        return None if model is None or model.host else model.sampling
 
     @property
     def summary(self) -> str:
@@ -111,13 +121,86 @@ class OwnSettings:
             words = [f"{len(words)} settings of its own"]
         return clean_line(" · ".join([*named, *words]))
 
+    # The panel
+
+    def action_settings(self) -> None:
+        """Show every setting of this chat, to be changed."""
+        from chatapp.ui.screens.settings import SettingsScreen
+
+        self._desk.clear_notifications()  # they would lie over the list
+        self._desk.open(SettingsScreen(self))
+
+    def spell(self, name: str) -> str:
+        """The whole value of a setting, as it is typed."""
+        if name == "system":
+            return self._flow.system
+        if name in (THINK, N_CTX):
+            return self._row(name).value
+        value = self._flow.layers.explain(self._recommended)[name].value
+        return value if isinstance(value, str) else spell_value(value)
+
+    def check(self, name: str, text: str) -> None:
+        """`UsageError` if the setting cannot have that value."""
+        if name != "system":
+            change(self._flow.settings, name, text)
+
+    async def put(self, name: str, text: str) -> str:
+        """Set it; a sentence on what it is now."""
+        if name == "system":
+            return await self._keep_system(text)
+        return await self._keep(name, change(self._flow.settings, name, text))
+
+    async def put_back(self, name: str) -> str:
+        """As it is without this chat's own value; a sentence on it."""
+        if name == "preset":
+            return await self._take(None)
+        if name == "system":
+            preset = self._flow.settings.preset
+            usual = (preset.system if preset else "") or self._setup.config.chat.system
+            return await self._keep_system(usual)
+        if name == "model":
+            await self._flow.change(msgspec.structs.replace(self._flow.settings, model=""))
+            return "This chat is answered by whatever model is loaded."
+        return await self._keep(name, reset(self._flow.settings, name))
+
+    async def list_presets(self) -> Shelf:
+        """Every preset there is."""
+        return await asyncio.to_thread(read_shelf, self._setup.paths.presets)
+
+    async def take(self, preset: Preset, values: Mapping[str, str]) -> str:
+        """Let this chat have a preset; a sentence on it."""
+        return await self._take(preset.fill(values))
+
+    def choose_model(self) -> None:
+        """Open the list of models."""
+        self._models.choose()
+
+    def place_for(self, name: str) -> Path:
+        """The file that a preset of that name has; `UsageError` if none can be called so."""
+        return preset_path(self._setup.paths.presets, name)
+
+    async def save(self, path: Path) -> str:
+        """Write what this chat sets as a preset; a sentence on it. What was there is replaced."""
+        flow = self._flow
+        preset = flow.settings.preset or Filled(name="")
+        made = Filled(
+            name=path.stem,
+            system=flow.system,
+            prompt=preset.prompt,
+            sampling=flow.settings.layers(SamplingParams()).given,
+            think=flow.settings.choose_think(""),
+            model=flow.settings.choose_model(""),
+        )
+        await asyncio.to_thread(save_preset, path, made, replace=True)
+        return f"Saved as {path}. /preset {path.stem} takes it in any chat."
+
     # Commands
 
     def set(self, args: str) -> None:
         """`/set [NAME [VALUE]]`."""
         match read_set(args):
             case ShowAll():
-                self._desk.say(self.summary or "This chat sets nothing of its own.")
+                self.action_settings()
             case Reset(name):
                 self._change(name, reset(self._flow.settings, name))
             case Change(name, text):
@@ -176,7 +259,7 @@ class OwnSettings:
         self._desk.work_on(self._write_template(args), group="settings")
 
     async def _write_template(self, args: str) -> None:
-        filled, rest = await asyncio.to_thread(self._fill, args)
+        filled, rest = await asyncio.to_thread(self._fill, args, wants_text=True)
         if not filled.prompt:
             raise UsageError(
                 f"The preset {filled.name} has no prompt.",
@@ -194,92 +277,69 @@ class OwnSettings:
         self._desk.work_on(self._put(name, settings), group="settings")
 
     async def _put(self, name: str, settings: ChatSettings) -> None:
+        self._desk.say(await self._keep(name, settings))
+
+    async def _keep(self, name: str, settings: ChatSettings) -> str:
+        """Let the chat have these settings, of which `name` has changed; a sentence on it."""
         before = self._row(name)
         await self._flow.change(settings)
         now = self._row(name)
         value, was = now.value or "none", before.value or "none"
         same = "as before" if value == was else f"it was {was}"
-        self._desk.say(f"{name} is {value} in this chat ({now.source}); {same}.")
         if name == N_CTX:
             self._models.reload(self._flow.settings.n_ctx)
+        return f"{name} is {value} in this chat ({now.source}); {same}."
 
     async def _change_system(self, text: str) -> None:
-        await self._flow.change_system(text)
-        self._say_system()
+        self._desk.say(await self._keep_system(text))
 
-    def _say_system(self) -> None:
-        text, n_past = self._flow.system, self._status.line.n_past
+    async def _keep_system(self, text: str) -> str:
+        await self._flow.change_system(text)
+        n_past = self._status.line.n_past
         said = f"The system prompt of this chat is now: {text[:_SHOWN]}" if text else ""
         again = f" The next answer reads {grouped(n_past)} tokens again." if n_past else ""
-        self._desk.say(f"{said or 'This chat has no system prompt now.'}{again}")
+        return f"{said or 'This chat has no system prompt now.'}{again}"
 
     async def _read_form(self, name: str, path: Path) -> None:
         text = await asyncio.to_thread(read_text, path)
         await self._put(name, change(self._flow.settings, name, text))
 
     async def _take_preset(self, args: str) -> None:
-        flow, usual = self._flow, self._setup.config.chat.system
         if not args:
-            shelf = await asyncio.to_thread(read_shelf, self._setup.paths.presets)
+            shelf = await self.list_presets()
             names = ", ".join(shelf.presets)
-            now = flow.settings.preset_name
+            now = self._flow.settings.preset_name
             has = f"This chat has the preset {now}. " if now else ""
             self._desk.say(f"{has}There are: {names}. Your own are files in {shelf.folder}.")
-            return
-        if args.lower() in (OFF, *_RESET, "none"):
-            changed = leave_preset(flow.settings, flow.system, usual_system=usual)
-            said = "This chat has no preset now."
+        elif args.lower() in (OFF, *_RESET, "none"):
+            self._desk.say(await self._take(None))
         else:
-            filled, rest = await asyncio.to_thread(self._fill, args)
-            if rest:
-                raise UsageError(
-                    f"/preset takes values for variables, not {rest[:40]!r}.",
-                    f"/template {filled.name} puts a text into its prompt.",
-                )
-            changed = take_preset(flow.settings, flow.system, filled, usual_system=usual)
-            said = f"This chat has the preset {filled.name} now."
+            filled, _ = await asyncio.to_thread(self._fill, args, wants_text=False)
+            self._desk.say(await self._take(filled))
+
+    async def _take(self, preset: Filled | None) -> str:
+        """Let the chat have a preset, or none; a sentence on it."""
+        flow, usual = self._flow, self._setup.config.chat.system
+        if preset is None:
+            changed = leave_preset(flow.settings, flow.system, usual_system=usual)
+        else:
+            changed = take_preset(flow.settings, flow.system, preset, usual_system=usual)
         await flow.change(changed.settings)
         if changed.system != flow.system:
             await flow.change_system(changed.system)
-        self._desk.say(said)
+        has = f"the preset {preset.name}" if preset else "no preset"
+        return f"This chat has {has} now."
 
-    def _fill(self, args: str) -> tuple[Filled, str]:
+    def _fill(self, args: str, *, wants_text: bool) -> tuple[Filled, str]:
         """(the preset with its variables filled, the text behind them)."""
-        name = args.split(maxsplit=1)[0]
-        preset = read_shelf(self._setup.paths.presets).find(name)
-        rest = args[len(name) :].strip()
-        values: dict[str, str] = {}
-        while rest:
-            word = _first_word(rest)
-            key, equals, value = word.partition("=")
-            if not equals or not key.isidentifier():
-                break
-            values[key] = _unquote(value)
-            rest = rest[len(word) :].lstrip()
-        return preset.fill(values), rest
+        call = read_preset_call(args)
+        if not wants_text:
+            refuse_text(call)
+        shelf = read_shelf(self._setup.paths.presets)
+        return shelf.find(call.name).fill(call.values), call.text
 
     async def _take_model(self, name: str) -> None:
         setup = self._setup
         path = await asyncio.to_thread(resolve_model, name, setup.config, setup.paths)
         await self._flow.change(msgspec.structs.replace(self._flow.settings, model=str(path)))
         self._models.switch_to(path)
-
-
-def _first_word(text: str) -> str:
-    """The first word; what stands in quotes belongs to it."""
-    quote = ""
-    for place, character in enumerate(text):
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character.isspace():
-            return text[:place]
-    return text
-
-
-def _unquote(value: str) -> str:
-    try:
-        return " ".join(shlex.split(value))
-    except ValueError:  # an open quote: it is part of the value
-        return value
