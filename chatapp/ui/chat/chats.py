@@ -20,6 +20,7 @@ from chatapp.ui.messages import (
     ConversationsChanged,
 )
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.chat_list import ChatList
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.widgets.sidebar import Sidebar
 from chatapp.ui.wording import clean_line
@@ -64,6 +65,22 @@ class Chats:
             self._sidebar.show_answering(self._flow.answering.busy_in)
         if isinstance(fact, ConversationOpened | ConversationsChanged):
             self.refresh_list()
+
+    def do(self, wish: Fact) -> None:
+        """What is asked for in the list."""
+        match wish:
+            case ChatList.Chosen(chosen):
+                self.open(chosen)
+            case ChatList.Asked("tag", ids):
+                self.ask_tags(ids)
+            case ChatList.Asked("pin", ids):
+                self.pin_chats(ids)
+            case ChatList.Asked("archive", ids):
+                self.archive_chats(ids)
+            case ChatList.ArchiveRequested():
+                self._sidebar.switch_shelf()
+            case ChatList.Left():
+                self.leave_list()
 
     def refresh_list(self) -> None:
         """Bring the list up to date if it can be seen."""

@@ -16,6 +16,7 @@ from chatapp.store.rows import HIT_END, HIT_START, SearchHit
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.messages import AnswerEnded, BranchCut, ConversationOpened, MessageStored
+from chatapp.ui.widgets.find_bar import FindBar
 from chatapp.ui.widgets.hits import Looked, may_hold
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.message import count_hits
@@ -124,6 +125,16 @@ class Finding:
         if had_keys:
             self._pane.prompt.focus()
         return was_open
+
+    def do(self, wish: Fact) -> None:
+        """What is asked for in the find bar."""
+        match wish:
+            case FindBar.Asked(words):
+                self.find(words)
+            case FindBar.Stepped(step):
+                self.step(step)
+            case FindBar.Closed():
+                self.close()
 
     def take(self, fact: Fact) -> None:
         """Go on in the chat that was opened for a hit; follow what is said in this one."""

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from textual.message import Message as Fact
+
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.store import Store
 from chatapp.store.rows import Cut
@@ -15,6 +17,7 @@ from chatapp.ui.chat.acting import Acting
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
+from chatapp.ui.widgets.chat_list import ChatList
 from chatapp.ui.wording import clean_line
 
 
@@ -78,6 +81,17 @@ class Removing:
     def forget(self) -> None:
         """Nothing can be brought back any more: the bin was emptied."""
         self._removed.clear()
+
+    def do(self, wish: Fact) -> bool:
+        """What is asked for in the list. False: it is not for this part."""
+        match wish:
+            case ChatList.Asked("delete", ids):
+                self.delete_chats(ids)
+            case ChatList.UndeleteRequested():
+                self.action_undelete()
+            case _:
+                return False
+        return True
 
     # Deleting
 

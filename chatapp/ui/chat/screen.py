@@ -227,42 +227,19 @@ class ChatScreen(Screen[None]):
         self.reading.show_link(event.href)
 
     @on(ChatList.Chosen)
-    def _open_chosen(self, event: ChatList.Chosen) -> None:
-        self.chats.open(event.conversation_id)
-
     @on(ChatList.Asked)
-    def _do_in_list(self, event: ChatList.Asked) -> None:
-        does = {
-            "delete": self.removing.delete_chats,
-            "tag": self.chats.ask_tags,
-            "pin": self.chats.pin_chats,
-            "archive": self.chats.archive_chats,
-        }
-        does[event.what](event.conversation_ids)
-
     @on(ChatList.UndeleteRequested)
-    def _undelete(self) -> None:
-        self.removing.action_undelete()
-
     @on(ChatList.ArchiveRequested)
-    def _show_archive(self) -> None:
-        self.sidebar.switch_shelf()
-
     @on(ChatList.Left)
-    def _leave_list(self) -> None:
-        self.chats.leave_list()
+    def _do_in_list(self, wish: Fact) -> None:
+        if not self.removing.do(wish):
+            self.chats.do(wish)
 
     @on(FindBar.Asked)
-    def _find(self, event: FindBar.Asked) -> None:
-        self.finding.find(event.words)
-
     @on(FindBar.Stepped)
-    def _step_to_hit(self, event: FindBar.Stepped) -> None:
-        self.finding.step(event.step)
-
     @on(FindBar.Closed)
-    def _end_finding(self) -> None:
-        self.finding.close()
+    def _do_in_find_bar(self, wish: Fact) -> None:
+        self.finding.do(wish)
 
     @on(ModelChoices.ModelChosen)
     def _load_chosen(self, event: ModelChoices.ModelChosen) -> None:
