@@ -258,6 +258,8 @@ class ChatApp(App[None]):
             chat.acting.stop()
         elif self._converting:
             await self.screen.run_action("close")
+        elif self._runs_code:
+            await self.screen.run_action("back")
         elif len(self.screen_stack) > 1:
             self.pop_screen()
         elif chat.pane.editing is not None or chat.pane.transcript.marked is not None:
@@ -272,6 +274,12 @@ class ChatApp(App[None]):
         from chatapp.ui.screens.convert import ConvertScreen
 
         return isinstance(self.screen, ConvertScreen) and self.screen.busy
+
+    @property
+    def _runs_code(self) -> bool:
+        from chatapp.ui.screens.run import RunScreen
+
+        return isinstance(self.screen, RunScreen) and self.screen.busy
 
     def _quit_at_second(self) -> None:
         if self._asked_lately():

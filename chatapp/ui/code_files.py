@@ -8,7 +8,7 @@ from chatapp.errors import ChatAppError
 from chatapp.running.programs import EXTENSIONS
 from chatapp.ui.widgets.code_walk import CodeBlock
 
-_FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)*([\w-][\w.-]*\.[A-Za-z][A-Za-z0-9]{0,9})\b")
+_FILE = re.compile(r"(?<![\w./-])(?:[\w.-]*/)*([\w-][\w.-]*\.[A-Za-z][A-Za-z0-9]{0,9})\b")
 _DEFINES = re.compile(
     r"^\s*(?:export\s+|async\s+|pub\s+)*(?:def|class|function|fn|func)\s+(\w+)", re.M
 )

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
 from chatapp.ui.list_keymap import FIND_KEYS, LIST_KEYS, TREE_KEYS
-from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS
+from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS, SCROLLING_KEYS
 from chatapp.ui.prompt_keymap import PROMPT_KEYS
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -27,6 +27,7 @@ SCOPE_TITLES: dict[Scope, str] = {
 
 KEYS: tuple[Key, ...] = (
     *PROMPT_KEYS,
+    *SCROLLING_KEYS,
     Key(
         "stop",
         "escape",

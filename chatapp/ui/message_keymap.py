@@ -42,9 +42,20 @@ READING_KEYS: tuple[Key, ...] = (
         "chat",
         priority=True,
     ),
-    Key("line_up", "shift+up", "scroll_line(-1)", "Line up", "Scroll up by a line.", "chat"),
-    Key("line_down", "shift+down", "scroll_line(1)", "Line down", "Scroll down by a line.", "chat"),
 )
+
+SCROLLING_KEYS: tuple[Key, ...] = (
+    Key("line_up", "shift+up", "screen.scroll_line(-1)", "Line up", "Scroll up a line.", "prompt"),
+    Key(
+        "line_down",
+        "shift+down",
+        "screen.scroll_line(1)",
+        "Line down",
+        "Scroll down a line.",
+        "prompt",
+    ),
+)
+"""The prompt's, because in the list of chats these keys mark chats."""
 
 MESSAGE_KEYS: tuple[Key, ...] = (
     Key("leave_messages", "escape", "stop", "Back", "Back to the prompt.", "message", bar=1),
@@ -58,6 +69,8 @@ MESSAGE_KEYS: tuple[Key, ...] = (
     ),
     Key("message_up", "up", "step_message(-1)", "Up", "To the message above.", "message"),
     Key("message_down", "down", "step_message(1)", "Down", "To the message below.", "message"),
+    Key("message_line_up", "shift+up", "scroll_line(-1)", "Line up", "Scroll up.", "message"),
+    Key("message_line_down", "shift+down", "scroll_line(1)", "Line down", "Scroll on.", "message"),
     Key("message_first", "home", "oldest", "First", "To the first message.", "message"),
     Key("message_last", "end", "newest", "Last", "To the end of the chat.", "message"),
     Key("message_copy", "c", "copy_message", "Copy", "Copy the message.", "message", bar=2),

@@ -70,7 +70,11 @@ def test_every_section_is_read(paths: Paths) -> None:
         ("engine = 1\n", "engine must be a section", "[engine]"),
         ("[engine]\nn_ctxx = 1\n", "engine.n_ctxx is not known", "`n_ctx`"),
         ("[sampling]\ntop_kk = 1\n", "sampling.top_kk is not known", "`top_k`"),
-        ("[ui]\nqqqq = 1\n", "ui.qqqq is not known", "These are: enter, sidebar, theme."),
+        (
+            "[ui]\nqqqq = 1\n",
+            "ui.qqqq is not known",
+            "These are: align, enter, measure, run_seconds, sidebar, theme.",
+        ),
         ("[engine]\nn_ctx = '4k'\n", "engine.n_ctx must be a whole number, not '4k'", ""),
         ("[engine]\nn_ctx = true\n", "engine.n_ctx must be a whole number, not True", ""),
         ("[engine]\nn_ctx = -1\n", "engine.n_ctx is -1, it must be at least 0", ""),

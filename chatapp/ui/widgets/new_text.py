@@ -12,8 +12,6 @@ class NewText(Static):
     DEFAULT_CSS = """
     NewText {
         layer: above;
-        dock: bottom;
-        align: right bottom;
         width: auto;
         height: 1;
         margin: 0 2 0 0;

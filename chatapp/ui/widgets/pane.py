@@ -57,7 +57,7 @@ class ConversationPane(Vertical):
 
     DEFAULT_CSS = """
     ConversationPane { width: 1fr; min-width: 20; }
-    ConversationPane #reading { height: 1fr; layers: default above; }
+    ConversationPane #reading { height: 1fr; layers: default above; align: right bottom; }
     ConversationPane ContentSwitcher { height: 1fr; }
     ConversationPane Transcript { height: 1fr; }
     """
