@@ -14,21 +14,17 @@ from typing import ParamSpec, TypeVar
 from textual.message import Message as Fact
 
 from chatapp.chat_settings import ChatSettings, read_chat_settings
-from chatapp.compaction import edit_head
 from chatapp.config import ChatConfig
-from chatapp.conversation import Message, make_title
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.layers import Layers
-from chatapp.material.mentions import compose_message
-from chatapp.material.text_files import folder_here
-from chatapp.parts import Parts, Reasoning, Text, parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.turn import Turn
 from chatapp.ui.chat.answering import Answering, Asked, Events, ask_as_it_is, can_go_on
 from chatapp.ui.chat.drafts import Drafts
+from chatapp.ui.chat.storing import Storing, is_head
 from chatapp.ui.messages import (
     BranchCut,
     ConversationOpened,
@@ -66,6 +62,7 @@ class ChatFlow:
         self._chat = chat
         self._post = post
         self._drafts = drafts
+        self._storing = Storing(store, post)
         self._moving = asyncio.Lock()
         self.answering = Answering(post=post, put=self._put_last)
         self.conversation: ConversationRow | None = None
@@ -282,50 +279,28 @@ class ChatFlow:
         shown = self.conversation is not None and self.conversation.id == conversation_id
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
-            if replaced.role == "system" and replaced.parent_id is None:
-                row = await self._in_store(edit_head, self._store, replaced, queued.text)
+            row = await self._storing.replace(replaced, queued.text)
+            if is_head(replaced):
                 if shown:
                     await self._show(conversation_id, row.id)
                 return row, False
-            kept = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
-            parts = parts_of(queued.text)
-            if replaced.role == "user":
-                named = await self._compose(queued.text)
-                parts = tuple(part for part in named if part not in kept)
-            row = await self._in_store(self._store.branches.edit, replaced.id, (*kept, *parts))
             if shown:
                 self._cut_after(row.parent_id)
         else:
-            settings, _ = read_chat_settings(conversation.settings)
-            message = Message("user", await self._compose(settings.compose(queued.text)))
             parent_id = conversation.active_leaf_id
             if shown:
                 parent_id = self.rows[-1].id if self.rows else None
-            row = await self._in_store(self._store.add_message, conversation_id, message, parent_id)
+            row = await self._storing.add(conversation, parent_id, queued.text)
         if shown:
             self.rows.append(row)
         return row, shown
 
-    async def _compose(self, text: str) -> Parts:
-        """A message with the files that it names."""
-        if (folder := folder_here()) is None:
-            return parts_of(text)
-        composed = await asyncio.to_thread(compose_message, text, folder)
-        for note in composed.notes:
-            self._post(Notice(note))
-        return composed.parts
-
     async def _create(self, text: str) -> int:
-        """A conversation that begins with `text`, with what was set for it before; the open one
-        if the user is still in the new chat."""
+        """A new conversation; the open one if the user is still in the new chat."""
         is_here = self.conversation is None
         system = self.system if is_here else self._usual_system
         settings = self.settings if is_here else self._usual
-        conversation_id = await self._in_store(
-            self._store.create_conversation, make_title(text), system
-        )
-        if written := settings.write():
-            await self._in_store(self._store.set_settings, conversation_id, written)
+        conversation_id = await self._storing.create(text, system, settings)
         if is_here:
             self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
         return conversation_id
