@@ -3,9 +3,17 @@
 import pytest
 
 from chatapp.conversation import make_title
-from chatapp.engine.protocol import Finished, PrefillProgress, Timings, Usage
+from chatapp.engine.protocol import (
+    Finished,
+    ModelDescription,
+    PrefillProgress,
+    Timings,
+    Usage,
+)
+from chatapp.parts import Text
+from chatapp.store.rows import ConversationRow, GenerationRow, MessageRow
 from chatapp.ui.chat.status import ChatStatus
-from chatapp.ui.messages import AnswerEnded
+from chatapp.ui.messages import AnswerEnded, ConversationOpened, ModelReady
 from chatapp.ui.screens.search import snippet
 from chatapp.ui.widgets.hint_line import key_hints
 from chatapp.ui.widgets.status_line import StatusFacts, compose_line
@@ -111,3 +119,33 @@ def test_a_snippet_keeps_its_spaces_and_marks():
 
 def test_a_line_is_cleaned():
     assert clean_line(" a\x1b[31m\n b ") == "a b"
+
+
+def describe(name: str) -> ModelDescription:
+    return ModelDescription(
+        path=f"{name}.gguf",
+        name=name,
+        fingerprint=f"of {name}",
+        arch="",
+        size_bytes=0,
+        n_params=0,
+        n_ctx=100,
+        n_ctx_train=0,
+        n_vocab=0,
+        n_layers=0,
+        gpu_layers=0,
+    )
+
+
+def test_a_speed_stands_beside_the_model_that_had_it() -> None:
+    status = ChatStatus(temporary=False, offline=False, keys=lambda name: name)
+    run = GenerationRow(
+        *(1, 1, "a.gguf", "a", "of a", "", "{}", 1, 10, 0, 5, 0.0, 0.1, 0.0, 99.0, "stop", "", 0.0)
+    )
+    row = MessageRow(2, 1, 1, "assistant", (Text("x"),), "complete", 0.0, (), 0, 1, (run,))
+    conversation = ConversationRow(1, "t", "", 0.0, 0.0, 2, None)
+    status.apply(ModelReady(describe("b")))
+    status.apply(ConversationOpened(conversation, [row]))
+    assert status.line.tokens_per_second == 0
+    status.apply(ModelReady(describe("a")))
+    assert status.line.tokens_per_second == 99

@@ -92,6 +92,10 @@ class ChatStatus:
         self.doing: Doing = Nothing()
         self.queue: tuple[Queued, ...] = ()
         self._keys = keys
+        self._fingerprint = ""
+        """The loaded model's."""
+        self._last: MessageRow | None = None
+        """The last message of the conversation as it was opened."""
         self._hurried = False
         self._loading = ""
         self._failed = False
@@ -177,13 +181,15 @@ class ChatStatus:
             case ModelReady():
                 self._loading = ""
                 self._set_model(fact.model)
+                self._set_figures(self._last)
             case ModelFailed():
                 self._loading, self._failed = "", True
                 choose = f"choose one with {self._keys('models')}"
                 self.line = replace(self.line, model="", loading=choose, n_ctx=0)
             case ConversationOpened():
                 self._shown_id = fact.conversation.id if fact.conversation else None
-                self._set_figures(fact.rows[-1] if fact.rows else None)
+                self._last = fact.rows[-1] if fact.rows else None
+                self._set_figures(self._last)
             case MessageStored(shown=True):
                 self._shown_id = fact.row.conversation_id
             case QueueChanged():
@@ -211,6 +217,8 @@ class ChatStatus:
                 self._count(fact.n_tokens)
             case AnswerEnded():
                 self.doing = Nothing()
+                if not self._elsewhere:
+                    self._last = fact.row
                 if fact.finished is not None and not self._elsewhere:
                     self._set_finished(fact.finished)
 
@@ -231,6 +239,7 @@ class ChatStatus:
         )
 
     def _set_model(self, model: ModelDescription) -> None:
+        self._fingerprint = model.fingerprint
         self.line = replace(
             self.line,
             model=model.name or model.path,
@@ -244,8 +253,11 @@ class ChatStatus:
         )
 
     def _set_figures(self, row: MessageRow | None) -> None:
-        """What the last answer of an opened conversation took."""
+        """What the last answer of an opened conversation took, if the model that is loaded gave it:
+        beside its name another's speed would be wrong."""
         generation = row.generation if row else None
+        if generation is not None and generation.fingerprint != self._fingerprint:
+            generation = None
         self.line = replace(
             self.line,
             n_past=generation.prompt_tokens + generation.completion_tokens if generation else 0,
