@@ -27,6 +27,7 @@ from chatapp.thinking import Thinking
 KvType = Literal["auto", "f16", "q8_0"]
 EnterDoes = Literal["send", "newline"]
 Align = Literal["left", "centre"]
+Titles = Literal["first line", "model"]
 
 
 def _at_least(default: int, minimum: int) -> Any:
@@ -73,6 +74,9 @@ class ChatConfig:
     think: str = ""
     """How much to think before an answer: `on`, `off`, `low`, `medium`, `high` or a number of
     tokens; empty: as the model does by itself."""
+    titles: Titles = "first line"
+    """What a chat is called: the `first line` of its first message, or what the `model` calls it
+    after its answer, when nothing else is to be done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from chatapp.ui.chat.reading import Reading
 from chatapp.ui.chat.removing import Removing
 from chatapp.ui.chat.room import Room
 from chatapp.ui.chat.status import ChatStatus
+from chatapp.ui.chat.titles import Titling
 from chatapp.ui.chat.tree import Tree
 from chatapp.ui.chat.writing import Writing
 from chatapp.ui.setup import ChatSetup
@@ -66,6 +67,15 @@ class Parts:
         self.finding = Finding(store, desk, pane, self.chats.open)
         self.branching = Tree(store, desk, pane, self.chats, self.removing)
         self.exporting = Exporting(store, flow, desk)
+        self.titling = Titling(
+            store,
+            setup.client,
+            flow,
+            desk,
+            pane,
+            titles=setup.config.chat.titles,
+            rename=self.chats.rename,
+        )
         self.writing = Writing(store, desk, pane.prompt)
 
     def __iter__(self) -> Iterator[object]:

@@ -96,6 +96,7 @@ class ChatScreen(Screen[None]):
         self.acting, self.reading = parts.acting, parts.reading
         self.chats, self.removing, self.finding = parts.chats, parts.removing, parts.finding
         self.models, self.own, self.room = parts.models, parts.own, parts.room
+        self.titling = parts.titling
         self.commands = Commands(
             parts.commands,
             self.desk,
@@ -209,6 +210,7 @@ class ChatScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """One step back."""
+        self.titling.cancel()
         if not self.finding.close():
             self.acting.step_back()
 
@@ -273,6 +275,7 @@ class ChatScreen(Screen[None]):
         self.status.apply(fact)
         self.chats.take(fact)
         self.finding.take(fact)
+        self.titling.take(fact)
         self.models.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)
