@@ -60,6 +60,8 @@ def read_title(answer: str, *, cut_off: bool) -> str:
     """The title in what the model said, "" if there is none. `cut_off`: it would have gone on."""
     lines = [one_line(line) for line in strip_controls(answer).splitlines()]
     lines = [line for line in lines if line]
+    if len(lines) > 1 and lines[0].endswith((":", "：")):  # "Here is a title:"
+        del lines[0]
     if not lines or (cut_off and len(lines) == 1):
         return ""
     title = _BEFORE.sub("", lines[0].strip(_AROUND)).strip(_AROUND)
@@ -67,4 +69,5 @@ def read_title(answer: str, *, cut_off: bool) -> str:
         title = title[:-1]
     words = len(title.split())
     is_title = any(char.isalnum() for char in title) and words <= MAX_WORDS
+    is_title = is_title and title[-1] not in ",;:"  # the beginning of an answer
     return title if is_title and len(title) <= TITLE_LENGTH + 20 else ""

@@ -20,6 +20,8 @@ from chatapp.titling import read_title, wants_title
         ("# Sky\nmore", "Sky"),
         ("To be continued...", "To be continued..."),
         ("\x1b[31mRed\x1b[0m", "Red"),
+        ("Here is a title:\n\n**Pancakes for two**\nIt says …", "Pancakes for two"),
+        ("In the heart of the snow,\na winter night", ""),
         ("", ""),
         ("...", ""),
         ("   \n\n", ""),
