@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from textual.binding import Binding, BindingType
 
 from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
-from chatapp.ui.list_keymap import FIND_KEYS, LIST_KEYS, TREE_KEYS
+from chatapp.ui.list_keymap import FILTER_KEYS, FIND_KEYS, LIST_KEYS, TREE_KEYS
 from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS, SCROLLING_KEYS
 from chatapp.ui.prompt_keymap import PROMPT_KEYS
 
@@ -19,6 +19,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "chat": "Chatting",
     "message": "In the messages (Tab)",
     "sidebar": "List of chats",
+    "filter": "Filter of the list",
     "find": "Finding in a chat",
     "tree": "Branches of a chat",
     "app": "Everywhere",
@@ -226,6 +227,7 @@ KEYS: tuple[Key, ...] = (
         priority=True,
     ),
     *LIST_KEYS,
+    *FILTER_KEYS,
     *FIND_KEYS,
     *TREE_KEYS,
     Key(

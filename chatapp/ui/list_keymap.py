@@ -7,6 +7,7 @@ letters but `U` go to its filter.
 from chatapp.ui.key_row import Key
 
 LIST_KEYS: tuple[Key, ...] = (
+    Key("open_chat", "enter", "", "Open", "Open the chat.", "sidebar", bar=2, fixed=True),
     Key(
         "mark_chat",
         "space",
@@ -55,7 +56,7 @@ LIST_KEYS: tuple[Key, ...] = (
         "Archive",
         "Put the chat into the archive, or take it out.",
         "sidebar",
-        bar=8,
+        bar=9,
     ),
     Key(
         "show_archive",
@@ -64,7 +65,41 @@ LIST_KEYS: tuple[Key, ...] = (
         "See archive",
         "Show the archive in place of the chats, or the chats again.",
         "sidebar",
-        bar=9,
+        bar=10,
+    ),
+    Key(
+        "leave_list",
+        "escape",
+        "",
+        "Back",
+        "Take the marks away, empty the filter, leave the archive; then back to the prompt.",
+        "sidebar",
+        bar=8,
+        fixed=True,
+    ),
+)
+
+FILTER_KEYS: tuple[Key, ...] = (
+    Key("open_found", "enter", "", "Open", "Open the chat that is found.", "filter", 1, fixed=True),
+    Key(
+        "to_list",
+        "up,down",
+        "",
+        "In the list",
+        "Go to the list, and move in it.",
+        "filter",
+        2,
+        fixed=True,
+    ),
+    Key(
+        "leave_filter",
+        "escape",
+        "",
+        "Empty",
+        "Empty the filter, and go to the list.",
+        "filter",
+        3,
+        fixed=True,
     ),
 )
 

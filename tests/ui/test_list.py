@@ -9,6 +9,7 @@ from chatapp.store import Store
 from chatapp.store.rows import ConversationRow
 from chatapp.ui.forms.tags import TagsForm
 from chatapp.ui.widgets.chat_groups import lay_out, short_when
+from chatapp.ui.widgets.hint_line import HintLine
 
 NOW = datetime(2026, 11, 28, 12, 0).astimezone()  # a Saturday
 
@@ -107,6 +108,7 @@ async def test_enter_opens_what_the_filter_will_find(run, paths):
         for key in [*"needle", "enter"]:
             ui.app.simulate_key(key)
         await ui.wait(lambda: ui.app.chat.open_id == ids[30])
+        await ui.wait(lambda: len(ui.app.chat.sidebar.chats.rows) == 32)
 
 
 async def test_tags_are_given_to_all_that_are_marked_and_filter(run, paths):
@@ -231,3 +233,14 @@ async def test_ten_thousand_chats_are_grouped_and_walked(run):
         assert len([line for line in chats._lines if isinstance(line, str)]) < 60
         chats.highlighted = 9_999
         await ui.wait(lambda: drawn(ui)[-1].startswith("  title 9999"))
+
+
+async def test_the_footer_shows_the_keys_of_the_list_and_of_its_filter(run):
+    async with run(size=(120, 30)) as ui:
+        hints = ui.app.chat.query_one(HintLine)
+        await ui.press("ctrl+b")
+        await ui.wait(lambda: "Space Mark" in str(hints.render()))
+        await ui.press("slash")
+        await ui.wait(lambda: "Esc Empty" in str(hints.render()))
+        await ui.press("escape", "escape")
+        await ui.wait(lambda: "Ctrl+N New chat" in str(hints.render()))

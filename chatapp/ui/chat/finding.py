@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.message import Message as Fact
 
 from chatapp.store import Store
@@ -181,7 +182,7 @@ class Finding:
             return
         quest.hits = hits
         quest.at = hits.index(before) if before in hits else 0
-        self._bar.tell(describe(quest, self._desk.keys), take_keys=False)
+        self._bar.tell(describe(quest, self._desk.keys, self._pane.size.width - 2), take_keys=False)
 
     def _look(self, quest: Quest, *, take_keys: bool) -> None:
         place = quest.hits[quest.at] if quest.hits else None
@@ -189,7 +190,9 @@ class Finding:
         if place is not None:
             looked = Looked(quest.wanted, place.message_id, place.number)
         self._pane.transcript.look_for(looked)
-        self._bar.tell(describe(quest, self._desk.keys), take_keys=take_keys)
+        self._bar.tell(
+            describe(quest, self._desk.keys, self._pane.size.width - 2), take_keys=take_keys
+        )
 
 
 async def collect(items: Sequence[MessageItem], wanted: tuple[str, ...]) -> list[Place]:
@@ -214,8 +217,8 @@ def choose_first(hits: Sequence[Place], message_id: int | None) -> int:
     return max(len(hits) - 1, 0)
 
 
-def describe(quest: Quest, keys: Callable[[str], str]) -> str:
-    """`3 of 12 hits for ‘words’ – n next, N previous, Esc ends`."""
+def describe(quest: Quest, keys: Callable[[str], str], width: int) -> str:
+    """`3 of 12 hits for ‘words’ – n next, N previous, Esc ends`, shorter where that is too wide."""
     ends = f"{keys('end_find')} ends"
     if not quest.hits:
         other = keys("change_words")
@@ -223,4 +226,7 @@ def describe(quest: Quest, keys: Callable[[str], str]) -> str:
     count = len(quest.hits)
     hits = "1 hit" if count == 1 else f"{quest.at + 1} of {count} hits"
     forth, back = (keys(name).split(" / ")[0] for name in ("next_hit", "previous_hit"))
-    return f"{hits} for ‘{quest.label}’ – {forth} next, {back} previous, {ends}"
+    whole = f"{hits} for ‘{quest.label}’ – {forth} next, {back} previous, {ends}"
+    if cell_len(whole) <= width:
+        return whole
+    return f"{quest.at + 1}/{count} – {forth} next, {back} previous, {ends} – ‘{quest.label}’"

@@ -310,6 +310,8 @@ class ChatScreen(Screen[None]):
         """Show the keys of the part that has the focus."""
         hints = self.query_one(HintLine)
         hints.scope = "sidebar" if self.sidebar in event.widget.ancestors else "chat"
+        if event.widget is self.sidebar.filter:
+            hints.scope = "filter"
         if isinstance(event.widget, Transcript):
             hints.scope = "message"
             self.reading.enter()

@@ -184,8 +184,8 @@ class TreeScreen(ModalScreen[int | None]):
         """The tree, and what was done last."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Branches"
-            keys = " · ".join(self._hint(key) for key in keys_in("tree"))
-            dialog.border_subtitle = f"Enter shows · {keys}"
+            *does, leaves = [self._hint(key) for key in keys_in("tree")]
+            dialog.border_subtitle = " · ".join(["Enter shows", leaves, *does])
             yield self.tree_view
             yield Static("", id="dialog-note", markup=False)
 

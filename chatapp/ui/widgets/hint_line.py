@@ -53,7 +53,7 @@ def key_hints(scope: Scope, keymap: Mapping[str, str], width: int) -> Content:
         owner = "app" if key.scope == "app" else "screen"
         shown = shown_keys(key, keymap).split(" / ")[0]
         markup = "[b]$keys[/b] $label"
-        if key.scope != "sidebar":
+        if key.scope not in ("sidebar", "filter"):
             markup = f"[@click={owner}.{key.action}]{markup}[/]"
         hint = Content.from_markup(markup, keys=shown, label=key.label)
         longer = line + Content("  ") + hint if line.plain else hint

@@ -55,7 +55,7 @@ class Sidebar(Vertical):
 
     DEFAULT_CSS = """
     Sidebar {
-        width: 36%; min-width: 30; max-width: 48;
+        width: 40%; min-width: 30; max-width: 48;
         background: $surface; border-right: solid $panel;
     }
     Sidebar.-covers { width: 100%; max-width: 100%; border-right: none; }
@@ -241,6 +241,7 @@ class Sidebar(Vertical):
         self._chooses = False
         if (chosen := self.chats.chosen_id) is not None:
             self.post_message(ChatList.Chosen(chosen))
+            self.filter.value = ""  # it has done what it was for
 
     @on(FilterInput.Stepped)
     def _step(self, event: FilterInput.Stepped) -> None:
