@@ -27,6 +27,9 @@ _TOGETHER: tuple[frozenset[Scope], ...] = (
 )
 """Scopes that are open at the same time: there, a key means one thing."""
 
+_MODES: tuple[Scope, ...] = ("message", "sidebar", "find", "tree")
+"""Scopes where letters are commands."""
+
 _GIVEN = ("move", "kill", "yank", "undo", "files")
 """The prompt's own rows whose keys a user may give to something else."""
 
@@ -68,7 +71,7 @@ def _read(name: str, text: str, path: Path) -> Iterator[str]:
         if len(last) > 1 and last not in _names():
             raise _no_key(f"{path}: keys.{name}", written, last, sorted(_names()))
         key = last if len(last) > 1 or last.isalnum() else _character_to_key(last)
-        if not modifiers and _is_text(last) and _scope(name) not in ("sidebar", "message"):
+        if not modifiers and _is_text(last) and _scope(name) not in _MODES:
             raise ConfigError(
                 f"{path}: keys.{name} is {written.strip()!r}, which is text in a prompt.",
                 f'Take it with a control key, as in {name} = "ctrl+{last}" or "alt+{last}".',

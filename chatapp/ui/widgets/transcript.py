@@ -20,9 +20,9 @@ from chatapp.ui.keymap import bindings
 from chatapp.ui.widgets import message_requests
 from chatapp.ui.widgets.branch import Branch
 from chatapp.ui.widgets.code_walk import CodeCursor, CodePlace
+from chatapp.ui.widgets.end_scroll import EndScroll
 from chatapp.ui.widgets.hits import Looked
 from chatapp.ui.widgets.item import MessageItem
-from chatapp.ui.widgets.lines import LinesScroll
 from chatapp.ui.widgets.look import Look
 from chatapp.ui.widgets.message import MessageView
 from chatapp.ui.widgets.window import Window
@@ -31,7 +31,7 @@ FLUSH_S = 0.04
 """Seconds between two drawings of streamed text."""
 
 
-class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
+class Transcript(EndScroll, can_focus=True, inherit_bindings=False):
     """Shows messages; one of them may be marked, by key or by click, and a block of code in it."""
 
     FOCUS_ON_CLICK = False
@@ -73,8 +73,6 @@ class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
         self._window = Window(self, self._make_view)
         self.code = CodeCursor(self._window)
         """The block of code that keys for code act on; it is one of the marked message."""
-        self._follows = True
-        """Whether the end is what the user wants to see."""
         self._looked = Looked()
         self._unflushed: set[int] = set()
         self._timer: Timer | None = None
@@ -248,9 +246,7 @@ class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
                 self._look_at(self.marked, top=False)
 
     def _look_at(self, message_id: int, *, top: bool) -> None:
-        self._leave_end()
-        if self._window.view(message_id) is None:
-            self._window.open_at(self._branch.place_of(message_id))
+        self._turn_to(message_id)
 
         def look() -> None:
             view = self._window.view(message_id)
@@ -259,6 +255,11 @@ class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
 
         self.call_after_refresh(look)
 
+    def _turn_to(self, message_id: int) -> None:
+        self._leave_end()
+        if self._window.view(message_id) is None:
+            self._window.open_at(self._branch.place_of(message_id))
+
     def look_for(self, looked: Looked) -> None:
         """Make words stand out; go to the hit that is looked at, if there is one."""
         self._looked = looked
@@ -266,9 +267,7 @@ class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
             view.look_for(looked)
         message_id = looked.message_id
         if message_id is not None and message_id in self._branch:
-            self._leave_end()
-            if self._window.view(message_id) is None:
-                self._window.open_at(self._branch.place_of(message_id))
+            self._turn_to(message_id)
             self.call_after_refresh(self._look_at_hit, looked)
 
     def _look_at_hit(self, looked: Looked) -> None:
@@ -315,9 +314,7 @@ class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
         if place is None:
             return
         self.marked = place.message_id
-        self._leave_end()
-        if self._window.view(place.message_id) is None:
-            self._window.open_at(self._branch.place_of(place.message_id))
+        self._turn_to(place.message_id)
         self.call_after_refresh(self._look_at_code)
         self.post_message(self.Marked(self.marked))
 
@@ -381,47 +378,9 @@ class Transcript(LinesScroll, can_focus=True, inherit_bindings=False):
 
     # Scrolling ---------------------------------------------------------------------------------
 
-    @property
-    def _overflows(self) -> bool:
-        return self.virtual_size.height > self.container_size.height
-
-    @property
-    def _sticks(self) -> bool:
-        return self.is_anchored and self.scroll_y >= self.max_scroll_y
-
-    def _stick(self) -> None:
-        """Go to the end and stay there. Textual's anchor would push a chat that is shorter than
-        the screen to its bottom, so it is dropped as soon as everything fits."""
-        self._follows = True
-        self.anchor(self._overflows)
-        if not self._overflows:
-            self.set_scroll(None, 0)
-
-    def _stick_if_followed(self) -> None:
-        if self._follows:
-            self._stick()
-
-    def _leave_end(self) -> None:
-        self._follows = False
-        self.anchor(False)
-
-    def release_anchor(self) -> None:
-        """Let the user scroll away. A step down at the end moves nothing, so the anchor, which
-        Textual takes up again when something moves, is looked at afterwards."""
-        super().release_anchor()
-        self.call_later(self._hold_end)
-
-    def _hold_end(self) -> None:
-        if self.scroll_target_y >= self.max_scroll_y:
-            self._check_anchor()
-
     def watch_virtual_size(self) -> None:
-        if self._follows and self._overflows != self.is_anchored:
-            self._stick()
+        super().watch_virtual_size()
         self._shift()
-
-    def on_resize(self) -> None:
-        self.watch_virtual_size()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
