@@ -17,6 +17,7 @@ from chatapp.ui.widgets.code_walk import CodeBlock
 from tests.running.test_run import ESCAPES, is_gone
 from tests.ui.terminal import open_terminal
 from tests.ui.test_messages_mode import fill, opened
+from tests.ui.widgets.test_transcript import screen_rows
 
 
 def fenced(code: str, language: str = "python") -> str:
@@ -226,14 +227,19 @@ async def test_a_language_that_cannot_be_run_says_so(run, paths):
 @pytest.mark.parametrize("size", [(40, 10), (80, 24), (200, 50)])
 async def test_the_dialogs_fit_the_screen(run, paths, size):
     chat = fill(paths, fenced("\n".join(f"print({n})" for n in range(60))))
-    async with run(conversation_id=chat, size=size) as ui:
+    config = Config(ui=UiConfig(run_seconds=600, sidebar=False))
+    async with run(conversation_id=chat, size=size, config=config) as ui:
         await opened(ui, 2)
         screen = await ask_to_run(ui)
         region = screen.query_one("#reading-dialog").region
         assert region.x >= 0
         assert region.right <= size[0]
         assert region.bottom <= size[1]
-        assert screen.query_one("#run-scroll").region.height >= 2
+        assert screen.query_one("#run-scroll").region.bottom < region.bottom
+        await ui.press("enter")
+        await ui.wait(lambda: ended(ui))
+        await ui.wait(lambda: any("59" in row.split() for row in screen_rows(ui.app)))
+        assert any("Done after" in row for row in screen_rows(ui.app))
         await ui.press("escape", "s")
         await ui.wait(lambda: isinstance(ui.app.screen, SaveForm))
         await ui.pilot.pause()

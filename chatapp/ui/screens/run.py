@@ -59,8 +59,8 @@ class RunScreen(ModalScreen[str | None]):
                 f"in {run.folder}, for {run.limit_s:g} s at most. "
                 "It may do whatever you may do here: read it first."
             )
-            yield Static(facts, id="run-facts", markup=False)
             with VerticalScroll(id="run-scroll"):
+                yield Static(facts, id="run-facts", markup=False)
                 yield Static(_shown(run.code), id="run-text", markup=False)
             yield Static("", id="run-note", markup=False)
 
@@ -69,6 +69,7 @@ class RunScreen(ModalScreen[str | None]):
         if self._state is None:
             self._state = self._code
             self._describe("Running…", _WAYS_RUNNING)
+            self.query_one("#run-facts", Static).display = False
             self.query_one("#run-text", Static).update("")
             self.run_worker(self._work(), group="run")
 
