@@ -61,6 +61,11 @@ class Desk:
         """Run an action of the app, after what is being done now."""
         self._screen.call_later(self._screen.app.run_action, action)
 
+    def list_themes(self) -> list[tuple[str, str]]:
+        """Every theme there is, and whether it is light or dark."""
+        found = self._screen.app.available_themes.values()
+        return [(one.name, "dark" if one.dark else "light") for one in found]
+
     def tell(self, fact: Fact) -> None:
         """Post a fact; the screen hands it to every part."""
         self._screen.post_message(fact)

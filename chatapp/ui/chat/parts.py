@@ -76,7 +76,7 @@ class Parts:
             titles=setup.config.chat.titles,
             rename=self.chats.rename,
         )
-        self.writing = Writing(store, desk, pane.prompt)
+        self.writing = Writing(setup, desk, pane.prompt)
 
     def __iter__(self) -> Iterator[object]:
         yield from vars(self).values()

@@ -1,23 +1,34 @@
 """What goes on in the prompt beside typing: the editor, files before the model, earlier prompts."""
 
-from chatapp.errors import UsageError
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from chatapp.commands.completion import Named, Sources
+from chatapp.errors import ChatAppError, UsageError
+from chatapp.gguf.size import size_text
+from chatapp.library.local import find_models
 from chatapp.material.mentions import mention
 from chatapp.material.text_files import read_text_file
 from chatapp.paths import expand_home
-from chatapp.store import Store
+from chatapp.presets.preset import Preset
+from chatapp.presets.shelf import read_shelf
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
+from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.prompt import PromptBox
 
 
 class Writing:
     """The prompt's commands, and what the prompt has to ask the store for."""
 
-    def __init__(self, store: Store, desk: Desk, prompt: PromptBox) -> None:
-        self._store = store
+    def __init__(self, setup: ChatSetup, desk: Desk, prompt: PromptBox) -> None:
+        self._setup = setup
+        self._store = setup.store
         self._desk = desk
         self._prompt = prompt
         prompt.find_earlier = self._find_earlier
+        prompt.sources = self._sources
         self.commands: dict[str, Does] = {
             "edit": lambda _: desk.work_on(prompt.action_edit_in_editor(), group="editor"),
             "prompts": lambda _: desk.work_on(prompt.action_search_prompts(), group="editor"),
@@ -36,3 +47,33 @@ class Writing:
 
     def _find_earlier(self, query: str, limit: int) -> list[str]:
         return [prompt.text for prompt in self._store.prompts.list_sent(query, limit)]
+
+    def _sources(self) -> Sources:
+        """What commands take; read anew for each list, and once in it."""
+        try:
+            folder = Path.cwd()
+        except OSError:  # the current folder was deleted
+            folder = Path.home()
+        return Sources(
+            models=cache(self._list_models),
+            presets=cache(self._list_presets),
+            tags=cache(self._list_tags),
+            themes=self._desk.list_themes,
+            folder=folder,
+        )
+
+    def _list_models(self) -> list[Named]:
+        found = find_models(self._setup.paths, self._setup.config.library.folders)
+        return [(one.name, f"{size_text(one.size_bytes)} · {one.source}") for one in found]
+
+    def _list_presets(self) -> Iterable[Preset]:
+        try:
+            return list(read_shelf(self._setup.paths.presets).presets.values())
+        except ChatAppError:  # it is said when one is taken
+            return ()
+
+    def _list_tags(self) -> list[Named]:
+        try:
+            return [(tag, f"{count} chats") for tag, count in self._store.labels.list_tags()]
+        except ChatAppError:  # the list of chats says what is wrong with the history
+            return []

@@ -23,6 +23,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
 
+from chatapp.commands.completion import Sources
 from chatapp.errors import ChatAppError
 from chatapp.material.dropped import dropped_files
 from chatapp.text import strip_controls
@@ -30,6 +31,7 @@ from chatapp.ui.editor import edit_text
 from chatapp.ui.file_search import FileSearch
 from chatapp.ui.key_sequences import read_all_sequences
 from chatapp.ui.setup import ChatSetup
+from chatapp.ui.widgets.command_picker import CommandPicker, begins_command
 from chatapp.ui.widgets.earlier import Earlier
 from chatapp.ui.widgets.pick_list import PickList
 from chatapp.ui.widgets.prompt_keys import PromptKeys
@@ -117,6 +119,8 @@ class PromptBox(WritingArea):
             self._earlier.find(query, limit)
         )
         """Prompts with a text in them, the newest first, at most so many; called in a thread."""
+        self.sources: Callable[[], Sources] = Sources
+        """What stands behind commands; its parts are called in a thread."""
         self._earlier = Earlier(list(earlier or []))
         self._rows = PickList(lambda: self.post_message(Key("enter", "\r")))
         self._mode: Mode | None = None
@@ -329,6 +333,8 @@ class PromptBox(WritingArea):
             self._replace_via_keyboard(event.character, *self.selection)
             if event.character == "@":
                 self._offer_files()
+            elif self._mode is None and begins_command(self.text):
+                self._begin(CommandPicker(self, self._rows, self.sources))
             return True
         if key in self.keys.given_away or key in self.leaves or (key == "ctrl+e" and not self.text):
             return False
