@@ -4,13 +4,15 @@ from chatapp.fullness import Tally
 from chatapp.ui.wording import grouped
 
 _BAR_CELLS = 30
+_SHORTEST_BAR = 4
 _NAME_CELLS = 15
 _NUMBER_CELLS = 9
 
 
-def meter_lines(tally: Tally, reserve: int = 0) -> list[str]:
+def meter_lines(tally: Tally, reserve: int = 0, width: int = 72) -> list[str]:
     """A line for what takes tokens of the next prompt, with a bar, and what is left."""
-    scale = max(tally.n_ctx, tally.total, 1)
+    cells = min(_BAR_CELLS, max(_SHORTEST_BAR, width - _NAME_CELLS - _NUMBER_CELLS - 2))
+    scale = max(tally.n_ctx, tally.total, 1) / cells
     lines = [sum_line(tally), ""]
     lines += [_line(name, n, scale) for name, n in tally.shares]
     if tally.n_ctx:
@@ -32,8 +34,9 @@ def shares_line(tally: Tally) -> str:
     return " · ".join(f"{name} {grouped(n)}" for name, n in tally.shares if n)
 
 
-def _line(name: str, n: int, scale: int, cell: str = "█") -> str:
-    bar = cell * (max(1, round(_BAR_CELLS * n / scale)) if n else 0)
+def _line(name: str, n: int, scale: float, cell: str = "█") -> str:
+    """`scale` is how many tokens a cell of the bar stands for."""
+    bar = cell * (max(1, round(n / scale)) if n else 0)
     return f"{name:<{_NAME_CELLS}}{grouped(n):>{_NUMBER_CELLS}}  {bar}".rstrip()
 
 

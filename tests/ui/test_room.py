@@ -29,11 +29,11 @@ async def fill(driver: Driver) -> list[str]:
 async def overfill(driver: Driver, text: str = LONG) -> None:
     await driver.write(text)
     await driver.wait(lambda: isinstance(driver.app.screen, RoomForm))
+    await driver.wait(lambda: isinstance(driver.app.focused, OptionList))
 
 
 async def choose(driver: Driver, way: str) -> None:
     options = driver.app.screen.query_one(OptionList)
-    await driver.wait(lambda: options.has_focus)
     options.highlighted = options.get_option_index(way)
     await driver.press("enter")
 

@@ -102,14 +102,14 @@ class Room:
             flow.answering.claim()
             self._desk.work_on(self._compact_open(args), group="answer")
 
-    async def _count_lines(self) -> list[str]:
+    async def _count_lines(self, width: int) -> list[str]:
         flow, written = self._flow, self._written()
         model = await self._client.ensure_loaded()
         if (shown := flow.conversation) is not None:
             case = await self._look(model, shown.id, None, written)
-            return meter_lines(case.tally, case.reserve)
+            return meter_lines(case.tally, case.reserve, width)
         tally = await take_tally(self._client, model, [], flow.system, written=written)
-        return meter_lines(tally, reserve_for(model.n_ctx, [], flow.layers.given))
+        return meter_lines(tally, reserve_for(model.n_ctx, [], flow.layers.given), width)
 
     async def _compact_open(self, matters: str) -> None:
         flow = self._flow

@@ -12,12 +12,18 @@ from textual.widgets import Static
 from chatapp.errors import ChatAppError
 from chatapp.ui.wording import explain
 
+_FRAME = 6
+"""Columns of the dialog's frame, its padding and its scroll bar."""
+
 
 class ContextForm(ModalScreen[None]):
-    """Shows the lines that `count` gives; an answer that is being written ends before that."""
+    """Shows the lines that `count` gives for a width.
+
+    An answer that is being written ends before that.
+    """
 
     CSS_PATH = "../screens/dialog.tcss"
-    DEFAULT_CSS = """
+    CSS = """
     ContextForm { align: center middle; background: $background 60%; }
     ContextForm #dialog { min-width: 20; }
     ContextForm VerticalScroll { height: auto; max-height: 100%; }
@@ -27,7 +33,7 @@ class ContextForm(ModalScreen[None]):
         Binding("escape,enter", "dismiss(None)", "Close"),
     ]
 
-    def __init__(self, count: Callable[[], Awaitable[list[str]]], *, waits: bool) -> None:
+    def __init__(self, count: Callable[[int], Awaitable[list[str]]], *, waits: bool) -> None:
         """`waits`: an answer is being written, and the count has to wait for its end."""
         super().__init__()
         self._count = count
@@ -48,7 +54,7 @@ class ContextForm(ModalScreen[None]):
 
     async def _show(self) -> None:
         try:
-            text = "\n".join(await self._count())
+            text = "\n".join(await self._count(self.app.size.width * 9 // 10 - _FRAME))
         except ChatAppError as error:
             text = explain(error)
         self.query_one("#meter", Static).update(text)

@@ -34,10 +34,11 @@ class RoomForm(ModalScreen[Way | None]):
     """Dismissed with what was chosen; None: nothing, and the message waits."""
 
     CSS_PATH = "../screens/dialog.tcss"
-    DEFAULT_CSS = """
+    CSS = """
     RoomForm { align: center middle; background: $background 60%; }
-    RoomForm #dialog { min-width: 20; }
-    RoomForm Static { height: auto; margin-bottom: 1; }
+    RoomForm #dialog { min-width: 20; max-height: 100%; }
+    RoomForm #facts { height: auto; max-height: 25vh; margin-bottom: 1; }
+    RoomForm #dialog OptionList { max-height: 50vh; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Keep it")]
 
@@ -57,15 +58,14 @@ class RoomForm(ModalScreen[Way | None]):
         with Vertical(id="dialog") as dialog:
             dialog.border_title = self._title
             dialog.border_subtitle = "Enter chooses · Esc keeps your message"
-            yield Static("\n".join(self._facts), markup=False)
-            yield OptionList(*map(_option, self._offers), markup=False)
+            yield Static("\n".join(self._facts), id="facts", markup=False)
+            options = OptionList(*map(_option, self._offers), markup=False)
+            ways = [offer.is_open for offer in self._offers]
+            options.highlighted = ways.index(True) if True in ways else None
+            yield options
 
     def on_mount(self) -> None:
-        """The first that can be done is marked; the slow one is worked out."""
-        options = self.query_one(OptionList)
-        ways = [offer.is_open for offer in self._offers]
-        options.highlighted = ways.index(True) if True in ways else None
-        options.focus()
+        """Work out the slow offer."""
         self.run_worker(self._complete())
 
     async def _complete(self) -> None:

@@ -25,7 +25,7 @@ class SummaryForm(ModalScreen[str | ChatAppError | None]):
     """Dismissed with the summary, with why there is none, or None when it was stopped."""
 
     CSS_PATH = "../screens/dialog.tcss"
-    DEFAULT_CSS = """
+    CSS = """
     SummaryForm { align: center middle; background: $background 60%; }
     SummaryForm #dialog { min-width: 20; }
     SummaryForm Static { height: auto; }
