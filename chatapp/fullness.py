@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -22,6 +22,8 @@ WARN_SHARE = 0.8
 _RESERVE_PART = 10
 """A tenth of the context is kept free for an answer, and one for its thoughts."""
 _MOST_RESERVE, _MOST_THOUGHT = 1024, 2048
+WRITTEN = "being written"
+"""The share of what the user is about to say."""
 _ALWAYS = ("system", "files", "thoughts", "what you said", "answers", "tools")
 """Shares that are named even where they are nothing."""
 
@@ -65,7 +67,30 @@ async def take_tally(
     if not messages:
         return Tally(model.n_ctx, 0, ())
     measured = await client.measure(Measure(messages=messages, think=think, tools=list(tools)))
-    return _sum_up(messages, measured, model.n_ctx, rows, said)
+    tally = _sum_up(messages, measured, model.n_ctx, rows, said)
+    return trust_usage(tally, rows, model.fingerprint) if tally.is_estimate else tally
+
+
+def trust_usage(tally: Tally, rows: Sequence[MessageRow], fingerprint: str) -> Tally:
+    """An estimate made better by what the server counted for the last answer of the branch: only
+    what was said since is still estimated. Shares are stretched or shrunk alike."""
+    for place in range(len(rows) - 1, -1, -1):
+        run = rows[place].generation
+        if run is not None and run.fingerprint == fingerprint and run.prompt_tokens:
+            break
+    else:
+        return tally
+    known = run.prompt_tokens + run.completion_tokens
+    since = sum(tally.rows[place + 1 :])
+    written = dict(tally.shares).get(WRITTEN, 0)
+    total = known + since + written
+    scale = total / max(1, tally.total)
+    shares = [(name, round(n * scale)) for name, n in tally.shares]
+    shares[-1] = (shares[-1][0], max(0, total - sum(n for _, n in shares[:-1])))
+    of_rows = tuple(round(n * scale) for n in tally.rows)
+    return replace(
+        tally, total=total, shares=tuple(shares), rows=of_rows, rest=total - sum(of_rows)
+    )
 
 
 def _sum_up(
@@ -80,7 +105,7 @@ def _sum_up(
     for place, (message, tokens) in enumerate(zip(messages, measured.parts, strict=True)):
         for index, (part, n) in enumerate(zip(message.parts, tokens, strict=True)):
             if place >= said:
-                name = "being written"
+                name = WRITTEN
             elif isinstance(part, File):
                 name = "files"
             elif message.role == "system":
@@ -92,7 +117,7 @@ def _sum_up(
             counts[name] += n
     marks = max(0, measured.total - counts.total())
     names = ("system", "earlier turns", "files", "thoughts", "what you said", "answers", "tools")
-    shares = [(name, counts[name]) for name in (*names, "being written")]
+    shares = [(name, counts[name]) for name in (*names, WRITTEN)]
     shares.append(("chat format", marks))
     each = -(-marks // max(1, len(messages)))
     of_rows = [sum(tokens) + each for tokens in measured.parts[:said]]

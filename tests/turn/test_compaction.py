@@ -18,12 +18,12 @@ from chatapp.compaction import (
 from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions, ModelDescription
-from chatapp.fullness import Tally, reserve_for, surely_fits, take_tally
+from chatapp.fullness import Tally, reserve_for, surely_fits, take_tally, trust_usage
 from chatapp.heads import Head, count_missing, make_head, read_head
 from chatapp.parts import File, Reasoning, Text, ToolCall, ToolResult
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
-from chatapp.store.rows import MessageRow
+from chatapp.store.rows import MessageRow, NewGeneration, Outcome
 from chatapp.turn import Turn, chat_messages
 
 SYSTEM = "You are a helpful assistant."
@@ -118,7 +118,7 @@ def tally_of(rows: list[MessageRow], each: int, n_ctx: int, rest: int = 0) -> Ta
 def test_the_last_three_turns_stay_and_fewer_where_they_do_not_fit(store: Store) -> None:
     rows = store.get_path(add_talk(store)[0])
     assert keep_for_summary(rows, tally_of(rows, 10, 1000), 100) == len(rows) - 6
-    tight = 40 + 100 + summary_tokens(240)
+    tight = 40 + 100 + summary_tokens(240) + 32
     assert keep_for_summary(rows, tally_of(rows, 10, tight), 100) == len(rows) - 4
     assert keep_for_summary(rows, tally_of(rows, 500, 1000), 100) is None
     assert keep_for_summary(rows[:2], tally_of(rows[:2], 10, 1000), 100) is None
@@ -165,6 +165,26 @@ def test_what_surely_fits_needs_no_count(store: Store) -> None:
     assert surely_fits(rows, SYSTEM, 7000)
     assert not surely_fits(rows, SYSTEM, 500)
     assert not surely_fits(rows, "x" * 7000, 7000)
+
+
+def test_what_a_server_counted_stands_for_all_but_what_was_said_since(store: Store) -> None:
+    conversation_id, _ = add_talk(store)
+    rows = store.get_path(conversation_id)
+    run = NewGeneration(model_path="remote:lab", fingerprint="lab")
+    counted = Outcome(prompt_tokens=700, completion_tokens=50)
+    store.add_answer(
+        conversation_id, rows[-2].id, rows[-1].parts, (), "complete", run, outcome=counted
+    )
+    answer = store.get_tree(conversation_id).messages[-1]
+    store.add_message(conversation_id, Message.of("user", "and now?"), answer.id)
+    rows = store.get_path(conversation_id)
+    each = 10 * len(rows)
+    shares = (("what you said", each), ("chat format", 20))
+    guessed = Tally(4096, each + 20, shares, (10,) * len(rows), 20, is_estimate=True)
+    tally = trust_usage(guessed, rows, "lab")
+    assert tally.total == 700 + 50 + 10 == sum(n for _, n in tally.shares)
+    assert tally.total == sum(tally.rows) + tally.rest
+    assert trust_usage(guessed, rows, "another server") == guessed
 
 
 async def test_what_is_too_long_for_one_request_is_summarised_in_pieces(
