@@ -202,18 +202,21 @@ class Room:
             left, wanted = grouped(case.tally.room), grouped(case.reserve)
             facts[0] += f" {left} are left for the answer, {wanted} are kept for it."
         title = f"No room in “{clean_line(case.conversation.title)[:40]}”"
+        wanted_ctx = case.tally.total + 2 * case.reserve
+        longer = asyncio.ensure_future(find_longer(case.model, wanted_ctx))
         while True:
-            offers = self._offers(case)
-            form = RoomForm(title, facts, offers, self._offer_longer(case))
+            form = RoomForm(title, facts, self._offers(case), lambda: _offer_of(longer))
             way = await self._desk.ask(form)
             if way is None:
                 again = self._desk.keys("regenerate")
                 self._desk.say(f"Your message is kept, unanswered. {again} asks again.")
                 return False
-            if await self._go(way, asked, case):
+            if await self._go(way, asked, case, longer):
                 return self._moved is None
 
-    async def _go(self, way: Way, asked: Asked, case: Case) -> bool:
+    async def _go(
+        self, way: Way, asked: Asked, case: Case, longer: "asyncio.Future[Longer]"
+    ) -> bool:
         """Take one way out. False: it led nowhere, and that was said."""
         conversation_id = case.conversation.id
         match way:
@@ -221,7 +224,7 @@ class Room:
                 self._squeezed.add(conversation_id)
                 return True
             case "longer":
-                n_ctx = (await self._find_longer(case)).n_ctx
+                n_ctx = (await longer).n_ctx
                 return await load_longer(
                     self._models, self._flow, self._store, conversation_id, case.settings, n_ctx
                 )
@@ -336,12 +339,6 @@ class Room:
         await self._flow.open(conversation_id)
         await self._flow.regenerate()
 
-    async def _find_longer(self, case: Case) -> Longer:
-        return await find_longer(case.model, case.tally.total + 2 * case.reserve)
-
-    async def _offer_longer(self, case: Case) -> Offer:
-        return (await self._find_longer(case)).offer
-
     # After an answer
 
     def take(self, fact: Fact) -> None:
@@ -371,6 +368,11 @@ class Room:
     def _is_shown(self, conversation_id: int) -> bool:
         shown = self._flow.conversation
         return shown is not None and shown.id == conversation_id
+
+
+async def _offer_of(longer: "asyncio.Future[Longer]") -> Offer:
+    """The offer when it is known; a dialog that closes before does not end the search."""
+    return (await asyncio.shield(longer)).offer
 
 
 def _tokens(case: Case, first: int) -> str:

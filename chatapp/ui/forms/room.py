@@ -3,7 +3,7 @@
 What cannot be done is shown with its reason.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -43,9 +43,13 @@ class RoomForm(ModalScreen[Way | None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Keep it")]
 
     def __init__(
-        self, title: str, facts: Sequence[str], offers: Sequence[Offer], later: Awaitable[Offer]
+        self,
+        title: str,
+        facts: Sequence[str],
+        offers: Sequence[Offer],
+        later: Callable[[], Awaitable[Offer]],
     ) -> None:
-        """`later` is an offer that takes a moment to work out; it has its place among the others
+        """`later` gives an offer that takes a moment to work out; it has its place among the others
         by its `way`."""
         super().__init__()
         self._title = title
@@ -69,7 +73,7 @@ class RoomForm(ModalScreen[Way | None]):
         self.run_worker(self._complete())
 
     async def _complete(self) -> None:
-        offer = await self._later
+        offer = await self._later()
         options = self.query_one(OptionList)
         options.replace_option_prompt(offer.way, _prompt(offer))
         if offer.is_open:
