@@ -6,6 +6,7 @@ remembered. The models folder is watched: a file dropped into it appears.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,9 +15,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.screen import ModalScreen
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option, OptionDoesNotExist
 
 from chatapp.engine.probe import look_at_machine
 from chatapp.errors import ChatAppError
@@ -29,6 +31,7 @@ from chatapp.paths import Paths, spell_path
 from chatapp.remotes import PREFIX, read_remotes
 from chatapp.ui.keymap import key_of, shown_keys
 from chatapp.ui.screens.plan import Choice, PlanScreen
+from chatapp.ui.widgets.filter_input import FilterInput, is_typed
 from chatapp.ui.wording import clean_line, grouped
 
 _CONVERT, _FETCH = key_of("convert"), key_of("fetch")
@@ -43,7 +46,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+o", "dismiss(None)", "Close"),
-        Binding("m", "plan", "Memory"),
+        Binding("alt+m", "plan", "Memory"),
         Binding(_CONVERT.keys, "convert", _CONVERT.label, tooltip=_CONVERT.tooltip, id=_CONVERT.id),
     ]
     AUTO_FOCUS = "#model-list"
@@ -69,15 +72,18 @@ class ModelsScreen(ModalScreen[Choice | None]):
         self._current = current
         self._files: list[ModelFile] = []
         self._infos: dict[str, ModelInfo] = {}
+        self._facts: dict[str, Content] = {}
+        """What is known of each file, drawn below its name."""
         self._machine: Machine | None = None
 
     def compose(self) -> ComposeResult:
         """List and where it comes from."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Models"
-            dialog.border_subtitle = "Enter loads · M memory · Esc closes"
+            dialog.border_subtitle = "Enter loads · type to filter · Alt+M memory · Esc closes"
             if self._note:
                 yield Static(Content.styled(self._note, "$text-warning"), id="model-problem")
+            yield FilterInput(placeholder="Filter", id="model-filter")
             yield OptionList(id="model-list", markup=False)
             yield Static(
                 f"More models: {shown_keys(_FETCH, self._keymap)} fetches them; .gguf files in "
@@ -105,24 +111,14 @@ class ModelsScreen(ModalScreen[Choice | None]):
 
     @work(exclusive=True)
     async def _look(self) -> None:
-        options = self.query_one("#model-list", OptionList)
-        chosen = self._chosen(options)
         self._stamp = await asyncio.to_thread(stamp_folder, self._paths)
         self._files = await asyncio.to_thread(find_models, self._paths, self._folders)
         self._files += await asyncio.to_thread(list_remotes, self._paths)
-        options.clear_options()
-        if not self._files:
-            options.add_option(Option("No model file was found.", disabled=True))
-        for index, file in enumerate(self._files):
-            options.add_option(Option(self._entry(file, Content("…")), id=str(index)))
-            if (str(file.path) == chosen) if chosen else (spell_path(file.path) == self._current):
-                options.highlighted = index
-        if options.highlighted is None:
-            options.highlighted = 0
-        for index, file in enumerate(self._files):
+        self._facts.clear()
+        self._fill()
+        for file in self._files:
             if str(file.path).startswith(PREFIX):
-                facts = Content.styled("runs on that server, not here", "$text-warning")
-                options.replace_option_prompt(str(index), self._entry(file, facts))
+                self._tell(file, Content.styled("runs on that server, not here", "$text-warning"))
                 continue
             try:
                 info = await asyncio.to_thread(self._headers.read_model, file.path)
@@ -130,19 +126,69 @@ class ModelsScreen(ModalScreen[Choice | None]):
                 facts = describe(info, self._machine)
             except ChatAppError as error:
                 facts = Content.styled(f"broken: {clean_line(error.message)}", "$text-error")
-            options.replace_option_prompt(str(index), self._entry(file, facts))
+            self._tell(file, facts)
         await asyncio.to_thread(self._headers.save)
         if self._machine is None:
             self._machine = await asyncio.to_thread(look_at_machine)
-            for index, file in enumerate(self._files):
+            for file in self._files:
                 if known := self._infos.get(str(file.path)):
-                    facts = describe(known, self._machine)
-                    options.replace_option_prompt(str(index), self._entry(file, facts))
+                    self._tell(file, describe(known, self._machine))
+
+    def _fill(self) -> None:
+        """Show the files that the filter finds; the highlight stays where it was if it can."""
+        options = self.query_one("#model-list", OptionList)
+        chosen = self._chosen(options)
+        wanted = self.query_one(FilterInput).value.lower().split()
+        options.clear_options()
+        place = 0
+        for file in self._files:
+            if not all(word in _names(file) for word in wanted):
+                continue
+            if (str(file.path) == chosen) if chosen else (spell_path(file.path) == self._current):
+                place = options.option_count
+            facts = self._facts.get(str(file.path), Content("…"))
+            options.add_option(Option(self._entry(file, facts), id=str(file.path)))
+        if not options.option_count:
+            none = "No model has such a name." if self._files else "No model file was found."
+            options.add_option(Option(none, disabled=True))
+        options.highlighted = place
+
+    def _tell(self, file: ModelFile, facts: Content) -> None:
+        """Draw what is known of a file, if it is shown."""
+        self._facts[str(file.path)] = facts
+        options = self.query_one("#model-list", OptionList)
+        with suppress(OptionDoesNotExist):
+            options.replace_option_prompt(str(file.path), self._entry(file, facts))
 
     def _chosen(self, options: OptionList) -> str:
-        """The highlighted file of the list before this one."""
+        """The path of the highlighted file; empty if there is none."""
         index = options.highlighted
-        return str(self._files[index].path) if index is not None and self._files else ""
+        option = options.get_option_at_index(index) if index is not None else None
+        return "" if option is None else option.id or ""
+
+    def on_key(self, event: Key) -> None:
+        """What is typed in the list is for the filter."""
+        if is_typed(self.query_one(OptionList), event):
+            event.stop()
+            self.query_one(FilterInput).add(event.character or "")
+
+    @on(Input.Changed)
+    def _filter(self) -> None:
+        self._fill()
+
+    @on(FilterInput.Stepped)
+    def _step(self, event: FilterInput.Stepped) -> None:
+        options = self.query_one(OptionList)
+        (options.action_cursor_down if event.step > 0 else options.action_cursor_up)()
+
+    @on(FilterInput.Left)
+    def _leave_filter(self) -> None:
+        self.query_one(OptionList).focus()
+
+    @on(Input.Submitted)
+    def _load_found(self) -> None:
+        if chosen := self._chosen(self.query_one(OptionList)):
+            self.dismiss(Choice(Path(chosen)))
 
     def _entry(self, file: ModelFile, facts: Content) -> Content:
         mark = "● " if spell_path(file.path) == self._current else "  "
@@ -157,7 +203,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
         if event.option_id is not None:
-            self.dismiss(Choice(self._files[int(event.option_id)].path))
+            self.dismiss(Choice(Path(event.option_id)))
 
     def action_plan(self) -> None:
         """What the highlighted model takes, by context."""
@@ -175,6 +221,11 @@ class ModelsScreen(ModalScreen[Choice | None]):
                 self.dismiss(choice)
 
         self.app.push_screen(PlanScreen(info, self._machine), load)
+
+
+def _names(file: ModelFile) -> str:
+    """What a filter looks into."""
+    return " ".join([file.name, file.source, *file.aliases]).lower()
 
 
 def list_remotes(paths: Paths) -> list[ModelFile]:
