@@ -114,3 +114,19 @@ async def test_a_chat_of_a_thousand_messages_opens_at_its_end(run, paths):
         await ui.press("home", "pagedown", "down", "enter")
         await ui.wait(lambda: ui.pane.transcript.marked is not None)
         assert ui.pane.transcript.items[0].content == "message 0"
+
+
+async def test_the_tree_is_told_in_lines_too(run):
+    async with run() as ui:
+        await ui.say("pear")
+        await ui.press("ctrl+r")
+        await ui.idle()
+        tree = await open_tree(ui)
+        assert tree.plain_entries() == [
+            "You: pear, shown",
+            "Assistant: pear (version 1 of 2)",
+            "Assistant: pear (version 2 of 2), shown",
+        ]
+        tree.choose_entry(1)
+        await ui.wait(lambda: len(ui.app.screen_stack) == 1)
+        await ui.wait(lambda: ui.path()[1].sibling_index == 0)

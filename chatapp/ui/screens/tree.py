@@ -143,6 +143,20 @@ class BranchTree(ScrollView, can_focus=True):
         if self.chosen is not None:
             self.post_message(self.Chosen(self.chosen))
 
+    def plain_entries(self) -> list[str]:
+        """The messages, for whoever is told the screen line by line."""
+        entries = []
+        for twig in self.twigs:
+            text = f"{_ROLES[twig.row.role]}: {clean_line(twig.row.text)}"
+            version = f" (version {twig.version.replace('/', ' of ')})" if twig.version else ""
+            entries.append(f"{text}{version}{', shown' if twig.is_shown else ''}")
+        return entries
+
+    def choose_entry(self, place: int) -> None:
+        """Show one of them."""
+        self.highlighted = place
+        self.action_choose()
+
     def on_click(self, event: Click) -> None:
         """A click shows the message under it."""
         at = event.y + self.scroll_offset.y
