@@ -109,7 +109,7 @@ class ChatApp(App[None]):
         self.keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
         self._copier = Clipboard(
-            super().copy_to_clipboard, large=None if temporary else paths.state / "copied.txt"
+            self._send_to_terminal, large=None if temporary else paths.state / "copied.txt"
         )
         self._leaving: asyncio.Task[None] | None = None
         # a binding that has no key keeps its own, to Textual; no terminal sends this one
@@ -307,6 +307,10 @@ class ChatApp(App[None]):
     def copy_to_clipboard(self, text: str) -> None:
         """What a text field of Textual's copies, by the surest way too."""
         self.run_worker(self.copy(text), group="copy")
+
+    def _send_to_terminal(self, text: str) -> bool:
+        super().copy_to_clipboard(text)
+        return True
 
     def copy(self, text: str) -> Awaitable[str]:
         """Copy a text from now on; the result says how that went. What is copied is pasted into

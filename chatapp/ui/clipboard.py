@@ -51,14 +51,14 @@ class Clipboard:
 
     def __init__(
         self,
-        emit: Callable[[str], object],
+        emit: Callable[[str], bool],
         *,
         large: Path | None,
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
     ) -> None:
-        """`emit` sends a text by OSC 52. `large` is the file for what is too much for that; None:
-        nothing is written to the disk."""
+        """`emit` sends a text by OSC 52; False: there is no terminal. `large` is the file for
+        what is too much for one, or has none; None: nothing is written to the disk."""
         self._emit = emit
         self._large = large
         self._environ = environ
@@ -100,10 +100,9 @@ class Clipboard:
         if not await _feed(("tmux", "load-buffer", "-"), data):
             return ""
         setting = await _ask(("tmux", "show-options", "-sv", "set-clipboard"))
-        if setting == "on" and len(data) <= MAX_OSC52:
-            self._emit(text)
+        if setting == "on" and len(data) <= MAX_OSC52 and self._emit(text):
             return "tmux has it; whether your terminal took it too cannot be known."
-        why = f"set-clipboard is {setting}" if setting and setting != "on" else "it is large"
+        why = f"set-clipboard is {setting}" if setting != "on" else "it is too much for a terminal"
         return f"Only tmux has it ({why}): its prefix and ] put it in."
 
     async def _send(self, text: str) -> str:
@@ -111,7 +110,11 @@ class Clipboard:
         if size > MAX_OSC52 and self._large is not None:
             await asyncio.to_thread(_write, self._large, text)
             return f"It is too much for a terminal to take ({_kb(size)}): it is in {self._large}."
-        self._emit(text)
+        if not self._emit(text):
+            if self._large is None:
+                return "But there is no clipboard here to take it."
+            await asyncio.to_thread(_write, self._large, text)
+            return f"There is no clipboard here: it is in {self._large}."
         if size > MAX_OSC52:
             return f"It was sent to the terminal, but most drop what is over {_kb(MAX_OSC52)}."
         if self._environ.get("STY"):

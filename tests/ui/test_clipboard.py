@@ -24,7 +24,12 @@ class Copying:
 
     def __init__(self, environ: Mapping[str, str], large: Path | None = None, **more: str) -> None:
         self.sent: list[str] = []
-        self.clipboard = Clipboard(self.sent.append, large=large, environ=environ, **more)
+        self.has_terminal = True
+        self.clipboard = Clipboard(self._emit, large=large, environ=environ, **more)
+
+    def _emit(self, text: str) -> bool:
+        self.sent.append(text)
+        return self.has_terminal
 
     async def copy(self, text: str) -> str:
         return await self.clipboard.copy(text)
@@ -114,6 +119,17 @@ async def test_a_temporary_chat_leaves_no_file():
     said = await copying.copy("x" * (MAX_OSC52 + 1))
     assert said == "It was sent to the terminal, but most drop what is over 74 kB."
     assert len(copying.sent) == 1
+
+
+async def test_without_a_terminal_it_is_in_a_file(tmp_path: Path):
+    copying = Copying({}, tmp_path / "copied.txt")
+    copying.has_terminal = False
+    said = await copying.copy("x")
+    assert said == f"There is no clipboard here: it is in {tmp_path / 'copied.txt'}."
+    assert (tmp_path / "copied.txt").read_text() == "x"
+    copying = Copying({})
+    copying.has_terminal = False
+    assert await copying.copy("x") == "But there is no clipboard here to take it."
 
 
 async def test_gnu_screen_keeps_it_to_itself():

@@ -208,12 +208,14 @@ class PlainApp(ChatApp):
             await asyncio.sleep(SETTLE_S)
         await self.action_quit()
 
-    def _emit(self, text: str) -> None:
-        """Send a text to the terminal's clipboard, if there is a terminal."""
-        if self._out.isatty():
-            code = base64.b64encode(text.encode("utf-8", "replace")).decode()
-            self._out.write(f"\x1b]52;c;{code}\a")
-            self._out.flush()
+    def _emit(self, text: str) -> bool:
+        """Send a text to the terminal's clipboard; False: there is no terminal."""
+        if not self._out.isatty():
+            return False
+        code = base64.b64encode(text.encode("utf-8", "replace")).decode()
+        self._out.write(f"\x1b]52;c;{code}\a")
+        self._out.flush()
+        return True
 
     def _read(self) -> None:
         """In a thread: a line, or what stands between two lines of three quotes."""
