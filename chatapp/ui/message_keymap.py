@@ -77,6 +77,7 @@ MESSAGE_KEYS: tuple[Key, ...] = (
     Key("message_edit", "e", "edit", "Edit", "Edit the message.", "message", bar=3),
     Key("message_again", "r", "regenerate", "Again", "Ask for another answer.", "message", bar=4),
     Key("message_delete", "d", "remove_message", "Delete", "Delete it.", "message", bar=5),
+    Key("message_undo", "u", "undelete", "Undo", "Bring back what was deleted.", "message"),
     Key(
         "message_code_down",
         "j,right_square_bracket",

@@ -2,12 +2,14 @@
 
 from datetime import datetime
 
+from textual import actions
 from textual.events import Paste
 
 from chatapp.config import Config, UiConfig
 from chatapp.conversation import Message
 from chatapp.store import Store
 from chatapp.ui.chat.acting import name_message
+from chatapp.ui.keymap import keys_in
 from chatapp.ui.screens.links import LinksScreen
 from chatapp.ui.widgets.code_walk import CodePlace
 from chatapp.ui.widgets.hint_line import HintLine
@@ -118,6 +120,23 @@ async def test_letters_act_on_the_marked_message(run):
         await ui.press("up", "e")
         assert ui.pane.prompt.text == "one"
         assert ui.pane.prompt.has_focus
+
+
+async def test_every_key_of_the_messages_does_something(run):
+    async with run() as ui:
+        names = [actions.parse(key.action)[1] for key in keys_in("message")]
+        assert [name for name in names if not hasattr(ui.app.chat, f"action_{name}")] == []
+
+
+async def test_a_message_is_deleted_and_brought_back(run):
+    async with run() as ui:
+        await ui.say("one")
+        await ui.say("two")
+        await ui.press("tab", "up", "d")
+        await ui.wait(lambda: ui.said() == ["one", "one", "two"])
+        await ui.wait(lambda: ui.pane.prompt.has_focus)
+        await ui.press("tab", "u")
+        await ui.wait(lambda: ui.said() == ["one", "one", "two", "two"])
 
 
 async def test_a_new_chat_or_a_click_ends_the_mode(run):

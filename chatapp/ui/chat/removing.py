@@ -147,6 +147,10 @@ class Removing:
         await self._listed.relist(ids)
         self._desk.say(self._tell(words))
 
+    def action_remove_message(self) -> None:
+        """Delete the marked message."""
+        self.delete_message()
+
     def delete_message(self, *, with_branch: bool = False) -> None:
         """Delete the marked message, or the last; with its branch: and all below it."""
         target = self._acting.target()

@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 from textual.selection import Selection
 
 from chatapp.ui.widgets.item import MessageItem
+from chatapp.ui.widgets.look import Look
 from chatapp.ui.widgets.message import MessageView
 from chatapp.ui.widgets.transcript import Transcript
 
@@ -319,3 +320,31 @@ async def test_themes_and_sizes_change_while_an_answer_streams() -> None:
         await settle(pilot)
         view = app.query(MessageView).last()
         assert [row for row in rows(view)[-5:] if row not in drawn(app)] == []
+
+
+async def test_the_key_that_unfolds_a_thought_stands_beside_the_one_it_unfolds() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 30)) as pilot:
+        app.transcript.look = Look(fold_key="Alt+T")
+        thought = [
+            MessageItem(n, "assistant", f"answer {n}", reasoning="so many words") for n in range(3)
+        ]
+        app.transcript.show(thought)
+        await settle(pilot)
+
+        def told() -> list[int]:
+            views = app.query(MessageView)
+            return [
+                view.item.id for view in views if any("Alt+T shows it" in r for r in rows(view))
+            ]
+
+        assert told() == [2]
+        app.transcript.marked = 0
+        await settle(pilot)
+        assert told() == [0]
+        app.transcript.fold(0)
+        assert any("Alt+T hides it" in row for row in rows(app.query(MessageView).first()))
+        app.transcript.marked = None
+        app.transcript.append(MessageItem(3, "assistant", "x", reasoning="more of them"))
+        await settle(pilot)
+        assert told() == [3]
