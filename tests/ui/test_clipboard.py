@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.text import strip_controls
 from chatapp.ui.clipboard import MAX_OSC52, Clipboard
 
 EVIL = "a\x1b[2Jb\u202e"
@@ -233,3 +234,32 @@ async def test_a_tmux_that_is_gone_leaves_the_terminal(tmp_path: Path, monkeypat
     copying = Copying(os.environ)
     assert "sent to the terminal" in await copying.copy("x")
     assert copying.sent == ["x"]
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """An X server that nobody sees."""
+    if shutil.which("Xvfb") is None or shutil.which("xclip") is None:
+        pytest.skip("Xvfb or xclip is not installed")
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as said:
+            number = said.readline().strip()
+        yield f":{number}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+async def test_a_real_clipboard_has_all_of_it(display: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DISPLAY", display)
+    copying = Copying(os.environ)
+    for text in (f"é 😀 {EVIL}", "x" * 1_000_000):
+        assert await copying.copy(text) == "It is on the clipboard (xclip)."
+        command = ["xclip", "-selection", "clipboard", "-out"]
+        got = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert got == strip_controls(text)
+    assert copying.sent == []
