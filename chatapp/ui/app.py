@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, ScreenStackError
 from textual.command import Provider
@@ -43,6 +43,9 @@ from chatapp.ui.keymap import bindings
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.suspending import mind_continuing
 from chatapp.ui.wording import explain
+
+if TYPE_CHECKING:
+    from chatapp.ui.screens.help import Section
 
 THEMES = {"dark": "textual-dark", "light": "textual-light"}
 
@@ -324,8 +327,8 @@ class ChatApp(App[None]):
             return False
         return super().check_action(action, parameters)
 
-    def action_help(self) -> None:
-        """Open the help, or close it."""
+    def action_help(self, section: "Section" = "keys") -> None:
+        """Open the help at a section, or close it."""
         from chatapp.ui.screens.help import HelpScreen
 
         if isinstance(self.screen, HelpScreen):
@@ -333,7 +336,13 @@ class ChatApp(App[None]):
             return
         setup = self.setup
         self.push_screen(
-            HelpScreen(setup.paths, self.keymap, setup.client.model, temporary=setup.temporary)
+            HelpScreen(
+                setup.paths,
+                self.keymap,
+                setup.client.model,
+                temporary=setup.temporary,
+                section=section,
+            )
         )
 
     async def action_switch_theme(self) -> None:

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from textual.command import CommandPalette
 from textual.widgets import OptionList
 
 from bench.synthetic import TINY, write_model
+from chatapp.commands.table import COMMANDS
 from chatapp.config import Config, load_config
 from chatapp.conversation import Message
 from chatapp.remotes import make_remote, save_remotes
@@ -113,6 +115,37 @@ async def test_a_failed_switch_goes_back(run, monkeypatch):
         await ui.wait(lambda: any("bad.gguf is broken" in text for text in ui.notices()))
         await ui.say("hello")
         assert ui.said() == ["hello", "hello"]
+
+
+async def test_help_has_keys_and_commands_and_a_filter_over_all(run):
+    def shown(screen) -> str:
+        console = Console(width=80)
+        with console.capture() as capture:
+            console.print(screen.query_one("#help-text").content)
+        return capture.get()
+
+    async with run() as ui:
+        await ui.write("/help")
+        await ui.wait(lambda: isinstance(ui.app.screen, HelpScreen))
+        screen = ui.app.screen
+        assert all(command.spelled.split()[0] in shown(screen) for command in COMMANDS)
+        await ui.press("shift+tab")
+        assert "Ctrl+R" in shown(screen)
+        assert "/regenerate" not in shown(screen)
+        await ui.press(*"branch")
+        await ui.wait(lambda: "/tree" in shown(screen) and "Ctrl+E" in shown(screen))
+        assert "Ctrl+Q" not in shown(screen)
+        await ui.press("escape")
+        assert "Ctrl+Q" in shown(screen)
+        await ui.press("escape")
+        assert ui.app.screen is ui.app.chat
+        await ui.write("/help tag")
+        await ui.wait(lambda: any("/tag [TAG ...]: " in notice for notice in ui.notices()))
+        await ui.write("/help tga")
+        await ui.wait(lambda: any("Did you mean /tag?" in notice for notice in ui.notices()))
+        await ui.write("/keys")
+        await ui.wait(lambda: isinstance(ui.app.screen, HelpScreen))
+        assert ui.app.screen.section == "keys"
 
 
 async def test_help_opens_and_closes(run):

@@ -31,7 +31,7 @@ class Commands:
         self._table = {
             "theme": lambda _: desk.act("switch_theme"),
             "keys": lambda _: desk.act("help"),
-            "help": lambda _: desk.act("help"),
+            "help": self.help,
             "quit": lambda _: desk.act("quit"),
             **table,
         }
@@ -39,6 +39,15 @@ class Commands:
         self._send = send
         self._give_back = give_back
         self._passes = passes
+
+    def help(self, args: str) -> None:
+        """`/help [COMMAND]`."""
+        from chatapp.ui.screens.help import explain_command  # what few open is loaded then
+
+        if args:
+            self._desk.say(explain_command(args))
+        else:
+            self._desk.act("help('commands')")
 
     def take(self, text: str) -> bool:
         """Do or send what was written. True: it was sent."""
