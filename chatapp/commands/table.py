@@ -209,13 +209,6 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("undo", "tree", Takes.NOTHING, "", "Bring back what was deleted last."),
     Command("new", "chats", Takes.NOTHING, "", "Start a new chat.", ("clear",)),
-    Command(
-        "temporary",
-        "chats",
-        Takes.NOTHING,
-        "",
-        "Start a chat that is kept in memory only.",
-    ),
     Command("title", "chats", Takes.WORDS, "[TITLE]", "Rename this chat.", ("rename",)),
     Command("tag", "chats", Takes.TAG, "[TAG ...]", "Tag this chat; a tag it has goes."),
     Command("pin", "chats", Takes.SWITCH, "[on | off]", "Keep this chat at the top of the list."),

@@ -43,7 +43,7 @@ async def test_a_slash_and_a_letter_open_a_list_that_typing_filters(run):
     ("typed", "left"),
     [
         ([*keys("/temp"), "tab"], "/template "),
-        ([*keys("/temp"), "down", "tab"], "/temporary"),
+        ([*keys("/th"), "down", "tab"], "/theme "),
         ([*keys("/temp"), "enter"], "/template "),
         ([*keys("/set temper"), "enter", *"0"], "/set temperature 0"),
         ([*keys("/preset trans"), "enter", *keys("to"), "tab"], "/preset translate to="),
