@@ -93,7 +93,7 @@ class UiConfig:
     """`[ui]`: how the terminal interface looks."""
 
     theme: str = "dark"
-    """`dark`, `light`, or the name of a Textual theme."""
+    """`dark`, `light`, `contrast`, or the name of a Textual theme."""
     sidebar: bool = True
     """Whether the list of chats is open at the start."""
     enter: EnterDoes = "send"

@@ -24,16 +24,17 @@ from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 from textual.worker import WorkerFailed
 
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, UsageError
 from chatapp.paths import Paths
 from chatapp.store import Store
-from chatapp.text import strip_controls
+from chatapp.text import one_line, strip_controls
 from chatapp.ui.chat.screen import ChatScreen
 from chatapp.ui.clipboard import Clipboard
 from chatapp.ui.faults import Faults, guard, ignore_strays, watch_strays
@@ -47,7 +48,27 @@ from chatapp.ui.wording import explain
 if TYPE_CHECKING:
     from chatapp.ui.screens.help import Section
 
-THEMES = {"dark": "textual-dark", "light": "textual-light"}
+THEMES = {
+    "dark": "textual-dark",
+    "light": "textual-light",
+    "contrast": "chatapp-contrast",
+}
+_CONTRAST = Theme(
+    name="chatapp-contrast",
+    primary="#ffff00",
+    secondary="#00ffff",
+    accent="#00ffff",
+    warning="#ffff00",
+    error="#ff8080",
+    success="#80ff80",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1a1a1a",
+    dark=True,
+    variables={"border": "#ffffff", "border-blurred": "#c0c0c0", "text-muted": "#ffffff"},
+)
+"""White on black; every colour has at least 7 to 1 against it."""
 
 QUIT_WINDOW_S = 2.0
 """A second Ctrl+C within this time quits."""
@@ -86,6 +107,7 @@ class ChatApp(App[None]):
     ToastRack { dock: top; align: right top; margin: 0; }
     Toast { max-width: 60; padding: 0 1; }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 -- Textual's
     BINDINGS = bindings("app")
     COMMANDS: ClassVar = {_chat_commands}
 
@@ -117,6 +139,7 @@ class ChatApp(App[None]):
         self._leaving: asyncio.Task[None] | None = None
         # a binding that has no key keeps its own, to Textual; no terminal sends this one
         self.set_keymap({name: keys or f"off-{name}" for name, keys in config.keys.items()})
+        self.register_theme(_CONTRAST)
         wanted = THEMES.get(config.ui.theme, config.ui.theme)
         self.theme = wanted if wanted in self.available_themes else THEMES["dark"]
 
@@ -345,12 +368,18 @@ class ChatApp(App[None]):
             )
         )
 
-    async def action_switch_theme(self) -> None:
-        """Light to dark or back, remembered."""
-        from chatapp.config import save_setting
+    async def action_switch_theme(self, name: str = "") -> None:
+        """Light to dark or back, or to a theme by its name; remembered."""
+        from chatapp.config import nearest, save_setting
 
-        name = "light" if self.current_theme.dark else "dark"
-        self.theme = THEMES[name]
+        name = name.strip().lower() or ("light" if self.current_theme.dark else "dark")
+        theme = THEMES.get(name, name)
+        if theme not in self.available_themes:
+            known = [*THEMES, *self.available_themes]
+            hint = nearest(name, known, f"There are: {', '.join(known)}.")
+            self.chat.desk.warn(UsageError(f"There is no theme {one_line(name)[:40]!r}.", hint))
+            return
+        self.theme = theme
         try:
             await asyncio.to_thread(save_setting, self.setup.paths, "ui", "theme", name)
         except ChatAppError as error:

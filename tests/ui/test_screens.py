@@ -17,11 +17,13 @@ from chatapp.remotes import make_remote, save_remotes
 from chatapp.store import Store
 from chatapp.ui.chat.acting import name_message
 from chatapp.ui.keymap import KEYS, bindings, key_of, movable_ids, shown_keys
+from chatapp.ui.palette import ChatCommands
 from chatapp.ui.screens.help import HelpScreen
 from chatapp.ui.screens.links import LinksScreen
 from chatapp.ui.screens.models import ModelsScreen
 from chatapp.ui.screens.plan import PlanScreen
 from chatapp.ui.widgets.message_requests import LinkClicked
+from chatapp.ui.widgets.pick_list import PickList
 
 
 def texts(options: OptionList) -> list[str]:
@@ -165,6 +167,65 @@ async def test_the_palette_runs_a_command(run):
         await ui.pilot.press("enter")
         await ui.wait(lambda: ui.app.chat.open_id is None)
         assert len(ui.app.screen_stack) == 1
+
+
+def offered(ui) -> list[str]:
+    return [entry.title for entry in ChatCommands(ui.app.screen).entries()]
+
+
+async def test_the_palette_offers_each_thing_once_and_only_what_can_be_done(run):
+    async with run() as ui:
+        empty = offered(ui)
+        assert empty[:2] == ["Help  (F1)", "Models  (Ctrl+O)"]
+        assert not any(title.startswith(("Regenerate", "/tag", "Answer now")) for title in empty)
+        assert "/preset [NAME [VARIABLE=VALUE ...] | off]" in empty
+        await ui.say("hello")
+        with_chat = offered(ui)
+        assert {"Regenerate  (Ctrl+R)", "/tag [TAG ...]"} <= set(with_chat)
+        assert not any(title.startswith(("/title", "/model", "/new", "/set ")) for title in empty)
+        assert len(with_chat) == len(set(with_chat))
+        await ui.write("/words 5000\n/delay 20")
+        await ui.streaming()
+        busy = offered(ui)
+        assert "Answer now  (Alt+A)" in busy
+        assert not any(title.startswith("Regenerate") for title in busy)
+
+
+async def test_a_command_that_wants_more_is_begun_in_the_prompt(run):
+    async with run() as ui:
+        await ui.press("ctrl+p")
+        await ui.wait(lambda: isinstance(ui.app.screen, CommandPalette))
+        await ui.pilot.press(*"preset var")
+        await ui.pilot.press("enter")
+        await ui.wait(lambda: ui.pane.prompt.text == "/preset ")
+        await ui.wait(lambda: ui.app.screen.query_one(PickList).display)
+
+
+async def test_a_theme_by_its_name(run, paths):
+    async with run() as ui:
+        await ui.write("/theme contrast")
+        await ui.wait(lambda: ui.app.theme == "chatapp-contrast")
+        await ui.wait(lambda: load_config(paths).ui.theme == "contrast")
+        await ui.write("/theme gruvbax")
+        await ui.wait(lambda: any("There is no theme 'gruvbax'" in one for one in ui.notices()))
+        assert any("gruvbox" in one for one in ui.notices())
+    async with run(config=load_config(paths)) as ui:
+        assert ui.app.theme == "chatapp-contrast"
+
+
+@pytest.mark.parametrize("size", [(40, 10), (50, 20)])
+async def test_dialogs_take_the_whole_width_of_a_narrow_terminal(run, size):
+    async with run(size=size) as ui:
+        for key in ("f1", "ctrl+o", "ctrl+f", "f6", "f4"):
+            await ui.press(key)
+            await ui.wait(lambda: len(ui.app.screen_stack) > 1)
+            await ui.wait(lambda: bool(ui.app.screen.query("#dialog")))
+            await ui.pilot.pause(0.1)
+            dialog = ui.app.screen.query_one("#dialog")
+            assert dialog.region.width == size[0], key
+            assert ui.app.screen.region.contains_region(dialog.region), key
+            await ui.press("escape")
+            await ui.wait(lambda: len(ui.app.screen_stack) == 1)
 
 
 async def test_a_key_of_the_users_own(run):

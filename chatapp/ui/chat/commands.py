@@ -29,7 +29,7 @@ class Commands:
         """`send` sends a message, `give_back` puts what was wrong back into the prompt, `passes`
         are the words with a slash that the engine obeys itself."""
         self._table = {
-            "theme": lambda _: desk.act("switch_theme"),
+            "theme": lambda args: desk.act(f"switch_theme({args!r})"),
             "keys": lambda _: desk.act("help"),
             "help": self.help,
             "quit": lambda _: desk.act("quit"),
@@ -39,6 +39,11 @@ class Commands:
         self._send = send
         self._give_back = give_back
         self._passes = passes
+
+    @property
+    def names(self) -> Collection[str]:
+        """The commands that can be done here."""
+        return self._table.keys()
 
     def help(self, args: str) -> None:
         """`/help [COMMAND]`."""

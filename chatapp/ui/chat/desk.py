@@ -64,7 +64,8 @@ class Desk:
     def list_themes(self) -> list[tuple[str, str]]:
         """Every theme there is, and whether it is light or dark."""
         found = self._screen.app.available_themes.values()
-        return [(one.name, "dark" if one.dark else "light") for one in found]
+        named = [("dark", "the usual"), ("light", "the usual"), ("contrast", "white on black")]
+        return [*named, *((one.name, "dark" if one.dark else "light") for one in found)]
 
     def tell(self, fact: Fact) -> None:
         """Post a fact; the screen hands it to every part."""

@@ -172,6 +172,11 @@ class PromptBox(WritingArea):
         self.insert_pasted(text)
         self.focus()
 
+    def begin_command(self, name: str) -> None:
+        """Begin a slash command; what may stand behind it is offered."""
+        self.replace_all(f"/{name} ")
+        self._begin(CommandPicker(self, self._rows, self.sources))
+
     # Sending and recalling ---------------------------------------------------------------------
 
     def action_submit(self) -> None:
