@@ -60,7 +60,7 @@ class Desk:
 
     async def _press(self, key: str) -> None:
         before = self.app.keys.n_dispatched
-        self.app.simulate_key("space" if key == " " else key)
+        self.app.simulate_key(key)
         await self.until(
             lambda: (
                 self.app.return_code is not None
@@ -191,7 +191,7 @@ async def _(desk: Desk) -> None:
 
 @action("put a file before the model")
 async def _(desk: Desk) -> None:
-    await desk.press("at")
+    await desk.press("@")
     await desk.text("notes")
     await asyncio.sleep(0.6)
     await desk.press("enter")
