@@ -21,6 +21,7 @@ from chatapp.engine.client import EngineClient
 from chatapp.parts import File
 from chatapp.paths import Paths
 from chatapp.store import Store
+from chatapp.store.rows import ConversationRow
 from chatapp.ui.app import ChatApp
 
 TIMEOUT_S = 20.0
@@ -84,6 +85,12 @@ class Desk:
     def rows(self):  # type: ignore[no-untyped-def]
         """Its shown branch."""
         return self.flow.rows
+
+    @property
+    def chat_row(self) -> ConversationRow:
+        """The open conversation as the store has it."""
+        assert self.app.chat.open_id is not None
+        return self.store.get_conversation(self.app.chat.open_id)
 
     def heard(self, words: str) -> bool:
         """Whether a notice says so."""
@@ -456,25 +463,25 @@ async def _(desk: Desk) -> None:
 @action("pin the chat")
 async def _(desk: Desk) -> None:
     await desk.command("/pin")
-    await desk.until(lambda: desk.store.get_conversation(desk.app.chat.open_id).pinned)
+    await desk.until(lambda: desk.chat_row.pinned)
 
 
 @action("tag the chat")
 async def _(desk: Desk) -> None:
     await desk.command("/tag ", "work")
-    await desk.until(lambda: desk.store.get_conversation(desk.app.chat.open_id).tags)
+    await desk.until(lambda: desk.chat_row.tags)
 
 
 @action("archive the chat")
 async def _(desk: Desk) -> None:
     await desk.command("/archive")
-    await desk.until(lambda: desk.store.get_conversation(desk.app.chat.open_id).archived)
+    await desk.until(lambda: desk.chat_row.archived)
 
 
 @action("take it out of the archive")
 async def _(desk: Desk) -> None:
     await desk.command("/archive")
-    await desk.until(lambda: not desk.store.get_conversation(desk.app.chat.open_id).archived)
+    await desk.until(lambda: not desk.chat_row.archived)
 
 
 @action("export the chat")
@@ -485,7 +492,7 @@ async def _(desk: Desk) -> None:
 
 @action("delete the chat")
 async def _(desk: Desk) -> None:
-    chat = desk.app.chat.open_id
+    chat = desk.chat_row.id
     await desk.command("/delete")
     await desk.until(lambda: desk.store.get_conversation(chat).deleted_at)
 

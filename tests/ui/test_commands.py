@@ -157,3 +157,24 @@ async def test_a_marked_message_is_edited_although_something_is_written(run):
         assert ui.pane.editing == ui.path()[1].id
         await ui.press("escape")
         assert ui.pane.prompt.prompt == "draft"
+
+
+async def test_a_chat_remembers_the_model_that_was_chosen_in_it(run, tmp_path):
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"")
+    async with run() as ui:
+        await ui.say("one")
+        await ui.write(f"/model {other}")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.path == str(other))
+        chat = ui.app.chat.open_id
+        assert settings_of(ui).model == str(other)
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        ui.app.chat.models.switch_to(tmp_path / "echo.gguf")
+        await ui.wait(lambda: ui.client.model is not None and "echo" in ui.client.model.path)
+        await ui.say("by the other one")
+        assert ui.path()[1].generations[0].model_path.endswith("echo.gguf")
+        ui.app.chat.chats.open(chat)
+        await ui.wait(lambda: ui.app.chat.open_id == chat)
+        await ui.say("again")
+        assert ui.path()[-1].generations[0].model_path == str(other), "it is loaded for this chat"

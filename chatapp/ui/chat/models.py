@@ -23,6 +23,8 @@ from chatapp.ui.widgets.welcome import gather_facts
 from chatapp.ui.wording import clean_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textual.message import Message as Fact
 
     from chatapp.chat_settings import ChatSettings
@@ -58,6 +60,8 @@ class Models:
             lambda path: template_for(path, setup.config.templates, setup.paths.config),
             desk.tell,
         )
+        self.remember: Callable[[Path], object] = lambda _: None
+        """Told of a model that was chosen: it answers in the open conversation from now on."""
         self._awaited: Fetch | None = None
         """The download that messages wait for."""
         self._first: tuple[str, str] | None = None
@@ -104,6 +108,7 @@ class Models:
         def switch(choice: Choice | None) -> None:
             if choice is not None:
                 self.host.plan(choice.path, choice.n_ctx, choice.kv_type)
+                self.remember(choice.path)
                 self.switch_to(choice.path)
 
         setup, current = self._setup, self._setup.client.model

@@ -29,6 +29,7 @@ from chatapp.commands.arguments import read_preset_call, refuse_text
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.input_file import read_text
 from chatapp.library.local import resolve_model
+from chatapp.paths import spell_path
 from chatapp.presets.preset import Filled, Preset
 from chatapp.presets.saving import preset_path, save_preset
 from chatapp.presets.shelf import OFF, Shelf, read_shelf
@@ -341,5 +342,14 @@ class OwnSettings:
     async def _take_model(self, name: str) -> None:
         setup = self._setup
         path = await asyncio.to_thread(resolve_model, name, setup.config, setup.paths)
-        await self._flow.change(msgspec.structs.replace(self._flow.settings, model=str(path)))
+        await self._keep_model(path)
         self._models.switch_to(path)
+
+    def remember_model(self, path: Path) -> None:
+        """Let the open conversation be answered by this model from now on, if it has begun."""
+        if self._flow.conversation is not None:
+            self._desk.work_on(self._keep_model(path), group="settings")
+
+    async def _keep_model(self, path: Path) -> None:
+        name = spell_path(path)
+        await self._flow.change(msgspec.structs.replace(self._flow.settings, model=name))

@@ -55,6 +55,7 @@ class Parts:
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)
+        self.models.remember = self.own.remember_model
         self.room = Room(
             setup,
             flow,
