@@ -27,8 +27,6 @@ _CLOSED = frozenset(
     {Takes.PRESET, Takes.TEMPLATE, Takes.THEME, Takes.COMMAND, Takes.PARAMETER, Takes.THINKING}
 )
 """What must be one of what is offered: half a name of these is no whole command."""
-_MOST_CELLS = 44
-"""Columns of what is offered before what it means."""
 
 
 class CommandLine(Written, Protocol):
@@ -102,8 +100,7 @@ class CommandPicker:
             self._rows.hide()
             return
         self._found = found
-        cells = min(_MOST_CELLS, max(len(one.shown) for one in found.candidates))
-        rows = [f"{one.shown:<{cells}}  {one.help}".rstrip() for one in found.candidates]
+        rows = [" · ".join(filter(None, (one.shown, one.help))) for one in found.candidates]
         self._rows.show(_title(text), rows, WAYS)
 
     def _says_all(self, found: Completion, text: str) -> bool:
