@@ -104,6 +104,9 @@ class UiConfig:
     """Where prose stands in a window that is wider: `left`, or `centre`."""
     run_seconds: int = _at_least(10, 1)
     """Seconds that code out of an answer may run."""
+    bell: bool = False
+    """Whether the terminal rings when an answer ends while another window has the keys. It must
+    tell programs about that, as most do; under tmux with `focus-events on`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,6 +357,7 @@ class ChatApp(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss()
             return
+        self.clear_notifications()  # they would lie over it
         setup = self.setup
         self.push_screen(
             HelpScreen(

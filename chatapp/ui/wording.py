@@ -87,3 +87,8 @@ def prefill_text(progress: PrefillProgress) -> str:
     speed = read / progress.elapsed_s
     left = (progress.total - progress.done) / speed
     return f"{text} · {rate(speed)} tok/s · {left:.0f} s left"
+
+
+def reading_time(text: str) -> float:
+    """Seconds that a sentence is shown: at 20 characters a second, and at least 3."""
+    return max(3.0, len(text) / 20)

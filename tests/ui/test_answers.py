@@ -2,10 +2,14 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
+from textual.events import AppBlur, AppFocus
 from textual.widgets import Static
 
+from chatapp.config import Config
+from chatapp.ui.app import ChatApp
 from chatapp.ui.forms.room import RoomForm
 
 
@@ -197,3 +201,20 @@ async def test_what_was_said_is_stored_as_it_was(run, text):
         await ui.say(text)
         assert ui.path()[1].content == ui.path()[0].content
         assert "北京" in ui.path()[0].content or "red" in ui.path()[0].content
+
+
+@pytest.mark.parametrize(("bell", "watched", "rings"), [(1, 0, 1), (1, 1, 0), (0, 0, 0)])
+async def test_the_terminal_rings_when_an_answer_ends_unwatched(
+    run, monkeypatch, bell, watched, rings
+):
+    rung = []
+    monkeypatch.setattr(ChatApp, "bell", lambda _self: rung.append(1))
+    config = replace(Config(), ui=replace(Config().ui, bell=bool(bell)))
+    async with run(config=config) as ui:
+        await ui.write("/words 40\n/delay 30")
+        await ui.streaming()
+        ui.app.post_message(AppFocus() if watched else AppBlur())  # a key has the focus, too
+        await ui.wait(lambda: ui.app.app_focus == bool(watched))
+        await ui.idle()
+        assert ui.path()[-1].status == "complete"
+        assert len(rung) == rings

@@ -73,7 +73,7 @@ def test_every_section_is_read(paths: Paths) -> None:
         (
             "[ui]\nqqqq = 1\n",
             "ui.qqqq is not known",
-            "These are: align, enter, measure, run_seconds, sidebar, theme.",
+            "These are: align, bell, enter, measure, run_seconds, sidebar, theme.",
         ),
         ("[engine]\nn_ctx = '4k'\n", "engine.n_ctx must be a whole number, not '4k'", ""),
         ("[engine]\nn_ctx = true\n", "engine.n_ctx must be a whole number, not True", ""),

@@ -60,7 +60,7 @@ from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.sidebar import Sidebar
 from chatapp.ui.widgets.status_line import StatusLine
 from chatapp.ui.widgets.transcript import Transcript
-from chatapp.ui.wording import clean_line
+from chatapp.ui.wording import clean_line, reading_time
 
 SIDEBAR_MIN_COLUMNS = 100
 """Narrower terminals start without the sidebar."""
@@ -279,6 +279,8 @@ class ChatScreen(Screen[None]):
         self.models.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)
+        if isinstance(fact, AnswerEnded) and self.setup.config.ui.bell and not self.app.app_focus:
+            self.app.bell()
         self.room.take(fact)
         if isinstance(fact, QueueChanged):
             self.drafts.follow_queue(fact.queue)
@@ -296,7 +298,8 @@ class ChatScreen(Screen[None]):
 
     @on(Notice)
     def _notify(self, event: Notice) -> None:
-        self.app.notify(clean_line(event.text), markup=False)
+        text = clean_line(event.text)
+        self.app.notify(text, timeout=reading_time(text), markup=False)
 
     @on(Problem)
     def _explain(self, event: Problem) -> None:
