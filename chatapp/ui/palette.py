@@ -50,7 +50,7 @@ _OF_A_CHAT = frozenset(
     }
 )  # fmt: skip
 """What needs a chat with a message."""
-_OF_AN_ANSWER = frozenset({"answer_now"})
+_OF_AN_ANSWER = frozenset({"answer_now", "stop"})
 """What needs an answer that is being written."""
 _BESIDE_NO_ANSWER = frozenset({"regenerate", "continue", "compact"})
 """What has to wait for one."""
