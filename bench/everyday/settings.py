@@ -1,0 +1,58 @@
+"""What a chat sets, and its model."""
+
+import asyncio
+
+from bench.everyday.desk import Desk, action
+
+
+@action("set a sampling parameter for this chat")
+async def _(desk: Desk) -> None:
+    await desk.command("/set temperature 0.7")
+    await desk.until(lambda: desk.flow.settings.sampling.temperature == 0.7)
+
+
+@action("set it back")
+async def _(desk: Desk) -> None:
+    await desk.command("/set temperature")
+    await desk.until(lambda: desk.flow.settings.sampling.temperature is None)
+
+
+@action("see every setting")
+async def _(desk: Desk) -> None:
+    await desk.press("f6")
+    await desk.until(lambda: len(desk.app.screen_stack) == 2)
+    await desk._press("escape")
+
+
+@action("give the chat a system prompt")
+async def _(desk: Desk) -> None:
+    await desk.command("/system ", "Be brief.")
+    await desk.until(lambda: desk.flow.system == "Be brief.")
+
+
+@action("take a persona")
+async def _(desk: Desk) -> None:
+    await desk.command("/persona converse")
+    await desk.until(lambda: desk.flow.settings.preset_name == "converse")
+
+
+@action("say how much to think")
+async def _(desk: Desk) -> None:
+    await desk.command("/set think low")  # `/think` is the scripted engine's own word
+    await desk.until(lambda: desk.flow.settings.think == "low")
+
+
+@action("see what fills the context")
+async def _(desk: Desk) -> None:
+    await desk.command("/context")
+    await desk.until(lambda: len(desk.app.screen_stack) == 2 or desk.heard("tokens"))
+    await desk._press("escape")
+
+
+@action("choose another model")
+async def _(desk: Desk) -> None:
+    await desk.press("ctrl+o")
+    await desk.until(lambda: desk.on_top("ModelsScreen"))
+    await asyncio.sleep(0.6)
+    await desk.press("down", "enter")
+    await desk.until(lambda: len(desk.app.screen_stack) == 1)
