@@ -155,3 +155,17 @@ def test_the_first_hit_is_below_what_is_seen():
     assert choose_first(hits, 10) == 3
     assert choose_first(hits, None) == 3
     assert choose_first([], 4) == 0
+
+
+async def test_hits_are_told_in_lines_too(run):
+    async with run() as ui:
+        await ui.say("one needle, two needles")
+        await ui.write("/find needle")
+        await ui.wait(lambda: line(ui).startswith("1 of 4 hits"))
+        bar = ui.pane.find_bar
+        assert bar.plain_entries()[1] == "You: … one needle, two needles …"
+        assert bar.plain_entries()[2].startswith("Assistant: ")
+        bar.choose_entry(2)
+        await ui.wait(lambda: line(ui).startswith("3 of 4 hits"))
+        await ui.press("escape")
+        assert bar.plain_entries() == []

@@ -131,6 +131,17 @@ def test_settings_and_versions(plain: Plain) -> None:
     assert plain.expect("(version 1 of 2)").startswith("Assistant")
 
 
+def test_what_is_found_is_told_with_numbers(plain: Plain) -> None:
+    plain.write("a needle")
+    plain.expect("Assistant:")
+    plain.expect("a needle")
+    plain.write("/find needle")
+    plain.expect("hits for")
+    assert "a needle" in plain.expect("1. You")
+    plain.write(".")
+    plain.expect("Back in the chat.")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends a signal")
 def test_ctrl_c_stops_the_answer_and_keeps_it(plain: Plain) -> None:
     plain.write('"""', "/words 5000", "/delay 20", '"""')

@@ -22,9 +22,13 @@ from chatapp.ui.widgets.hits import Looked, may_hold
 from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.message import count_hits
 from chatapp.ui.widgets.pane import ConversationPane
+from chatapp.ui.wording import clean_line
 
 SLICE_S = 0.01
 """So long messages are read at a time, before keys have their turn."""
+
+MAX_LISTED = 200
+"""Hits that are told in lines."""
 
 _MARKED = re.compile(f"{HIT_START}([^{HIT_END}]*){HIT_END}")
 
@@ -66,6 +70,7 @@ class Finding:
         self._desk = desk
         self._pane = pane
         self._bar = pane.find_bar
+        self._bar.entries = self._list_hits
         self._open_at = open_at
         self._quest: Quest | None = None
         self._awaited: tuple[SearchHit, Quest] | None = None
@@ -134,6 +139,8 @@ class Finding:
                 self.find(words)
             case FindBar.Stepped(step):
                 self.step(step)
+            case FindBar.Chosen(place) if self._quest is not None:
+                self.step(place - self._quest.at)
             case FindBar.Closed():
                 self.close()
 
@@ -184,6 +191,16 @@ class Finding:
         quest.at = hits.index(before) if before in hits else 0
         self._bar.tell(describe(quest, self._desk.keys, self._pane.size.width - 2), take_keys=False)
 
+    def _list_hits(self) -> list[str]:
+        if self._quest is None:
+            return []
+        items = {item.id: item for item in self._pane.transcript.items}
+        return [
+            describe_hit(items[hit.message_id], hit.number, self._quest.wanted)
+            for hit in self._quest.hits[:MAX_LISTED]
+            if hit.message_id in items
+        ]
+
     def _look(self, quest: Quest, *, take_keys: bool) -> None:
         place = quest.hits[quest.at] if quest.hits else None
         looked = Looked(quest.wanted)
@@ -206,6 +223,17 @@ async def collect(items: Sequence[MessageItem], wanted: tuple[str, ...]) -> list
             await asyncio.sleep(0)
             began = time.monotonic()
     return hits
+
+
+def describe_hit(item: MessageItem, number: int, wanted: tuple[str, ...]) -> str:
+    """`assistant: … the words around it …`, as near as the text without its marks allows."""
+    pattern = "|".join(re.escape(words) for words in wanted)
+    found = list(re.finditer(pattern, item.content, re.IGNORECASE))
+    at = found[min(number, len(found) - 1)] if found else None
+    start, end = at.span() if at else (0, 0)
+    around = item.content[max(start - 40, 0) : end + 40]
+    who = "You" if item.role == "user" else item.role.capitalize()
+    return f"{who}: … {clean_line(around)} …"
 
 
 def choose_first(hits: Sequence[Place], message_id: int | None) -> int:

@@ -239,6 +239,7 @@ class ChatScreen(Screen[None]):
 
     @on(FindBar.Asked)
     @on(FindBar.Stepped)
+    @on(FindBar.Chosen)
     @on(FindBar.Closed)
     def _do_in_find_bar(self, wish: Fact) -> None:
         self.finding.do(wish)

@@ -251,7 +251,7 @@ class PlainApp(ChatApp):
 
     @property
     def _in_list(self) -> bool:
-        """Whether the list of chats has the keys."""
+        """Whether a list has the keys: that of the chats, or that of what was found."""
         return len(self.screen_stack) == 1 and isinstance(self.focused, Listing | OptionList)
 
     def _write(self, line: str) -> None:
@@ -310,7 +310,11 @@ class PlainApp(ChatApp):
             return None
         if len(self.screen_stack) > 1:
             return tell(self.screen)
-        return tell(self.chat.sidebar) if self._in_list else None
+        focused = self.focused
+        if focused is None or not self._in_list:
+            return None
+        sidebar = self.chat.sidebar
+        return tell(sidebar if sidebar in focused.ancestors else focused)
 
 
 def _spell(key: str) -> str:

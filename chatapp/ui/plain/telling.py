@@ -55,7 +55,7 @@ def tell(root: Screen[object] | Widget) -> Told:
     """A screen, or a part of one, in lines."""
     lines: list[str] = []
     choices: list[Choice] = []
-    for widget in root.walk_children(Widget):
+    for widget in root.walk_children(Widget, with_self=isinstance(root, Listing)):
         if not _is_shown(widget):
             continue
         if widget.border_title:

@@ -4,6 +4,7 @@ Two states, both drawn: a field for the words, and what was found. With the keys
 `n` and `N` are commands; any other letter goes to the prompt.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,12 @@ class FindBar(Horizontal, can_focus=True):
 
         step: int
 
+    @dataclass
+    class Chosen(Message):
+        """To this hit, counted from 0."""
+
+        place: int
+
     class Closed(Message):
         """Look for nothing any more."""
 
@@ -52,11 +59,21 @@ class FindBar(Horizontal, can_focus=True):
         super().__init__(id=id)
         self._field = Input(placeholder="Words", id="find-words", compact=True)
         self._line = Static("", markup=False)
+        self.entries: Callable[[], list[str]] = list
+        """The hits with the words around them, for whoever is told the screen line by line."""
 
     def compose(self) -> ComposeResult:
         """What was found, or the field."""
         yield self._line
         yield self._field
+
+    def plain_entries(self) -> list[str]:
+        """The hits."""
+        return self.entries()
+
+    def choose_entry(self, place: int) -> None:
+        """Go to one of them."""
+        self.post_message(self.Chosen(place))
 
     def ask(self, words: str = "") -> None:
         """Let the user write what to look for."""
