@@ -270,7 +270,7 @@ def test_importing_twice_adds_nothing(store: Store, name: str, tmp_path: Path) -
     assert [store.get_tree(id_) for id_ in first.new] == before
 
 
-def test_the_readme_names_every_program() -> None:
-    readme = (FIXTURES.parents[2] / "README.md").read_text(encoding="utf-8")
-    table = readme[readme.index("| Program | `--from` |") :].split("\n\n")[0]
+def test_the_documents_name_every_program() -> None:
+    page = (FIXTURES.parents[2] / "docs/COMMAND_LINE.md").read_text(encoding="utf-8")
+    table = page[page.index("| Program | `--from` |") :].split("\n\n")[0]
     assert [line.split("`")[1] for line in table.splitlines()[2:]] == [*PROGRAMS]
