@@ -94,7 +94,7 @@ def test_a_doubled_slash_sends_one(text: str, sent: str) -> None:
     [
         ("/hlep", "help"),
         ("/regen", "regenerate"),
-        ("/temprary", "temporary"),
+        ("/tepmlate", "template"),
         ("/quit!", "quit"),
         ("/xyzzy 5", ""),
         ("/prüfe das", ""),
