@@ -215,3 +215,24 @@ async def test_a_longer_context_is_loaded_and_the_message_answered(
         assert client.model.n_ctx > 512
         assert driver.flow.settings.n_ctx == client.model.n_ctx
         assert driver.path()[-1].status == "complete"
+
+
+async def test_what_is_sent_while_turns_are_counted_is_sent_afterwards(run: Run) -> None:
+    async with run() as driver:
+        await driver.say("only")
+        driver.app.chat.room.compact("")
+        await driver.flow.send("and then")
+        await driver.wait(lambda: driver.said()[2:] == ["and then", "and then"])
+        await driver.idle()
+        assert any("nothing to summarise" in notice for notice in driver.notices())
+
+
+async def test_the_chat_that_is_summarised_may_be_left_at_once(run: Run) -> None:
+    async with run() as driver:
+        await driver.say("only")
+        driver.app.chat.room.compact("")
+        await driver.flow.new()
+        await driver.idle()
+        await driver.wait(
+            lambda: any("nothing to summarise" in notice for notice in driver.notices())
+        )

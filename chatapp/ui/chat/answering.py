@@ -127,6 +127,10 @@ class Answering:
         self.state = Storing()
         self.idle.clear()
 
+    def place(self, conversation_id: int) -> None:
+        """What was claimed is a message of this conversation, which waits from now on."""
+        self.state = Waiting(conversation_id)
+
     def release(self) -> None:
         """No longer busy."""
         self.state = Idle()
@@ -161,11 +165,15 @@ class Answering:
         `begin` starts the turn, if `fits` finds room for it. False: the answer could not be made,
         or nobody waits for it.
         """
-        self.state = Waiting(conversation_id)
+        self.place(conversation_id)
         error: ChatAppError | None = None
         asked = False
         try:
-            if await self._wait_for_model(conversation_id) and await fits():
+            if (
+                await self._wait_for_model(conversation_id)
+                and await fits()
+                and await self._wait_for_model(conversation_id)  # time has passed since
+            ):
                 await self.save_rest(conversation_id)
                 asked = True
                 self._last = turn

@@ -16,7 +16,7 @@ from textual.message import Message as Fact
 from chatapp.chat_settings import ChatSettings, read_chat_settings
 from chatapp.config import ChatConfig
 from chatapp.engine.client import EngineClient
-from chatapp.errors import ChatAppError, StoreError
+from chatapp.errors import ChatAppError
 from chatapp.layers import Layers
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
@@ -193,7 +193,7 @@ class ChatFlow:
             self.queue.append(queued)
             self._post(QueueChanged(tuple(self.queue)))
         else:
-            await self._go_on(await self._send(queued))
+            await self.go_on(await self._send(queued))
 
     def take_back(self) -> Queued | None:
         """The message of this conversation that was queued last, which is then no longer sent."""
@@ -220,7 +220,7 @@ class ChatFlow:
             return
         self.answering.claim()
         self._cut_after(asked[-1].id)
-        await self._go_on(await self._answer(self.conversation.id, asked[-1].id))
+        await self.go_on(await self._answer(self.conversation.id, asked[-1].id))
 
     async def resume(self) -> None:
         """Go on with the last answer from its exact last token."""
@@ -233,10 +233,13 @@ class ChatFlow:
         self.answering.claim()
         asked = Asked(self.conversation.id, last.id, goes_on=True)
         well = await self._ask(asked, lambda turn: turn.resume(asked.message_id))
-        await self._go_on(well)
+        await self.go_on(well)
 
-    async def _go_on(self, well: bool) -> None:
-        """Send what waits; when the answer before could not be made, give it back as text."""
+    async def go_on(self, well: bool = True) -> None:
+        """Send what waits; when the answer before could not be made, give it back as text.
+
+        Whoever has claimed the answer calls it afterwards.
+        """
         while self.queue and not self.answering.busy:
             queued = self.queue.pop(0)
             self._post(QueueChanged(tuple(self.queue)))
@@ -255,7 +258,7 @@ class ChatFlow:
             async with self._moving:
                 row, shown = await self._store_message(queued)
             stored = True
-        except StoreError as error:
+        except ChatAppError as error:
             self._post(Problem(error))
             return False
         finally:
@@ -284,6 +287,9 @@ class ChatFlow:
                 if shown:
                     await self._show(conversation_id, row.id)
                 return row, False
+            if shown and row.parent_id not in (None, *(above.id for above in self.rows)):
+                await self._show(conversation_id, row.id)  # another branch was opened meanwhile
+                return row, False
             if shown:
                 self._cut_after(row.parent_id)
         else:
@@ -303,6 +309,13 @@ class ChatFlow:
         conversation_id = await self._storing.create(text, system, settings)
         if is_here:
             self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
+        if any(queued.conversation_id is None for queued in self.queue):
+            # What waits behind its first message was written in the same new chat.
+            self.queue = [
+                replace(one, conversation_id=one.conversation_id or conversation_id)
+                for one in self.queue
+            ]
+            self._post(QueueChanged(tuple(self.queue)))
         return conversation_id
 
     async def _answer(self, conversation_id: int, parent_id: int) -> bool:
@@ -320,6 +333,7 @@ class ChatFlow:
 
     async def _run(self, asked: Asked, begin: Callable[[Turn], Events]) -> bool:
         """One turn, as its conversation wants it. Needs `claim` before it."""
+        self.answering.place(asked.conversation_id)
         settings = None
         try:
             row = await self._in_store(self._store.get_conversation, asked.conversation_id)

@@ -100,7 +100,8 @@ class Room:
             self._desk.say("There is nothing to summarise yet.")
         else:
             flow.answering.claim()
-            self._desk.work_on(self._compact_open(args), group="answer")
+            flow.answering.place(flow.conversation.id)
+            self._desk.work_on(self._compact_chat(flow.conversation.id, args), group="answer")
 
     async def _count_lines(self, width: int) -> list[str]:
         flow, written = self._flow, self._written()
@@ -111,12 +112,11 @@ class Room:
         tally = await take_tally(self._client, model, [], flow.system, written=written)
         return meter_lines(tally, reserve_for(model.n_ctx, [], flow.layers.given), width)
 
-    async def _compact_open(self, matters: str) -> None:
+    async def _compact_chat(self, conversation_id: int, matters: str) -> None:
         flow = self._flow
         try:
-            assert flow.conversation is not None
             model = await self._client.ensure_loaded()
-            case = await self._look(model, flow.conversation.id, None)
+            case = await self._look(model, conversation_id, None)
             if why := can_summarise(model):
                 self._desk.say(f"{why} A bigger one can: {self._desk.keys('models')}.")
             elif not (first := self._first_to_keep(case)):
@@ -125,6 +125,7 @@ class Room:
                 await self._summarise(case, first, matters)
         finally:
             flow.answering.release()
+            await flow.go_on()
 
     def _first_to_keep(self, case: Case) -> int | None:
         return keep_for_summary(case.rows, case.tally, case.reserve)
