@@ -80,3 +80,21 @@ async def test_what_another_window_has_purged_is_said_once(run):
         await ui.wait(lambda: any(f"conversation {chat}" in text for text in ui.notices()))
         await ui.write("/undo")
         await ui.wait(lambda: any("Nothing was deleted" in text for text in ui.notices()))
+
+
+async def test_what_waits_in_a_chat_that_is_deleted_is_its_draft(run):
+    async with run() as ui:
+        await ui.write("/words 4000\n/delay 20")
+        await ui.streaming()
+        chat = ui.app.chat.open_id
+        await ui.write("said later")
+        await ui.wait(lambda: len(ui.flow.queue) == 1)
+        await ui.write("/delete")
+        await ui.wait(lambda: any("Deleted" in text for text in ui.notices()))
+        await ui.wait(lambda: ui.pane.conversation_id is None and not ui.pane.prompt.text)
+        await ui.idle()
+        assert ui.flow.queue == []
+        assert len(ui.path_of(chat)) == 2, "nothing was asked in a deleted chat"
+        await ui.write("/undo")
+        await ui.wait(lambda: ui.app.chat.open_id == chat)
+        await ui.wait(lambda: "said later" in ui.pane.prompt.text)

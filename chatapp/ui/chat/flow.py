@@ -7,7 +7,7 @@ widget: it posts facts (`chatapp.ui.messages`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
@@ -204,6 +204,15 @@ class ChatFlow:
                 self._post(QueueChanged(tuple(self.queue)))
                 return queued
         return None
+
+    def withdraw(self, conversation_ids: Sequence[int]) -> None:
+        """Send nothing that waits in these conversations: it is their drafts again."""
+        gone = [queued for queued in self.queue if queued.conversation_id in conversation_ids]
+        if gone:
+            self.queue = [queued for queued in self.queue if queued not in gone]
+            self._post(QueueChanged(tuple(self.queue)))
+        for queued in reversed(gone):
+            self._give_back(queued)
 
     async def regenerate(self, message_id: int | None = None) -> None:
         """Another answer to a question, beside the ones it has; or its first one.

@@ -123,9 +123,11 @@ class Removing:
 
     async def _delete_chats(self, ids: tuple[int, ...]) -> None:
         rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
-        ids = tuple(row.id for row in rows if row.deleted_at is None)
+        rows = [row for row in rows if row.deleted_at is None]
+        ids = tuple(row.id for row in rows)
         if not ids:
             return
+        self._flow.withdraw(ids)
         if self._flow.answering.busy_in in ids:
             self._flow.answering.stop()
             await self._flow.answering.idle.wait()
