@@ -108,13 +108,13 @@ class Clipboard:
     async def _send(self, text: str) -> str:
         size = len(text.encode("utf-8", "replace"))
         if size > MAX_OSC52 and self._large is not None:
-            await asyncio.to_thread(_write, self._large, text)
-            return f"It is too much for a terminal to take ({_kb(size)}): it is in {self._large}."
+            where = await asyncio.to_thread(_write, self._large, text)
+            return f"It is too much for a terminal to take ({_kb(size)}): {where}."
         if not self._emit(text):
             if self._large is None:
                 return "But there is no clipboard here to take it."
-            await asyncio.to_thread(_write, self._large, text)
-            return f"There is no clipboard here: it is in {self._large}."
+            where = await asyncio.to_thread(_write, self._large, text)
+            return f"There is no clipboard here: {where}."
         if size > MAX_OSC52:
             return f"It was sent to the terminal, but most drop what is over {_kb(MAX_OSC52)}."
         if self._environ.get("STY"):
@@ -126,11 +126,16 @@ def _kb(size: int) -> str:
     return f"{grouped(size // 1000)} kB"
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+def _write(path: Path, text: str) -> str:
+    """Put the text into a file; where it is, as the end of a sentence."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        return f"nor can {path} be written ({error.strerror or error})"
+    return f"it is in {path}"
 
 
 async def _feed(command: tuple[str, ...], data: bytes) -> bool:

@@ -263,3 +263,11 @@ async def test_a_real_clipboard_has_all_of_it(display: str, monkeypatch: pytest.
         got = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert got == strip_controls(text)
     assert copying.sent == []
+
+
+async def test_a_file_that_cannot_be_written_is_said(tmp_path: Path):
+    (tmp_path / "state").write_text("no folder")
+    large = tmp_path / "state" / "copied.txt"
+    copying = Copying({}, large)
+    said = await copying.copy("x" * (MAX_OSC52 + 1))
+    assert f"nor can {large} be written" in said
