@@ -58,3 +58,17 @@ async def test_what_cannot_be_written_is_said(run, tmp_path, monkeypatch):
         await ui.write("/export x.pdf")
         await ui.wait(lambda: any("no export format for .pdf" in text for text in ui.notices()))
         assert "/export x.pdf" in ui.pane.prompt.text
+
+
+async def test_the_current_folder_is_deleted(run, tmp_path, monkeypatch):
+    here, home = tmp_path / "here", tmp_path / "home"
+    here.mkdir()
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    async with run() as ui:
+        await ui.say("hello")
+        here.rmdir()
+        await ui.write("/export")
+        await ui.wait((home / "hello.md").exists)
+        monkeypatch.chdir(home)

@@ -8,6 +8,7 @@ from chatapp.export.places import choose_place, find_free
 from chatapp.export.registry import Format, export
 from chatapp.gguf.replacing import replacement
 from chatapp.gguf.size import size_text
+from chatapp.material.text_files import folder_here
 from chatapp.paths import spell_path
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow
@@ -36,7 +37,7 @@ class Exporting:
         if chat is None:
             self._desk.say("This chat holds no message yet: there is nothing to export.")
             return
-        path, how = choose_place(args, chat.title, Path.cwd())
+        path, how = choose_place(args, chat.title, folder_here() or Path.home())
         self._desk.work_on(self._export(chat, path, how), group="export")
 
     async def _export(self, chat: ConversationRow, path: Path, how: Format) -> None:

@@ -9,7 +9,7 @@ from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.size import size_text
 from chatapp.library.local import find_models
 from chatapp.material.mentions import mention
-from chatapp.material.text_files import read_text_file
+from chatapp.material.text_files import folder_here, read_text_file
 from chatapp.paths import expand_home
 from chatapp.presets.preset import Preset
 from chatapp.presets.shelf import read_shelf
@@ -50,16 +50,12 @@ class Writing:
 
     def _sources(self) -> Sources:
         """What commands take; read anew for each list, and once in it."""
-        try:
-            folder = Path.cwd()
-        except OSError:  # the current folder was deleted
-            folder = Path.home()
         return Sources(
             models=cache(self._list_models),
             presets=cache(self._list_presets),
             tags=cache(self._list_tags),
             themes=self._desk.list_themes,
-            folder=folder,
+            folder=folder_here() or Path.home(),
         )
 
     def _list_models(self) -> list[Named]:
