@@ -160,3 +160,36 @@ def test_lines_from_a_pipe_are_answered_before_the_end(tmp_path: Path) -> None:
         (chat,) = store.list_conversations()
         said = [row.content for row in store.get_path(chat.id)]
     assert said == ["one", "one", "two", "two", "three", "three"]
+
+
+def test_what_looks_like_a_digit_is_no_number(plain: Plain) -> None:
+    plain.write("a needle in it")
+    plain.expect("Assistant:")
+    plain.write("/search")
+    plain.expect("Field: ")
+    plain.write("\u00b2")
+    plain.expect("Now: \u00b2")
+    assert plain.end() == 0
+
+
+def test_lines_that_end_before_there_is_a_model_are_kept(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"no model")
+    started = subprocess.run(
+        [sys.executable, "-m", "chatapp", "--plain", "--model", str(broken)],
+        input="kept\n",
+        capture_output=True,
+        env={
+            **{name: value for name, value in os.environ.items() if name != "CHATAPP_BACKEND"},
+            "CHATAPP_HOME": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+        },
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert "kept, unanswered" in started.stdout
+    with Store.open(tmp_path / "history.db") as store:
+        (chat,) = store.list_conversations()
+        assert [row.content for row in store.get_path(chat.id)] == ["kept"]

@@ -8,6 +8,7 @@ there: a number chooses, a text fills the field, `.` goes back as Esc does. `/ke
 import asyncio
 import base64
 import contextlib
+import re
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ from chatapp.ui.messages import (
     AnswerText,
     ConversationOpened,
     MessageStored,
+    ModelFailed,
     ModelLoading,
     ModelReady,
     QueueChanged,
@@ -47,6 +49,7 @@ SETTLE_S = 0.05
 _QUIET_ROUNDS = 4
 """So often nothing may change before a screen is told."""
 _BLOCK = '"""'
+_NUMBER = re.compile("[0-9]{1,6}")
 _ROLES = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 _LAST = 4
 """Messages of an opened chat that are told."""
@@ -123,6 +126,8 @@ class PlainApp(ChatApp):
             case ModelLoading() if fact.name != self._loading:
                 self._loading = fact.name
                 self.say(f"Loading {clean_line(fact.name)}.")
+            case ModelFailed():
+                self._loading = ""
             case ModelReady():
                 self._loading, model = "", fact.model
                 self.say(f"Model: {clean_line(model.name or model.path)}, {model.n_ctx} tokens.")
@@ -201,10 +206,15 @@ class PlainApp(ChatApp):
         await self._finish()
 
     async def _finish(self) -> None:
-        """No more lines will come: what was asked is answered, then the app ends."""
-        flow = self.chat.flow
+        """No more lines will come: what was asked is answered, then the app ends. Nobody is there
+        who could choose another model, or say what is to become of a message without room."""
+        flow, host = self.chat.flow, self.chat.models.host
         while flow.queue or flow.answering.busy:
-            await flow.answering.idle.wait()
+            if len(self.screen_stack) > 1:
+                self.simulate_key("escape")
+            elif flow.answering.waiting and host.failed is not None and not self._loading:
+                self.say("There is no model: your message is kept, unanswered.")
+                flow.answering.stop()
             await asyncio.sleep(SETTLE_S)
         await self.action_quit()
 
@@ -244,7 +254,7 @@ class PlainApp(ChatApp):
             self._write(line)
         elif line.strip() == ".":
             self.simulate_key("escape")
-        elif line.strip().isdigit() and self._told is not None:
+        elif _NUMBER.fullmatch(line.strip()) and self._told is not None:
             self._choose(int(line))
         else:
             self._fill(line)
