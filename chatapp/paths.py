@@ -113,6 +113,11 @@ def sees_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def sees(path: Path) -> bool:
+    """The same for anything of that name; not for a name that no file can have."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def sees_folder(path: Path) -> bool:
     """The same for a folder."""
     return os.path.isdir(path)  # noqa: PTH112

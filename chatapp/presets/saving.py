@@ -11,6 +11,7 @@ from typing import Any
 
 from chatapp.errors import ConfigError, UsageError
 from chatapp.gguf.replacing import replacement
+from chatapp.paths import sees
 from chatapp.presets.preset import Filled
 from chatapp.presets.reading import read_preset
 from chatapp.presets.shelf import OFF, SUFFIX
@@ -42,7 +43,7 @@ def preset_path(folder: Path, name: str) -> Path:
 def save_preset(path: Path, made: Filled, *, replace: bool = False) -> None:
     """Write what `made` says; its name is the path's. `UsageError` if there is such a file and it
     is not to be replaced."""
-    if path.exists() and not replace:
+    if sees(path) and not replace:
         raise UsageError(f"There is a preset {path.stem} already.", f"It is {path}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

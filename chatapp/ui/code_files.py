@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from chatapp.errors import ChatAppError
+from chatapp.paths import sees, sees_folder
 from chatapp.running.programs import EXTENSIONS
 from chatapp.ui.widgets.code_walk import CodeBlock
 
@@ -27,7 +28,7 @@ def suggest_name(block: CodeBlock, folder: Path) -> str:
             stem, _, extension = names[-1].rpartition(".")
             break
     name, number = f"{stem}.{extension}", 1
-    while (folder / name).exists():
+    while sees(folder / name):
         number += 1
         name = f"{stem}-{number}.{extension}"
     return name
@@ -48,7 +49,7 @@ def _fits(name: str, language: str) -> bool:
 def free_path(typed: str) -> Path | None:
     """The file that is meant, if it can be written unasked: its folder is there, and it is not."""
     path = path_of(typed)
-    return path if typed and not path.exists() and path.parent.is_dir() else None
+    return path if typed and not sees(path) and sees_folder(path.parent) else None
 
 
 def path_of(typed: str) -> Path:

@@ -274,3 +274,11 @@ def test_the_pager_has_the_terminal_and_gives_it_back(home: Path, tmp_path: Path
         terminal.until(lambda: not Path(name).exists(), "the file was not removed")
     assert name.endswith("/code.py")
     assert code == "a\tb"
+
+
+def test_a_name_that_no_file_can_have_is_asked_about(tmp_path):
+    """Looking for such a file fails in other ways than one that is not there."""
+    name = "f" * 300
+    block = CodeBlock("python", f"def {name}():\n    pass\n", "")
+    assert suggest_name(block, tmp_path).endswith(".py")
+    assert free_path(f"{tmp_path}/{name}/x.py") is None

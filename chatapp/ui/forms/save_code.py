@@ -13,6 +13,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from chatapp.paths import sees, sees_file, sees_folder
 from chatapp.ui.code_files import path_of
 from chatapp.ui.widgets.path_input import PathInput
 from chatapp.ui.wording import clean_line
@@ -57,17 +58,17 @@ class SaveForm(ModalScreen[Path | None]):
             return
         path = path_of(event.value)
         told = self._told
-        if not self._problem(path) or (told == path and path.is_file()):
+        if not self._problem(path) or (told == path and sees_file(path)):
             self.dismiss(path)
 
     def _problem(self, path: Path) -> bool:
         """Whether something is to be said before `path` is written; it is said."""
         shown = clean_line(str(path))
-        if path.is_dir():
+        if sees_folder(path):
             note = f"{shown} is a folder."
-        elif path.exists():
+        elif sees(path):
             note = f"{shown} is there already. Enter again replaces it."
-        elif not path.parent.is_dir():
+        elif not sees_folder(path.parent):
             note = f"There is no folder {clean_line(str(path.parent))}."
         else:
             return False
