@@ -207,9 +207,9 @@ class ChatFlow:
 
     def withdraw(self, conversation_ids: Sequence[int]) -> None:
         """Send nothing that waits in these conversations: it is their drafts again."""
-        gone = [queued for queued in self.queue if queued.conversation_id in conversation_ids]
+        gone = [one for one in self.queue if one.conversation_id in conversation_ids]
         if gone:
-            self.queue = [queued for queued in self.queue if queued not in gone]
+            self.queue = [one for one in self.queue if one not in gone]
             self._post(QueueChanged(tuple(self.queue)))
         for queued in reversed(gone):
             self._give_back(queued)
@@ -245,10 +245,8 @@ class ChatFlow:
         await self.go_on(well)
 
     async def go_on(self, well: bool = True) -> None:
-        """Send what waits; when the answer before could not be made, give it back as text.
-
-        Whoever has claimed the answer calls it afterwards.
-        """
+        """Send what waits; when the answer before could not be made, give it back as text. To be
+        called by whoever has claimed the answer, when it is released."""
         while self.queue and not self.answering.busy:
             queued = self.queue.pop(0)
             self._post(QueueChanged(tuple(self.queue)))
@@ -296,11 +294,11 @@ class ChatFlow:
                 if shown:
                     await self._show(conversation_id, row.id)
                 return row, False
-            if shown and row.parent_id not in (None, *(above.id for above in self.rows)):
-                await self._show(conversation_id, row.id)  # another branch was opened meanwhile
-                return row, False
-            if shown:
+            if shown and row.parent_id in (None, *(above.id for above in self.rows)):
                 self._cut_after(row.parent_id)
+            elif shown:  # another branch was opened meanwhile
+                await self._show(conversation_id, row.id)
+                return row, False
         else:
             parent_id = conversation.active_leaf_id
             if shown:
@@ -315,17 +313,14 @@ class ChatFlow:
         is_here = self.conversation is None
         system = self.system if is_here else self._usual_system
         settings = self.settings if is_here else self._usual
-        conversation_id = await self._storing.create(text, system, settings)
+        new = await self._storing.create(text, system, settings)
         if is_here:
-            self.conversation = await self._in_store(self._store.get_conversation, conversation_id)
+            self.conversation = await self._in_store(self._store.get_conversation, new)
         if any(queued.conversation_id is None for queued in self.queue):
             # What waits behind its first message was written in the same new chat.
-            self.queue = [
-                replace(one, conversation_id=one.conversation_id or conversation_id)
-                for one in self.queue
-            ]
+            self.queue = [replace(q, conversation_id=q.conversation_id or new) for q in self.queue]
             self._post(QueueChanged(tuple(self.queue)))
-        return conversation_id
+        return new
 
     async def _answer(self, conversation_id: int, parent_id: int) -> bool:
         asked = Asked(conversation_id, parent_id)

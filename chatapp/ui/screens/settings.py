@@ -21,6 +21,7 @@ from textual.widgets.option_list import Option
 from chatapp.chat_changes import THINK
 from chatapp.chat_rows import Row
 from chatapp.errors import ChatAppError
+from chatapp.paths import sees
 from chatapp.presets.preset import Preset
 from chatapp.presets.shelf import Shelf
 from chatapp.thinking import WORDS
@@ -323,7 +324,7 @@ class SettingsScreen(ModalScreen[None]):
         except ChatAppError as error:
             self._say(explain(error), wrong=True)
             return
-        if path.exists():
+        if sees(path):
             sentence = f"There is a preset {path.stem} already, in {path}."
             question = Question("Save as a preset", sentence, yes="Replace it", no="Keep it")
             if not await self.app.push_screen_wait(question):
