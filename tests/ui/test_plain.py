@@ -193,3 +193,48 @@ def test_lines_that_end_before_there_is_a_model_are_kept(tmp_path: Path) -> None
     with Store.open(tmp_path / "history.db") as store:
         (chat,) = store.list_conversations()
         assert [row.content for row in store.get_path(chat.id)] == ["kept"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_stdout_that_takes_nothing_ends_the_chat_and_says_why(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "chatapp", "--plain"],
+            stdin=subprocess.PIPE,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={
+                **os.environ,
+                "CHATAPP_HOME": str(tmp_path),
+                "CHATAPP_BACKEND": "echo",
+                "PYTHONPATH": str(ROOT),
+            },
+            text=True,
+        )
+        try:
+            assert child.wait(60) == 1
+            assert child.stderr is not None
+            assert child.stderr.read() == "chatapp: No space left on device.\n"
+        finally:
+            child.kill()
+
+
+def test_a_reader_that_leaves_ends_the_chat(tmp_path: Path) -> None:
+    chat = subprocess.Popen(
+        [sys.executable, "-m", "chatapp", "--plain"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={
+            **os.environ,
+            "CHATAPP_HOME": str(tmp_path),
+            "CHATAPP_BACKEND": "echo",
+            "PYTHONPATH": str(ROOT),
+        },
+    )
+    try:
+        assert chat.stdout is not None
+        assert chat.stdout.readline().startswith(b"chatapp, told")
+        chat.stdout.close()
+        assert chat.wait(60) == 141
+    finally:
+        chat.kill()

@@ -67,6 +67,8 @@ class PlainApp(ChatApp):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._out: TextIO = sys.stdout
+        self.lost: OSError | None = None
+        """Why nothing can be told any more."""
         self._told: Told | None = None
         self._said = ""
         """What has been told of the answer that is being written."""
@@ -97,9 +99,15 @@ class PlainApp(ChatApp):
     # Telling
 
     def say(self, text: str) -> None:
-        """Write lines at once: a screen reader reads what is there."""
-        self._out.write(strip_controls(text) + "\n")
-        self._out.flush()
+        """Write lines at once: a screen reader reads what is there. Where nobody can, it ends."""
+        if self.lost is not None:
+            return
+        try:
+            self._out.write(strip_controls(text) + "\n")
+            self._out.flush()
+        except OSError as error:  # the reader has left, or the disk is full
+            self.lost = error
+            self._leave()
 
     def notify(
         self,
@@ -136,7 +144,7 @@ class PlainApp(ChatApp):
             case MessageStored(shown=True):
                 self._said, self._thought = "", False
             case QueueChanged():
-                self.say(f"{len(fact.queue)} messages wait." if fact.queue else "Nothing waits.")
+                self.say(_waiting(len(fact.queue)))
             case AnswerAsked():
                 self._asked_at, self._told_tenth = time.monotonic(), 0
             case AnswerPrefill():
@@ -327,6 +335,12 @@ class PlainApp(ChatApp):
         return tell(sidebar if sidebar in focused.ancestors else focused)
 
 
+def _waiting(count: int) -> str:
+    if count == 1:
+        return "1 message waits."
+    return f"{count} messages wait." if count else "Nothing waits."
+
+
 def _spell(key: str) -> str:
     """`Ctrl+S` as Textual has it."""
     names = {"esc": "escape", "del": "delete", "pgup": "pageup", "pgdn": "pagedown"}
@@ -336,5 +350,7 @@ def _spell(key: str) -> str:
 
 
 def run_plain(app: PlainApp) -> None:
-    """Run until the user leaves, or the lines end."""
+    """Run until the user leaves, the lines end, or nobody can read what is told."""
     asyncio.run(app.run_async(headless=True, size=SIZE, mouse=False))
+    if app.lost is not None:
+        raise app.lost
