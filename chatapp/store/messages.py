@@ -182,9 +182,13 @@ def check_parent(db: Database, conversation_id: int, parent_id: int | None) -> N
 
 
 def go_to(db: Database, conversation_id: int, message_id: int, now: float) -> None:
-    """Make `message_id` the active leaf and the conversation the last used one."""
+    """Make `message_id` the active leaf and the conversation the last used one.
+
+    A conversation that was deleted elsewhere while somebody writes in it is there again.
+    """
     db.execute(
-        "UPDATE conversations SET active_leaf_id = ?, updated_at = ? WHERE id = ?",
+        "UPDATE conversations SET active_leaf_id = ?, updated_at = ?, deleted_at = NULL"
+        " WHERE id = ?",
         (message_id, now, conversation_id),
     )
 

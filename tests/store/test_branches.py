@@ -283,3 +283,14 @@ def test_an_outline_says_of_each_message_how_it_begins(store: Store, tree: Tree)
     ]
     assert outline[-1].text == "a line " + "x" * 73
     assert store.branches.outline(store.create_conversation("empty")) == []
+
+
+def test_what_is_written_in_a_chat_that_was_deleted_elsewhere_brings_it_back(
+    store: Store, tree: Tree
+) -> None:
+    store.delete_conversation(tree.conversation)
+    store.add_message(tree.conversation, Message("user", parts_of("still here")), tree.end)
+    assert store.get_conversation(tree.conversation).deleted_at is None
+    store.delete_conversation(tree.conversation)
+    store.begin_answer(tree.conversation, tree.asked)
+    assert store.get_conversation(tree.conversation).deleted_at is None
