@@ -6,6 +6,7 @@ to do.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
@@ -30,6 +31,10 @@ class Drafts:
         self._unsaved: dict[Place, Callable[[], str]] = {}
         """How to read what changed; a text of megabytes is put together only to be saved."""
         self._queue: Sequence[Queued] = ()
+        self._n_collected = 0
+        self._written: dict[Place, int] = {}
+        """Which collection of texts a place was last written from."""
+        self._writing = threading.Lock()
         self._fetched: set[Place] = set()
         """Where what the store had is known here; elsewhere nothing is saved over it."""
 
@@ -82,7 +87,7 @@ class Drafts:
     async def save(self) -> None:
         """Write what changed. What the store refuses is tried again with the next change."""
         texts = self._collect(self._fetched)
-        refused = await asyncio.to_thread(self._write, texts)
+        refused = await asyncio.to_thread(self._write, texts, self._n_collected)
         for place, text in refused.items():
             self._unsaved.setdefault(place, partial(str, text))
 
@@ -92,7 +97,7 @@ class Drafts:
         texts = self._collect(self._unsaved)
         for place in unknown:
             texts[place] = "\n".join(text for text in (self._read(place), texts[place]) if text)
-        refused = self._write(texts)
+        refused = self._write(texts, self._n_collected)
         self._fallback.save("\n\n".join(text for text in refused.values() if text.strip()))
 
     def _note(self, place: Place, read: Callable[[], str]) -> None:
@@ -101,6 +106,7 @@ class Drafts:
 
     def _collect(self, places: Collection[Place]) -> dict[Place, str]:
         """What is to be saved in these places."""
+        self._n_collected += 1
         texts = {}
         for place in [place for place in self._unsaved if place in places]:
             read = self._unsaved.pop(place)
@@ -109,13 +115,18 @@ class Drafts:
             texts[place] = "\n\n".join(text for text in (*waits, self._texts[place]) if text)
         return texts
 
-    def _write(self, texts: dict[Place, str]) -> dict[Place, str]:
-        """Save drafts; those that the store refuses."""
+    def _write(self, texts: dict[Place, str], number: int) -> dict[Place, str]:
+        """Save drafts; those that the store refuses. Threads may come in any order: what was
+        collected later stays."""
         refused = {}
-        for place, text in texts.items():
-            try:
-                self._prompts.save_draft(place, text)
-            except StoreError:
-                if text:
-                    refused[place] = text
+        with self._writing:
+            for place, text in texts.items():
+                if self._written.get(place, 0) > number:
+                    continue
+                self._written[place] = number
+                try:
+                    self._prompts.save_draft(place, text)
+                except StoreError:
+                    if text:
+                        refused[place] = text
         return refused

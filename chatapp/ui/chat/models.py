@@ -62,6 +62,8 @@ class Models:
         )
         self.remember: Callable[[Path], object] = lambda _: None
         """Told of a model that was chosen: it answers in the open conversation from now on."""
+        self._n_loads = 0
+        """Loads that have begun and not ended."""
         self._awaited: Fetch | None = None
         """The download that messages wait for."""
         self._first: tuple[str, str] | None = None
@@ -181,12 +183,16 @@ class Models:
         """Stop the answer, keep what waits, put another model into the engine."""
         answering = self._flow.answering
         answering.set_model_ready(False)
-        if not answering.waiting:
-            answering.stop()
-            await answering.idle.wait()
-        loaded = await self.host.load(path)
-        answering.set_model_ready(self.host.model is not None)
-        return loaded
+        self._n_loads += 1
+        try:
+            if not answering.waiting:
+                answering.stop()
+                await answering.idle.wait()
+            return await self.host.load(path)
+        finally:  # only the last of several opens the gate
+            self._n_loads -= 1
+            if not self._n_loads:
+                answering.set_model_ready(self.host.model is not None)
 
     def load_again(self) -> None:
         """Try the model again that did not load, when there is no other."""

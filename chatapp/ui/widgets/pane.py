@@ -238,10 +238,13 @@ class ConversationPane(Vertical):
 
     @on(AnswerStarted)
     def _begin(self, event: AnswerStarted) -> None:
+        parent_id = event.row.parent_id
         if event.conversation_id != self.conversation_id:
             return
-        if event.row.parent_id is not None:
-            self.transcript.remove_after(event.row.parent_id)
+        if parent_id is not None:
+            if not self.transcript.holds(parent_id):  # another branch was opened meanwhile
+                return
+            self.transcript.remove_after(parent_id)
         self.transcript.begin_answer(item_of(event.row))
         self._streaming_id = event.row.id
 

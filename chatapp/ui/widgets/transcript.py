@@ -122,6 +122,10 @@ class Transcript(EndScroll, can_focus=True, inherit_bindings=False):
         """All messages, with what has been streamed so far."""
         return [self.item(self._branch.id_at(place)) for place in range(len(self._branch))]
 
+    def holds(self, message_id: int) -> bool:
+        """Whether a message is on the shown branch."""
+        return message_id in self._branch
+
     def item(self, message_id: int) -> MessageItem:
         """A message with what has been streamed so far; KeyError if it is not in this chat."""
         return self._branch.item(message_id)
