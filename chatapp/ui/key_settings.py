@@ -122,6 +122,8 @@ def _check_doubles(keys: Mapping[str, str], path: Path) -> None:
         for key in KEYS:
             if key.scope not in scopes or key.id in _GIVEN:
                 continue
+            if key.fixed and key.scope != "prompt":  # a list takes these before anybody else
+                continue
             for pressed in split_keys(keys.get(key.id, key.keys)):
                 other = owners.setdefault(pressed, key)
                 if other is not key and (key.id in keys or other.id in keys):

@@ -47,7 +47,8 @@ async def test_they_stand_in_the_chat(run):
         await ui.wait(lambda: view.content_size.width)
         rows = [view.get_line(y, 60) for y in range(view.count_lines(60))]
         texts = ["".join(run.text for run in row.runs).strip() for row in rows]
-        assert texts[:3] == ["You", "▪ File notes.txt", "look at this"]
+        assert texts[0].startswith("You · ")
+        assert texts[1:3] == ["▪ File notes.txt", "look at this"]
         assert item.content == "look at this"
 
 
@@ -67,7 +68,7 @@ async def test_a_call_is_shown_while_it_is_written_and_behind_what_is_said(run):
             rows = [view.get_line(y, 60) for y in range(view.count_lines(60))]
             return [line for row in rows if (line := "".join(run.text for run in row.runs).strip())]
 
-        assert texts()[:3] == ["Assistant", "One moment.", '▪ Tool call look_up: {"word": "a"}']
+        assert texts()[1:3] == ["One moment.", '▪ Tool call look_up: {"word": "a"}']
         view.item = replace(view.item, status="streaming")
         view.write("One moment.", "", describe_parts((Text("One moment."), call, call)))
         view.flush()

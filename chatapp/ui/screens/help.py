@@ -112,8 +112,9 @@ class HelpScreen(ModalScreen[None]):
 
     def action_back(self) -> None:
         """Empty the filter, then close."""
-        if self.query_one(FilterInput).value:
-            self.query_one(FilterInput).action_leave()
+        fields = self.query(FilterInput)  # none where it could not be drawn
+        if fields and fields.first().value:
+            fields.first().action_leave()
         else:
             self.dismiss()
 

@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -136,6 +137,8 @@ class ModelsScreen(ModalScreen[Choice | None]):
 
     def _fill(self) -> None:
         """Show the files that the filter finds; the highlight stays where it was if it can."""
+        if not self.query("#model-list"):  # the screen is being left
+            return
         options = self.query_one("#model-list", OptionList)
         chosen = self._chosen(options)
         wanted = self.query_one(FilterInput).value.lower().split()
@@ -156,8 +159,8 @@ class ModelsScreen(ModalScreen[Choice | None]):
     def _tell(self, file: ModelFile, facts: Content) -> None:
         """Draw what is known of a file, if it is shown."""
         self._facts[str(file.path)] = facts
-        options = self.query_one("#model-list", OptionList)
-        with suppress(OptionDoesNotExist):
+        with suppress(OptionDoesNotExist, NoMatches):  # filtered away; the screen is being left
+            options = self.query_one("#model-list", OptionList)
             options.replace_option_prompt(str(file.path), self._entry(file, facts))
 
     def _chosen(self, options: OptionList) -> str:
