@@ -145,7 +145,7 @@ def test_wrong_use_ends_with_2(chatapp: Run, arguments: list[str], complaint: st
 def test_schema_and_grammar_files_are_checked(chatapp: Run, tmp_path: Path) -> None:
     broken, binary = tmp_path / "broken.json", tmp_path / "binary.gbnf"
     broken.write_text("{")
-    binary.write_bytes(b"\xff\xfe")
+    binary.write_bytes(b"\xff\xff")
     assert "not valid JSON" in chatapp("ask", "x", "--schema", str(broken)).stderr
     assert "not UTF-8" in chatapp("ask", "x", "--grammar", str(binary)).stderr
     good, grammar = tmp_path / "good.json", tmp_path / "good.gbnf"
