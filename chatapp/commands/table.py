@@ -187,9 +187,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "regenerate",
         "tree",
-        Takes.NUMBER,
-        "[N]",
-        "Ask for another answer, or for N side by side; those before stay.",
+        Takes.NOTHING,
+        "",
+        "Ask for another answer; those before stay.",
         ("retry",),
     ),
     Command(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from chatapp.chat_settings import read_chat_settings
+from chatapp.commands import COMMANDS
 from chatapp.config import Config
 from chatapp.parts import File
 
@@ -178,3 +179,11 @@ async def test_a_chat_remembers_the_model_that_was_chosen_in_it(run, tmp_path):
         await ui.wait(lambda: ui.app.chat.open_id == chat)
         await ui.say("again")
         assert ui.path()[-1].generations[0].model_path == str(other), "it is loaded for this chat"
+
+
+async def test_every_command_of_the_table_is_somebodys_and_only_one_parts(run):
+    async with run() as ui:
+        chat = ui.app.chat
+        assert set(chat.commands.names) == {command.name for command in COMMANDS}
+        owned = [name for part in chat.parts for name in getattr(part, "commands", {})]
+        assert len(owned) == len(set(owned))

@@ -6,7 +6,7 @@ and its text stays in the prompt, to be mended.
 
 from collections.abc import Callable, Collection, Mapping
 
-from chatapp.commands import Command, Invocation, Misused, Text, Unknown, parse
+from chatapp.commands import Invocation, Misused, Text, Unknown, parse
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.ui.chat.desk import Desk
 
@@ -62,17 +62,12 @@ class Commands:
                 return True
             case Invocation(command, args):
                 try:
-                    self._find(command)(args)
+                    self._table[command.name](args)
                 except ChatAppError as error:
                     self._refuse(text, error)
             case Unknown() | Misused() as wrong:
                 self._refuse(text, UsageError(wrong.message, wrong.hint))
         return False
-
-    def _find(self, command: Command) -> Does:
-        if command.name not in self._table:
-            raise UsageError(f"/{command.name} cannot be done here.")
-        return self._table[command.name]
 
     def _refuse(self, text: str, error: ChatAppError) -> None:
         self._give_back(text)

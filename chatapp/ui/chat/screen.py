@@ -91,7 +91,7 @@ class ChatScreen(Screen[None]):
         self.desk = Desk(self, setup.config.keys, self._redraw_when)
         self.sidebar = Sidebar(setup.store, self.desk.keys, id="sidebar")
         """The list of conversations."""
-        parts = Parts(setup, self.desk, self.pane, self.sidebar, self.drafts)
+        self.parts = parts = Parts(setup, self.desk, self.pane, self.sidebar, self.drafts)
         self.flow, self.status = parts.flow, parts.status
         self.acting, self.reading = parts.acting, parts.reading
         self.chats, self.removing, self.finding = parts.chats, parts.removing, parts.finding
