@@ -35,14 +35,6 @@ class Message:
         return reasoning_of(self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """A title and one line of messages, oldest first."""
-
-    title: str
-    messages: tuple[Message, ...] = ()
-
-
 def make_title(text: str) -> str:
     """The first line that says something, cut at a word near `TITLE_LENGTH` characters."""
     lines = (one_line(line[: TITLE_LENGTH * 4]) for line in text.splitlines())

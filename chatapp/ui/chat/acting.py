@@ -21,8 +21,6 @@ class Target:
     """A message that something is done with."""
 
     row: MessageRow
-    is_marked: bool
-    """The user marked it; else it is the last of its kind."""
 
     @property
     def words(self) -> str:
@@ -77,9 +75,9 @@ class Acting:
     def target(self, *roles: str) -> Target | None:
         """The marked message, else the last one of one of the roles; without roles, of any."""
         if (row := self.marked) is not None:
-            return Target(row, True)
+            return Target(row)
         rows = [row for row in self._flow.rows if not roles or row.role in roles]
-        return Target(rows[-1], False) if rows else None
+        return Target(rows[-1]) if rows else None
 
     def unmark(self) -> None:
         """No message is marked any more; what is typed next goes to the prompt."""

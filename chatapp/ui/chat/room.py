@@ -156,7 +156,9 @@ class Room:
             return False
         rows = self._store.get_path(asked.conversation_id, asked.message_id)
         conversation = self._store.get_conversation(asked.conversation_id)
-        room = n_ctx - reserve_for(n_ctx, rows, self._setup.config.sampling, "on")
+        settings, _ = read_chat_settings(conversation.settings)
+        params = settings.layers(self._setup.config.sampling).given
+        room = n_ctx - reserve_for(n_ctx, rows, params, "on")
         return surely_fits(rows, conversation.system, room)
 
     def _fits(self, case: Case) -> bool:
