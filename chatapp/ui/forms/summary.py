@@ -48,7 +48,7 @@ class SummaryForm(ModalScreen[str | ChatAppError | None]):
             yield Static("", id="text", markup=False)
 
     def on_mount(self) -> None:
-        """Begin."""
+        """Have the summary made while its progress is shown."""
         self.run_worker(self._run())
 
     def action_stop(self) -> None:

@@ -179,12 +179,12 @@ class Flow:
 
     @property
     def runs(self) -> Sequence[Run]:
-        """All runs."""
+        """The text in its pieces, each with one style, in order."""
         return self._runs
 
     @property
     def text(self) -> str:
-        """All characters."""
+        """The text of all runs, without their styles."""
         return "".join(run.text for run in self._runs)
 
     def row_of(self, offset: int, width: int) -> int:

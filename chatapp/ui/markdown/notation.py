@@ -73,7 +73,7 @@ class _Writer:
         self._environments: list[str] = []
 
     def formula(self) -> list[_Item]:
-        """All of it."""
+        """Read the whole formula; raises `_UnsureError` where its meaning is not sure."""
         items = self.sequence("")
         if self._environments:
             raise _UnsureError

@@ -316,7 +316,7 @@ class ChatList(ScrollView, can_focus=True):
         self._ask("delete")
 
     def action_tag(self) -> None:
-        """Ask for tags."""
+        """Ask for the tags of the chosen chats to be changed."""
         self._ask("tag")
 
     def action_pin(self) -> None:

@@ -41,7 +41,7 @@ class NewText(Static):
             self.shown = True
 
     def forget(self) -> None:
-        """Another chat is shown."""
+        """Hide the mark, because another chat is shown."""
         self.shown = False
 
     def watch_shown(self, shown: bool) -> None:
@@ -53,5 +53,5 @@ class NewText(Static):
             self.shown = False
 
     def on_click(self) -> None:
-        """Go there."""
+        """Go to the end of the chat."""
         self._transcript.go_to_end()

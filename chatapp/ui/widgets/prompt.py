@@ -242,7 +242,7 @@ class PromptBox(WritingArea):
         self._show_hint()
 
     def end_mode(self) -> None:
-        """Back to writing."""
+        """Close what is drawn beside the prompt; keys write again."""
         if self._mode is not None:
             self._mode.close()
             self._mode = None
