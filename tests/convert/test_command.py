@@ -99,7 +99,7 @@ def test_kill_leaves_nothing_under_the_final_name(make, step: str) -> None:
 
 
 def test_signals_in_a_burst_leave_nothing_either(make) -> None:
-    folder = make()
+    folder = make(n_layer=4, n_embd=256)  # it must still be at work when the signals come
     before = set(folder.iterdir())
     for wait in range(6):
         process = start(folder, "-q", "q8_0", "--json", start_new_session=True)

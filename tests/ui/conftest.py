@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
 from chatapp.config import Config
@@ -23,11 +24,21 @@ Wait = Callable[[], bool]
 
 
 async def until(condition: Wait, timeout_s: float = 60.0) -> None:
-    """Let the app run until `condition` holds; fail with a reason when it never does. The time is
-    only against a test that hangs, on the slowest machine."""
+    """Let the app run until `condition` holds; fail with a reason when it never does.
+
+    A widget that a screen has not made yet is waited for too. The time is only against a test that
+    hangs, on the slowest machine.
+    """
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not _holds(condition):
             await asyncio.sleep(0.01)
+
+
+def _holds(condition: Wait) -> bool:
+    try:
+        return condition()
+    except NoMatches:
+        return False
 
 
 class Driver:
