@@ -22,9 +22,8 @@ def refused(tmp_path: Path) -> Path:
 def ask(chatapp: Run, model: Path, *arguments: str, prompt: str = "hello") -> tuple[int, int, str]:
     """(exit code, tokens of the prompt, what was said beside)."""
     done = chatapp(
-        "ask", "-m", str(model), "--json", "--no-save", "--max-tokens", "8", "--seed", "1", *arguments,
-        prompt,
-        CHATAPP_BACKEND="llama",
+        "ask", "-m", str(model), "--json", "--no-save", "--max-tokens", "8", "--seed", "1",
+        *arguments, prompt, CHATAPP_BACKEND="llama",
     )  # fmt: skip
     tokens = json.loads(done.stdout)["usage"]["prompt_tokens"] if done.stdout else 0
     return done.returncode, tokens, done.stderr
