@@ -1,5 +1,7 @@
 """What keys do: nothing invisible, nothing lost, none overtakes another."""
 
+import threading
+
 import pytest
 from textual import events
 from textual.geometry import Offset
@@ -308,12 +310,41 @@ async def test_a_key_that_opens_a_dialog_opens_it_for_the_keys_behind_it(run):
 
 async def test_a_new_chat_in_a_burst_comes_after_what_was_sent(run):
     async with run() as ui:
-        burst(ui, *"one", "enter", "ctrl+n", *"two")
-        await ui.wait(lambda: ui.pane.prompt.text == "two")
+        burst(ui, *"one", "enter", *"more", "ctrl+n", *"two")
+        await ui.wait(lambda: ui.app.keys.idle and ui.pane.prompt.text == "two")
         await ui.wait(lambda: ui.app.chat.open_id is None)
         await ui.wait(lambda: not ui.flow.answering.busy)
         (chat,) = ui.store.list_conversations()
         assert [row.content for row in ui.store.get_path(chat.id)] == ["one", "one"]
+        ui.app.chat.chats.open(chat.id)
+        await ui.wait(lambda: ui.pane.prompt.text == "more")
+
+
+async def test_a_new_chat_is_turned_to_before_the_first_message_of_another_is_stored(
+    run, monkeypatch
+):
+    async with run() as ui:
+        stored = threading.Event()
+        create = ui.store.create_conversation
+
+        def create_late(*args, **kwargs):
+            stored.wait(60)
+            return create(*args, **kwargs)
+
+        monkeypatch.setattr(ui.store, "create_conversation", create_late)
+        burst(ui, *"one", "enter", *"more", "ctrl+n", *"two")
+        await ui.wait(lambda: ui.app.keys.idle and ui.pane.prompt.text == "two")
+        stored.set()
+        await ui.wait(
+            lambda: len(ui.store.list_conversations()) == 1 and not ui.flow.answering.busy
+        )
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        assert ui.pane.prompt.text == "two"
+        (chat,) = ui.store.list_conversations()
+        ui.app.chat.chats.open(chat.id)
+        await ui.wait(lambda: ui.pane.prompt.text == "more")
+        await ui.press("ctrl+n")
+        await ui.wait(lambda: ui.pane.prompt.text == "two")
 
 
 async def test_keys_go_on_after_a_widget_went_away_with_one(run):

@@ -92,7 +92,7 @@ class Chats:
     def action_new(self) -> None:
         """An empty conversation."""
         self._uncover()
-        self._pane.write_to(None)
+        self._pane.write_to_new(leaving=self._flow.answering.waiting)
         self._desk.work_on(self._flow.new(), group="open")
 
     def open(self, conversation_id: int, message_id: int | None = None) -> None:

@@ -68,6 +68,9 @@ class ConversationPane(Vertical):
         self._writes_to: int | None = None
         """The conversation that the prompt's text is for: another as soon as the user turns to it,
         which is before it has been read. None: the new chat."""
+        self._left: str | None = None
+        """What was written below the first message of a new chat that was left for another new one
+        before that message was stored."""
         self.welcome = Welcome(id="welcome")
         self.transcript = Transcript(id="transcript")
         self.find_bar = FindBar(id="find-bar")
@@ -117,6 +120,18 @@ class ConversationPane(Vertical):
         """The keys are the prompt's, for a conversation that need not have been read yet."""
         self.turn_to(conversation_id)
         self.prompt.focus()
+
+    def write_to_new(self, *, leaving: bool) -> None:
+        """The keys are the prompt's, for a new chat.
+
+        `leaving`: the first message of the new chat before it is on its way to the store, and what
+        was written since belongs below it.
+        """
+        if leaving and self._writes_to is None and self._left is None:
+            self._left = self.unsent
+            self.stop_editing()
+            self.prompt.set_prompt("")
+        self.write_to(None)
 
     def turn_back(self) -> None:
         """The conversation that was turned to cannot be opened."""
@@ -199,6 +214,9 @@ class ConversationPane(Vertical):
         self.turn_to(opened)
         if event.draft:
             self.put_before(event.draft)
+        if opened is None and self._left:  # that message was not stored
+            self.put_before(self._left)
+        self._left = None
         if all(row.id != self.editing for row in rows):
             self.stop_editing()
         self.conversation_id = opened
@@ -223,8 +241,12 @@ class ConversationPane(Vertical):
             return
         self.conversation_id = event.row.conversation_id
         if self._writes_to is None:
-            self._writes_to = self.conversation_id
             self._drafts.begin(self.conversation_id)
+            if self._left is None:
+                self._writes_to = self.conversation_id
+            else:
+                self._drafts.put(self.conversation_id, self._left)
+                self._left = None
             self._keep_draft()
         self._show_transcript(True)
         self.transcript.append(item_of(event.row))
