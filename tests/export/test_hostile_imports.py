@@ -316,3 +316,21 @@ def test_many_conversations_are_not_all_in_memory(store: Store, tmp_path: Path) 
     tracemalloc.stop()
     assert len(report.new) == 3000
     assert peak < 1.5 * size
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    ['<details type="reasoning">', '<details type="reasoning" ', "<details type=", "<details>"],
+)
+@pytest.mark.parametrize("end", ["", "</details>"])
+def test_folds_that_never_end_are_text(
+    store: Store, tmp_path: Path, unfinished: str, end: str
+) -> None:
+    """A search from each of them to the end of the text would take minutes."""
+    said = unfinished * 40_000 + end
+    message = {"id": "a", "role": "assistant", "content": said}
+    chat = {"id": "c", "chat": {"history": {"messages": {"a": message}, "currentId": "a"}}}
+    bring_in(store, write(tmp_path / "chats.json", json.dumps([chat])))
+    (conversation,) = store.list_conversations()
+    (row,) = store.get_path(conversation.id)
+    assert unfinished in row.content + str(row.parts)

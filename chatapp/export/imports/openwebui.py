@@ -32,9 +32,10 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
 }
 _DETAILS = re.compile(
-    r'<details type="(reasoning|tool_calls|code_interpreter)"([^>]*)>\n?(.*?)</details>\n?',
+    r'<details type="(reasoning|tool_calls|code_interpreter)"([^<>]*)>\n?(.*?)</details>\n?',
     re.DOTALL,
 )
+_END = "</details>"
 _SUMMARY = re.compile(r"<summary>.*?</summary>\n?", re.DOTALL)
 _ATTRIBUTE = re.compile(r'([a-z_]+)="([^"]*)"')
 
@@ -112,7 +113,10 @@ def _unfold(part: Part) -> list[Part]:
         return [part]
     parts: list[Part] = []
     position = 0
-    for found in _DETAILS.finditer(part.text):
+    # Behind the last end nothing is looked for: each beginning there would be followed to the end
+    # of the text, which takes the square of its length.
+    end = part.text.rfind(_END) + len(_END) + 1
+    for found in _DETAILS.finditer(part.text, 0, end):
         before = part.text[position : found.start()].strip("\n")
         if before.strip():
             parts.append(Text(before))
