@@ -178,3 +178,16 @@ async def test_the_model_of_the_panel_is_the_list_of_models(run):
         await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
         await ui.press("escape")
         assert isinstance(ui.app.screen, SettingsScreen)
+
+
+async def test_the_system_prompt_goes_back_to_the_presets(run, paths):
+    paths.presets.mkdir(parents=True)
+    (paths.presets / "aa.toml").write_text('system = "You are Ann."\n')
+    async with run() as ui:
+        for line, system in (
+            ("/preset aa", "You are Ann."),
+            ("/system You are Bob.", "You are Bob."),
+            ("/system reset", "You are Ann."),
+        ):
+            await ui.write(line)
+            await ui.wait(lambda system=system: ui.flow.system == system)

@@ -29,7 +29,7 @@ from chatapp.commands.arguments import read_preset_call, refuse_text
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.input_file import read_text
 from chatapp.library.local import resolve_model
-from chatapp.paths import spell_path
+from chatapp.paths import expand_home, spell_path
 from chatapp.presets.preset import Filled, Preset
 from chatapp.presets.saving import preset_path, save_preset
 from chatapp.presets.shelf import OFF, Shelf, read_shelf
@@ -122,6 +122,12 @@ class OwnSettings:
             words = [f"{len(words)} settings of its own"]
         return clean_line(" · ".join([*named, *words]))
 
+    @property
+    def _usual_system(self) -> str:
+        """The system prompt without one of the chat's own."""
+        preset = self._flow.settings.preset
+        return (preset.system if preset else "") or self._setup.config.chat.system
+
     # The panel
 
     def action_settings(self) -> None:
@@ -156,9 +162,7 @@ class OwnSettings:
         if name == "preset":
             return await self._take(None)
         if name == "system":
-            preset = self._flow.settings.preset
-            usual = (preset.system if preset else "") or self._setup.config.chat.system
-            return await self._keep_system(usual)
+            return await self._keep_system(self._usual_system)
         if name == "model":
             await self._flow.change(msgspec.structs.replace(self._flow.settings, model=""))
             return "This chat is answered by whatever model is loaded."
@@ -214,9 +218,10 @@ class OwnSettings:
             shown = f"The system prompt of this chat: {text[:_SHOWN]}" if text else ""
             self._desk.say(shown or "This chat has no system prompt. /system TEXT gives it one.")
             return
-        text = "" if args.lower() in _NONE else args
         if args.lower() in _RESET:
-            text = self._setup.config.chat.system
+            text = self._usual_system
+        else:
+            text = "" if args.lower() in _NONE else args
         self._desk.work_on(self._change_system(text), group="settings")
 
     def think(self, args: str) -> None:
@@ -238,7 +243,7 @@ class OwnSettings:
         elif args.lower() in (*_NONE, *_RESET):
             self._change(name, reset(self._flow.settings, name))
         else:
-            self._desk.work_on(self._read_form(name, Path(args).expanduser()), group="settings")
+            self._desk.work_on(self._read_form(name, expand_home(args)), group="settings")
 
     def context(self, n_ctx: str) -> None:
         """`/context N`."""
