@@ -74,7 +74,7 @@ def find_paths() -> Paths:
     """Locations from `CHATAPP_HOME` if it is set, else the system's usual ones."""
     home = os.environ.get("CHATAPP_HOME")
     if home:
-        root = Path(home).expanduser().absolute()
+        root = expand_home(home).absolute()
         return Paths(data=root, config=root, state=root / "logs")
     from platformdirs import PlatformDirs
 

@@ -42,7 +42,7 @@ def import_chats(place: Path, name: str) -> None:
     from chatapp.cli.progress import Progress
     from chatapp.cli.setting import open_history
     from chatapp.export.imports import Report, choose, import_from
-    from chatapp.paths import find_paths
+    from chatapp.paths import expand_home, find_paths
 
     program = choose(name) if name else None
     report, progress = Report(), Progress()
@@ -53,7 +53,7 @@ def import_chats(place: Path, name: str) -> None:
             look()
 
         try:
-            import_from(store, place.expanduser(), program, report, show)
+            import_from(store, expand_home(place), program, report, show)
         except KeyboardInterrupt:
             progress.clear()
             click.echo(f"Stopped. {_count(report)} by then, whole.", err=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chatapp.config import nearest
 from chatapp.errors import ConfigError, UsageError
+from chatapp.paths import expand_home
 from chatapp.presets.preset import Preset
 from chatapp.presets.reading import read_preset
 from chatapp.text import one_line, whole_text
@@ -40,7 +41,7 @@ class Shelf:
         if name in self.presets:
             return self.presets[name]
         if name.endswith(SUFFIX) or os.sep in name:
-            return read_preset(Path(name).expanduser().absolute())
+            return read_preset(expand_home(name).absolute())
         known = [*self.presets, *self.broken]
         raise UsageError(
             f"There is no preset {one_line(name)!r}.",

@@ -7,6 +7,7 @@ from sqlite_utils import Database
 
 from chatapp.errors import StoreError
 from chatapp.gguf.replacing import replacement
+from chatapp.paths import expand_home
 from chatapp.store.faults import translate
 
 
@@ -35,7 +36,7 @@ def write_backup(db: Database, history: Path | None, path: Path) -> None:
 
     Raises `StoreError` when `path` is the history itself or cannot be written.
     """
-    path = path.expanduser().absolute()
+    path = expand_home(path).absolute()
     if history is not None and path.exists() and path.samefile(history):
         raise StoreError("A backup cannot replace the history itself.", "Name another file.")
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from chatapp.errors import StoreError
+from chatapp.paths import expand_home
 from chatapp.store.faults import damaged, translate
 from chatapp.store.migrations import MIGRATIONS
 from chatapp.store.session import Session
@@ -23,12 +24,13 @@ BUSY_TIMEOUT_S = 5.0
 
 
 def open_file(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Session:
-    """The migrated database at `path`, made if it is missing.
+    """The migrated database at `path` (`~` is the home folder), made if it is missing.
 
     Raises `StoreError` when the file is locked, newer than this program, damaged, no history of
     ours, or cannot be written, when the disk is full, and when an older file cannot be brought up
     to date (see `upgrade.py`).
     """
+    path = expand_home(path).absolute()
     _make_private(path)
     where = str(path)
     with translate(where):

@@ -69,7 +69,7 @@ class Store:
         with. Raises `StoreError` when it is locked, newer than this program, damaged, no history of
         ours or not writable, when the disk is full, and when an older file cannot be upgraded.
         """
-        return cls(open_file(path.expanduser().absolute(), busy_timeout_s), mend)
+        return cls(open_file(path, busy_timeout_s), mend)
 
     @classmethod
     def in_memory(cls) -> Self:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from chatapp.errors import ChatAppError
-from chatapp.paths import sees, sees_folder
+from chatapp.paths import expand_home, sees, sees_folder
 from chatapp.running.programs import EXTENSIONS
 from chatapp.ui.widgets.code_walk import CodeBlock
 
@@ -54,10 +54,7 @@ def free_path(typed: str) -> Path | None:
 
 def path_of(typed: str) -> Path:
     """What was typed as a path; a `~` is the home folder."""
-    try:
-        return Path(typed.strip()).expanduser()
-    except RuntimeError:  # a ~user that there is not
-        return Path(typed.strip())
+    return expand_home(typed.strip())
 
 
 async def write_code(path: Path, source: str) -> None:

@@ -110,3 +110,13 @@ def test_a_long_function_would_be_seen(tmp_path: Path) -> None:
     file.write_text("def f():\n" + "    pass\n" * MAX_FUNCTION_LINES)
     node = next(functions(file))
     assert (node.end_lineno or 0) - node.lineno + 1 == MAX_FUNCTION_LINES + 1
+
+
+def test_a_tilde_is_expanded_in_one_place() -> None:
+    """`Path.expanduser` raises RuntimeError where there is no such user; `expand_home` does not."""
+    found = [
+        str(path)
+        for path in python_files("chatapp")
+        if ".expanduser()" in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert found == []

@@ -23,7 +23,7 @@ from textual.widgets._select import SelectCurrent
 
 from chatapp.converter import Converter, Event, can_compare_logits
 from chatapp.errors import ChatAppError, UsageError
-from chatapp.paths import Paths
+from chatapp.paths import Paths, expand_home
 from chatapp.ui.conversion import (
     AS_SOURCE,
     default_output,
@@ -257,8 +257,8 @@ class ConvertScreen(ModalScreen[Path | None]):
         if not source.strip():
             raise UsageError("There is no source yet.", "Give a checkpoint, or its folder.")
         try:
-            return str(Path(source.strip()).expanduser()), shlex.split(options)
-        except (ValueError, RuntimeError) as error:
+            return str(expand_home(source.strip())), shlex.split(options)
+        except ValueError as error:
             raise UsageError(f"The options cannot be read: {error}.") from None
 
     def _say(self, text: Content) -> None:
@@ -290,7 +290,7 @@ class ConvertScreen(ModalScreen[Path | None]):
 
 def prepare_output(written: str, paths: Paths) -> Path:
     """The output, absolute; makes the models folder, and refuses a file that is there."""
-    output = Path(written).expanduser().absolute()
+    output = expand_home(written).absolute()
     if not written:
         raise UsageError("There is no output yet.", "Give a file name.")
     if output.exists():

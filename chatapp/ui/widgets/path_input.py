@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
 from textual.widgets import Input
+
+from chatapp.paths import expand_home
 
 _ENTRIES = 5000
 """Entries of a folder that are looked at."""
@@ -28,14 +29,14 @@ def complete(typed: str) -> str | None:
     """`typed` completed by the first entry that fits, or None."""
     folder, _, beginning = typed.rpartition("/")
     try:
-        where = Path(folder or ("/" if typed.startswith("/") else ".")).expanduser()
+        where = expand_home(folder or ("/" if typed.startswith("/") else "."))
         with os.scandir(where) as entries:
             names = [
                 entry.name + ("/" if entry.is_dir() else "")
                 for _, entry in zip(range(_ENTRIES), entries, strict=False)
                 if entry.name.startswith(beginning) and _wanted(entry.name, beginning)
             ]
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: a ~user that there is not
+    except (OSError, ValueError):
         return None
     if not names or not beginning:
         return None
