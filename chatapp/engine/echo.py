@@ -157,7 +157,8 @@ class _Script:
         self.thought = ""
         for line in text.splitlines():
             name, _, value = line.strip().partition(" ")
-            number = int(value) if value.strip().isdigit() else 0
+            digits = value.strip()
+            number = int(digits) if digits.isdecimal() and len(digits) < 9 else 0
             match name:
                 case "/delay":
                     self.delay_s = number / 1000

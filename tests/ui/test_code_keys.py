@@ -118,6 +118,18 @@ async def test_where_no_code_is_it_is_said(run):
         )
 
 
+@pytest.mark.parametrize("number", ["3", "0", "-1", "²", "9" * 5000, "1 2"])
+async def test_a_block_that_is_not_there_is_said_whatever_its_number(run, paths, number):
+    chat = fill(paths, fenced("print(1)") + fenced("print(2)"))
+    async with run(conversation_id=chat) as ui:
+        await opened(ui, 2)
+        await ui.write(f"/copy {number}")
+        await ui.wait(lambda: any("There is no code block" in said for said in ui.notices()))
+        assert ui.pane.prompt.prompt == f"/copy {number}", "to be mended"
+        await ui.write("/copy 02")
+        await ui.wait(lambda: ui.app.clipboard == "print(2)")
+
+
 # Running
 
 

@@ -14,6 +14,7 @@ from chatapp.errors import ChatAppError, UsageError
 from chatapp.running.programs import find_program
 from chatapp.running.run import CodeRun
 from chatapp.store.rows import MessageRow
+from chatapp.text import cut_text
 from chatapp.ui.chat.acting import Acting, name_message
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
@@ -97,11 +98,17 @@ class Reading:
         blocks = find_blocks(transcript.item(target.row.id))
         if not blocks:
             raise UsageError(f"There is no block of code in {target.words}.")
-        if number and not (number.isdecimal() and 1 <= int(number) <= len(blocks)):
-            has = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
-            raise UsageError(f"There is no code block {number}: {target.words} has {has} of code.")
         marked = place.number + 1 if place is not None else len(blocks)
-        chosen = int(number) if number else min(marked, len(blocks))
+        chosen = min(marked, len(blocks))
+        if number:
+            numbers = {str(one): one for one in range(1, len(blocks) + 1)}
+            if number.lstrip("0") not in numbers:
+                has = "one block" if len(blocks) == 1 else f"{len(blocks)} blocks"
+                shown = cut_text(number, 20)
+                raise UsageError(
+                    f"There is no code block {shown}: {target.words} has {has} of code."
+                )
+            chosen = numbers[number.lstrip("0")]
         return CodeTarget(target.row, blocks[chosen - 1], chosen, len(blocks))
 
     def _with_code(self, does: Callable[[CodeTarget], object]) -> None:
