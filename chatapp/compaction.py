@@ -24,7 +24,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.errors import ContextOverflowError, EngineError
 from chatapp.fullness import Tally
-from chatapp.heads import make_head, read_head
+from chatapp.heads import count_missing, make_head, read_head
 from chatapp.parts import text_of
 from chatapp.sampling import SamplingParams
 from chatapp.store.rows import MessageRow
@@ -66,30 +66,72 @@ def summary_tokens(n_ctx: int) -> int:
 def keep_for_summary(rows: Sequence[MessageRow], tally: Tally, reserve: int) -> int | None:
     """Place of the first message that stays when the others are summarised: the last three turns,
     or fewer where they do not fit. None: nothing can go, or what stays is too long."""
-    turns = _turns(rows)[-KEPT_TURNS:]
+    turns = [first for first in _turns(rows) if _loses(rows, first)][-KEPT_TURNS:]
     if not tally.n_ctx:  # a server does not say
         return turns[0] if turns else None
     room = tally.n_ctx - reserve - tally.rest - summary_tokens(tally.n_ctx) - _HEAD_TOKENS
-    return next((first for first in turns if sum(tally.rows[first:]) <= room), None)
+    return next((first for first in turns if _sum_kept(rows, tally, first) <= room), None)
 
 
 def keep_for_omission(rows: Sequence[MessageRow], tally: Tally, reserve: int) -> int | None:
     """Place of the first message that stays when the oldest are left out: as many turns as half
     the context holds, at least one. None: nothing can go, or what stays is too long."""
-    turns = _turns(rows)
+    turns = [first for first in _turns(rows) if _loses(rows, first)]
     if not tally.n_ctx:
         return turns[len(turns) // 2] if turns else None
     for first in turns:
-        if tally.rest + sum(tally.rows[first:]) <= tally.n_ctx // 2:
+        if tally.rest + _sum_kept(rows, tally, first) <= tally.n_ctx // 2:
             return first
-    if turns and tally.rest + sum(tally.rows[turns[-1] :]) <= tally.n_ctx - reserve:
+    if turns and tally.rest + _sum_kept(rows, tally, turns[-1]) <= tally.n_ctx - reserve:
         return turns[-1]
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What goes and what stays of a branch that begins anew at one of its messages."""
+
+    gone: list[MessageRow]
+    """With the head of an earlier time."""
+    pinned: list[MessageRow]
+    """Stay before the first message that stays."""
+    n_missing: int
+    """Messages that go, with those that a head of an earlier time stands for."""
+
+
+def split(rows: Sequence[MessageRow], first: int) -> Split:
+    """Divide a branch at the place of a message that stays with all below it."""
+    stays = _pinned_before(rows, first)
+    gone = [row for place, row in enumerate(rows[:first]) if place not in stays]
+    pinned = [rows[place] for place in stays]
+    return Split(gone, pinned, count_missing(rows, first) - len(pinned))
+
+
+def _pinned_before(rows: Sequence[MessageRow], first: int) -> list[int]:
+    """Places before `first` that stay all the same: those of the turns in which a message is
+    pinned. Whole turns, because many formats want a question before an answer."""
+    starts = [place for place in range(_begin(rows), first) if rows[place].role == "user"]
+    starts = sorted({min(_begin(rows), first), *starts})
+    turns = [range(start, end) for start, end in zip(starts, [*starts[1:], first], strict=True)]
+    return [place for turn in turns if any(rows[one].pinned for one in turn) for place in turn]
+
+
+def _loses(rows: Sequence[MessageRow], first: int) -> bool:
+    return len(_pinned_before(rows, first)) < first - _begin(rows)
+
+
+def _sum_kept(rows: Sequence[MessageRow], tally: Tally, first: int) -> int:
+    return sum(tally.rows[first:]) + sum(tally.rows[place] for place in _pinned_before(rows, first))
+
+
+def _begin(rows: Sequence[MessageRow]) -> int:
+    """The place of the first message that was said, below a head."""
+    return 1 if rows and read_head(rows[0]) else 0
+
+
 def _turns(rows: Sequence[MessageRow]) -> list[int]:
     """Where turns of the user begin that something stands before, beside a head."""
-    start = 1 if rows and read_head(rows[0]) else 0
+    start = _begin(rows)
     return [place for place, row in enumerate(rows) if row.role == "user" and place > start]
 
 

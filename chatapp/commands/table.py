@@ -211,7 +211,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("new", "chats", Takes.NOTHING, "", "Start a new chat.", ("clear",)),
     Command("title", "chats", Takes.WORDS, "[TITLE]", "Rename this chat.", ("rename",)),
     Command("tag", "chats", Takes.TAG, "[TAG ...]", "Tag this chat; a tag it has goes."),
-    Command("pin", "chats", Takes.SWITCH, "[on | off]", "Keep this chat at the top of the list."),
+    Command(
+        "pin",
+        "chats",
+        Takes.WORDS,
+        "[chat | message] [on | off]",
+        "Keep this chat at the top of the list, or a message word for word however long it gets.",
+    ),
     Command("archive", "chats", Takes.SWITCH, "[on | off]", "Take this chat out of the list."),
     Command(
         "delete",

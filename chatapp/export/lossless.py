@@ -66,6 +66,7 @@ def _describe_message(message: MessageRow, numbers: dict[int, int]) -> dict[str,
         "status": "interrupted" if message.status == "streaming" else message.status,
         "created_at": message.created_at,
         "by_hand": message.by_hand,
+        "pinned": message.pinned,
         "parts": msgspec.to_builtins(message.parts),
         "tokens": message.tokens,
         "generations": [

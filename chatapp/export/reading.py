@@ -243,6 +243,7 @@ def _read_message(entry: _Entry, version: int, whole: str) -> MessageRow:
         generations=tuple(_read_generation(run, message_id, version) for run in runs),
         uid=entry.name("uid") if version > 1 else make_uid(whole, str(message_id), gist(parts)),
         by_hand=entry.flag("by_hand") if version > 2 else False,
+        pinned=entry.flag("pinned") if version > 2 else False,
     )
 
 

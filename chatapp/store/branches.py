@@ -1,6 +1,7 @@
 """What is done to the tree of a conversation beside saying something in it. `Store.branches`."""
 
 import time
+from collections.abc import Collection
 
 from chatapp.conversation import Message
 from chatapp.errors import StoreError
@@ -54,6 +55,13 @@ class Branches:
             messages.go_to(db, conversation_id, new_id, now)
             return messages.fetch_message(db, new_id)
 
+    def pin(self, message_id: int, *, pinned: bool = True) -> MessageRow:
+        """Have a message stay word for word when others go for want of room, or no longer."""
+        with self._session.writing() as db:
+            cuts.find_place(db, message_id)
+            db.execute("UPDATE messages SET pinned = ? WHERE id = ?", (pinned, message_id))
+            return messages.fetch_message(db, message_id)
+
     def delete_branch(self, message_id: int) -> Cut:
         """Delete a message and all below it; `undelete` brings them back.
 
@@ -87,18 +95,21 @@ class Branches:
         leaf_id: int,
         keep_from_id: int | None,
         head: Message | None = None,
+        keep_also: Collection[int] = (),
     ) -> int:
         """Copy the end of a branch below a new first message, and show it; the new leaf.
 
-        `keep_from_id` is the first message that is copied (None: none), `leaf_id` the last;
-        parts, tokens, generations, statuses and times are theirs. Without a `head` the first
-        copy is the first message. Going back is showing `leaf_id`. Raises `StoreError` if
-        `keep_from_id` is not above `leaf_id`, or the branch would be empty.
+        `keep_from_id` is the first message that is copied (None: none), `leaf_id` the last, and of
+        those before it the ones in `keep_also` are copied too; parts, tokens, generations,
+        statuses, times and pins are theirs. Without a `head` the first copy is the first message.
+        Going back is showing `leaf_id`. Raises `StoreError` if `keep_from_id` is not above
+        `leaf_id`, or the branch would be empty.
         """
         words, now = words_of(head.parts) if head else (), time.time()
         with self._session.writing() as db:
             path = messages.find_path(db, conversation_id, leaf_id)
-            kept = _cut_off(path, keep_from_id)
+            end = _cut_off(path, keep_from_id)
+            kept = [one for one in path if one in keep_also and one not in end] + end
             parent_id = None
             if head is not None:
                 parent_id = insert_said(db, conversation_id, None, head, words, now)

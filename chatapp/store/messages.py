@@ -31,7 +31,7 @@ _SIBLINGS = (
 # The CROSS JOIN fetches by id, in the order of the list.
 _MESSAGES = f"""
 SELECT m.id, m.conversation_id, m.parent_id, m.role, m.status, m.created_at, m.tokens,
-  {_SIBLINGS} AND s.id < m.id), {_SIBLINGS}), m.uid, m.by_hand
+  {_SIBLINGS} AND s.id < m.id), {_SIBLINGS}), m.uid, m.by_hand, m.pinned
 FROM json_each(?) wanted CROSS JOIN messages m ON m.id = wanted.value
 """  # noqa: S608
 # The walk reads no text.
@@ -72,12 +72,16 @@ def insert_message(
     owner: str = "",
     *,
     by_hand: bool = False,
+    pinned: bool = False,
 ) -> int:
     """A message that has no parts yet; its id."""
     cursor = db.execute(
         "INSERT INTO messages (conversation_id, parent_id, role, status, created_at, owner,"
-        " heartbeat, tokens, by_hand) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (conversation_id, parent_id, role, status, now, owner, now, pack_tokens(tokens), by_hand),
+        " heartbeat, tokens, by_hand, pinned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(conversation_id, parent_id, role, status, now, owner, now),
+            *(pack_tokens(tokens), by_hand, pinned),
+        ),
     )
     return cursor.lastrowid or 0
 
@@ -110,6 +114,7 @@ def fetch_messages(db: Database, ids: Sequence[int]) -> list[MessageRow]:
             generations=runs.get(row[0], ()),
             uid=row[9],
             by_hand=bool(row[10]),
+            pinned=bool(row[11]),
         )
         for row in found
     ]

@@ -284,6 +284,8 @@ ALTER TABLE conversations ADD COLUMN archived_at REAL;
 
 ALTER TABLE messages ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
 
+ALTER TABLE messages ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+
 CREATE INDEX conversations_listed ON conversations
   ((archived_at IS NOT NULL), (pinned_at IS NULL), updated_at DESC, id DESC)
   WHERE deleted_at IS NULL;

@@ -137,6 +137,8 @@ class MessageRow:
     """Names the message everywhere, in exports too: random, made by the store."""
     by_hand: bool = False
     """The user wrote these words in another's role: an answer that was edited."""
+    pinned: bool = False
+    """It stays word for word when others are summarised or left out for want of room."""
 
     @property
     def content(self) -> str:

@@ -90,6 +90,7 @@ def insert_copy(
         message.created_at,
         message.tokens,
         by_hand=message.by_hand,
+        pinned=message.pinned,
     )
     write_parts(db, message_id, message.parts)
     index_message(db, message_id, words_of(message.parts))

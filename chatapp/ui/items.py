@@ -28,6 +28,7 @@ def item_of(row: MessageRow, *, note: str = "") -> MessageItem:
         reasoning=row.reasoning,
         when=moment_text(row.created_at, datetime.now().astimezone()),
         attached=describe_parts(row.parts),
+        pinned=row.pinned,
     )
 
 

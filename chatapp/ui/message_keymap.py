@@ -101,7 +101,8 @@ MESSAGE_KEYS: tuple[Key, ...] = (
     Key("code_open", "o", "page_code", "Pager", "See the code block in $PAGER.", "message", bar=10),
     Key("message_links", "l", "links", "Links", "The links of the message.", "message", bar=11),
     Key("message_raw", "w", "raw", "Raw", "Show it as it was written.", "message", bar=12),
-    Key("message_thinking", "t", "thinking", "Thought", "What was thought.", "message", bar=13),
+    Key("message_pin", "p", "pin_message", "Pin", "Keep it word for word.", "message", bar=13),
+    Key("message_thinking", "t", "thinking", "Thought", "What was thought.", "message", bar=14),
     Key("message_previous", "left", "sibling(-1)", "Version before", "One back.", "message"),
-    Key("message_next", "right", "sibling(1)", "Next version", "One further.", "message", bar=14),
+    Key("message_next", "right", "sibling(1)", "Next version", "One further.", "message", bar=15),
 )

@@ -87,6 +87,7 @@ def trees(draw: st.DrawFn) -> ConversationTree:
                 generations=tuple(draw(st.lists(RUNS, max_size=2))),
                 uid=f"{draw(st.integers(0, 2**32)):028x}{number:04x}",
                 by_hand=draw(st.booleans()),
+                pinned=draw(st.booleans()),
             )
         )
     conversation = ConversationRow(

@@ -191,6 +191,7 @@ BAD: dict[str, tuple[Change, str]] = {
     "pin": (lambda d: d["conversations"][1].update(pinned_at="now"), "not a number in range"),
     "tags": (lambda d: d["conversations"][1].update(tags=["a", 1]), "not a list of texts"),
     "by hand": (lambda d: messages(d)[0].update(by_hand=1), "not true or false"),
+    "pinned": (lambda d: messages(d)[0].update(pinned=None), "not true or false"),
     "rate": (lambda d: messages(d)[1]["generations"][0].update(decode_tps="x"), "not a number"),
 }
 
@@ -266,7 +267,7 @@ def test_a_file_of_the_second_version_comes_in(tree: ConversationTree) -> None:
     for name in ("settings", "pinned_at", "archived_at", "tags"):
         del entry[name]
     for message in entry["messages"]:
-        del message["by_hand"]
+        del message["by_hand"], message["pinned"]
     with Store.in_memory() as store:
         (new,) = import_json(store, json.dumps(document))
         assert without_ids(store.get_tree(new)) == without_ids(tree)

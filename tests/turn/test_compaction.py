@@ -13,6 +13,7 @@ from chatapp.compaction import (
     can_summarise,
     keep_for_omission,
     keep_for_summary,
+    split,
     summary_tokens,
 )
 from chatapp.conversation import Message
@@ -249,3 +250,45 @@ async def test_a_real_model_answers_from_the_head(store: Store, smollm2: Path) -
         assert "Rex" in turn.state.text
     finally:
         await client.stop()
+
+
+def test_turns_with_a_pin_stay(store: Store) -> None:
+    conversation_id, _ = add_talk(store)
+    rows = store.get_path(conversation_id)
+    for pinned in (rows[1].id, rows[4].id):
+        assert store.branches.pin(pinned).pinned
+    rows = store.get_path(conversation_id)
+    first = keep_for_summary(rows, tally_of(rows, 10, 1000), 100)
+    assert first == len(rows) - 6
+    parted = split(rows, first)
+    assert parted.pinned == rows[:2]
+    assert (parted.gone, parted.n_missing) == (rows[2:4], 2)
+
+    head, stays = make_head(2, "Of Paris."), [row.id for row in parted.pinned]
+    store.branches.fork(conversation_id, rows[-1].id, rows[first].id, head, stays)
+    shorter = store.get_path(conversation_id)
+    said = [row.content for row in rows]
+    assert [row.content for row in shorter[1:]] == [*said[:2], *said[4:]]
+    assert [row.pinned for row in shorter] == [False, False, True, True, *[False] * 5]
+    again = split(shorter, 7)
+    assert [row.content for row in again.pinned] == [*said[:2], *said[4:6]]
+    assert again.n_missing == 2 + 2
+
+
+def test_what_is_pinned_counts_as_what_stays(store: Store) -> None:
+    conversation_id, _ = add_talk(store)
+    store.branches.pin(store.get_path(conversation_id)[0].id)
+    rows = store.get_path(conversation_id)
+    assert keep_for_omission(rows, tally_of(rows, 100, 1000), 100) == len(rows) - 2
+    assert keep_for_omission(rows, tally_of(rows, 300, 1000), 100) is None, "the pin has no room"
+
+
+def test_where_every_older_turn_is_pinned_nothing_can_go(store: Store) -> None:
+    conversation_id, _ = add_talk(store, TALK[:2])
+    store.branches.pin(store.get_path(conversation_id)[1].id)
+    rows = store.get_path(conversation_id)
+    assert keep_for_summary(rows, tally_of(rows, 10, 1000), 100) is None
+    assert keep_for_omission(rows, tally_of(rows, 10, 30), 10) is None
+    assert not store.branches.pin(rows[1].id, pinned=False).pinned
+    rows = store.get_path(conversation_id)
+    assert keep_for_summary(rows, tally_of(rows, 10, 1000), 100) == 2

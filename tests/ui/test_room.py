@@ -236,3 +236,18 @@ async def test_the_chat_that_is_summarised_may_be_left_at_once(run: Run) -> None
         await driver.wait(
             lambda: any("nothing to summarise" in notice for notice in driver.notices())
         )
+
+
+async def test_a_pinned_message_stays_when_the_oldest_are_left_out(run: Run) -> None:
+    async with run(config=SMALL) as driver:
+        before = await fill(driver)
+        driver.pane.transcript.marked = driver.flow.rows[0].id
+        await driver.write("/pin message")
+        await driver.wait(lambda: driver.flow.rows[0].pinned)
+        assert any("stays word for word" in notice for notice in driver.notices())
+        await overfill(driver)
+        await choose(driver, "leave out")
+        await answered(driver)
+        assert driver.said()[1:3] == before[:2]
+        assert read_head(driver.path()[0]) == Head("omission", 4)
+        assert driver.path()[1].pinned

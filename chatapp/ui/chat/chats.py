@@ -49,7 +49,6 @@ class Chats:
             "new": lambda _: self.action_new(),
             "title": self.title,
             "tag": self.tag,
-            "pin": self.pin,
             "archive": self.archive,
             "history": lambda _: self.action_sidebar(),
         }

@@ -12,6 +12,7 @@ from chatapp.ui.chat.finding import Finding
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
+from chatapp.ui.chat.pinning import Pinning
 from chatapp.ui.chat.reading import Reading
 from chatapp.ui.chat.removing import Removing
 from chatapp.ui.chat.room import Room
@@ -52,6 +53,7 @@ class Parts:
         self.chats = Chats(setup, flow, desk, sidebar, pane)
         self.removing = Removing(store, flow, desk, self.acting, self.chats)
         self.chats.forget_deleted = self.removing.forget
+        self.pinning = Pinning(store, desk, self.acting, pane, pin_chat=self.chats.pin)
         self.models = Models(setup, flow, desk, status, pane.welcome)
         flow.prepare = self.models.prepare
         self.own = OwnSettings(setup, flow, desk, self.models, status, write=pane.put_before)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from textual.message import Message as Fact
 
 from chatapp.chat_settings import ChatSettings, read_chat_settings
-from chatapp.compaction import Summary, can_summarise, keep_for_omission, keep_for_summary
+from chatapp.compaction import Summary, can_summarise, keep_for_omission, keep_for_summary, split
 from chatapp.conversation import Message
 from chatapp.engine.protocol import ModelDescription
 from chatapp.errors import ChatAppError
 from chatapp.fullness import WARN_SHARE, Tally, reserve_for, surely_fits, take_tally
-from chatapp.heads import count_missing, make_head
+from chatapp.heads import make_head
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.text import cut_text
 from chatapp.ui.chat.answering import Asked
@@ -262,7 +262,7 @@ class Room:
             Offer(
                 "leave out",
                 f"Leave out the {_tokens(case, first)}",
-                f"Up to {_name(rows[first - 1])}. {self._undo}",
+                f"Up to {_name(split(rows, first).gone[-1])}. {self._undo}",
             )
             if first
             else Offer("leave out", "Leave out the oldest messages", none, False)
@@ -287,7 +287,7 @@ class Room:
     async def _summarise(self, case: Case, first: int, matters: str = "") -> int | None:
         """Have the model summarise what stands before `first`, and show the shorter branch; its
         last message. None: it was stopped, or did not work."""
-        n_missing = count_missing(case.rows, first)
+        parted = split(case.rows, first)
 
         async def make(report: Callable[..., object]) -> str:
             summary = Summary(
@@ -297,9 +297,9 @@ class Room:
                 matters=matters,
                 report=report,
             )
-            return await summary.make(case.rows[:first])
+            return await summary.make(parted.gone)
 
-        made = await self._desk.ask(SummaryForm(n_missing, make))
+        made = await self._desk.ask(SummaryForm(parted.n_missing, make))
         if isinstance(made, ChatAppError):
             self._desk.warn(made)
             return None
@@ -314,17 +314,22 @@ class Room:
 
     async def _shorten(self, case: Case, first: int, summary: str) -> int:
         conversation_id, rows = case.conversation.id, case.rows
-        n_missing = count_missing(rows, first)
-        head = make_head(n_missing, summary)
+        parted = split(rows, first)
         leaf = await asyncio.to_thread(
-            self._store.branches.fork, conversation_id, rows[-1].id, rows[first].id, head
+            self._store.branches.fork,
+            conversation_id,
+            rows[-1].id,
+            rows[first].id,
+            make_head(parted.n_missing, summary),
+            [row.id for row in parted.pinned],
         )
         self._warned.discard(conversation_id)
         self._squeezed.discard(conversation_id)
         if self._is_shown(conversation_id):
             await self._flow.open(conversation_id)
         done = "summarised" if summary else "left out"
-        self._desk.say(f"{n_missing} earlier messages are {done}. {self._undo}")
+        pins = f" {len(parted.pinned)} stay for their pins." if parted.pinned else ""
+        self._desk.say(f"{parted.n_missing} earlier messages are {done}.{pins} {self._undo}")
         return leaf
 
     def _move(self, case: Case) -> int:
@@ -380,7 +385,10 @@ async def _offer_of(longer: "asyncio.Future[Longer]") -> Offer:
 
 def _tokens(case: Case, first: int) -> str:
     """What stands before a message, in words."""
-    n, n_tokens = count_missing(case.rows, first), sum(case.tally.rows[:first])
+    parted = split(case.rows, first)
+    n, gone = parted.n_missing, {row.id for row in parted.gone}
+    counts = zip(case.rows, case.tally.rows, strict=True)
+    n_tokens = sum(count for row, count in counts if row.id in gone)
     what = "oldest message" if n == 1 else f"{n} oldest messages"
     return f"{what} ({grouped(n_tokens)} tokens)"
 

@@ -172,6 +172,7 @@ class PlainApp(ChatApp):
     def _tell_row(self, row: MessageRow) -> None:
         versions = row.sibling_count
         which = f" (version {row.sibling_index + 1} of {versions})" if versions > 1 else ""
+        which += " (pinned)" if row.pinned else ""
         self.say(f"{_ROLES.get(row.role, row.role)}{which}:\n{row.content}")
 
     def _tell_progress(self, progress: PrefillProgress) -> None:

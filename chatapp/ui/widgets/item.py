@@ -25,3 +25,5 @@ class MessageItem:
     """When it was written, in words."""
     attached: tuple[str, ...] = ()
     """A line for every part that is neither said nor thought: files, pictures, calls of tools."""
+    pinned: bool = False
+    """It stays word for word when others go for want of room."""

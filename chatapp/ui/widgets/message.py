@@ -257,6 +257,8 @@ class MessageView(LinesView):
         head = [Run(name, f"role role-{_known(item.role)}")]
         if item.when:
             head.append(Run(f" · {item.when}", "note"))
+        if item.pinned:
+            head.append(Run(" · pinned", "note"))
         if self._raw and item.role != "user":
             head.append(Run(" · as it was written", "note"))
         sections: list[_Section] = [PlainBlock(head)]

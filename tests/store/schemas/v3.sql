@@ -31,7 +31,7 @@ CREATE TABLE messages (
   created_at REAL NOT NULL,
   owner TEXT NOT NULL DEFAULT '',
   heartbeat REAL NOT NULL DEFAULT 0,
-  tokens BLOB NOT NULL DEFAULT x'', by_hand INTEGER NOT NULL DEFAULT 0,
+  tokens BLOB NOT NULL DEFAULT x'', by_hand INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0,
   FOREIGN KEY (conversation_id, parent_id) REFERENCES messages (conversation_id, id)
 );
 CREATE TABLE blobs (
@@ -129,9 +129,9 @@ INSERT INTO _sqlite_migrations VALUES (3, 'chatapp', 'm003_places', '2026-11-28 
 INSERT INTO conversations VALUES (1, '18328959b0f38a622a1701c98b063ba3', 'Old chat', 1000.5, 2000.5, 3, NULL, 'be brief', '{"model": "a"}', 2100.5, NULL);
 INSERT INTO tags VALUES (1, 'work');
 INSERT INTO drafts VALUES (1, '1 1 gone', 'an und', 6, 2200.5);
-INSERT INTO messages VALUES (1, 'f3e60cad5bba27940b74fe9019f21d63', 1, NULL, 'user', 'complete', 1001.5, '', 0.0, x'', 0);
-INSERT INTO messages VALUES (2, '8466ff82c5c049c859d3c5abe39ac73e', 1, 1, 'assistant', 'stopped', 1002.5, '', 1003.5, x'0100000002000000', 0);
-INSERT INTO messages VALUES (3, '588e188ca558f70723745949ecd63fd0', 1, 1, 'assistant', 'streaming', 1004.5, '1 1 gone', 1005.5, x'03000000', 0);
+INSERT INTO messages VALUES (1, 'f3e60cad5bba27940b74fe9019f21d63', 1, NULL, 'user', 'complete', 1001.5, '', 0.0, x'', 0, 0);
+INSERT INTO messages VALUES (2, '8466ff82c5c049c859d3c5abe39ac73e', 1, 1, 'assistant', 'stopped', 1002.5, '', 1003.5, x'0100000002000000', 0, 0);
+INSERT INTO messages VALUES (3, '588e188ca558f70723745949ecd63fd0', 1, 1, 'assistant', 'streaming', 1004.5, '1 1 gone', 1005.5, x'03000000', 0, 0);
 INSERT INTO parts VALUES (1, 2, 0, 0, 'reasoning', '{}', NULL, 'hm');
 INSERT INTO parts VALUES (2, 1, 0, 0, 'text', '{}', NULL, 'Wie heißt 北京?');
 INSERT INTO parts VALUES (3, 2, 1, 0, 'text', '{}', NULL, 'Peking');
