@@ -24,7 +24,8 @@ def _folder_used(place: Path, python: str) -> str:
     done = subprocess.run(
         command, cwd=place, env=environment, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip().splitlines()[-1].removesuffix("/bin/python -m pytest")
+    folder, python, _ = done.stdout.strip().splitlines()[-1].partition("/bin/python -m pytest ")
+    return folder if python else ""
 
 
 def _make_venv(place: Path, line: str) -> None:
