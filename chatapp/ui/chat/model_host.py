@@ -37,6 +37,8 @@ class ModelHost:
         """What is loaded."""
         self.failed: Path | None = None
         """What did not load, while nothing is loaded: sending a message tries it again."""
+        self._n_begun = 0
+        """Loads that were begun; a load whose number is smaller was cancelled for a newer one."""
         self._last: Path | None = None
         """What was loaded last, and is gone back to."""
 
@@ -45,19 +47,29 @@ class ModelHost:
         self._planned[path] = (n_ctx, kv_type)
 
     async def load(self, path: Path) -> bool:
-        """Load `path`; when that fails, say so and load what was there before. True if it did."""
-        self.model = self.failed = None
-        if await self._try(path):
-            self._last = path
-            return True
-        if self._last is None or self._last == path or not await self._try(self._last):
-            self.failed = path
-        return False
+        """Load `path`; when that fails, say so and load what was there before. True if it did.
 
-    async def _try(self, path: Path) -> bool:
+        Whoever cancels this may have begun another load already: that one is not touched.
+        """
+        self._n_begun += 1
+        number = self._n_begun
+        self.model = self.failed = None
+        try:
+            if await self._try(path, number):
+                self._last = path
+                return True
+            if self._last is not None and self._last != path:
+                await self._try(self._last, number)
+            return False
+        finally:  # whatever it was, nothing is being loaded any more
+            if self.model is None and number == self._n_begun:
+                self.failed = path
+
+    async def _try(self, path: Path, number: int) -> bool:
         self._post(ModelLoading(path.name, 0.0))
         n_ctx, kv_type = self._planned.get(path, (0, None))
         problem: ChatAppError = ModelError(f"{path.name} was not loaded.")
+        loaded: ModelDescription | None = None
         try:
             options = LoadOptions(
                 path=spell_path(path),
@@ -69,19 +81,16 @@ class ModelHost:
                 kv_type=kv_type or self._config.kv_type,
                 chat_template=self._find_template(path),
             )
-            self.model = await self._client.load(
-                options, lambda fraction: self._report(path, fraction)
-            )
+            loaded = await self._client.load(options, lambda fraction: self._report(path, fraction))
         except ChatAppError as error:
             problem = error
-        finally:  # whatever it was, nothing is being loaded any more
-            if self.model is None:
-                self.failed = path
+        finally:
+            if loaded is None and number == self._n_begun:
                 self._post(ModelFailed(path.name, problem))
-        if self.model is None:
+        if loaded is None:
             return False
-        self.failed = None
-        self._post(ModelReady(self.model))
+        self.model = loaded
+        self._post(ModelReady(loaded))
         return True
 
     def _report(self, path: Path, fraction: float) -> None:
