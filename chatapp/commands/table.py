@@ -209,6 +209,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("undo", "tree", Takes.NOTHING, "", "Bring back what was deleted last."),
     Command("new", "chats", Takes.NOTHING, "", "Start a new chat.", ("clear",)),
+    Command(
+        "temporary",
+        "chats",
+        Takes.NOTHING,
+        "",
+        "Start a chat that is kept nowhere; from it, go back: then it is gone.",
+    ),
+    Command("keep", "chats", Takes.NOTHING, "", "Move a temporary chat into the history."),
     Command("title", "chats", Takes.WORDS, "[TITLE]", "Rename this chat.", ("rename",)),
     Command("tag", "chats", Takes.TAG, "[TAG ...]", "Tag this chat; a tag it has goes."),
     Command(

@@ -96,6 +96,8 @@ class EngineClient:
         self.backend = backend
         """What computes: `llama`, or `echo`, which is scripted."""
         self._log_path = log_path
+        self.silent = False
+        """What the engine prints now is not logged."""
         self._process: EngineProcess | None = None
         self._requests: dict[str, Request] = {}
         """Those that the present process has heard of and not ended."""
@@ -142,7 +144,7 @@ class EngineClient:
         self._ready = ready
         try:
             self._process = await EngineProcess.start(
-                self.backend, self._log_path, self._hear, self._bury
+                self.backend, self._log_path, self._hear, self._bury, lambda: self.silent
             )
         except OSError as error:
             self._phase = "died"

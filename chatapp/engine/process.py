@@ -39,10 +39,12 @@ class EngineProcess:
         log_path: Path | None,
         on_event: Callable[[Event], None],
         on_end: Callable[[EngineDiedError], None],
+        is_silent: Callable[[], bool],
     ) -> None:
         self._process = process
         self._on_event = on_event
         self._on_end = on_end
+        self._is_silent = is_silent
         self._encoder = msgspec.json.Encoder()
         self._decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
         self._tail = b""
@@ -64,6 +66,7 @@ class EngineProcess:
         log_path: Path | None,
         on_event: Callable[[Event], None],
         on_end: Callable[[EngineDiedError], None],
+        is_silent: Callable[[], bool],
     ) -> Self:
         """Start a worker. Raises `OSError` when the system has no process to give."""
         process = await asyncio.create_subprocess_exec(
@@ -75,7 +78,7 @@ class EngineProcess:
             env=worker_environment(),
             **OWN_SESSION,  # a Ctrl+C in the terminal is for the UI alone
         )
-        return cls(process, log_path, on_event, on_end)
+        return cls(process, log_path, on_event, on_end, is_silent)
 
     @property
     def pid(self) -> int:
@@ -167,7 +170,7 @@ class EngineProcess:
         try:
             while chunk := await self._process.stderr.read(65_536):
                 self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
-                if log is not None:
+                if log is not None and not self._is_silent():
                     try:
                         log.write(chunk)
                     except OSError:  # a full disk must not stop the draining

@@ -35,7 +35,7 @@ class Branches:
 
     def outline(self, conversation_id: int) -> list[OutlineRow]:
         """Every message of a conversation, parents before their children, in one query."""
-        with self._session.browsing() as db:
+        with self._session.of(conversation_id).browsing() as db:
             fetch_conversation(db, conversation_id)
             rows = db.execute(_OUTLINE, (conversation_id,)).fetchall()
         return [OutlineRow(*[*facts, _shorten(text)]) for *facts, text in rows]
@@ -47,7 +47,7 @@ class Branches:
         tokens or a generation. Raises `StoreError` for a deleted message.
         """
         words, now = words_of(parts), time.time()
-        with self._session.writing() as db:
+        with self._session.of(message_id).writing() as db:
             conversation_id, parent_id = cuts.find_place(db, message_id)
             role = messages.fetch_message(db, message_id).role
             said, by_hand = Message(role, parts), role != "user"
@@ -68,12 +68,12 @@ class Branches:
         If it was shown, another version is shown then, or what stands above it. Raises
         `StoreError` while an answer in it is being written.
         """
-        with self._session.writing() as db:
+        with self._session.of(message_id).writing() as db:
             return cuts.cut_branch(db, message_id)
 
     def delete_message(self, message_id: int) -> Cut:
         """Delete a message alone: what stands below it stands below its parent then."""
-        with self._session.writing() as db:
+        with self._session.of(message_id).writing() as db:
             return cuts.cut_message(db, message_id)
 
     def undelete(self, cut_id: int) -> Cut:
@@ -81,12 +81,12 @@ class Branches:
 
         Raises `StoreError` if it is back already, or was purged.
         """
-        with self._session.writing() as db:
+        with self._session.of(cut_id).writing() as db:
             return cuts.restore(db, cut_id)
 
     def list_deleted(self, conversation_id: int) -> list[Cut]:
         """What can be brought back in a conversation, the last deleted first."""
-        with self._session.browsing() as db:
+        with self._session.of(conversation_id).browsing() as db:
             return cuts.list_cuts(db, conversation_id)
 
     def fork(
@@ -106,7 +106,7 @@ class Branches:
         `leaf_id`, or the branch would be empty.
         """
         words, now = words_of(head.parts) if head else (), time.time()
-        with self._session.writing() as db:
+        with self._session.of(conversation_id).writing() as db:
             path = messages.find_path(db, conversation_id, leaf_id)
             end = _cut_off(path, keep_from_id)
             kept = [one for one in path if one in keep_also and one not in end] + end

@@ -49,13 +49,19 @@ def open_file(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Session:
     return Session(db, browser)
 
 
-def open_memory() -> Session:
-    """A migrated database that is gone when it is closed and never touches the disk."""
+def open_memory(first_id: int = 1) -> Session:
+    """A migrated database that is gone when it is closed and never touches the disk.
+
+    Its conversations and messages have ids from `first_id` on.
+    """
     conn = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
     db = Database(conn, execute_plugins=False)
     # Sorting a large result would otherwise write text into a temporary file.
     db.execute("PRAGMA temp_store = MEMORY")
     _prepare(db)
+    for table in ("conversations", "messages"):
+        db.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, first_id - 1))
     return Session(db)
 
 

@@ -16,7 +16,7 @@ class Prompts:
 
     def save_draft(self, conversation_id: int | None, text: str, cursor: int = 0) -> None:
         """Keep a text, in place of the one before; an empty one is no draft."""
-        with self._session.writing() as db:
+        with self._session.of(conversation_id).writing() as db:
             if conversation_id is not None:
                 fetch_conversation(db, conversation_id)
             if text:
@@ -26,19 +26,19 @@ class Prompts:
 
     def get_draft(self, conversation_id: int | None) -> Draft | None:
         """The draft, ours from now on; None: there is none, or another chatapp is writing it."""
-        with self._session.reading() as db:
+        with self._session.of(conversation_id).reading() as db:
             found = drafts.find(db, conversation_id)
         if found is None or found.is_ours:
             return found and found.draft
-        with self._session.writing() as db:
+        with self._session.of(conversation_id).writing() as db:
             return drafts.take_over(db, conversation_id)
 
     def take_draft(self, conversation_id: int | None) -> Draft | None:
         """The draft, which is then no more: it was sent, or is thrown away."""
-        with self._session.reading() as db:
+        with self._session.of(conversation_id).reading() as db:
             if drafts.find(db, conversation_id) is None:
                 return None
-        with self._session.writing() as db:
+        with self._session.of(conversation_id).writing() as db:
             draft = drafts.take_over(db, conversation_id)
             drafts.remove_ours(db, conversation_id)
             return draft

@@ -19,6 +19,25 @@ HIT_START = "\x02"
 HIT_END = "\x03"
 """Stands behind a found word in a snippet."""
 
+FIRST_TEMPORARY = 2**48
+"""Ids from here on are in memory alone. A file that gets a million rows a second is there in eight
+years."""
+
+TEMPORARY_IDS = 2**24
+"""Ids that each database in memory has for itself."""
+
+TEMPORARY_TITLE = "Temporary chat"
+
+
+def temporary_range(row_id: int | None) -> int:
+    """Which database in memory has the conversations and messages with such ids; 0: the file."""
+    return max((row_id or 0) - FIRST_TEMPORARY + TEMPORARY_IDS, 0) // TEMPORARY_IDS
+
+
+def is_temporary(row_id: int | None) -> bool:
+    """Whether a conversation or message is kept in memory alone; None is the new chat."""
+    return temporary_range(row_id) > 0
+
 
 @dataclass(frozen=True, slots=True)
 class ConversationRow:

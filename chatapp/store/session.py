@@ -5,6 +5,8 @@ the second, which cannot write: lists, searches and exports may take long there 
 journal. All may be used from any thread. A write is one short BEGIN IMMEDIATE transaction: it
 takes its lock at once and waits for another instance, where a plain BEGIN would fail without
 waiting when it turns from reading to writing.
+
+Beside the file there may be databases in memory (`temporary.py`), told apart by the ids of rows.
 """
 
 import sqlite3
@@ -18,6 +20,7 @@ from sqlite_utils import Database
 
 from chatapp.errors import StoreError
 from chatapp.store.faults import translate
+from chatapp.store.rows import temporary_range
 
 
 class Session:
@@ -36,6 +39,12 @@ class Session:
         self.path: Path | None = Path(name) if name else None
         """The file; None: in memory."""
         self._where = name or "in memory"
+        self.beside: dict[int, Session] = {}
+        """Databases in memory, by their range of ids."""
+
+    def of(self, row_id: int | None) -> "Session":
+        """Where the conversation or message with this id lies, if there is one."""
+        return self.beside.get(temporary_range(row_id), self)
 
     @contextmanager
     def reading(self) -> Iterator[Database]:
@@ -62,7 +71,9 @@ class Session:
                 raise
 
     def close(self) -> None:
-        """Close the database. Closing twice is harmless."""
+        """Close the database and those beside it. Closing twice is harmless."""
+        while self.beside:
+            self.beside.popitem()[1].close()
         # The writer last: the last connection to go folds the write-ahead log into the file.
         with self._browser_lock, translate(self._where):
             self._browser.close()

@@ -34,6 +34,7 @@ from chatapp.store.rows import (
     SearchHit,
 )
 from chatapp.store.session import Session, clean
+from chatapp.store.temporary import Temporary
 from chatapp.store.trees import insert_said
 
 _BATCH = 20
@@ -52,6 +53,8 @@ class Store:
         """What the user wrote: drafts, and all that was sent."""
         self.branches = Branches(session)
         """Edit, delete, fork, outline."""
+        self.temporary = Temporary(session)
+        """Conversations that are in memory alone, beside the file."""
         self._mend = mend
         """Makes of a row what it would be if this version had written it."""
 
@@ -122,10 +125,10 @@ class Store:
 
     # Conversations
 
-    def create_conversation(self, title: str = "", system: str = "") -> int:
-        """A new empty conversation; its id."""
+    def create_conversation(self, title: str = "", system: str = "", beside: int = 0) -> int:
+        """A new empty conversation; its id. `beside` a temporary one it is temporary too."""
         now = time.time()
-        with self.session.writing() as db:
+        with self.session.of(beside).writing() as db:
             return conversations.insert_conversation(db, title, system, now, now)
 
     def list_conversations(
@@ -155,22 +158,22 @@ class Store:
 
     def get_conversation(self, conversation_id: int) -> ConversationRow:
         """One conversation, even a deleted one. Raises `StoreError` if there is none."""
-        with self.session.reading() as db:
+        with self.session.of(conversation_id).reading() as db:
             return conversations.fetch_conversation(db, conversation_id)
 
     def rename_conversation(self, conversation_id: int, title: str) -> None:
         """Give a title: one line, at most `conversations.MAX_TITLE` characters."""
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             conversations.rename(db, conversation_id, title)
 
     def set_system(self, conversation_id: int, text: str) -> None:
         """Give the system prompt; empty: none."""
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             conversations.set_column(db, conversation_id, "system", clean(text))
 
     def set_settings(self, conversation_id: int, settings: str) -> None:
         """Give the chat's own settings, a JSON object; empty: none."""
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             conversations.set_column(db, conversation_id, "settings", clean(settings))
 
     def add_trees(self, trees: Iterable[ConversationTree]) -> list[Merged]:
@@ -187,12 +190,12 @@ class Store:
 
     def delete_conversation(self, conversation_id: int) -> None:
         """Hide a conversation from lists and search; `undelete_conversation` brings it back."""
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             conversations.set_column(db, conversation_id, "deleted_at", time.time())
 
     def undelete_conversation(self, conversation_id: int) -> None:
         """Undo `delete_conversation`."""
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             conversations.set_column(db, conversation_id, "deleted_at", None)
 
     def list_deleted(self, days: float = 0.0) -> list[ConversationRow]:
@@ -226,7 +229,7 @@ class Store:
         this conversation.
         """
         words, now = search.words_of(message.parts), time.time()
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             messages.check_parent(db, conversation_id, parent_id)
             message_id = insert_said(db, conversation_id, parent_id, message, words, now)
             messages.go_to(db, conversation_id, message_id, now)
@@ -234,7 +237,7 @@ class Store:
 
     def get_message(self, message_id: int) -> MessageRow:
         """One message. Raises `StoreError` if there is none."""
-        with self.session.reading() as db:
+        with self.session.of(message_id).reading() as db:
             return self._mend(messages.fetch_message(db, message_id))
 
     def get_path(
@@ -245,51 +248,50 @@ class Store:
         With `limit` only the last so many. Empty while nothing was said. Raises `StoreError`
         if the conversation, or the leaf in it, does not exist.
         """
-        with self.session.reading() as db:
+        with self.session.of(conversation_id).reading() as db:
             ids = messages.find_path(db, conversation_id, leaf_id, limit)
             rows = messages.fetch_messages(db, ids)
         return list(map(self._mend, rows))
 
     def get_tree(self, conversation_id: int) -> ConversationTree:
         """A conversation with the messages of every branch, all in memory."""
-        with self.session.reading() as db:
+        with self.session.of(conversation_id).reading() as db:
             conversation = conversations.fetch_conversation(db, conversation_id)
-            ids = messages.find_tree(db, conversation_id)
-            rows = messages.fetch_messages(db, ids)
+            rows = messages.fetch_messages(db, messages.find_tree(db, conversation_id))
         return ConversationTree(conversation, tuple(map(self._mend, rows)))
 
     def read_path(self, conversation_id: int) -> Iterator[MessageRow]:
         """The branch that is shown, oldest first, a few messages in memory at a time."""
-        with self.session.browsing() as db:
+        with self.session.of(conversation_id).browsing() as db:
             ids = messages.find_path(db, conversation_id)
         yield from self._read(ids)
 
     def read_tree(self, conversation_id: int) -> Iterator[MessageRow]:
         """Every branch, parents before their children, a few messages in memory at a time."""
-        with self.session.browsing() as db:
+        with self.session.of(conversation_id).browsing() as db:
             conversations.fetch_conversation(db, conversation_id)
             ids = messages.find_tree(db, conversation_id)
         yield from self._read(ids)
 
     def _read(self, ids: Sequence[int]) -> Iterator[MessageRow]:
         for begin in range(0, len(ids), _BATCH):
-            with self.session.browsing() as db:
+            with self.session.of(ids[begin]).browsing() as db:
                 rows = messages.fetch_messages(db, ids[begin : begin + _BATCH])
             yield from map(self._mend, rows)
 
     def siblings(self, message_id: int) -> list[int]:
         """The messages with the same parent, itself included, oldest first."""
-        with self.session.reading() as db:
+        with self.session.of(message_id).reading() as db:
             return messages.find_siblings(db, message_id)
 
     def leaf_below(self, message_id: int) -> int:
         """The newest message of the branches below `message_id`; itself if there is none."""
-        with self.session.reading() as db:
+        with self.session.of(message_id).reading() as db:
             return messages.find_newest_below(db, message_id)
 
     def select_leaf(self, conversation_id: int, leaf_id: int) -> None:
         """Show the branch that ends at `leaf_id` from now on."""
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             messages.check_parent(db, conversation_id, leaf_id)
             conversations.set_column(db, conversation_id, "active_leaf_id", leaf_id)
 
@@ -311,7 +313,7 @@ class Store:
         With `reasoning` it is what models thought that is searched, not what was said. Deleted
         conversations do not show. A query without a word in it finds nothing.
         """
-        with self.session.browsing() as db:
+        with self.session.of(conversation_id).browsing() as db:
             return search.find_messages(
                 db, query, limit, conversation_id, reasoning=reasoning, read=self._read_parts
             )
@@ -326,7 +328,7 @@ class Store:
     ) -> MessageRow:
         """Add an empty `streaming` answer under `parent_id` and go there."""
         now = time.time()
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             message_id = answers.insert(db, conversation_id, parent_id, generation, now)
             messages.go_to(db, conversation_id, message_id, now)
             return messages.fetch_message(db, message_id)
@@ -336,7 +338,7 @@ class Store:
 
         Raises `StoreError` if this process is not writing the answer.
         """
-        with self.session.writing() as db:
+        with self.session.of(message_id).writing() as db:
             answers.claim(db, message_id)
             answers.save(db, message_id, parts, tokens, time.time())
 
@@ -348,7 +350,7 @@ class Store:
         being written by a running process.
         """
         now = time.time()
-        with self.session.writing() as db:
+        with self.session.of(message_id).writing() as db:
             mended = self._mend(messages.fetch_message(db, message_id))
             answers.take_up(db, message_id, mended.parts, generation, now)
             return messages.fetch_message(db, message_id)
@@ -368,7 +370,7 @@ class Store:
         answer.
         """
         words, now = search.words_of(parts), time.time()
-        with self.session.writing() as db:
+        with self.session.of(message_id).writing() as db:
             answers.claim(db, message_id)
             answers.save(db, message_id, parts, tokens, now)
             answers.end(db, message_id, status, words, outcome or Outcome(), now)
@@ -385,16 +387,13 @@ class Store:
     ) -> MessageRow:
         """Add a finished answer under `parent_id`; what is shown stays as it is."""
         words, now = search.words_of(parts), time.time()
-        with self.session.writing() as db:
+        with self.session.of(conversation_id).writing() as db:
             message_id = answers.insert(db, conversation_id, parent_id, generation, now)
             answers.save(db, message_id, parts, tokens, now)
             answers.end(db, message_id, status, words, outcome or Outcome(), now)
             return messages.fetch_message(db, message_id)
 
     def recover(self) -> list[int]:
-        """Mark answers whose writer is gone as `interrupted`; their ids.
-
-        Answers of this process and of other running instances are left alone.
-        """
+        """Mark answers as `interrupted` whose writer, here or elsewhere, is gone; their ids."""
         with self.session.writing() as db:
             return answers.recover(db, time.time())

@@ -34,6 +34,7 @@ from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.paths import Paths
 from chatapp.store import Store
+from chatapp.store.rows import is_temporary
 from chatapp.text import one_line, strip_controls
 from chatapp.ui.chat.screen import ChatScreen
 from chatapp.ui.clipboard import Clipboard
@@ -128,14 +129,12 @@ class ChatApp(App[None]):
         self.setup = ChatSetup(
             config, paths, store, client, model, problem, conversation_id, temporary, offline
         )
-        self.faults = Faults(None if temporary else paths.screen_log, self._say_fault)
+        self.faults = Faults(lambda: self.on_disk(paths.screen_log), self._say_fault)
         self._is_up = False
         """The screen has been drawn: from now on nothing unexpected ends the app."""
         self.keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
-        self._copier = Clipboard(
-            self._send_to_terminal, large=None if temporary else paths.state / "copied.txt"
-        )
+        self._copier = Clipboard(self._send_to_terminal, large=self._large_copy)
         self._leaving: asyncio.Task[None] | None = None
         # a binding that has no key keeps its own, to Textual; no terminal sends this one
         self.set_keymap({name: keys or f"off-{name}" for name, keys in config.keys.items()})
@@ -147,6 +146,14 @@ class ChatApp(App[None]):
     def keymap(self) -> dict[str, str]:
         """The user's own keys, by binding id."""
         return dict(self.setup.config.keys)
+
+    def on_disk(self, path: Path) -> Path | None:
+        """A file that may be written; None while what is open is to be kept nowhere."""
+        open_id = self.chat.open_id if self.screen_stack else None
+        return None if self.setup.temporary or is_temporary(open_id) else path
+
+    def _large_copy(self) -> Path | None:
+        return self.on_disk(self.setup.paths.state / "copied.txt")
 
     def get_default_screen(self) -> Screen[None]:
         """The chat is the lowest screen."""

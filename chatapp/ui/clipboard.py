@@ -53,12 +53,12 @@ class Clipboard:
         self,
         emit: Callable[[str], bool],
         *,
-        large: Path | None,
+        large: Callable[[], Path | None],
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
     ) -> None:
-        """`emit` sends a text by OSC 52; False: there is no terminal. `large` is the file for
-        what is too much for one, or has none; None: nothing is written to the disk."""
+        """`emit` sends a text by OSC 52; False: there is no terminal. `large` gives the file
+        for what is too much for one, or has none; None: nothing is written to the disk."""
         self._emit = emit
         self._large = large
         self._environ = environ
@@ -106,14 +106,14 @@ class Clipboard:
         return f"Only tmux has it ({why}): its prefix and ] put it in."
 
     async def _send(self, text: str) -> str:
-        size = len(text.encode("utf-8", "replace"))
-        if size > MAX_OSC52 and self._large is not None:
-            where = await asyncio.to_thread(_write, self._large, text)
+        size, large = len(text.encode("utf-8", "replace")), self._large()
+        if size > MAX_OSC52 and large is not None:
+            where = await asyncio.to_thread(_write, large, text)
             return f"It is too much for a terminal to take ({_kb(size)}): {where}."
         if not self._emit(text):
-            if self._large is None:
+            if large is None:
                 return "But there is no clipboard here to take it."
-            where = await asyncio.to_thread(_write, self._large, text)
+            where = await asyncio.to_thread(_write, large, text)
             return f"There is no clipboard here: {where}."
         if size > MAX_OSC52:
             return f"It was sent to the terminal, but most drop what is over {_kb(MAX_OSC52)}."

@@ -28,9 +28,9 @@ _MAX_WORDS = 160
 
 
 class Faults:
-    """Takes note of unexpected exceptions. `log` is None where nothing may be written to disk."""
+    """Takes note of unexpected exceptions. `log` gives None when nothing may be written to disk."""
 
-    def __init__(self, log: Path | None, say: Callable[[str], None]) -> None:
+    def __init__(self, log: Callable[[], Path | None], say: Callable[[str], None]) -> None:
         self._log = log
         self._say = say
         self._last: dict[str, float] = {}
@@ -48,22 +48,22 @@ class Faults:
         self._last[kind] = now
         self.seen.append(error)
         words = kind if len(kind) <= _MAX_WORDS else f"{kind[:_MAX_WORDS]}…"
-        where = f" Details are in {self._log}." if self._write(error) else ""
+        log = self._log()
+        where = f" Details are in {log}." if log and _write(log, error) else ""
         self._say(f"Something unexpected went wrong: {words}. Your draft is kept.{where}")
 
-    def _write(self, error: BaseException) -> bool:
-        if self._log is None:
-            return False
-        lines = traceback.format_exception(error)
-        try:
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            if self._log.exists() and self._log.stat().st_size > _LOG_LIMIT:
-                self._log.unlink()
-            with self._log.open("a", encoding="utf-8", errors="backslashreplace") as log:
-                log.write(f"{datetime.now().astimezone().isoformat()}\n{''.join(lines)}\n")
-        except OSError:  # a full disk must not keep the sentence from being said
-            return False
-        return True
+
+def _write(path: Path, error: BaseException) -> bool:
+    lines = traceback.format_exception(error)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > _LOG_LIMIT:
+            path.unlink()
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(f"{datetime.now().astimezone().isoformat()}\n{''.join(lines)}\n")
+    except OSError:  # a full disk must not keep the sentence from being said
+        return False
+    return True
 
 
 def guard(pump: MessagePump, report: Callable[[Exception], None]) -> None:

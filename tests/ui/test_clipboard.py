@@ -26,7 +26,7 @@ class Copying:
     def __init__(self, environ: Mapping[str, str], large: Path | None = None, **more: str) -> None:
         self.sent: list[str] = []
         self.has_terminal = True
-        self.clipboard = Clipboard(self._emit, large=large, environ=environ, **more)
+        self.clipboard = Clipboard(self._emit, large=lambda: large, environ=environ, **more)
 
     def _emit(self, text: str) -> bool:
         self.sent.append(text)

@@ -8,7 +8,7 @@ from textual.message import Message as Fact
 from chatapp.commands.parsing import read_switch
 from chatapp.errors import StoreError
 from chatapp.store.labels import clean_tag
-from chatapp.store.rows import ConversationRow, Purged
+from chatapp.store.rows import ConversationRow, Purged, is_temporary
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
@@ -300,6 +300,9 @@ class Chats:
     def _need_open(self, what: str) -> int | None:
         if self.open_id is None:
             self._desk.say(f"{what} needs a chat with a message.")
+        elif is_temporary(self.open_id):
+            self._desk.say("A temporary chat is in no list. /keep moves it into the history.")
+            return None
         return self.open_id
 
     def action_empty_bin(self) -> None:

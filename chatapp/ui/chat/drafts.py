@@ -12,6 +12,7 @@ from functools import partial
 
 from chatapp.errors import StoreError
 from chatapp.store import Store
+from chatapp.store.rows import is_temporary
 from chatapp.ui.draft import DraftFile
 from chatapp.ui.messages import Queued
 
@@ -127,6 +128,6 @@ class Drafts:
                 try:
                     self._prompts.save_draft(place, text)
                 except StoreError:
-                    if text:
+                    if text and not is_temporary(place):  # a chat that was left has no draft
                         refused[place] = text
         return refused

@@ -68,7 +68,7 @@ class ChatFlow:
         self.conversation: ConversationRow | None = None
         self.rows: list[MessageRow] = []
         """The branch that is shown, root first."""
-        self._usual = ChatSettings()
+        self.usual = ChatSettings()
         """What a new conversation begins with."""
         self.settings = ChatSettings()
         """What the open conversation sets for itself."""
@@ -89,9 +89,8 @@ class ChatFlow:
         async with self._moving:
             self.conversation = None
             self.rows = []
-            self.settings, self.system = self._usual, self._usual_system
-            draft = await self._drafts.fetch(None)
-            self._post(ConversationOpened(None, [], draft=draft))
+            self.settings, self.system = self.usual, self.usual_system
+            self._post(ConversationOpened(None, [], draft=await self._drafts.fetch(None)))
 
     async def open(self, conversation_id: int, message_id: int | None = None) -> None:
         """Show a conversation at its active leaf, or on the branch that holds `message_id`."""
@@ -152,17 +151,18 @@ class ChatFlow:
         return self.settings.layers(self._sampling)
 
     @property
-    def _usual_system(self) -> str:
-        preset = self._usual.preset
+    def usual_system(self) -> str:
+        """The system prompt of a new conversation."""
+        preset = self.usual.preset
         return (preset.system if preset else "") or self._chat.system
 
     async def begin_with(self, settings: ChatSettings) -> None:
         """Let new conversations begin with these settings, and the present one if it is new."""
         async with self._moving:
-            fresh = self.conversation is None and self.settings == self._usual
-            self._usual = settings
+            fresh = self.conversation is None and self.settings == self.usual
+            self.usual = settings
             if fresh:
-                self.settings, self.system = settings, self._usual_system
+                self.settings, self.system = settings, self.usual_system
                 self._post(SettingsChanged())
 
     async def change(self, settings: ChatSettings) -> None:
@@ -311,8 +311,8 @@ class ChatFlow:
     async def _create(self, text: str) -> int:
         """A new conversation; the open one if the user is still in the new chat."""
         is_here = self.conversation is None
-        system = self.system if is_here else self._usual_system
-        settings = self.settings if is_here else self._usual
+        system = self.system if is_here else self.usual_system
+        settings = self.settings if is_here else self.usual
         new = await self._storing.create(text, system, settings)
         if is_here:
             self.conversation = await self._in_store(self._store.get_conversation, new)

@@ -12,7 +12,7 @@ from textual.message import Message as Fact
 
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.store import Store
-from chatapp.store.rows import Cut
+from chatapp.store.rows import Cut, is_temporary, temporary_range
 from chatapp.ui.chat.acting import Acting
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
@@ -114,6 +114,8 @@ class Removing:
         """Delete the open chat."""
         if self._open_id is None:
             self._desk.say("This chat holds no message yet: there is nothing to delete.")
+        elif is_temporary(self._open_id):
+            self._desk.say("Leaving a temporary chat deletes it for good: /temporary goes back.")
         else:
             self.delete_chats([self._open_id])
 
@@ -194,6 +196,7 @@ class Removing:
     async def bring_back(self) -> str:
         """Bring back what was deleted last; a sentence that says so."""
         async with self._undoing:
+            self._removed = [one for one in self._removed if not self._is_forgotten(one)]
             if not self._removed:
                 return "Nothing was deleted since the start, or all of it is back."
             removed = self._removed[-1]
@@ -221,6 +224,11 @@ class Removing:
             raise UsageError(self._flow.why_busy())
         back = await asyncio.to_thread(self._store.branches.undelete, removed.cut.id)
         await self._flow.open(back.conversation_id, back.message_id)
+
+    def _is_forgotten(self, removed: Removed) -> bool:
+        """It was of a temporary chat, which was left."""
+        chat = removed.cut.conversation_id if isinstance(removed, RemovedPiece) else None
+        return is_temporary(chat) and temporary_range(chat) != temporary_range(self._open_id)
 
     async def _is_in_bin(self, removed: Removed) -> bool:
         if isinstance(removed, RemovedChats):

@@ -335,7 +335,7 @@ class Room:
     def _move(self, case: Case) -> int:
         """The question in a conversation of its own, with the same settings; its id."""
         store, old, question = self._store, case.conversation, case.rows[-1]
-        new = store.create_conversation(old.title, old.system)
+        new = store.create_conversation(old.title, old.system, beside=old.id)
         if old.settings:
             store.set_settings(new, old.settings)
         store.add_message(new, Message("user", question.parts))

@@ -277,6 +277,7 @@ class ChatScreen(Screen[None]):
         self.chats.take(fact)
         self.finding.take(fact)
         self.titling.take(fact)
+        self.parts.temporary.take(fact)
         self.models.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)

@@ -14,7 +14,7 @@ from textual.message import Message as Fact
 
 from chatapp.engine.protocol import Finished, ModelDescription
 from chatapp.parts import Reasoning
-from chatapp.store.rows import MessageRow
+from chatapp.store.rows import MessageRow, is_temporary
 from chatapp.ui.messages import (
     AnswerAsked,
     AnswerEnded,
@@ -81,6 +81,7 @@ class ChatStatus:
     def __init__(self, *, temporary: bool, offline: bool, keys: Callable[[str], str]) -> None:
         """`keys` gives the keys of a row of the keymap, for people."""
         self.line = StatusFacts(temporary=temporary, offline=offline)
+        self._all_temporary = temporary
         self.editing = ""
         """What is being edited, in words; empty: nothing."""
         self.marked = ""
@@ -189,6 +190,8 @@ class ChatStatus:
             case ConversationOpened():
                 self._shown_id = fact.conversation.id if fact.conversation else None
                 self._last = fact.rows[-1] if fact.rows else None
+                temporary = self._all_temporary or is_temporary(self._shown_id)
+                self.line = replace(self.line, temporary=temporary)
                 self._set_figures(self._last)
             case MessageStored(shown=True):
                 self._shown_id = fact.row.conversation_id

@@ -21,7 +21,7 @@ from textual.notifications import SeverityLevel
 from textual.widgets import Input, OptionList, TextArea
 
 from chatapp.engine.protocol import PrefillProgress
-from chatapp.store.rows import MessageRow
+from chatapp.store.rows import MessageRow, is_temporary
 from chatapp.text import strip_controls
 from chatapp.ui.app import ChatApp
 from chatapp.ui.clipboard import Clipboard
@@ -77,9 +77,7 @@ class PlainApp(ChatApp):
         self._asked_at = 0.0
         self._told_tenth = 0
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        temporary = self.setup.temporary
-        large = None if temporary else self.setup.paths.state / "copied.txt"
-        self._copier = Clipboard(self._emit, large=large)
+        self._copier = Clipboard(self._emit, large=self._large_copy)
 
     def on_ready(self) -> None:
         """Listen, and end what Ctrl+C is for."""
@@ -163,6 +161,9 @@ class PlainApp(ChatApp):
     def _tell_opened(self, fact: ConversationOpened) -> None:
         if fact.conversation is None:
             self.say("A new chat.")
+            return
+        if is_temporary(fact.conversation.id) and not fact.rows:
+            self.say("A temporary chat: nothing of it is kept. Leaving it forgets it.")
             return
         count = len(fact.rows)
         self.say(f"Chat: {clean_line(fact.conversation.title)}, {count} messages.")

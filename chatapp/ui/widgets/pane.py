@@ -34,6 +34,9 @@ from chatapp.ui.wording import prefill_text
 
 PLACEHOLDER = "Write a message. Enter sends, Ctrl+J starts a new line."
 
+TEMPORARY = "temporary chat: kept nowhere"
+"""Stands at the edge of the prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Composing:
@@ -169,6 +172,12 @@ class ConversationPane(Vertical):
         self.prompt.remove_class("-editing")
         self.prompt.set_prompt(writing.draft)
         return writing.message_id
+
+    def show_temporary(self, temporary: bool) -> None:
+        """Say whether what is written here is kept."""
+        self.prompt.set_class(temporary, "-temporary")
+        self.prompt.border_title = TEMPORARY if temporary else ""
+        self.welcome.show_temporary(temporary)
 
     def rest(self) -> None:
         """No model of the first run is chosen; keys go to the prompt."""

@@ -72,10 +72,12 @@ class PromptBox(WritingArea):
         max-height: 33.4vh;
         border: round $border-blurred;
         border-subtitle-color: $text-accent;
+        border-title-color: $text-warning;
         padding: 0 1;
         background: $background;
         scrollbar-size-vertical: 1;
         &:focus { border: round $border; }
+        &.-temporary, &.-temporary:focus { border: round $warning; }
         & .text-area--cursor-line { background: transparent; }
     }
     """

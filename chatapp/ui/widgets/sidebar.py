@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 from chatapp.errors import ChatAppError
 from chatapp.store import Store
 from chatapp.store.labels import clean_tag
-from chatapp.store.rows import ConversationRow
+from chatapp.store.rows import ConversationRow, is_temporary
 from chatapp.ui.messages import Problem
 from chatapp.ui.widgets.chat_list import ChatList
 from chatapp.ui.widgets.filter_input import FilterInput
@@ -125,6 +125,8 @@ class Sidebar(Vertical):
 
     def put(self, row: ConversationRow) -> None:
         """A conversation was changed or brought back: it has its place by pin and age."""
+        if is_temporary(row.id):
+            return
         if row.archived != self.archive:
             self.drop({row.id})
             return

@@ -55,7 +55,7 @@ class StatusFacts:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the line; `rank` 1 is dropped last."""
+    """One part of the line; `rank` 0 is dropped last."""
 
     text: str
     rank: int
@@ -66,7 +66,7 @@ def parts_of(facts: StatusFacts) -> list[Part]:
     """The line's parts from left to right."""
     parts: list[Part] = []
     if facts.temporary:
-        parts.append(Part("temporary", 2, "bold $text-warning"))
+        parts.append(Part("temporary", 0, "bold $text-warning"))
     if facts.offline:
         parts.append(Part("offline", 9, "$foreground 70%"))
     name = clean_line(facts.model)

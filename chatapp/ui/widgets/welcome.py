@@ -1,6 +1,6 @@
 """What an empty conversation shows: which model this is, what to try, and where things are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -45,7 +45,9 @@ class WelcomeFacts:
     host: str = ""
     """The server a remote model runs on."""
     history: Path | None = None
-    """None in a temporary chat."""
+    """None where every chat is temporary."""
+    temporary: bool = False
+    """This chat is, which others need not be."""
     keys: tuple[tuple[str, str], ...] = ()
     """Keys and what they do."""
     notices: tuple[str, ...] = ()
@@ -95,15 +97,22 @@ class Welcome(VerticalScroll, can_focus=False):
         super().__init__(id=id)
         self.choices = ModelChoices()
         """Models to choose from, hidden at first."""
+        self._temporary = False
 
     def compose(self) -> ComposeResult:
         """One text, so that it can be selected whole."""
         yield WelcomeText()
         yield self.choices
 
+    def show_temporary(self, temporary: bool) -> None:
+        """Say whether the open chat is kept."""
+        self._temporary = temporary
+        text = self.query_one(WelcomeText)
+        text.facts = replace(text.facts, temporary=temporary)
+
     def show(self, facts: WelcomeFacts) -> None:
         """Say what is true now."""
-        self.query_one(WelcomeText).facts = facts
+        self.query_one(WelcomeText).facts = replace(facts, temporary=self._temporary)
         if not facts.choosing:
             self.choices.hide()
 
@@ -157,7 +166,11 @@ def welcome_text(facts: WelcomeFacts) -> Content:
         if facts.history
         else "A temporary chat: nothing is written to disk, and closing forgets it."
     )
-    lines.append(Content.styled(kept, "$foreground 60%"))
+    style = "$foreground 60%"
+    if facts.temporary:
+        kept = "A temporary chat: nothing of it is written to disk. Leaving it forgets it; /keep"
+        kept, style = f"{kept} keeps it, /temporary goes back.", "$text-warning"
+    lines.append(Content.styled(kept, style))
     return Content("\n").join(lines)
 
 
