@@ -57,7 +57,7 @@ class Branches:
 
     def pin(self, message_id: int, *, pinned: bool = True) -> MessageRow:
         """Have a message stay word for word when others go for want of room, or no longer."""
-        with self._session.writing() as db:
+        with self._session.of(message_id).writing() as db:
             cuts.find_place(db, message_id)
             db.execute("UPDATE messages SET pinned = ? WHERE id = ?", (pinned, message_id))
             return messages.fetch_message(db, message_id)

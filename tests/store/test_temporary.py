@@ -45,6 +45,7 @@ def test_it_is_read_and_written_by_its_ids_like_any_other(store: Store, tmp_path
     assert [one.content for one in store.get_path(new)][1:] == [f"{SECRET} one"]
     assert len(store.siblings(store.get_path(new)[-1].id)) == 2
     store.branches.edit(asked, parts_of(f"{SECRET} anew"))
+    assert store.branches.pin(asked).pinned
     cut = store.branches.delete_branch(asked)
     assert store.branches.list_deleted(new) == [cut]
     store.branches.undelete(cut.id)
