@@ -139,10 +139,8 @@ def rename(db: Database, conversation_id: int, title: str) -> None:
     index_text(db, "title_fts", conversation_id, join_words(title))
 
 
-def set_column(db: Database, conversation_id: int, column: str, value: object) -> None:
-    """Change one column of one row. Raises `StoreError` if there is no such row."""
-    fetch_conversation(db, conversation_id)
-    db.execute(
-        f"UPDATE conversations SET {column} = ? WHERE id = ?",  # noqa: S608
-        (value, conversation_id),
-    )
+def set_column(db: Database, conversation_ids: Sequence[int], column: str, value: object) -> None:
+    """Change one column of these rows. Raises `StoreError` if one of them is not there."""
+    for one in conversation_ids:
+        fetch_conversation(db, one)
+        db.execute(f"UPDATE conversations SET {column} = ? WHERE id = ?", (value, one))  # noqa: S608

@@ -2,7 +2,7 @@
 
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlite_utils import Database
 
@@ -36,21 +36,21 @@ class Labels:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def pin(self, conversation_id: int) -> None:
-        """Put it before all that is not pinned."""
-        self._set(conversation_id, "pinned_at", time.time())
+    def pin(self, *conversation_ids: int) -> None:
+        """Put these before all that is not pinned: all of them or none."""
+        self._set(conversation_ids, "pinned_at", time.time())
 
-    def unpin(self, conversation_id: int) -> None:
+    def unpin(self, *conversation_ids: int) -> None:
         """Undo `pin`."""
-        self._set(conversation_id, "pinned_at", None)
+        self._set(conversation_ids, "pinned_at", None)
 
-    def archive(self, conversation_id: int) -> None:
-        """Put it away: out of the list, still found by search."""
-        self._set(conversation_id, "archived_at", time.time())
+    def archive(self, *conversation_ids: int) -> None:
+        """Put these away, all or none: out of the list, still found by search."""
+        self._set(conversation_ids, "archived_at", time.time())
 
-    def unarchive(self, conversation_id: int) -> None:
+    def unarchive(self, *conversation_ids: int) -> None:
         """Undo `archive`."""
-        self._set(conversation_id, "archived_at", None)
+        self._set(conversation_ids, "archived_at", None)
 
     def set_tags(self, conversation_id: int, tags: Iterable[str]) -> tuple[str, ...]:
         """Give it these tags and no others; the tags as they are kept."""
@@ -89,6 +89,6 @@ class Labels:
             )
             return [(tag, count) for tag, count in rows.fetchall()]
 
-    def _set(self, conversation_id: int, column: str, value: float | None) -> None:
+    def _set(self, conversation_ids: Sequence[int], column: str, value: float | None) -> None:
         with self._session.writing() as db:
-            set_column(db, conversation_id, column, value)
+            set_column(db, conversation_ids, column, value)

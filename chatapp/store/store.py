@@ -169,12 +169,12 @@ class Store:
     def set_system(self, conversation_id: int, text: str) -> None:
         """Give the system prompt; empty: none."""
         with self.session.of(conversation_id).writing() as db:
-            conversations.set_column(db, conversation_id, "system", clean(text))
+            conversations.set_column(db, [conversation_id], "system", clean(text))
 
     def set_settings(self, conversation_id: int, settings: str) -> None:
         """Give the chat's own settings, a JSON object; empty: none."""
         with self.session.of(conversation_id).writing() as db:
-            conversations.set_column(db, conversation_id, "settings", clean(settings))
+            conversations.set_column(db, [conversation_id], "settings", clean(settings))
 
     def add_trees(self, trees: Iterable[ConversationTree]) -> list[Merged]:
         """Add whole conversations under new ids, all or none; what became of each.
@@ -188,15 +188,15 @@ class Store:
 
     # Deleting: into the bin, and out of it for good
 
-    def delete_conversation(self, conversation_id: int) -> None:
-        """Hide a conversation from lists and search; `undelete_conversation` brings it back."""
-        with self.session.of(conversation_id).writing() as db:
-            conversations.set_column(db, conversation_id, "deleted_at", time.time())
+    def delete_conversation(self, *conversation_ids: int) -> None:
+        """Hide conversations from lists and search: all or none. `undelete_conversation` undoes."""
+        with self.session.of(next(iter(conversation_ids), None)).writing() as db:
+            conversations.set_column(db, conversation_ids, "deleted_at", time.time())
 
-    def undelete_conversation(self, conversation_id: int) -> None:
-        """Undo `delete_conversation`."""
-        with self.session.of(conversation_id).writing() as db:
-            conversations.set_column(db, conversation_id, "deleted_at", None)
+    def undelete_conversation(self, *conversation_ids: int) -> None:
+        """Undo `delete_conversation`, for all or for none."""
+        with self.session.of(next(iter(conversation_ids), None)).writing() as db:
+            conversations.set_column(db, conversation_ids, "deleted_at", None)
 
     def list_deleted(self, days: float = 0.0) -> list[ConversationRow]:
         """What was deleted at least `days` ago and is still there, the longest deleted first."""
@@ -293,7 +293,7 @@ class Store:
         """Show the branch that ends at `leaf_id` from now on."""
         with self.session.of(conversation_id).writing() as db:
             messages.check_parent(db, conversation_id, leaf_id)
-            conversations.set_column(db, conversation_id, "active_leaf_id", leaf_id)
+            conversations.set_column(db, [conversation_id], "active_leaf_id", leaf_id)
 
     def count_messages(self) -> int:
         """How many messages there are, deleted conversations left out."""

@@ -98,3 +98,61 @@ async def test_what_waits_in_a_chat_that_is_deleted_is_its_draft(run):
         await ui.write("/undo")
         await ui.wait(lambda: ui.app.chat.open_id == chat)
         await ui.wait(lambda: "said later" in ui.pane.prompt.text)
+
+
+def fill(paths, count: int) -> Store:
+    store = Store.open(paths.history)
+    for number in range(count):
+        chat = store.create_conversation(f"chat {number}")
+        store.add_message(chat, Message.of("user", "there"), None)
+    return store
+
+
+async def test_chats_are_deleted_all_or_none_and_what_is_deleted_can_be_undone(run, paths):
+    store = fill(paths, 3)
+    ids = [row.id for row in store.list_conversations()]
+    refuses = f"""CREATE TRIGGER refuses BEFORE UPDATE OF deleted_at ON conversations
+        WHEN OLD.id = {ids[1]} BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"""
+    with store.session.writing() as db:
+        db.execute(refuses)
+    async with run(store=store, size=(120, 30)) as ui:
+        removing = ui.app.chat.removing
+        removing.delete_chats(ids)
+        await ui.wait(lambda: any("disk is full" in text for text in ui.notices()))
+        assert [row.id for row in store.list_conversations()] == ids
+        await ui.write("/undo")
+        await ui.wait(lambda: any("Nothing was deleted" in text for text in ui.notices()))
+        with store.session.writing() as db:
+            db.execute("DROP TRIGGER refuses")
+        removing.delete_chats(ids)
+        await ui.wait(lambda: not store.list_conversations())
+        await ui.write("/undo")
+        await ui.wait(lambda: [row.id for row in store.list_conversations()] == ids)
+
+
+async def test_of_several_chats_those_that_are_there_come_back(run, paths):
+    store = fill(paths, 3)
+    ids = [row.id for row in store.list_conversations()]
+    async with run(store=store) as ui:
+        ui.app.chat.removing.delete_chats(ids)
+        await ui.wait(lambda: any("Deleted 3 chats" in text for text in ui.notices()))
+        with store.session.writing() as db:
+            db.execute("UPDATE conversations SET deleted_at = 1 WHERE id = ?", [ids[1]])
+        store.purge_deleted(30)  # as another window does
+        await ui.write("/undo")
+        await ui.wait(lambda: any("2 of 3 chats: back again" in text for text in ui.notices()))
+        assert [row.id for row in store.list_conversations()] == [ids[0], ids[2]]
+
+
+async def test_what_was_deleted_can_be_undone_though_the_next_chat_cannot_be_opened(run, paths):
+    store = fill(paths, 2)
+    newest, other = [row.id for row in store.list_conversations()]
+    async with run(store=store, size=(120, 30), conversation_id=newest) as ui:
+        await ui.wait(lambda: ui.app.chat.open_id == newest)
+        await ui.wait(lambda: ui.app.chat.chats.neighbour([newest]) == other)
+        store.delete_conversation(other)  # as another window does
+        store.empty_bin()
+        ui.app.chat.removing.delete_chats([newest])
+        await ui.wait(lambda: any(f"conversation {other}" in text for text in ui.notices()))
+        await ui.write("/undo")
+        await ui.wait(lambda: [row.id for row in store.list_conversations()] == [newest])

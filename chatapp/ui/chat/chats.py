@@ -243,12 +243,13 @@ class Chats:
         form = TagsForm(" ".join(shared), len(ids), " ".join(tag for tag, _ in known[:40]))
         if (written := await self._desk.ask(form)) is None:
             return
-        for row in rows:
-            others = [tag for tag in row.tags if tag not in shared]
-            await asyncio.to_thread(
-                self._store.labels.set_tags, row.id, [*others, *written.replace(",", " ").split()]
-            )
-        await self.relist(ids)
+        new = written.replace(",", " ").split()
+        try:
+            for row in rows:
+                others = [tag for tag in row.tags if tag not in shared]
+                await asyncio.to_thread(self._store.labels.set_tags, row.id, [*others, *new])
+        finally:  # what the store took is shown, though it refused the rest
+            await self.relist(ids)
 
     def pin(self, args: str) -> None:
         """`/pin [on | off]`."""
@@ -267,8 +268,7 @@ class Chats:
         rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
         wanted = not all(row.pinned for row in rows) if wanted is None else wanted
         labels = self._store.labels
-        for one in ids:
-            await asyncio.to_thread(labels.pin if wanted else labels.unpin, one)
+        await asyncio.to_thread(labels.pin if wanted else labels.unpin, *ids)
         await self.relist(ids)
         what = "at the top of the list from now on" if wanted else "no longer pinned"
         self._desk.say(f"{_name(rows)}: {what}.")
@@ -290,8 +290,7 @@ class Chats:
         rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
         wanted = not all(row.archived for row in rows) if wanted is None else wanted
         labels = self._store.labels
-        for one in ids:
-            await asyncio.to_thread(labels.archive if wanted else labels.unarchive, one)
+        await asyncio.to_thread(labels.archive if wanted else labels.unarchive, *ids)
         await self.relist(ids)
         shows = self._desk.keys("show_archive")
         what = f"in the archive; search finds it, {shows} in the list shows it"

@@ -137,17 +137,13 @@ class Removing:
         words = title if len(ids) == 1 else f"{len(ids)} chats"
         shown = self._open_id
         beside = self._listed.neighbour(ids)
-        for one in ids:
-            await asyncio.to_thread(self._store.delete_conversation, one)
-        then = shown
-        if shown in ids:
-            then = beside
-            if beside is None:
-                await self._flow.new()
-            else:
-                await self._flow.open(beside)
-        was_open = shown if shown in ids else None
+        await asyncio.to_thread(self._store.delete_conversation, *ids)
+        was_open, then = (shown, beside) if shown in ids else (None, shown)
         self._removed.append(RemovedChats(ids, words, was_open, then))
+        if was_open is not None and beside is None:
+            await self._flow.new()
+        elif was_open is not None and beside is not None:
+            await self._flow.open(beside)
         await self._listed.relist(ids)
         self._desk.say(self._tell(words))
 
@@ -199,10 +195,10 @@ class Removing:
             self._removed = [one for one in self._removed if not self._is_forgotten(one)]
             if not self._removed:
                 return "Nothing was deleted since the start, or all of it is back."
-            removed = self._removed[-1]
+            removed, of = self._removed[-1], ""
             try:
                 if isinstance(removed, RemovedChats):
-                    await self._bring_back_chats(removed)
+                    of = await self._bring_back_chats(removed)
                 else:
                     await self._bring_back_piece(removed)
             except ChatAppError:
@@ -210,14 +206,20 @@ class Removing:
                     self._removed.remove(removed)
                 raise
             self._removed.remove(removed)
-        return f"{removed.words[:1].upper()}{removed.words[1:]}: back again."
+        words = f"{of}{removed.words}"
+        return f"{words[:1].upper()}{words[1:]}: back again."
 
-    async def _bring_back_chats(self, removed: RemovedChats) -> None:
-        for one in removed.ids:
-            await asyncio.to_thread(self._store.undelete_conversation, one)
-        await self._listed.relist(removed.ids)
-        if removed.open_id is not None and self._open_id == removed.shown_then:
-            await self._flow.open(removed.open_id)
+    async def _bring_back_chats(self, removed: RemovedChats) -> str:
+        """How many of them are back, in words: another window may have removed some for good."""
+        deleted = await asyncio.to_thread(self._store.list_deleted)
+        there = {row.id for row in deleted}.intersection(removed.ids)
+        ids = tuple(one for one in removed.ids if one in there) or removed.ids
+        await asyncio.to_thread(self._store.undelete_conversation, *ids)
+        await self._listed.relist(ids)
+        opened = removed.open_id
+        if opened is not None and opened in ids and self._open_id == removed.shown_then:
+            await self._flow.open(opened)
+        return "" if ids == removed.ids else f"{len(ids)} of "
 
     async def _bring_back_piece(self, removed: RemovedPiece) -> None:
         if self._flow.answering.busy_in == removed.cut.conversation_id:
