@@ -24,7 +24,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.errors import ContextOverflowError, EngineError
 from chatapp.fullness import Tally
-from chatapp.heads import count_missing, make_head, read_head
+from chatapp.heads import count_missing, is_head, make_head
 from chatapp.parts import text_of
 from chatapp.sampling import SamplingParams
 from chatapp.store.rows import MessageRow
@@ -126,7 +126,7 @@ def _sum_kept(rows: Sequence[MessageRow], tally: Tally, first: int) -> int:
 
 def _begin(rows: Sequence[MessageRow]) -> int:
     """The place of the first message that was said, below a head."""
-    return 1 if rows and read_head(rows[0]) else 0
+    return 1 if rows and is_head(rows[0]) else 0
 
 
 def _turns(rows: Sequence[MessageRow]) -> list[int]:

@@ -1,6 +1,7 @@
 """The first message of a shorter branch: it says what stood before it, to the model and to people.
 
-It is a system message that can be edited as any other; what it stands for is read from its words.
+It is the system message that a branch begins with, whatever it says: it can be edited as any other,
+and what stands below it stays below it. What it stands for is read from its words, where they tell.
 """
 
 import re
@@ -33,9 +34,14 @@ def make_head(n_messages: int, summary: str = "") -> Message:
     return Message.of("system", _LEFT_OUT.format(what, "is" if n_messages == 1 else "are"))
 
 
+def is_head(row: MessageRow) -> bool:
+    """Whether it is the head of its branch, in whatever words."""
+    return row.role == "system" and row.parent_id is None
+
+
 def read_head(row: MessageRow) -> Head | None:
-    """What a message says about what stood before it; None: it is no head."""
-    if row.role != "system" or row.parent_id is not None:
+    """What a head says about what stood before it; None: it does not tell, or is no head."""
+    if not is_head(row):
         return None
     if found := _SUMMARY.match(row.content):
         return Head("summary", int(found[1]))

@@ -11,6 +11,7 @@ from chatapp.compaction import (
     Progress,
     Summary,
     can_summarise,
+    edit_head,
     keep_for_omission,
     keep_for_summary,
     split,
@@ -20,7 +21,7 @@ from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.fullness import Tally, reserve_for, surely_fits, take_tally, trust_usage
-from chatapp.heads import Head, count_missing, make_head, read_head
+from chatapp.heads import Head, count_missing, is_head, make_head, read_head
 from chatapp.parts import File, Reasoning, Text, ToolCall, ToolResult
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
@@ -130,6 +131,21 @@ def test_half_a_context_stays_when_the_oldest_go(store: Store) -> None:
     assert keep_for_omission(rows, tally_of(rows, 100, 1000), 100) == len(rows) - 4
     assert keep_for_omission(rows, tally_of(rows, 400, 1000), 100) == len(rows) - 2
     assert keep_for_omission(rows, tally_of(rows, 600, 1000), 100) is None
+
+
+def test_a_head_in_other_words_is_a_head(store: Store) -> None:
+    """It can be edited as any message; left out alone, it would be the only thing to go."""
+    conversation_id, leaf = add_talk(store)
+    keep = store.get_path(conversation_id)[-4].id
+    store.branches.fork(conversation_id, leaf, keep, make_head(20, "Anna has a dog."))
+    edit_head(store, store.get_path(conversation_id)[0], "We spoke of Anna.")
+    rows = store.get_path(conversation_id)
+    assert [row.role for row in rows[:2]] == ["system", "user"]
+    assert is_head(rows[0])
+    assert read_head(rows[0]) is None, "it does not say how much stood before it"
+    assert not any(map(is_head, rows[1:]))
+    assert keep_for_summary(rows, tally_of(rows, 10, 1000), 100) == 3
+    assert keep_for_omission(rows, tally_of(rows, 10, 1000), 100) == 3
 
 
 def test_a_call_of_a_tool_stays_with_its_result(store: Store) -> None:

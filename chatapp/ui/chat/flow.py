@@ -17,6 +17,7 @@ from chatapp.chat_settings import ChatSettings, read_chat_settings
 from chatapp.config import ChatConfig
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError
+from chatapp.heads import is_head
 from chatapp.layers import Layers
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
@@ -24,7 +25,7 @@ from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.turn import Turn
 from chatapp.ui.chat.answering import Answering, Asked, Events, ask_as_it_is, can_go_on
 from chatapp.ui.chat.drafts import Drafts
-from chatapp.ui.chat.storing import Storing, is_head
+from chatapp.ui.chat.storing import Storing
 from chatapp.ui.messages import (
     BranchCut,
     ConversationOpened,
@@ -290,15 +291,12 @@ class ChatFlow:
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
             row = await self._storing.replace(replaced, queued.text)
-            if is_head(replaced):
-                if shown:
-                    await self._show(conversation_id, row.id)
+            if not shown:
                 return row, False
-            if shown and row.parent_id in (None, *(above.id for above in self.rows)):
-                self._cut_after(row.parent_id)
-            elif shown:  # another branch was opened meanwhile
-                await self._show(conversation_id, row.id)
+            if is_head(row) or row.parent_id not in (None, *(above.id for above in self.rows)):
+                await self._show(conversation_id, row.id)  # what is below it, or its own branch
                 return row, False
+            self._cut_after(row.parent_id)
         else:
             parent_id = conversation.active_leaf_id
             if shown:

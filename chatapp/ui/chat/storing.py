@@ -8,6 +8,7 @@ from textual.message import Message as Fact
 from chatapp.chat_settings import ChatSettings, read_chat_settings
 from chatapp.compaction import edit_head
 from chatapp.conversation import Message, make_title
+from chatapp.heads import is_head
 from chatapp.material.mentions import compose_message
 from chatapp.material.text_files import folder_here
 from chatapp.parts import Parts, Reasoning, Text, parts_of
@@ -57,8 +58,3 @@ class Storing:
         for note in composed.notes:
             self._post(Notice(note))
         return composed.parts
-
-
-def is_head(row: MessageRow) -> bool:
-    """Whether it stands in the place of what was said before: what is below it stays below it."""
-    return row.role == "system" and row.parent_id is None
