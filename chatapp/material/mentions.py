@@ -4,14 +4,15 @@ A mention begins a word: `@notes.md`, `@"my notes.md"`, `see (@src/main.py)`. Wh
 text, so an email address and `@someone` are only that. Blocks while it reads; for a thread.
 """
 
+import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from chatapp.errors import UsageError
-from chatapp.material.text_files import TextFile, read_text_file
-from chatapp.parts import Parts, Text
+from chatapp.material.text_files import read_text_file
+from chatapp.parts import File, Parts, Text
 from chatapp.paths import expand_home, sees_file, sees_folder
 
 _MENTION = re.compile(r"(?<![^\s([{<\"'])@(?:\"([^\"\n]+)\"|([^\s\"]+))")
@@ -28,27 +29,50 @@ class Composed(NamedTuple):
     """Sentences for the user: what was put before the model, and what was not, and why."""
 
 
-def compose_message(text: str, folder: Path) -> Composed:
-    """The parts of a message that was written in `folder`."""
-    files: list[TextFile] = []
+def compose_message(text: str, folder: Path, known: Sequence[File] = ()) -> Composed:
+    """The parts of a message that was written in `folder`.
+
+    `known` are files that an earlier version of it has: one that is named and cannot be read any
+    more goes on as it was.
+    """
+    files: list[File] = []
     notes: list[str] = []
     seen: set[Path] = set()
     for name in _named(text):
         try:
-            path = _find(name, folder)
+            found = _find(name, folder)
         except OSError:  # a name that is longer than any file's
             continue
-        if path is None:
-            notes += _missing(name, folder)
-        elif path not in seen:
-            seen.add(path)
+        if found is None:
+            kept = [file for file in known if _may_mean(name, file)]
+            files += [file for file in kept[:1] if file not in files]
+            notes += [] if kept else _missing(name, folder)
+        elif found.path not in seen:
+            seen.add(found.path)
+            spelled = _spelled(found, folder)
             try:
-                files.append(read_text_file(path, _spelled(name, path, folder)))
-                notes.append(f"{files[-1].summary}.")
+                read = read_text_file(found.path, spelled)
+                files.append(read.file)
+                notes.append(f"{read.summary}.")
             except UsageError as error:
-                notes.append(f"{error} It was not put before the model.")
+                kept = [file for file in known if file.name == spelled]
+                files += kept[:1]
+                stays = (
+                    "The message keeps it as it was" if kept else "It was not put before the model"
+                )
+                notes.append(f"{error} {stays}.")
     said: Parts = (Text(text),) if text else ()
-    return Composed((*(file.file for file in files), *said), notes)
+    return Composed((*files, *said), notes)
+
+
+def find_named(text: str, files: Sequence[File], folder: Path) -> list[File]:
+    """Those of the files of a message that its text names: they came by it, and not otherwise."""
+    named = [(name, _spell_found(name, folder)) for name in _named(text)]
+    return [
+        file
+        for file in files
+        if any(file.name == spelled or _may_mean(name, file) for name, spelled in named)
+    ]
 
 
 def mention(path: str) -> str:
@@ -62,22 +86,50 @@ def _named(text: str) -> Iterator[str]:
         yield found[1] or found[2]
 
 
-def _find(name: str, folder: Path) -> Path | None:
+class _Found(NamedTuple):
+    name: str
+    """As it stands in the text, without what stands behind it."""
+    path: Path
+
+
+def _find(name: str, folder: Path) -> _Found | None:
     """The file that is meant; what stands behind a name is taken for a part of it first."""
-    while name:
-        path = folder / expand_home(name)
+    for short in _shortened(name):
+        path = folder / expand_home(short)
         if sees_file(path):
-            return path.resolve()
-        if name[-1] not in _BEHIND:
-            return None
-        name = name[:-1]
+            return _Found(short, path.resolve())
     return None
 
 
-def _spelled(name: str, path: Path, folder: Path) -> str:
+def _shortened(name: str) -> Iterator[str]:
+    """A name, and what is left of it without what may stand behind it."""
+    yield name
+    while len(name) > 1 and name[-1] in _BEHIND:
+        name = name[:-1]
+        yield name
+
+
+def _spelled(found: _Found, folder: Path) -> str:
     """The path as a model may read it: below the folder if it is."""
     below = folder.resolve()
-    return path.relative_to(below).as_posix() if path.is_relative_to(below) else name
+    inside = found.path.is_relative_to(below)
+    return found.path.relative_to(below).as_posix() if inside else found.name
+
+
+def _spell_found(name: str, folder: Path) -> str:
+    """The same, of what a name means; empty where that is no file."""
+    try:
+        found = _find(name, folder)
+    except OSError:  # a name that is longer than any file's
+        return ""
+    return _spelled(found, folder) if found else ""
+
+
+def _may_mean(name: str, file: File) -> bool:
+    """Whether a name in a text meant this file, in whichever folder that was."""
+    plain = [PurePath(os.path.normpath(short)).as_posix() for short in _shortened(name)]
+    is_whole = plain[0].startswith(("/", "~", "../")) or PurePath(name).is_absolute()
+    return file.name in plain or (is_whole and any(p.endswith(f"/{file.name}") for p in plain))
 
 
 def _missing(name: str, folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from chatapp.material.dropped import dropped_files
 from chatapp.material.listing import list_files
-from chatapp.material.mentions import compose_message, mention
+from chatapp.material.mentions import compose_message, find_named, mention
 from chatapp.material.text_files import MAX_BYTES
 from chatapp.parts import File, Text
 
@@ -103,3 +103,47 @@ def test_dropped_files_are_found_in_every_spelling(tmp_path):
         assert dropped_files(pasted) == [one, two], pasted
     for pasted in ("zwei.txt", f"{two} and more", f"{tmp_path}", "", "x" * 10_000, "'"):
         assert dropped_files(pasted) == []
+
+
+def test_the_name_of_a_file_is_without_what_stands_behind_it(tmp_path):
+    outside = tmp_path / "there.txt"
+    outside.write_text("x")
+    (tmp_path / "here").mkdir()
+    parts, _ = compose_message(f"(see @{outside}), ok", tmp_path / "here")
+    assert parts[0] == File(str(outside), "x")
+
+
+def test_a_file_that_is_gone_goes_on_as_it_was(folder):
+    was = (File("src/main.py", "print(0)\n"), File("gone.txt", "was here"))
+    elsewhere = folder / "src"
+    for text, kept in (
+        ("@gone.txt: what is it?", [was[1]]),
+        ("(@./gone.txt)", [was[1]]),
+        (f"@{folder}/gone.txt, @gone.txt", [was[1]]),
+        ("@src/main.py and @gone.txt", [File("src/main.py", "print(1)\n"), was[1]]),
+        ("nothing", []),
+    ):
+        parts, notes = compose_message(text, folder, was)
+        assert parts == (*kept, Text(text)), text
+        assert not any("no file" in note for note in notes), notes
+    parts, _ = compose_message("@gone.txt", elsewhere, was)
+    assert parts[0] == was[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("@a.txt", ["a.txt"]),
+        ("see (@./a.txt).", ["a.txt"]),
+        ('@"b c.txt" and @src/../a.txt', ["a.txt", "b c.txt"]),
+        ("@link.txt", ["a.txt"]),
+        ("a.txt and x@a.txt", []),
+        ("@other/a.txt", []),
+    ],
+)
+def test_which_files_of_a_message_its_text_names(tmp_path, text, names):
+    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    files = [File("a.txt", "x"), File("b c.txt", "y"), File("z.txt", "z")]
+    assert [file.name for file in find_named(text, files, tmp_path)] == names

@@ -1,7 +1,8 @@
 """How what was written becomes rows: with the files that it names, in its preset's prompt."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from textual.message import Message as Fact
 
@@ -9,9 +10,9 @@ from chatapp.chat_settings import ChatSettings, read_chat_settings
 from chatapp.compaction import edit_head
 from chatapp.conversation import Message, make_title
 from chatapp.heads import is_head
-from chatapp.material.mentions import compose_message
+from chatapp.material.mentions import compose_message, find_named
 from chatapp.material.text_files import folder_here
-from chatapp.parts import Parts, Reasoning, Text, parts_of
+from chatapp.parts import File, Parts, Reasoning, Text, parts_of
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.ui.messages import Notice
@@ -41,20 +42,30 @@ class Storing:
         return await asyncio.to_thread(self._store.add_message, conversation.id, message, parent_id)
 
     async def replace(self, replaced: MessageRow, text: str) -> MessageRow:
-        """Another version of a message, with what is attached to it."""
+        """Another version of a message, with what is attached to it.
+
+        A file that its text named comes and goes with its name; what came otherwise stays.
+        """
         if is_head(replaced):
             return await asyncio.to_thread(edit_head, self._store, replaced, text)
         kept = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
         parts = parts_of(text)
-        if replaced.role == "user":
-            parts = tuple(part for part in await self._compose(text) if part not in kept)
+        if replaced.role == "user" and (folder := folder_here()) is not None:
+            files = [part for part in kept if isinstance(part, File)]
+            named = await asyncio.to_thread(find_named, replaced.content, files, folder)
+            parts = await self._read_files(text, folder, files)
+            names = {part.name for part in parts if isinstance(part, File)}
+            names.update(file.name for file in named)
+            kept = tuple(p for p in kept if not (isinstance(p, File) and p.name in names))
         return await asyncio.to_thread(self._store.branches.edit, replaced.id, (*kept, *parts))
 
     async def _compose(self, text: str) -> Parts:
         """A message with the files that it names."""
-        if (folder := folder_here()) is None:
-            return parts_of(text)
-        composed = await asyncio.to_thread(compose_message, text, folder)
+        folder = folder_here()
+        return parts_of(text) if folder is None else await self._read_files(text, folder, ())
+
+    async def _read_files(self, text: str, folder: Path, known: Sequence[File]) -> Parts:
+        composed = await asyncio.to_thread(compose_message, text, folder, known)
         for note in composed.notes:
             self._post(Notice(note))
         return composed.parts
