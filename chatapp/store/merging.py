@@ -1,12 +1,14 @@
 """Conversations that come in again: what is known by its name (`uid`) is not added twice.
 
 A conversation whose name the history has gets only the messages that it lacks, below the parents
-that it has. Nothing that is stored is changed: neither texts nor titles.
+that it has. Nothing that is stored is changed: neither texts nor titles. A message that was deleted
+out of it here is not lacking: it lies in the bin, and what is new below it goes where its own
+children went, into the bin with a branch, up to its parent where it was deleted alone.
 """
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sqlite_utils import Database
 
@@ -45,19 +47,61 @@ def _read_names(db: Database, conversation_id: int) -> dict[str, int]:
     return dict(rows.fetchall())
 
 
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    """A message that was deleted out of the conversation."""
+
+    id: int
+    bin_id: int
+    alone: bool
+    """Nothing was deleted with it: what stood below it stands below its parent."""
+
+
+def _read_deleted(db: Database, conversation_id: int) -> dict[str, _Deleted]:
+    rows = db.execute(
+        "SELECT m.uid, m.id, m.conversation_id,"
+        " count(*) OVER (PARTITION BY m.conversation_id) = 1"
+        " FROM cuts JOIN messages m ON m.conversation_id = cuts.id"
+        " WHERE cuts.conversation_id = ?",
+        (conversation_id,),
+    )
+    return {uid: _Deleted(one, bin_id, bool(alone)) for uid, one, bin_id, alone in rows.fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where children of a message go, and the nearest message up to it that is not deleted."""
+
+    conversation_id: int
+    message_id: int | None
+    standing_id: int | None
+
+
 def _add_missing(
     db: Database, conversation_id: int, tree: ConversationTree, known: dict[str, int]
 ) -> dict[int | None, int | None]:
-    """The id in the history of every message of the tree; `known` grows by what was added."""
-    ids: dict[int | None, int | None] = {None: None}
+    """The id in the history of every message of the tree, or of the nearest above it that is not
+    deleted; `known` grows by what was added."""
+    deleted = _read_deleted(db, conversation_id)
+    places: dict[int | None, _Place] = {None: _Place(conversation_id, None, None)}
     for message in tree.messages:
-        if message.parent_id not in ids or message.id in ids:
+        if message.parent_id not in places or message.id in places:
             raise StoreError(f"Message {message.id} has no place in its conversation.")
+        above = places[message.parent_id]
         name = message.uid or f"unnamed {message.id}"
+        gone = deleted.get(name)
+        if gone is not None:
+            here = _Place(gone.bin_id, gone.id, above.standing_id)
+            places[message.id] = above if gone.alone else here
+            continue
         if name not in known:
-            known[name] = insert_member(db, conversation_id, ids[message.parent_id], message)
-        ids[message.id] = known[name]
-    return ids
+            added = insert_member(db, above.conversation_id, above.message_id, message)
+            if above.conversation_id != conversation_id:
+                places[message.id] = replace(above, message_id=added)
+                continue
+            known[name] = added
+        places[message.id] = _Place(conversation_id, known[name], known[name])
+    return {one: place.standing_id for one, place in places.items()}
 
 
 def _move_on(
@@ -85,8 +129,9 @@ def _name_apart(db: Database, tree: ConversationTree, here: int | None) -> Conve
     taken = {
         row[0]
         for row in db.execute(
-            "SELECT m.uid FROM json_each(?) wanted CROSS JOIN messages m ON m.uid = wanted.value"
-            " WHERE m.conversation_id IS NOT ?",
+            "SELECT m.uid FROM json_each(?1) wanted CROSS JOIN messages m ON m.uid = wanted.value"
+            " WHERE m.conversation_id IS NOT ?2"
+            " AND m.conversation_id NOT IN (SELECT id FROM cuts WHERE conversation_id = ?2)",
             (names, here),
         )
     }

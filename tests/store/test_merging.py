@@ -103,3 +103,72 @@ def test_a_bad_tree_undoes_all(store: Store, say: Callable[..., int]) -> None:
     with pytest.raises(StoreError, match="has no place"):
         store.add_trees([tree("new", uid="c" * 32), bad])
     assert store.count_messages() == 3
+
+
+# What was deleted here
+
+
+def names(store: Store, conversation: int) -> set[str]:
+    return {row.uid for row in store.get_tree(conversation).messages}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+@pytest.mark.parametrize("branch", [False, True])
+def test_what_was_deleted_here_does_not_come_in_again(store: Store, place: int, branch: bool):
+    whole = tree("one", "two", "three", "four")
+    (first,) = store.add_trees([whole])
+    conversation, before = first.conversation_id, store.get_path(first.conversation_id)
+    branches = store.branches
+    cut = (branches.delete_branch if branch else branches.delete_message)(before[place].id)
+    left, count = texts(store, conversation), store.count_messages()
+    for _ in range(2):
+        (again,) = store.add_trees([whole])
+        assert (again.is_new, again.messages) == (False, 0)
+        assert texts(store, conversation) == left
+        assert store.count_messages() == count
+    branches.undelete(cut.id)
+    assert [row.id for row in store.get_path(conversation)] == [row.id for row in before]
+    assert store.add_trees([whole])[0].messages == 0
+
+
+def test_what_is_new_below_a_message_that_was_deleted_alone_goes_up(store: Store) -> None:
+    (first,) = store.add_trees([tree("one", "two", "three")])
+    conversation = first.conversation_id
+    path = store.get_path(conversation)
+    store.branches.delete_message(path[2].id)
+    grown = tree("one", "two", "three", "four")
+    assert store.add_trees([grown])[0].messages == 1
+    assert texts(store, conversation) == ["one", "two", "four"]
+    assert store.add_trees([grown])[0].messages == 0
+
+
+def test_what_is_new_below_a_branch_that_was_deleted_is_deleted_with_it(store: Store) -> None:
+    (first,) = store.add_trees([tree("one", "two", "three")])
+    conversation = first.conversation_id
+    cut = store.branches.delete_branch(store.get_path(conversation)[1].id)
+    grown = tree("one", "two", "three", "four")
+    for _ in range(2):
+        assert store.add_trees([grown])[0].messages == 0
+        assert texts(store, conversation) == ["one"]
+        assert store.search("four") == []
+    store.branches.undelete(cut.id)
+    assert texts(store, conversation)[:3] == ["one", "two", "three"]
+    assert names(store, conversation) == {message.uid for message in grown.messages}
+    assert store.add_trees([grown])[0].messages == 0
+
+
+def test_a_first_message_that_was_deleted_with_all_below_it_leaves_the_chat_empty(store: Store):
+    whole = tree("one", "two")
+    (first,) = store.add_trees([whole])
+    store.branches.delete_branch(store.get_path(first.conversation_id)[0].id)
+    assert store.add_trees([whole])[0].messages == 0
+    assert store.get_path(first.conversation_id) == []
+
+
+def test_what_has_another_name_here_is_known_when_it_was_deleted(store: Store) -> None:
+    one = tree("one", "two")
+    other = replace(one, conversation=replace(one.conversation, uid="b" * 32))
+    _, second = store.add_trees([one, other])
+    store.branches.delete_message(store.get_path(second.conversation_id)[1].id)
+    assert [row.messages for row in store.add_trees([one, other])] == [0, 0]
+    assert texts(store, second.conversation_id) == ["one"]
