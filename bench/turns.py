@@ -1,7 +1,8 @@
-"""Random lives of one answer: stopped, continued, by another model, with a killed engine.
+"""Random lives of answers: stopped, continued, by another model, with a killed engine.
 
-Whatever happens to it, three things say the same when a run has ended: the row in the store, the
-engine's own last word (`Choice`), and the JSON that is made of the answer's state. `python -m
+Whatever happens to one, alone or written beside others, three things say the same when a run has
+ended: the row in the store, the engine's own last word (`Choice`), and the JSON that is made of the
+answer's state. `python -m
 bench.turns --lives 2000` tries so many on the echo backend and on llama.cpp with a model of random
 weights; the tests try a hundred.
 """
@@ -62,6 +63,8 @@ class Life:
 
     question: str
     steps: list[Step] = field(default_factory=list)
+    n: int = 1
+    """So many are begun at once; one of them is gone on with."""
 
 
 def make_life(rng: random.Random, models: tuple[str, ...]) -> Life:
@@ -75,7 +78,7 @@ def make_life(rng: random.Random, models: tuple[str, ...]) -> Life:
         )
         for _ in range(rng.randint(1, 5))
     ]
-    return Life(rng.choice(QUESTIONS), steps)
+    return Life(rng.choice(QUESTIONS), steps, rng.choice((1, 1, 1, 2, 3)))
 
 
 class Lives:
@@ -96,13 +99,14 @@ class Lives:
         for number, step in enumerate(life.steps):
             await self._load(step.model)
             params = SamplingParams(max_tokens=step.max_tokens, stop=(STOP,), seed=number)
-            turn = Turn(store, self.client, params=params)
+            turn = Turn(store, self.client, params=params, n=1 if message_id else life.n)
             events = turn.resume(message_id) if message_id else turn.answer(conversation, asked.id)
             before = store.get_message(message_id).content if message_id else ""
             finished = await self._run(turn, events, step)
-            message_id = turn.message_id or message_id
-            if turn.message_id:
-                self._check(turn, finished, before)
+            for index in range(len(turn.states)):
+                self._check(turn, index, finished, before)
+            begun = [one for one in turn.message_ids if one]
+            message_id = begun[number % len(begun)] if begun else message_id
 
     async def _load(self, model: str) -> None:
         loaded = self.client.model
@@ -111,19 +115,19 @@ class Lives:
 
     async def _run(self, turn: Turn, events: object, step: Step) -> Finished | None:
         finished: Finished | None = None
-        told: Parts | None = None
+        told: dict[int, Parts] = {}
         disturbing = asyncio.create_task(self._disturb(turn, step))
         try:
             async for event in events:  # type: ignore[attr-defined]
                 await asyncio.sleep(0)
                 if isinstance(event, Finished):
                     finished = event
-                    last = event.choices[0].parts
-                    if told is not None:  # the deltas alone said as much
-                        assert begins(last, told), (told, last)
-                        assert _length(told) - _length(last) < len(MARK)
+                    for choice in event.choices:  # the deltas alone said as much
+                        last, said = choice.parts, told.get(choice.index, choice.parts)
+                        assert begins(last, said), (said, last)
+                        assert _length(said) - _length(last) < len(MARK)
                 else:
-                    told = turn.state.parts
+                    told = {index: state.parts for index, state in enumerate(turn.states)}
         except ChatAppError as error:
             self.counts[type(error).__name__] += 1
         disturbing.cancel()
@@ -142,17 +146,25 @@ class Lives:
         else:
             turn.stop()
 
-    def _check(self, turn: Turn, finished: Finished | None, before: str) -> None:
-        row, state = self.store.get_message(turn.message_id), turn.state
+    def _check(self, turn: Turn, index: int, finished: Finished | None, before: str) -> None:
+        state, message_id = turn.states[index], turn.message_ids[index]
+        if not message_id:  # it never began, or was dropped because it says nothing
+            assert state.parts == ()
+            assert state.status != "complete"
+            self.counts["dropped"] += bool(turn.message_id)
+            return
+        row, told = self.store.get_message(message_id), turn.row_of(message_id)
         self.counts[row.status] += 1
         assert row.parts == state.parts, (row.parts, state.parts)
         assert row.tokens == state.tokens
         assert row.status == state.status != "streaming"
-        assert turn.row is not None
-        assert (turn.row.parts, turn.row.status) == (row.parts, row.status)
-        assert [g.offset for g in turn.row.generations] == [g.offset for g in row.generations]
+        assert told is not None
+        assert (told.parts, told.status) == (row.parts, row.status)
+        assert (told.sibling_index, told.sibling_count) == (row.sibling_index, row.sibling_count)
+        assert [g.offset for g in told.generations] == [g.offset for g in row.generations]
         if finished is not None:
-            choice = finished.choices[0]
+            choice = finished.choices[index]
+            assert row.generations[-1].completion_tokens == choice.completion_tokens
             assert row.parts == choice.parts, (row.parts, choice.parts)
             if state.keeps_tokens:
                 assert list(row.tokens) == choice.tokens

@@ -90,6 +90,9 @@ class AnswerState:
     """Sampled tokens in the model that began the answer; they end where another went on."""
     status: Status = "streaming"
     usage: Usage = field(default_factory=Usage)
+    """Of the request; with several answers, of all of them."""
+    completion_tokens: int = 0
+    """Sampled for this one in its last run, once it has ended."""
     timings: Timings = field(default_factory=Timings)
     finish_reason: FinishReason | None = None
     """None: it has not ended, or was broken off."""
@@ -130,7 +133,7 @@ class AnswerState:
             seed=self.seed,
             prompt_tokens=usage.prompt_tokens,
             reused_tokens=usage.reused_tokens,
-            completion_tokens=usage.completion_tokens,
+            completion_tokens=self.completion_tokens,
             load_s=timings.load_s,
             ttft_s=timings.time_to_first_token_s,
             prefill_tps=timings.prefill_tokens_per_second,
@@ -218,6 +221,7 @@ def _end(state: AnswerState, event: Finished, choice: Choice) -> AnswerState:
         tokens=Tokens(choice.tokens) if state.keeps_tokens else state.tokens,
         status="stopped" if choice.finish_reason == "cancelled" else "complete",
         usage=event.usage,
+        completion_tokens=choice.completion_tokens,
         timings=event.timings,
         finish_reason=choice.finish_reason,
         seed=choice.seed,

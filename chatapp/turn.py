@@ -1,9 +1,10 @@
-"""One answer from beginning to end: what the chat screen and `chatapp ask` both do.
+"""One question's answer from beginning to end: what the chat screen and `chatapp ask` both do.
 
 Promises: the answer's row exists before its first token; while it streams, its `AnswerState` is
 journalled every quarter second by a task of its own (a pause of the model loses nothing, a slow
 disk does not slow the stream); however it ends, the row says so: complete, stopped by the user,
-interrupted by a dead engine, failed. The row is written from the state and never read back. `stop`
+interrupted by a dead engine, failed. Of several answers that are written at once all this holds for
+each; one that ends before its first word leaves no row, unless it is the one that is shown. `stop`
 works at any moment, before the engine has heard of the answer too. The user's message is the
 caller's to store first.
 """
@@ -11,12 +12,12 @@ caller's to store first.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chatapp.answer import AnswerState, Tokens, apply, break_off, stop_here
+from chatapp.answer import AnswerState, break_off, stop_here
 from chatapp.engine.client import EngineClient, GenerateRequest
 from chatapp.engine.protocol import (
     ChatMessage,
@@ -29,8 +30,9 @@ from chatapp.engine.protocol import (
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.layers import Chosen, Layers
 from chatapp.parts import Reasoning, Text
+from chatapp.recording import Recording
 from chatapp.sampling import SamplingParams, parameters
-from chatapp.store.rows import FinalStatus, GenerationRow, MessageRow, NewGeneration, Outcome
+from chatapp.store.rows import MessageRow, NewGeneration
 
 if TYPE_CHECKING:
     from chatapp.store import Store
@@ -41,7 +43,7 @@ TurnEvent = PrefillProgress | Delta | Finished
 
 
 class Turn:
-    """One answer. Make a new one for every answer."""
+    """One answer, or `n` at once. Make a new one for every question."""
 
     def __init__(
         self,
@@ -61,51 +63,63 @@ class Turn:
         self._layers = params if isinstance(params, Layers) else Layers(flag=params)
         self._params = self._layers.given
         self._think = think
-        self._n = n
         self._logprobs = logprobs
         self._stopping = asyncio.Event()
         self._hurried = False
         self._request: GenerateRequest | None = None
-        self._journalled: AnswerState | None = None
         self._tools = list(tools)
-        self._row: MessageRow | None = None
-        self._ended: AnswerState | None = None
-        """How the answer ended, as it is to be stored."""
-        self.states: list[AnswerState] = [AnswerState()] * n
-        """What is known of every alternative; the first is the answer."""
+        self._answers = [Recording(store) for _ in range(n)]
+        self._kept = 0
         self.outcome: Finished | None = None
-        self.alternative_ids: list[int] = []
-        """Rows of the further alternatives, siblings of the answer."""
         self.sampling: dict[str, Chosen] = {}
         """Every sampling parameter of the answer, and where its value is from."""
-        self.unsaved = False
-        """The answer's end could not be written: `save` may be tried again."""
+
+    @property
+    def states(self) -> list[AnswerState]:
+        """What is known of every answer."""
+        return [answer.state for answer in self._answers]
 
     @property
     def state(self) -> AnswerState:
-        """What is known of the answer."""
-        return self.states[0]
+        """What is known of the answer; of several, of the one that is shown."""
+        return self._answers[self._kept].state
+
+    @property
+    def message_ids(self) -> list[int]:
+        """The rows of all answers, by alternative; 0 where there is none: before the first event,
+        and of one that was ended before its first word."""
+        return [answer.message_id for answer in self._answers]
 
     @property
     def message_id(self) -> int:
         """The answer's row; 0 before it exists."""
-        return self._row.id if self._row else 0
+        return self._answers[self._kept].message_id
 
     @property
     def row(self) -> MessageRow | None:
         """The answer's row as it is to be; None before it exists."""
-        row, state = self._row, self.state
-        if row is None:
-            return None
-        *before, last = row.generations
-        ended = last if state.status == "streaming" else _end(last, state.outcome)
-        return replace(
-            row,
-            parts=state.parts,
-            tokens=tuple(state.tokens),
-            status=state.status,
-            generations=(*before, ended),
-        )
+        return self._answers[self._kept].row
+
+    @property
+    def kept(self) -> int:
+        """Which of several answers is shown, the first of them until `keep`."""
+        return self._kept
+
+    @property
+    def unsaved(self) -> bool:
+        """The end of an answer could not be written: `save` may be tried again."""
+        return any(answer.unsaved for answer in self._answers)
+
+    def row_of(self, message_id: int) -> MessageRow | None:
+        """The row of one of the answers as it is to be; None: it is none of them."""
+        rows = (answer.row for answer in self._answers if answer.message_id == message_id)
+        return next(rows, None)
+
+    def keep(self, message_id: int) -> None:
+        """Show this one of the answers from now on; no more than a note, for the store is told by
+        whoever shows it."""
+        if message_id in self.message_ids:
+            self._kept = self.message_ids.index(message_id)
 
     def stop(self) -> None:
         """End the answer here and keep its text."""
@@ -125,23 +139,21 @@ class Turn:
         path = await asyncio.to_thread(self._store.get_path, conversation_id, parent_id)
         system = (await asyncio.to_thread(self._store.get_conversation, conversation_id)).system
         generation = self._describe(model)
-        await self._open(lambda: self._store.begin_answer(conversation_id, parent_id, generation))
+        n = len(self._answers)
+        await self._open(
+            lambda: self._store.begin_answers(conversation_id, parent_id, generation, n)
+        )
         generate = Generate(
             messages=chat_messages(path, system, model.fingerprint),
             params=self._params,
             think=self._think,
             tools=self._tools,
-            n=self._n,
+            n=n,
             logprobs=self._logprobs,
         )
-        try:
-            async with contextlib.aclosing(self._run(generate)) as events:
-                async for event in events:
-                    yield event
-        finally:  # what the others said before an end of the engine is kept too
-            for state in self.states[1:]:
-                if state.parts or state.status == "complete":
-                    await self._store_alternative(conversation_id, parent_id, generation, state)
+        async with contextlib.aclosing(self._run(generate)) as events:
+            async for event in events:
+                yield event
 
     async def resume(self, message_id: int) -> AsyncGenerator[TurnEvent, None]:
         """Go on with a stopped or interrupted answer from its last token.
@@ -153,9 +165,11 @@ class Turn:
         path = await asyncio.to_thread(self._store.get_path, found.conversation_id, message_id)
         conversation = await asyncio.to_thread(self._store.get_conversation, found.conversation_id)
         generation = self._describe(model)
-        row = await self._open(lambda: self._store.resume_answer(message_id, generation))
+        await self._open(lambda: [self._store.resume_answer(message_id, generation)])
+        row = self.row
+        assert row is not None
         keeps_tokens = _is_all_by(row, model.fingerprint)
-        self.states = [replace(self.state, keeps_tokens=keeps_tokens)]
+        self._answers[0].state = replace(self.state, keeps_tokens=keeps_tokens)
         generate = Generate(
             messages=chat_messages(path[:-1], conversation.system, model.fingerprint),
             params=self._params,
@@ -185,27 +199,25 @@ class Turn:
         loading.add_done_callback(_forget)  # the next message will need it
         return known
 
-    async def _open(self, begin: Callable[[], MessageRow]) -> MessageRow:
-        """The row that `begin` makes streaming; it is ended if nobody waits for it any more."""
+    async def _open(self, begin: Callable[[], list[MessageRow]]) -> None:
+        """The rows that `begin` makes streaming; they are ended if nobody waits any more."""
         beginning = asyncio.get_running_loop().run_in_executor(None, begin)
         try:
-            self._row = await asyncio.shield(beginning)
+            self._begin(await asyncio.shield(beginning))
         except asyncio.CancelledError:
-            self._row = await asyncio.shield(beginning)
-            self.states[0] = stop_here(self._begin(self._row))
-            await self._end_row()
+            self._begin(await asyncio.shield(beginning))
+            await self._end_rows()
             raise
-        self.states[0] = self._begin(self._row)
-        for index in range(1, self._n):
-            self.states[index] = AnswerState(salt=f"{self._row.uid} {index}")
-        return self._row
 
-    @staticmethod
-    def _begin(row: MessageRow) -> AnswerState:
-        return AnswerState(row.parts, Tokens(row.tokens), salt=row.uid)
+    def _begin(self, rows: list[MessageRow]) -> None:
+        for answer, row in zip(self._answers, rows, strict=True):
+            answer.begin(row)
 
-    async def _end_row(self) -> None:
-        """Write how the answer ended; done even if nobody waits until it is."""
+    async def _end_rows(self) -> None:
+        """Write how the answers ended; done even if nobody waits until it is."""
+        for answer in self._answers:
+            if answer.state.status == "streaming":  # whoever listened has left
+                answer.state = stop_here(answer.state)
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self.save))
 
     async def _run(self, generate: Generate) -> AsyncGenerator[TurnEvent, None]:
@@ -214,7 +226,6 @@ class Turn:
             request.cancel()
         if self._hurried:
             request.answer_now()
-        self._journalled = self.state
         journal = asyncio.create_task(self._keep_journal())
         try:
             async with contextlib.aclosing(request.events()) as events:
@@ -222,63 +233,44 @@ class Turn:
                     self._take(event)
                     yield event
         except ChatAppError as error:
-            self.states = [break_off(state, error) for state in self.states]
+            for answer in self._answers:
+                answer.state = break_off(answer.state, error)
             raise
         finally:
-            if self.state.status == "streaming":  # whoever listened has left
-                self.states = [stop_here(state) for state in self.states]
             journal.cancel()  # what it may still be writing comes before, or is refused
-            await self._end_row()
+            await self._end_rows()
 
     def _take(self, event: TurnEvent) -> None:
         if isinstance(event, PrefillProgress):
             return
-        self.states = [apply(state, event, index) for index, state in enumerate(self.states)]
+        for index, answer in enumerate(self._answers):
+            answer.take(event, index)
         if isinstance(event, Finished):
             self.outcome = event
 
     async def _keep_journal(self) -> None:
         while True:
             await asyncio.sleep(JOURNAL_S)
-            state = self.state
-            if state is self._journalled:
-                continue
-            self._journalled = state
-            try:
-                await asyncio.to_thread(
-                    self._store.journal_answer, self.message_id, state.parts, state.tokens
-                )
-            except StoreError:  # the answer goes on; if its end cannot be written, that is said
-                continue
+            for answer in self._answers:
+                await answer.journal()
 
     def save(self) -> None:
-        """Write the answer as it ended; the store is asked, so not on the event loop."""
-        state = self._ended = self._ended or self.state
-        self.unsaved = True
-        try:
-            self._store.finish_answer(
-                self.message_id, state.parts, state.tokens, _final(state), outcome=state.outcome
-            )
-        except StoreError:  # the screen keeps the text; the row is as the journal left it
-            self.states[0] = replace(state, status="interrupted")
-            raise
-        self.states[0] = state
-        self.unsaved = False
+        """Write the answers as they ended; the store is asked, so not on the event loop.
 
-    async def _store_alternative(
-        self, conversation_id: int, parent_id: int, generation: NewGeneration, state: AnswerState
-    ) -> None:
-        row = await asyncio.to_thread(
-            self._store.add_answer,
-            conversation_id,
-            parent_id,
-            state.parts,
-            state.tokens,
-            _final(state),
-            generation=generation,
-            outcome=state.outcome,
-        )
-        self.alternative_ids.append(row.id)
+        Raises `StoreError` if that fails for one of them, when all were tried.
+        """
+        failure: StoreError | None = None
+        for place, answer in enumerate(self._answers):
+            try:
+                if place != self._kept and answer.says_nothing and answer.drop():
+                    for other, beside in enumerate(self._answers):
+                        beside.lose_version(is_before=place < other)
+                else:
+                    answer.save()
+            except StoreError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def _describe(self, model: ModelDescription) -> NewGeneration:
         self.sampling = self._layers.explain(None if model.host else model.sampling)
@@ -338,18 +330,6 @@ def _is_all_by(row: MessageRow, fingerprint: str) -> bool:
         if end != run.offset or run.completion_tokens
     )
     return bool(runs) and all(run.fingerprint == fingerprint for run in (runs[0], *said))
-
-
-def _end(generation: GenerationRow, outcome: Outcome) -> GenerationRow:
-    """The run with what came of it."""
-    known = {entry.name: getattr(outcome, entry.name) for entry in fields(outcome)}
-    if outcome.seed < 0:
-        del known["seed"]
-    return replace(generation, **known)
-
-
-def _final(state: AnswerState) -> FinalStatus:
-    return "interrupted" if state.status == "streaming" else state.status
 
 
 def _forget(loading: "asyncio.Future[ModelDescription]") -> None:

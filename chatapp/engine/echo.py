@@ -16,7 +16,7 @@ user message that starts with one of these directs it:
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
@@ -124,8 +124,9 @@ class EchoBackend:
         seed = asked if asked >= 0 else 1
         room = self._n_ctx - n_prompt if self._is_bounded else sys.maxsize
         speakers = [_Speaker(request, index) for index in range(request.n)]
-        for speaker in speakers:
-            speaker.say(script, room, emit, cancelled)
+        saying = [speaker.say(script, room, emit, cancelled) for speaker in speakers]
+        while saying:  # a piece of each in turn, as a batch would
+            saying = [one for one in saying if next(one, None) is not None]
         n_said = sum(speaker.n_said for speaker in speakers)
         elapsed = max(time.perf_counter() - first, 1e-9)
         return Finished(
@@ -235,8 +236,11 @@ class _Speaker:
         """Tokens beyond the prefix."""
         return len(self._tokens) - self._begun
 
-    def say(self, script: "_Script", room: int, emit: Emit, cancelled: Cancellation) -> None:
-        """Say the answer, from where the prefix ends, in at most `room` tokens."""
+    def say(
+        self, script: "_Script", room: int, emit: Emit, cancelled: Cancellation
+    ) -> Iterator[int]:
+        """Say the answer, from where the prefix ends, in at most `room` tokens; gives how many
+        tokens it has said, after each piece."""
         answer = self._write(script).encode()
         begun = bytes(self._tokens)
         rest = answer[len(begun) :] if answer.startswith(begun) else answer
@@ -265,6 +269,7 @@ class _Speaker:
             if script.dies and start >= min(8, len(rest) - 4):
                 os._exit(9)
             start += 4
+            yield self.n_said
         if cancelled.is_set() and not self._assembler.stopped:
             self._reason = "cancelled"
         self._assembler.finish()
@@ -281,6 +286,7 @@ class _Speaker:
             index=self._index,
             parts=self._assembler.parts,
             tokens=self._tokens,
+            completion_tokens=self.n_said,
             finish_reason=self._reason,
             seed=seed + self._index,
         )

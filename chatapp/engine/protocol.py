@@ -285,6 +285,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer, its prefix included."""
     tokens: list[int] = []
     """All tokens of it, its prefix included; none where a server writes the answer."""
+    completion_tokens: int = 0
+    """Sampled for it in this run, the end of the answer included."""
     logprobs: list[TokenLogprob] = []
     """Of every sampled token, the end of the answer included, when they were asked for."""
     finish_reason: FinishReason = "stop"

@@ -239,7 +239,8 @@ def finish(request: Generate, answers: list[Answer], started: float) -> Finished
     """How a request ended, from its alternatives. `started`: as of `time.perf_counter`."""
     n_prompt = max(answer.counts.prompt_tokens for answer in answers)
     # servers that do not count send a chunk a token
-    n_said = sum(answer.counts.completion_tokens or answer.n_chunks for answer in answers)
+    said = [answer.counts.completion_tokens or answer.n_chunks for answer in answers]
+    n_said = sum(said)
     spent = sum(answer.last_s - answer.first_s for answer in answers)
     first = next((answer.first_s for answer in answers if answer.first_s), started)
     return Finished(
@@ -248,12 +249,13 @@ def finish(request: Generate, answers: list[Answer], started: float) -> Finished
             Choice(
                 index=answer.index,
                 parts=answer.parts,
+                completion_tokens=n_tokens,
                 logprobs=answer.logprobs,
                 finish_reason=answer.reason or "stop",
                 note=" ".join(answer.notes),
                 seed=-1 if answer.seed is None else answer.seed,
             )
-            for answer in answers
+            for answer, n_tokens in zip(answers, said, strict=True)
         ],
         usage=Usage(
             prompt_tokens=n_prompt,

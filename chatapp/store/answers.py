@@ -110,6 +110,22 @@ def end(
     )
 
 
+def drop(db: Database, message_id: int) -> bool:
+    """Remove an answer that nobody looks at and nothing stands below; False: it stays."""
+    held = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM messages m JOIN conversations c ON c.id = m.conversation_id"
+        " WHERE m.id = ?1 AND (c.active_leaf_id = ?1 OR EXISTS (SELECT 1 FROM messages below"
+        " WHERE below.conversation_id = c.id AND below.parent_id = ?1)))",
+        (message_id,),
+    ).fetchone()
+    if held[0]:
+        return False
+    for table in ("generations", "parts"):
+        db.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608
+    db.execute("DELETE FROM messages WHERE id = ?", (message_id,))
+    return True
+
+
 def recover(db: Database, now: float) -> list[int]:
     """Mark answers whose writer is gone as `interrupted`; their ids.
 

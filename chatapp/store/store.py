@@ -327,11 +327,23 @@ class Store:
         self, conversation_id: int, parent_id: int, generation: NewGeneration | None = None
     ) -> MessageRow:
         """Add an empty `streaming` answer under `parent_id` and go there."""
+        return self.begin_answers(conversation_id, parent_id, generation)[0]
+
+    def begin_answers(
+        self,
+        conversation_id: int,
+        parent_id: int,
+        generation: NewGeneration | None = None,
+        n: int = 1,
+    ) -> list[MessageRow]:
+        """Add `n` of them at once, all written in the same way, and go to the first."""
         now = time.time()
         with self.session.of(conversation_id).writing() as db:
-            message_id = answers.insert(db, conversation_id, parent_id, generation, now)
-            messages.go_to(db, conversation_id, message_id, now)
-            return messages.fetch_message(db, message_id)
+            ids = [
+                answers.insert(db, conversation_id, parent_id, generation, now) for _ in range(n)
+            ]
+            messages.go_to(db, conversation_id, ids[0], now)
+            return messages.fetch_messages(db, ids)
 
     def journal_answer(self, message_id: int, parts: Parts, tokens: Sequence[int]) -> None:
         """Save what there is of a streaming answer: all its parts and all its tokens so far.
@@ -375,23 +387,11 @@ class Store:
             answers.save(db, message_id, parts, tokens, now)
             answers.end(db, message_id, status, words, outcome or Outcome(), now)
 
-    def add_answer(
-        self,
-        conversation_id: int,
-        parent_id: int,
-        parts: Parts,
-        tokens: Sequence[int],
-        status: FinalStatus,
-        generation: NewGeneration | None = None,
-        outcome: Outcome | None = None,
-    ) -> MessageRow:
-        """Add a finished answer under `parent_id`; what is shown stays as it is."""
-        words, now = search.words_of(parts), time.time()
-        with self.session.of(conversation_id).writing() as db:
-            message_id = answers.insert(db, conversation_id, parent_id, generation, now)
-            answers.save(db, message_id, parts, tokens, now)
-            answers.end(db, message_id, status, words, outcome or Outcome(), now)
-            return messages.fetch_message(db, message_id)
+    def drop_answer(self, message_id: int) -> bool:
+        """Remove an answer that is written here; False: it is shown, or has something below."""
+        with self.session.of(message_id).writing() as db:
+            answers.claim(db, message_id)
+            return answers.drop(db, message_id)
 
     def recover(self) -> list[int]:
         """Mark answers as `interrupted` whose writer, here or elsewhere, is gone; their ids."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.conversation import Message
 from chatapp.errors import StoreError
 from chatapp.parts import parts_of
 from chatapp.store import Store
@@ -200,17 +201,45 @@ def test_every_run_of_an_answer_has_a_row_and_says_where_it_began(
     assert store.get_message(answer).generation == second
 
 
-def test_a_further_answer_does_not_change_what_is_shown(store: Store, answer: int) -> None:
-    store.finish_answer(answer, parts_of("one"), [1], "complete")
-    shown = store.get_message(answer)
-    assert shown.parent_id is not None
-    further = store.add_answer(
-        shown.conversation_id, shown.parent_id, parts_of("zwei"), [2], "stopped", NEW, Outcome()
-    )
-    assert (further.status, further.content, further.tokens) == ("stopped", "zwei", (2,))
-    assert (further.sibling_index, further.sibling_count) == (1, 2)
-    assert [row.id for row in store.get_path(shown.conversation_id)][-1] == answer
-    assert [hit.message_id for hit in store.search("zwei")] == [further.id]
+def begin_three(store: Store, prompt: int) -> list[int]:
+    conversation = store.get_message(prompt).conversation_id
+    return [row.id for row in store.begin_answers(conversation, prompt, NEW, 3)]
+
+
+def test_of_several_answers_the_first_is_shown_and_each_ends_alone(
+    store: Store, say: Callable[..., int]
+) -> None:
+    prompt = say("and?")
+    one, two, three = begin_three(store, prompt)
+    store.journal_answer(three, parts_of("dr"), [3])
+    store.finish_answer(two, parts_of("zwei"), [2], "stopped", outcome=Outcome(seed=8))
+    rows = [store.get_message(answer) for answer in (one, two, three)]
+    assert [row.status for row in rows] == ["streaming", "stopped", "streaming"]
+    assert [row.content for row in rows] == ["", "zwei", "dr"]
+    assert [(row.sibling_index, row.sibling_count) for row in rows] == [(0, 3), (1, 3), (2, 3)]
+    assert [row.generation.seed for row in rows if row.generation] == [NEW.seed, 8, NEW.seed]
+    assert [row.id for row in store.get_path(rows[0].conversation_id)][-1] == one
+    assert [hit.message_id for hit in store.search("zwei")] == [two]
+
+
+def test_an_answer_that_says_nothing_goes_unless_somebody_needs_it(
+    store: Store, say: Callable[..., int]
+) -> None:
+    prompt = say("and?")
+    one, two, three = begin_three(store, prompt)
+    conversation = store.get_message(prompt).conversation_id
+    store.add_message(conversation, Message.of("user", "below"), two)
+    store.select_leaf(conversation, one)
+    assert [store.drop_answer(answer) for answer in (one, two, three)] == [False, False, True]
+    assert store.siblings(one) == [one, two]
+    with pytest.raises(StoreError, match="is not being written here"):
+        store.drop_answer(three)
+    store.finish_answer(one, parts_of("done"), [], "complete")
+    with pytest.raises(StoreError, match="is not being written here"):
+        store.drop_answer(one)
+    with store.session.reading() as db:
+        (left,) = db.execute("SELECT count(*) FROM generations").fetchone()
+    assert left == 2
 
 
 def test_every_row_has_a_name_of_its_own(store: Store, answer: int) -> None:

@@ -27,9 +27,8 @@ class Tree:
     def __init__(self, store: Store, say: Callable[..., int]) -> None:
         self.asked = say("asked")
         self.conversation = store.get_message(self.asked).conversation_id
-        self.one = store.add_answer(
-            self.conversation, self.asked, parts_of("one"), [1], "complete"
-        ).id
+        self.one = store.begin_answer(self.conversation, self.asked).id
+        store.finish_answer(self.one, parts_of("one"), [1], "complete")
         self.two = store.begin_answer(self.conversation, self.asked).id
         store.finish_answer(self.two, parts_of("two"), [2], "complete")
         self.more = say("more", self.conversation, self.two)

@@ -109,12 +109,14 @@ def whole(tmp_path: Path) -> Path:
     with Store.open(path) as store:
         chat = store.create_conversation("chat")
         asked = store.add_message(chat, Message.of("user", "word asked")).id
-        answer = store.add_answer(chat, asked, parts_of("word two"), [1], "complete").id
+        answer = store.begin_answer(chat, asked).id
+        store.finish_answer(answer, parts_of("word two"), [1], "complete")
         more = store.add_message(
             chat, Message("user", (File("a", "word file"), Text("word more"))), answer
         ).id
-        away = store.add_answer(chat, more, parts_of("word away"), [2], "complete").id
-        store.add_answer(chat, more, parts_of("word end", "hm"), [3], "stopped")
+        away, end = (row.id for row in store.begin_answers(chat, more, n=2))
+        store.finish_answer(away, parts_of("word away"), [2], "complete")
+        store.finish_answer(end, parts_of("word end", "hm"), [3], "stopped")
         store.select_leaf(chat, store.leaf_below(asked))
         store.branches.delete_branch(away)
         store.labels.set_tags(chat, ["a", "b"])

@@ -35,7 +35,8 @@ CALLS: dict[str, Callable[[Store], object]] = {
     "search thoughts": lambda store: store.search("hello", reasoning=True),
     "deleted": lambda store: store.list_deleted(30),
     "resume": lambda store: store.resume_answer(4),
-    "further": lambda store: store.add_answer(1, 1, parts_of("x", "y"), [], "complete"),
+    "several": lambda store: store.begin_answers(1, 1, n=3),
+    "drop": lambda store: store.drop_answer(5),
     "walk": lambda store: list(store.read_tree(1)),
     "pin": lambda store: store.labels.pin(1),
     "archived": lambda store: store.list_conversations(archived=True),
@@ -62,8 +63,8 @@ def filled(store: Store) -> Store:
     conversation = store.create_conversation("one")
     first = store.add_message(conversation, Message.of("user", "hello")).id
     store.add_message(conversation, Message.of("user", "hello again"), first)
-    store.begin_answer(conversation, first)
-    store.add_answer(conversation, first, parts_of("hello", "hm"), [1], "stopped")
+    _, said, _ = (row.id for row in store.begin_answers(conversation, first, n=3))
+    store.finish_answer(said, parts_of("hello", "hm"), [1], "stopped")
     return store
 
 

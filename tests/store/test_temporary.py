@@ -28,7 +28,9 @@ def talk(store: Store, conversation_id: int) -> int:
     store.finish_answer(
         first.id, parts_of(f"{SECRET} one"), [1, 2, 3], "complete", outcome=Outcome(decode_tps=7.5)
     )
-    store.add_answer(conversation_id, asked.id, parts_of(f"{SECRET} two"), [4], "stopped")
+    (second,) = store.begin_answers(conversation_id, asked.id)
+    store.finish_answer(second.id, parts_of(f"{SECRET} two"), [4], "stopped")
+    store.select_leaf(conversation_id, first.id)
     return asked.id
 
 

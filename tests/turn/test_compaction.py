@@ -189,9 +189,8 @@ def test_what_a_server_counted_stands_for_all_but_what_was_said_since(store: Sto
     rows = store.get_path(conversation_id)
     run = NewGeneration(model_path="remote:lab", fingerprint="lab")
     counted = Outcome(prompt_tokens=700, completion_tokens=50)
-    store.add_answer(
-        conversation_id, rows[-2].id, rows[-1].parts, (), "complete", run, outcome=counted
-    )
+    again = store.begin_answer(conversation_id, rows[-2].id, run)
+    store.finish_answer(again.id, rows[-1].parts, (), "complete", outcome=counted)
     answer = store.get_tree(conversation_id).messages[-1]
     store.add_message(conversation_id, Message.of("user", "and now?"), answer.id)
     rows = store.get_path(conversation_id)

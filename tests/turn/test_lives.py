@@ -19,7 +19,12 @@ def lives(models: tuple[str, ...]) -> st.SearchStrategy[Life]:
         stop_after=st.one_of(st.none(), st.integers(0, 40)),
         kills=st.sampled_from((False, False, False, False, False, False, False, True)),
     )
-    return st.builds(Life, st.sampled_from(QUESTIONS), st.lists(step, min_size=1, max_size=4))
+    return st.builds(
+        Life,
+        st.sampled_from(QUESTIONS),
+        st.lists(step, min_size=1, max_size=4),
+        st.sampled_from((1, 1, 2, 3)),
+    )
 
 
 @pytest.fixture(scope="module")

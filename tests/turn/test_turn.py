@@ -7,59 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
-from chatapp.engine.protocol import Delta, Finished, LoadOptions
+from chatapp.engine.protocol import Delta, LoadOptions
 from chatapp.errors import ContextOverflowError, EngineDiedError, EngineError
 from chatapp.parts import parts_of
 from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from chatapp.turn import Turn, chat_messages
+from tests.turn.asking import answer, say
 
 PARAMS = SamplingParams(temperature=0, max_tokens=12)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(tmp_path / "history.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-async def echo() -> AsyncIterator[EngineClient]:
-    client = EngineClient(backend="echo")
-    await client.load(LoadOptions(path="echo"))
-    yield client
-    await client.stop()
-
-
-@pytest.fixture
-async def llama(tiny_model: Path) -> AsyncIterator[EngineClient]:
-    client = EngineClient()
-    await client.load(LoadOptions(path=str(tiny_model)))
-    yield client
-    await client.stop()
-
-
-def say(store: Store, text: str, conversation_id: int | None = None) -> tuple[int, int]:
-    """(conversation, message) of a user message at the end of a conversation."""
-    if conversation_id is None:
-        conversation_id = store.create_conversation("test")
-    leaf = store.get_conversation(conversation_id).active_leaf_id
-    return conversation_id, store.add_message(conversation_id, Message.of("user", text), leaf).id
-
-
-async def answer(turn: Turn, conversation_id: int, message_id: int) -> Finished:
-    async for _event in turn.answer(conversation_id, message_id):
-        pass
-    assert turn.outcome
-    return turn.outcome
 
 
 async def test_an_answer_is_stored_with_how_it_was_made(store: Store, llama: EngineClient) -> None:
@@ -210,32 +173,6 @@ async def test_overflow_loses_nothing(store: Store, llama: EngineClient) -> None
     with pytest.raises(ContextOverflowError):
         await answer(Turn(store, llama, params=PARAMS), conversation_id, message_id)
     assert store.get_message(message_id).content == "x" * 9000
-
-
-async def test_alternatives_are_siblings(store: Store, llama: EngineClient) -> None:
-    conversation_id, message_id = say(store, "hello")
-    turn = Turn(store, llama, params=SamplingParams(seed=1, max_tokens=8), n=3)
-    finished = await answer(turn, conversation_id, message_id)
-    rows = [store.get_message(i) for i in (turn.message_id, *turn.alternative_ids)]
-    assert [row.content for row in rows] == [choice.text for choice in finished.choices]
-    assert [(row.sibling_index, row.sibling_count) for row in rows] == [(0, 3), (1, 3), (2, 3)]
-    assert store.get_conversation(conversation_id).active_leaf_id == turn.message_id
-
-
-async def test_what_alternatives_said_before_the_engine_died_is_kept(
-    store: Store, echo: EngineClient
-) -> None:
-    conversation_id, message_id = say(store, "/delay 1\n/words 60")
-    turn = Turn(store, echo, params=SamplingParams(), n=2)
-    with pytest.raises(EngineDiedError):
-        async for _event in turn.answer(conversation_id, message_id):
-            if len(turn.states[1].text) > 20 and echo.pid:
-                os.kill(echo.pid, signal.SIGKILL)
-    [other] = turn.alternative_ids
-    row = store.get_message(other)
-    assert (row.status, row.content) == ("interrupted", turn.states[1].text)
-    assert store.get_message(turn.message_id).content == turn.states[0].text
-    assert store.get_conversation(conversation_id).active_leaf_id == turn.message_id
 
 
 WRITER = """

@@ -321,6 +321,7 @@ class Generation:
                     index=alternative.index,
                     parts=alternative.assembler.parts,
                     tokens=alternative.tokens,
+                    completion_tokens=alternative.n_new,
                     logprobs=alternative.logprobs,
                     finish_reason=_reason_of(alternative),
                     note=self._note_of(alternative),
