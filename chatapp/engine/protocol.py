@@ -65,7 +65,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     n_batch: int = 512
     """Most tokens in one call of llama_decode while the prompt is read."""
     n_parallel: int = 4
-    """Most alternatives that can be decoded together."""
+    """Most alternatives that are decoded together; more are written one group after the other."""
     flash_attn: bool = True
     kv_type: Literal["auto", "f16", "q8_0"] = "auto"
     """Type of the KV cache; `auto`: f16, or q8_0 (half of it) where that makes the model fit."""

@@ -115,8 +115,29 @@ async def test_alternatives_share_one_prefill(engine: EngineClient) -> None:
     assert [choice.seed for choice in three.choices] == [3, 4, 5]
     alone = await finish(engine, ask("hello", replace(params, seed=4)))
     assert alone.choices[0].tokens == three.choices[1].tokens
-    with pytest.raises(UsageError, match="between 1 and 4"):
-        await finish(engine, ask("hello", params, n=5))
+    with pytest.raises(UsageError, match="at least 1"):
+        await finish(engine, ask("hello", params, n=0))
+
+
+async def test_more_alternatives_than_sequences_are_written_in_groups(engine: EngineClient) -> None:
+    params = SamplingParams(seed=3, max_tokens=6)
+    nine = await finish(engine, ask("hello", params, n=9))
+    assert [choice.seed for choice in nine.choices] == list(range(3, 12))
+    assert {choice.completion_tokens for choice in nine.choices} == {6}
+    assert nine.usage.completion_tokens == 9 * 6
+    for place in (4, 8):  # the first of a group, and one that is alone in it
+        alone = await finish(engine, ask("hello", replace(params, seed=3 + place)))
+        assert alone.choices[0].tokens == nine.choices[place].tokens
+
+
+async def test_a_stop_ends_the_groups_that_have_not_begun(engine: EngineClient) -> None:
+    request = engine.request(ask("hello", SamplingParams(seed=3, max_tokens=400), n=6))
+    async for event in request.events():
+        if isinstance(event, Delta):
+            request.cancel()
+    assert isinstance(event, Finished)
+    assert [choice.finish_reason for choice in event.choices] == ["cancelled"] * 6
+    assert [bool(choice.tokens) for choice in event.choices] == [True] * 4 + [False] * 2
 
 
 async def test_a_load_that_nobody_waits_for_holds_nobody_up(tiny_model: Path) -> None:

@@ -79,10 +79,14 @@ class Generation:
         """Generate; whatever was said before a cancellation is kept."""
         self._check_fit()
         alternatives = self._make_alternatives()
+        at_once = self._model.n_parallel
         try:
             with self._cache.abortable(cancelled):
                 self._prefill()
-                self._decode(alternatives, cancelled)
+                self._decode(alternatives[:at_once], cancelled)
+                for begin in range(at_once, len(alternatives), at_once):
+                    self._go_back()
+                    self._decode(alternatives[begin : begin + at_once], cancelled)
         except Cancelled:
             for alternative in alternatives:
                 alternative.finish_reason = alternative.finish_reason or "cancelled"
@@ -131,10 +135,8 @@ class Generation:
         request, params = self._request, self._request.params.filled()
         if not 0 <= request.logprobs <= MAX_LOGPROBS:
             raise UsageError(f"logprobs is {request.logprobs}, and at most {MAX_LOGPROBS}.")
-        if not 1 <= request.n <= self._model.n_parallel:
-            raise UsageError(
-                f"n is {request.n}, it must lie between 1 and {self._model.n_parallel}."
-            )
+        if request.n < 1:
+            raise UsageError(f"n is {request.n}, and at least 1 answer must be asked for.")
         seed = params.seed if params.seed >= 0 else time.time_ns() % 0x7FFFFFFF
         n_thought = self._count_thought()
         made: list[_Alternative] = []
@@ -214,6 +216,11 @@ class Generation:
         self._cache.prefill(self._tokens, self._report_prefill)
         self._prefill_s = time.perf_counter() - began
 
+    def _go_back(self) -> None:
+        """To the end of the prompt, which is read again only where memory cannot be cut."""
+        self._cache.keep_prefix(self._tokens)
+        self._cache.prefill(self._tokens, lambda _done: None)
+
     def _report_prefill(self, done: int) -> None:
         self._emit(
             PrefillProgress(
@@ -226,7 +233,9 @@ class Generation:
         )
 
     def _decode(self, alternatives: list[_Alternative], cancelled: Cancellation) -> None:
-        """Sample every open alternative, then decode them together, until none is open."""
+        """Sample every open alternative, then decode them together, until none is open.
+
+        There are as many as the context has sequences, or fewer."""
         rows = {alternative.index: -1 for alternative in alternatives}
         self._cache.fork(len(alternatives))
         used = len(self._tokens)
@@ -246,9 +255,11 @@ class Generation:
                     alternative.finish_reason = "length"
             open_ones = [a for a in still_open if a.finish_reason is None]
             if open_ones:
+                seqs = [a.index % self._model.n_parallel for a in open_ones]
+                ends = [len(self._prompt.tokens) + len(a.tokens) - 1 for a in open_ones]
                 self._cache.step(
-                    {a.index: a.next_token for a in open_ones},
-                    {a.index: len(self._prompt.tokens) + len(a.tokens) - 1 for a in open_ones},
+                    dict(zip(seqs, (a.next_token for a in open_ones), strict=True)),
+                    dict(zip(seqs, ends, strict=True)),
                 )
                 used += len(open_ones)
                 rows = {a.index: row for row, a in enumerate(open_ones)}
