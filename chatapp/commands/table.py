@@ -187,9 +187,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "regenerate",
         "tree",
-        Takes.NOTHING,
-        "",
-        "Ask for another answer; those before stay.",
+        Takes.NUMBER,
+        "[N]",
+        "Ask for another answer, or for N at once, side by side; those before stay.",
         ("retry",),
     ),
     Command(
@@ -199,6 +199,8 @@ COMMANDS: tuple[Command, ...] = (
         "",
         "Go on with a stopped or interrupted answer.",
     ),
+    Command("compare", "tree", Takes.NOTHING, "", "Show the versions of an answer side by side."),
+    Command("choose", "tree", Takes.NUMBER, "NUMBER", "Show that version of the last answer."),
     Command("tree", "tree", Takes.NOTHING, "", "Show every branch of this chat."),
     Command(
         "compact",

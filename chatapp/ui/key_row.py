@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Scope = Literal["app", "chat", "message", "sidebar", "filter", "find", "tree", "prompt"]
+Scope = Literal["app", "chat", "message", "sidebar", "filter", "find", "tree", "sides", "prompt"]
 
 OFF = "–"
 """What is shown of a key that the settings have switched off."""

@@ -24,10 +24,11 @@ _TOGETHER: tuple[frozenset[Scope], ...] = (
     frozenset({"app", "chat", "prompt"}),
     frozenset({"app", "chat", "sidebar"}),
     frozenset({"app", "message"}),
+    frozenset({"app", "sides"}),
 )
 """Scopes that are open at the same time: there, a key means one thing."""
 
-_MODES: tuple[Scope, ...] = ("message", "sidebar", "find", "tree")
+_MODES: tuple[Scope, ...] = ("message", "sidebar", "find", "tree", "sides")
 """Scopes where letters are commands."""
 
 _GIVEN = ("move", "kill", "yank", "undo", "files")

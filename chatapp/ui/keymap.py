@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
 from chatapp.ui.list_keymap import FILTER_KEYS, FIND_KEYS, LIST_KEYS, TREE_KEYS
-from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS, SCROLLING_KEYS
+from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS, SCROLLING_KEYS, SIDES_KEYS
 from chatapp.ui.prompt_keymap import PROMPT_KEYS
 
 SCOPE_TITLES: dict[Scope, str] = {
@@ -22,6 +22,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "filter": "Filter of the list",
     "find": "Finding in a chat",
     "tree": "Branches of a chat",
+    "sides": "Answers side by side",
     "app": "Everywhere",
 }
 
@@ -230,6 +231,7 @@ KEYS: tuple[Key, ...] = (
     *FILTER_KEYS,
     *FIND_KEYS,
     *TREE_KEYS,
+    *SIDES_KEYS,
     Key(
         "help",
         "f1",

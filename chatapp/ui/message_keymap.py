@@ -1,4 +1,4 @@
-"""The keymap's rows for reading: those of the chat, and those of the messages.
+"""The keymap's rows for reading: of the chat, of the messages, of answers side by side.
 
 With the messages in focus letters are commands: a mode that is drawn (one message is marked, the
 prompt is not in focus, the lowest line shows these keys) and that Esc ends. A mark that is made
@@ -76,6 +76,7 @@ MESSAGE_KEYS: tuple[Key, ...] = (
     Key("message_copy", "c", "copy_message", "Copy", "Copy the message.", "message", bar=2),
     Key("message_edit", "e", "edit", "Edit", "Edit the message.", "message", bar=3),
     Key("message_again", "r", "regenerate", "Again", "Ask for another answer.", "message", bar=4),
+    Key("message_several", "n", "several", "Several", "Ask for three at once.", "message", bar=15),
     Key("message_delete", "d", "remove_message", "Delete", "Delete it.", "message", bar=5),
     Key("message_undo", "u", "undelete", "Undo", "Bring back what was deleted.", "message"),
     Key(
@@ -105,4 +106,32 @@ MESSAGE_KEYS: tuple[Key, ...] = (
     Key("message_thinking", "t", "thinking", "Thought", "What was thought.", "message", bar=14),
     Key("message_previous", "left", "sibling(-1)", "Version before", "One back.", "message"),
     Key("message_next", "right", "sibling(1)", "Next version", "One further.", "message", bar=15),
+)
+
+SIDES_KEYS: tuple[Key, ...] = (
+    Key("keep_answer", "enter", "keep_answer", "Keep", "Show the marked answer.", "sides"),
+    Key(
+        "keep_number",
+        "1,2,3,4,5,6,7,8,9",
+        "",
+        "Keep it",
+        "Show the answer of that number; the others stay, as its versions.",
+        "sides",
+        fixed=True,
+    ),
+    Key("side_left", "left", "step_side(-1)", "Left", "Mark the answer before.", "sides"),
+    Key("side_right", "right", "step_side(1)", "Right", "Mark the next answer.", "sides"),
+    Key("side_up", "up", "scroll_side(-1)", "Up", "Scroll the marked answer up.", "sides"),
+    Key("side_down", "down", "scroll_side(1)", "Down", "Scroll it down.", "sides"),
+    Key("side_page_up", "pageup", "page_side(-1)", "Page up", "Scroll a page up.", "sides"),
+    Key("side_page_down", "pagedown", "page_side(1)", "Page down", "Scroll a page down.", "sides"),
+    Key("side_thinking", "t", "fold_side", "Thought", "What was thought.", "sides"),
+    Key(
+        "leave_sides",
+        "escape",
+        "leave_sides",
+        "Closes",
+        "Back to the chat, which shows what it showed; what is being written goes on.",
+        "sides",
+    ),
 )

@@ -101,6 +101,8 @@ class AnswerStarted(Message):
 
     conversation_id: int
     row: MessageRow
+    n: int = 1
+    """So many are written at once; `row` is the one that is shown."""
 
 
 @dataclass
@@ -121,6 +123,8 @@ class AnswerText(Message):
     state: AnswerState
     n_tokens: int
     """Tokens that are new."""
+    beside: bool = False
+    """It is written beside the one that is shown."""
 
 
 @dataclass
@@ -130,6 +134,8 @@ class AnswerEnded(Message):
     conversation_id: int
     row: MessageRow | None
     finished: Finished | None
+    ids: tuple[int, ...] = ()
+    """All answers that were written at once; `row` is the one of them that is shown."""
 
 
 @dataclass

@@ -131,6 +131,25 @@ def test_settings_and_versions(plain: Plain) -> None:
     assert plain.expect("(version 1 of 2)").startswith("Assistant")
 
 
+def test_several_answers_are_told_one_after_the_other(plain: Plain) -> None:
+    plain.write("pear")
+    plain.expect("Assistant:")
+    plain.write("/regenerate 3")
+    plain.expect("3 answers are being written.")
+    plain.expect("Assistant (version 3 of 4):")
+    plain.expect("Assistant (version 4 of 4):")
+    plain.expect("Version 2 of 4 is shown; /choose NUMBER shows another.")
+    plain.write("/choose 4")
+    assert plain.expect("(version 4 of 4)").startswith("Assistant")
+    plain.write("/compare")
+    plain.expect("Assistant (version 1 of 4):")
+    plain.expect("Version 4 of 4 is shown")
+    assert plain.end() == 0
+    with Store.open(plain.home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        assert store.get_path(chat.id)[-1].sibling_index == 3
+
+
 def test_what_is_found_is_told_with_numbers(plain: Plain) -> None:
     plain.write("a needle")
     plain.expect("Assistant:")

@@ -7,6 +7,7 @@ on. It is drawn as a mark, and every sentence that tells what was done names it.
 from dataclasses import dataclass
 from datetime import datetime
 
+from chatapp.errors import UsageError
 from chatapp.store.rows import MessageRow
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
@@ -14,6 +15,10 @@ from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.status import ChatStatus, Speaks
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.wording import when_text
+
+SEVERAL = 3
+"""Answers that are asked for where nobody says how many."""
+MOST_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,16 @@ def name_said(role: str, created_at: float) -> str:
     return f"{kinds.get(role, 'the system message')} of {when}"
 
 
+def _read_count(args: str) -> int:
+    """How many answers `/regenerate` is to ask for."""
+    n = int(args or 1)
+    if n > MOST_AT_ONCE:
+        raise UsageError(
+            f"{n} answers at once are too many.", f"/regenerate takes {MOST_AT_ONCE} at most."
+        )
+    return n
+
+
 class Acting:
     """Everything one does with the messages of the open conversation."""
 
@@ -55,7 +70,7 @@ class Acting:
         self._status = status
         self._pane = pane
         self.commands: dict[str, Does] = {
-            "regenerate": lambda _: self.action_regenerate(),
+            "regenerate": lambda args: self._ask_again(_read_count(args)),
             "continue": lambda _: self.action_continue(),
         }
 
@@ -169,9 +184,18 @@ class Acting:
 
     def action_regenerate(self) -> None:
         """Another answer beside the marked one, or the last."""
+        self._ask_again(1)
+
+    def action_several(self) -> None:
+        """Several of them at once."""
+        self._ask_again(SEVERAL)
+
+    def _ask_again(self, n: int) -> None:
         row = self.marked
         self.unmark()
-        self._desk.work_on(self._flow.regenerate(row.id if row else None), group="answer")
+        if n > 1 and self._flow.layers.given.temperature == 0:
+            self._desk.say("The temperature is 0: the answers will be alike.")
+        self._desk.work_on(self._flow.regenerate(row.id if row else None, n), group="answer")
 
     def action_continue(self) -> None:
         """Go on with the last answer."""

@@ -1,4 +1,4 @@
-"""The answer that is being written, or that waits for the model: one at a time, without widgets.
+"""What is being answered, or waits for the model: one question at a time, without widgets.
 
 Runs a `Turn` and posts what becomes of it (`chatapp.ui.messages`). May not touch a widget. A
 question that waits here is in the store already; quitting while it waits loses nothing.
@@ -40,6 +40,8 @@ class Asked:
     message_id: int
     """The question, or the answer that is gone on with."""
     goes_on: bool = False
+    n: int = 1
+    """So many answers are wanted at once."""
     refused: str = ""
     """What the engine said of its length, when it was asked before."""
 
@@ -73,7 +75,7 @@ State = Idle | Storing | Waiting | Writing
 
 
 class Answering:
-    """At most one answer, in whichever conversation. `stop` may be called from anywhere."""
+    """At most one question, in whichever conversation. `stop` may be called from anywhere."""
 
     def __init__(
         self, *, post: Callable[[Fact], object], put: Callable[[int, MessageRow], None]
@@ -116,9 +118,23 @@ class Answering:
         return self.state.turn.row if isinstance(self.state, Writing) else None
 
     def row_of(self, message_id: int) -> MessageRow | None:
-        """How the answer that is being written, or was written last, stands now; None: not it."""
-        row = self._last.row if self._last else None
-        return row if row and row.id == message_id else None
+        """How an answer that is being written, or was written last, stands now; None: not one."""
+        return self._last.row_of(message_id) if self._last else None
+
+    def keep(self, message_id: int) -> None:
+        """Of several that are being written, this one is shown."""
+        if isinstance(self.state, Writing):
+            self.state.turn.keep(message_id)
+
+    def why_busy(self, shown: int | None) -> str:
+        """Why nothing else can be asked now, and what to do, where that conversation is shown."""
+        here = self.busy_in in (None, shown)
+        if self.waiting:
+            where = "A message" if here else "A message of another chat"
+            return f"{where} is waiting to be answered first. Esc there takes it back."
+        if here:
+            return "An answer is still being written. Esc stops it and keeps its text."
+        return "An answer is still being written in another chat. Esc there stops it."
 
     def claim(self) -> None:
         """From now on busy, until `release` or the end of `run`."""
@@ -190,7 +206,8 @@ class Answering:
             self.release()
             if row := turn.row:
                 self._put(conversation_id, row)
-            self._post(AnswerEnded(conversation_id, row, turn.outcome))
+            ids = tuple(message_id for message_id in turn.message_ids if message_id)
+            self._post(AnswerEnded(conversation_id, row, turn.outcome, ids))
             self._post(ConversationsChanged())
         if turn.state.note:
             self._post(Notice(turn.state.note))
@@ -228,12 +245,14 @@ class Answering:
             if not started and (row := turn.row):
                 started = True
                 self._put(conversation_id, row)
-                self._post(AnswerStarted(conversation_id, row))
+                self._post(AnswerStarted(conversation_id, row, len(turn.states)))
             if isinstance(event, PrefillProgress):
                 self._post(AnswerPrefill(conversation_id, turn.message_id, event))
             elif isinstance(event, Delta):
-                n_tokens = len(event.tokens)
-                self._post(AnswerText(conversation_id, turn.message_id, turn.state, n_tokens))
+                index, n_tokens = event.index, len(event.tokens)
+                state, is_beside = turn.states[index], index != turn.kept
+                message_id = turn.message_ids[index]
+                self._post(AnswerText(conversation_id, message_id, state, n_tokens, is_beside))
 
 
 async def ask_as_it_is(asked: Asked) -> bool:

@@ -100,6 +100,11 @@ class Desk:
         """Put a screen on top and wait for what it is dismissed with. Needs a worker."""
         return await self._screen.app.push_screen_wait(dialog)
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether something lies on top of the screen."""
+        return len(self._screen.app.screen_stack) > 1
+
     def clear_notifications(self) -> None:
         """Take away what would lie over a list."""
         self._screen.app.clear_notifications()

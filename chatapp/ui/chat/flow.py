@@ -106,6 +106,7 @@ class ChatFlow:
         rows = await self._in_store(self._store.get_path, conversation_id)
         if rows and rows[-1].status == "streaming":  # the answer is ahead of its journal
             rows[-1] = self.answering.row_of(rows[-1].id) or rows[-1]
+            self.answering.keep(rows[-1].id)
         self.conversation, self.rows = conversation, rows
         self.settings, wrong = read_chat_settings(conversation.settings)
         self.system = conversation.system
@@ -138,11 +139,16 @@ class ChatFlow:
             conversation_id = self.conversation.id
             versions = await self._in_store(self._store.siblings, message_id)
             place = versions.index(message_id) + step
-            if not 0 <= place < len(versions):
-                return
-            leaf = await self._in_store(self._store.leaf_below, versions[place])
-            await self._in_store(self._store.select_leaf, conversation_id, leaf)
-            await self._show(conversation_id, versions[place])
+            if 0 <= place < len(versions):
+                await self._select_branch(conversation_id, versions[place])
+                await self._show(conversation_id, versions[place])
+
+    async def keep(self, message_id: int) -> None:
+        """Show this one of several answers, also while they are written; the others stay."""
+        async with self._moving:
+            if (shown := self.conversation) is not None:
+                await self._select_branch(shown.id, message_id)
+                await self._show(shown.id, None)
 
     # What the chat sets for itself
 
@@ -215,8 +221,8 @@ class ChatFlow:
         for queued in reversed(gone):
             self._give_back(queued)
 
-    async def regenerate(self, message_id: int | None = None) -> None:
-        """Another answer to a question, beside the ones it has; or its first one.
+    async def regenerate(self, message_id: int | None = None, n: int = 1) -> None:
+        """Another answer to a question, or `n` at once, beside the ones it has; or its first.
 
         `message_id` is the question or an answer to it; None: the last question.
         """
@@ -230,7 +236,7 @@ class ChatFlow:
             return
         self.answering.claim()
         self._cut_after(asked[-1].id)
-        await self.go_on(await self._answer(self.conversation.id, asked[-1].id))
+        await self.go_on(await self._answer(self.conversation.id, asked[-1].id, n))
 
     async def resume(self) -> None:
         """Go on with the last answer from its exact last token."""
@@ -320,8 +326,8 @@ class ChatFlow:
             self._post(QueueChanged(tuple(self.queue)))
         return new
 
-    async def _answer(self, conversation_id: int, parent_id: int) -> bool:
-        asked = Asked(conversation_id, parent_id)
+    async def _answer(self, conversation_id: int, parent_id: int, n: int = 1) -> bool:
+        asked = Asked(conversation_id, parent_id, n=n)
         return await self._ask(asked, lambda turn: turn.answer(conversation_id, asked.message_id))
 
     async def _ask(self, asked: Asked, begin: Callable[[Turn], Events]) -> bool:
@@ -354,6 +360,7 @@ class ChatFlow:
             self._client,
             params=settings.layers(self._sampling),
             think=settings.choose_think(self._chat.think),
+            n=asked.n,
         )
         return await self.answering.run(
             asked.conversation_id, turn, lambda: begin(turn), lambda: self.find_room(asked)
@@ -381,14 +388,7 @@ class ChatFlow:
 
     def why_busy(self) -> str:
         """Why nothing else can be asked now, and what to do."""
-        shown = self.conversation.id if self.conversation else None
-        here = self.answering.busy_in in (None, shown)
-        if self.answering.waiting:
-            where = "A message" if here else "A message of another chat"
-            return f"{where} is waiting to be answered first. Esc there takes it back."
-        if here:
-            return "An answer is still being written. Esc stops it and keeps its text."
-        return "An answer is still being written in another chat. Esc there stops it."
+        return self.answering.why_busy(self.conversation.id if self.conversation else None)
 
     async def _in_store(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         return await asyncio.to_thread(call, *args, **kwargs)

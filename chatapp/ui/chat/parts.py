@@ -16,6 +16,7 @@ from chatapp.ui.chat.pinning import Pinning
 from chatapp.ui.chat.reading import Reading
 from chatapp.ui.chat.removing import Removing
 from chatapp.ui.chat.room import Room
+from chatapp.ui.chat.sides import Sides
 from chatapp.ui.chat.status import ChatStatus
 from chatapp.ui.chat.temporary import TemporaryChats
 from chatapp.ui.chat.titles import Titling
@@ -69,6 +70,7 @@ class Parts:
         )
         flow.find_room = self.room.find
         self.finding = Finding(store, desk, pane, self.chats.open)
+        self.sides = Sides(store, flow, desk, self.acting, pane)
         self.branching = Tree(store, desk, pane, self.chats, self.removing)
         self.temporary = TemporaryChats(setup, flow, desk, self.chats, pane, drafts)
         self.exporting = Exporting(store, flow, desk)

@@ -279,6 +279,7 @@ class ChatScreen(Screen[None]):
         self.titling.take(fact)
         self.parts.temporary.take(fact)
         self.models.take(fact)
+        self.parts.sides.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)
         if isinstance(fact, AnswerEnded) and self.setup.config.ui.bell and not self.app.app_focus:

@@ -101,6 +101,8 @@ class ChatStatus:
         self._loading = ""
         self._failed = False
         self._shown_id: int | None = None
+        self._n = 1
+        """So many answers are written at once."""
         self._busy_in: int | None = None
         """The conversation that the answer belongs to."""
         self._before = 0
@@ -150,7 +152,7 @@ class ChatStatus:
                 what = "ending its thought" if self._hurried else "thinking"
                 text = f"{what}… {grouped(n_tokens)} tokens"
             case _:
-                text = "answering"
+                text = f"writing {self._n} answers" if self._n > 1 else "answering"
         return f"{text} in another chat" if self._elsewhere else text
 
     @property
@@ -210,13 +212,14 @@ class ChatStatus:
                 self._busy_in = fact.conversation_id
                 self.doing, self._hurried = Asked(), False
             case AnswerStarted():
-                self.doing = Speaks(begun=False)
+                self.doing, self._n = Speaks(begun=False), fact.n
                 self._said = 0
             case AnswerPrefill():
                 self.doing = Reads(prefill_text(fact.progress))
                 self._before = fact.progress.total
             case AnswerText():
-                self._hear(fact)
+                if not fact.beside:
+                    self._hear(fact)
                 self._count(fact.n_tokens)
             case AnswerEnded():
                 self.doing = Nothing()

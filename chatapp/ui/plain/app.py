@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from textual.message import Message as Fact
@@ -83,6 +83,7 @@ class PlainApp(ChatApp):
         """Listen, and end what Ctrl+C is for."""
         super().on_ready()
         self.chat.on_fact = self.hear
+        self.chat.parts.sides.tell = self._tell_sides
         loop = asyncio.get_running_loop()
         try:
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
@@ -149,8 +150,10 @@ class PlainApp(ChatApp):
                 self._tell_progress(fact.progress)
             case AnswerStarted() if self._is_here(fact.conversation_id):
                 self._said, self._thought = fact.row.content, False
+                if fact.n > 1:
+                    self.say(f"{fact.n} answers are being written. The first is told first.")
                 self.say("Assistant:")
-            case AnswerText() if self._is_here(fact.conversation_id):
+            case AnswerText(beside=False) if self._is_here(fact.conversation_id):
                 self._tell_text(fact.state.text, bool(fact.state.reasoning))
             case AnswerEnded(row=MessageRow() as row) if self._is_here(fact.conversation_id):
                 self._tell_end(row)
@@ -169,12 +172,24 @@ class PlainApp(ChatApp):
         self.say(f"Chat: {clean_line(fact.conversation.title)}, {count} messages.")
         for row in fact.rows[-_LAST:]:
             self._tell_row(row)
+        if fact.rows and fact.rows[-1].status == "streaming":
+            self._said = fact.rows[-1].content
 
     def _tell_row(self, row: MessageRow) -> None:
         versions = row.sibling_count
         which = f" (version {row.sibling_index + 1} of {versions})" if versions > 1 else ""
         which += " (pinned)" if row.pinned else ""
         self.say(f"{_ROLES.get(row.role, row.role)}{which}:\n{row.content}")
+
+    def _tell_sides(self, rows: Sequence[MessageRow], shown: MessageRow) -> None:
+        """Answers that stand beside each other, one after the other."""
+        for row in rows:
+            self._tell_row(row)
+            if row.status not in ("complete", "streaming"):
+                self.say(f"({row.status})")
+        if shown.sibling_count > 1:
+            place = f"{shown.sibling_index + 1} of {shown.sibling_count}"
+            self.say(f"Version {place} is shown; /choose NUMBER shows another.")
 
     def _tell_progress(self, progress: PrefillProgress) -> None:
         """How far the prompt is read, in tenths, where that takes a while."""
