@@ -42,6 +42,12 @@ class Remote:
     """The environment variable with the key; empty: `CHATAPP_KEY_<NAME>`, else the keyring."""
 
     @property
+    def title(self) -> str:
+        """What the model there is called: `lab: qwen3`; `lab`, as long as nobody has asked which
+        it serves."""
+        return name_remote(self.name, self.model)
+
+    @property
     def host(self) -> str:
         """Where text goes, as in `example.org:8000`."""
         return urlsplit(self.url).netloc
@@ -77,6 +83,11 @@ class Remote:
             import keyring
 
             keyring.delete_password(SERVICE, self.name)
+
+
+def name_remote(name: str, model: str) -> str:
+    """What a model on another machine is called."""
+    return f"{name}: {model.rpartition('/')[2]}" if model else name
 
 
 def clean_key(key: str, source: str) -> str:

@@ -186,7 +186,7 @@ def _suggest() -> None:
     ]
     print_table(titles, [(*row, one.about) for row, one in zip(rows, found, strict=True)])
     if here:
-        names = ", ".join(clean_line(file.name) for file, _ in here)
+        names = ", ".join(clean_line(one.name) for one in here)
         click.echo(f"\nOn this machine already: {names}", err=True)
     if here or not (sys.stdin.isatty() and sys.stderr.isatty()):
         click.echo(f"\nFetch one with: chatapp models pull {found[0].repo}", err=True)

@@ -49,7 +49,7 @@ def _show_remote(name: str, paths: "Paths", *, as_json: bool) -> None:
 
     remote = find_remote(name, paths)
     facts = {
-        "name": remote.name,
+        "name": remote.title,
         "address": remote.url,
         "model": remote.model or "the one it has",
         "key from": remote.variable,

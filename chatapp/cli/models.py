@@ -81,6 +81,7 @@ def set_default(name: str | None) -> None:
     from chatapp.config import load_config, save_setting
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_model, resolve_model
+    from chatapp.library.names import Names
     from chatapp.paths import find_paths, spell_path
     from chatapp.remotes import PREFIX
 
@@ -96,7 +97,7 @@ def set_default(name: str | None) -> None:
         Headers(None).read_model(file.path)  # a broken one is refused here, not at every start
         name = file.name if file.source == "built-in" else spell_path(file.path)
     save_setting(paths, "engine", "model", name)
-    click.echo(f"From now on: {name}", err=True)
+    click.echo(f"From now on: {Names(paths).of(resolve_model(name, config, paths))}", err=True)
 
 
 @models.command("rm")
@@ -177,11 +178,13 @@ def _describe(
 ) -> dict[str, Any]:
     from chatapp.errors import ModelError
     from chatapp.gguf.fit import plan
+    from chatapp.library.names import name_unread
     from chatapp.paths import spell_path
     from chatapp.text import whole_text
 
     row: dict[str, Any] = {
-        "name": whole_text(file.name),
+        "name": name_unread(file.path),
+        "file": whole_text(file.name),
         "aliases": [whole_text(name) for name in file.aliases],
         "path": spell_path(file.path),
         "size_bytes": file.size_bytes,
@@ -194,7 +197,7 @@ def _describe(
     }
     try:
         info = headers.read_model(file.path)
-        row["info"] = as_values(info)
+        row["info"], row["name"] = as_values(info), info.name
         row["fit"] = None if machine is None else plan(info, machine).mark
     except ModelError as error:
         row["error"] = error.message
@@ -206,7 +209,8 @@ def _describe_remote(remote: "Remote", default: Path | None) -> dict[str, Any]:
 
     name = f"{PREFIX}{remote.name}"
     return {
-        "name": name,
+        "name": remote.title,
+        "file": name,
         "aliases": [],
         "path": name,
         "size_bytes": None,
@@ -223,10 +227,12 @@ def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
     from chatapp.gguf.size import size_text
 
     info = row["info"]
-    if row["size_bytes"] is None:
-        return ("*" if row["default"] else "", row["name"], "", "", "", "", "", row["source"])
-    facts = ("?", "?", "?", "") if info is None else (*_format_facts(info), row["fit"] or "")
     where = ", also ".join([row["source"], *row["aliases"]])
+    if row["source"] != "built-in":
+        where = f"{row['file']}, {where}"
+    if row["size_bytes"] is None:
+        return ("*" if row["default"] else "", row["name"], "", "", "", "", "", where)
+    facts = ("?", "?", "?", "") if info is None else (*_format_facts(info), row["fit"] or "")
     if row["error"] is not None:
         where = f"{where}: {row['error']}"
     mark = "*" if row["default"] else ""

@@ -110,6 +110,7 @@ def check_model(report: Report, paths: Paths) -> None:
     from chatapp.errors import ConfigError
     from chatapp.library.headers import read_info
     from chatapp.library.local import resolve_model
+    from chatapp.remotes import PREFIX, find_remote
 
     try:
         config = load_config(paths)
@@ -117,7 +118,13 @@ def check_model(report: Report, paths: Paths) -> None:
         return
     if not config.engine.model and not BUILTIN_MODEL.is_file():
         return  # reported already
-    info = read_info(resolve_model(None, config, paths))
+    path = resolve_model(None, config, paths)
+    if str(path).startswith(PREFIX):
+        name = find_remote(str(path), paths).title
+        report.facts["model"] = {"path": str(path), "name": name}
+        report.add("note", "model", f"{name} runs on a server, which is not asked here.")
+        return
+    info = read_info(path)
     report.facts["model"] = {
         "path": spell_path(info.path),
         "name": info.name,

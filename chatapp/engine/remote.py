@@ -38,7 +38,7 @@ from chatapp.engine.wire import Body, Manner, chosen, find_refused, make_body, n
 from chatapp.errors import ConnectionLostError, EngineError, ModelError, UsageError
 from chatapp.network import Network
 from chatapp.paths import find_paths
-from chatapp.remotes import PREFIX, Remote, find_remote
+from chatapp.remotes import PREFIX, Remote, find_remote, name_remote
 from chatapp.sampling import SamplingParams
 
 _TIMEOUT = httpx2.Timeout(600, connect=10)  # a long prompt on a slow server is silent for minutes
@@ -288,7 +288,7 @@ class RemoteBackend:
         facts = next((model for model in served if model.id == self._model), Served(self._model))
         return ModelDescription(
             path=f"{PREFIX}{self._remote.name}",
-            name=f"{self._remote.name}: {self._model.rpartition('/')[2]}",
+            name=name_remote(self._remote.name, self._model),
             arch="remote",
             size_bytes=0,
             n_params=0,

@@ -34,7 +34,7 @@ class ModelInfo:
     gguf_version: int
     arch: str
     name: str
-    """As `chatapp.gguf.naming` has it: `general.name`, else the file's name."""
+    """As `chatapp.gguf.naming` has it: `general.name`, else the file's name; the quantisation."""
     size_label: str
     """As in `7B`; computed from `n_params` when the file does not say."""
     says_size: bool = False
@@ -98,6 +98,7 @@ def _describe(header: Header) -> ModelInfo:
     arch = header.arch
     tokens = header.array("tokenizer.ggml.tokens")
     types = dict(Counter(tensor.kind for tensor in header.tensors).most_common())
+    quantisation = _name_quantisation(header, types)
     n_params = sum(tensor.n_weights for tensor in header.tensors)
     layers: Counter[int] = Counter()
     others: Counter[str] = Counter()
@@ -112,10 +113,10 @@ def _describe(header: Header) -> ModelInfo:
         size_bytes=header.n_bytes,
         gguf_version=header.version,
         arch=arch,
-        name=name_model(header.text, header.path, arch),
+        name=name_model(header.text, header.path, arch, quantisation),
         size_label=header.text("general.size_label") or name_size(n_params),
         says_size=bool(header.text("general.size_label")),
-        quantisation=_name_quantisation(header, types),
+        quantisation=quantisation,
         n_params=n_params,
         n_ctx_train=header.number(f"{arch}.context_length"),
         n_layers=header.number(f"{arch}.block_count"),

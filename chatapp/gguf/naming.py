@@ -1,4 +1,5 @@
-"""What a model is called: the name its file gives it, unless that name says nothing.
+"""What a model is called: the name its file gives it, unless that name says nothing, and its
+quantisation.
 
 The one place that decides, so that a model has one name in the list of models, on the screen, in
 the history and in exports. Converters write `general.name` from whatever folder they ran in: a
@@ -39,14 +40,31 @@ _EMPTY = frozenset(
 )
 """Words that tell no model from another."""
 _ARCHITECTURES = ("llama", "llama v1", "llama v2")
+_ONE_OF_ITS_KIND = "chatapp built-in"
+"""Nobody has it in two quantisations."""
 
 
-def name_model(read: Callable[[str], str], path: Path, arch: str = "") -> str:
-    """What the model in the file `path` is called. `read` gives a text of its header by its key,
-    empty where there is none.
+def name_model(
+    read: Callable[[str], str], path: Path, arch: str = "", quantisation: str = ""
+) -> str:
+    """What the model in the file `path` is called: `SmolLM2 360M Instruct Q8_0`. `read` gives a
+    text of its header by its key, empty where there is none.
 
     A file whose own name says nothing either, as Ollama's blobs, is called by `general.basename`.
+    The quantisation stands behind a name that does not tell it.
     """
+    name = _name(read, path, arch)
+    told = _letters(quantisation) in _letters(name).replace("FP", "F")
+    if told or name == _ONE_OF_ITS_KIND or " " in quantisation:  # `type 99` is no quantisation
+        return name
+    return f"{name} {quantisation}"
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).upper()
+
+
+def _name(read: Callable[[str], str], path: Path, arch: str) -> str:
     name = _read(read, "general.name")
     if not _is_junk(name, arch):
         return name

@@ -48,7 +48,7 @@ class _Memory(msgspec.Struct, frozen=True):
 
 
 _FIELDS = [entry.name for entry in fields(ModelInfo)]
-_VERSION = [__version__, "2", *_FIELDS]  # the number goes up when a field is read otherwise
+_VERSION = [__version__, "3", *_FIELDS]  # the number goes up when a field is read otherwise
 
 
 def read_info(path: Path) -> ModelInfo:

@@ -34,7 +34,8 @@ class ModelFile:
 
     path: Path
     name: str
-    """What `--model` takes: `builtin`, the file's name, or the name another program gave it."""
+    """What its place calls it: `builtin`, the file's name, or the name another program gave it.
+    What people are told is in `names.py`."""
     size_bytes: int
     """Of all shards together."""
     source: str
@@ -154,7 +155,22 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
     alone = [file.path for file in files if _is_inside(file.path, wanted, paths)]
     if len(alone) == 1:  # `smollm2`, which has a folder of its own
         return alone[0]
+    called = _find_called(wanted, files, paths)
+    if len(called) > 1 and called[0] != BUILTIN_MODEL:  # which was copied
+        places = " or ".join(map(str, called[:5]))
+        raise ModelError(f"There are {len(called)} models {wanted}.", f"Say which: {places}.")
+    if called:
+        return called[0]
     raise ModelError(f"There is no model {wanted}.", _suggest(path.name, files, paths))
+
+
+def _find_called(wanted: str, files: list[ModelFile], paths: Paths) -> list[Path]:
+    """The models that are told by this name; headers are read, so this is tried last."""
+    if wanted.lower().endswith(".gguf"):
+        return []
+    from chatapp.library.names import Names  # reads headers, whose reader knows this module
+
+    return Names(paths).find(wanted, files)
 
 
 def _names(file: ModelFile) -> set[str]:

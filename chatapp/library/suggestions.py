@@ -8,6 +8,7 @@ network.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -67,13 +68,21 @@ def suggest(machine: Machine | None, count: int = 3) -> list[Suggestion]:
     return (fitting or known[:1])[-count:][::-1]
 
 
-def find_here(
-    paths: Paths, folders: Sequence[str], machine: Machine | None
-) -> list[tuple[ModelFile, str]]:
-    """Chat models on this machine that fit it, best first, and how they fit."""
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A model on this machine."""
+
+    file: ModelFile
+    name: str
+    mark: str
+    """How it fits; empty: not known."""
+
+
+def find_here(paths: Paths, folders: Sequence[str], machine: Machine | None) -> list[Here]:
+    """Chat models on this machine that fit it, best first."""
     files = sorted(find_models(paths, folders), key=lambda file: -file.size_bytes)[:_LOOKED_AT]
     headers = Headers(paths.headers)
-    ranked: list[tuple[bool, ModelFile, str]] = []
+    ranked: list[tuple[bool, Here]] = []
     for file in files:
         if file.path == BUILTIN_MODEL:
             continue
@@ -83,7 +92,8 @@ def find_here(
             continue
         fit = plan(info, machine) if machine is not None else None
         if info.use == "chat" and (fit is None or fit.verdict != "too large"):
-            ranked.append((fit is None or fit.verdict != "GPU", file, fit.mark if fit else ""))
+            here = Here(file, info.name, fit.mark if fit else "")
+            ranked.append((fit is None or fit.verdict != "GPU", here))
     headers.save()
     ranked.sort(key=lambda row: row[0])  # stable: the largest first among equals
-    return [(file, mark) for _, file, mark in ranked[:_HERE]]
+    return [here for _, here in ranked[:_HERE]]

@@ -35,7 +35,8 @@ def test_a_model_comes_becomes_the_default_and_goes(mine: Path) -> None:
     assert (code, "is there already" in err) == (1, True)
     assert models("default", "mine")[0] == 0
     assert models("default") == (0, f"{there}\n", "")
-    assert "*  mine.gguf" in models("list")[1]
+    [default] = [line for line in models("list")[1].splitlines() if line.startswith("*  ")]
+    assert "mine.gguf, models folder" in default
     assert models("default", "builtin")[0] == 0
     assert models("default")[1] == f"{BUILTIN_MODEL}\n"
     code, _, err = models("rm", "mine", answer="n\n")

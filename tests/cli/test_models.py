@@ -26,7 +26,7 @@ def models(home: Path, tiny_model: Path) -> Path:
 
 
 def test_list(chatapp: Run, models: Path) -> None:
-    rows = {row["name"]: row for row in json.loads(chatapp("models", "list", "--json").stdout)}
+    rows = {row["file"]: row for row in json.loads(chatapp("models", "list", "--json").stdout)}
     assert rows["tiny.gguf"]["info"]["chat_template"] is True
     assert rows["tiny.gguf"]["source"] == "models folder"
     assert rows["tiny.gguf"]["fit"] in ("fits, CPU only", "fits on the GPU")
@@ -40,7 +40,9 @@ def test_list(chatapp: Run, models: Path) -> None:
 def test_the_default_is_marked(chatapp: Run, models: Path, home: Path) -> None:
     (home / "config.toml").write_text('[engine]\nmodel = "tiny"\n')
     lines = chatapp("models", "list").stdout.splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("*  ")] == ["tiny.gguf"]
+    assert ["tiny.gguf, models folder" in line for line in lines if line.startswith("*  ")] == [
+        True
+    ]
 
 
 def test_info(chatapp: Run, models: Path) -> None:

@@ -28,7 +28,7 @@ def odd(home: Path, tiny_model: Path, tmp_path: Path) -> Path:
 def test_it_is_listed_and_described(chatapp: Run, odd: Path) -> None:
     assert "b\ufffdd\ufffd.gguf" in chatapp("models", "list").stdout
     done = chatapp("models", "list", "--json")
-    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    rows = {row["file"]: row for row in json.loads(done.stdout)}
     row = rows["b\ufffdd\ufffd.gguf"]
     assert row["error"] is None
     assert row["path"].endswith("/b%E4d%FF.gguf")

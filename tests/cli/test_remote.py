@@ -13,11 +13,11 @@ def test_added_listed_made_default_and_removed(chatapp: Run, home: Path) -> None
     assert "goes to http://lab.example:8000/v1." in done.stderr
     assert "unencrypted" in done.stderr
     assert (home / "remotes.json").stat().st_mode & 0o777 == 0o600
-    rows = {row["name"]: row for row in json.loads(chatapp("models", "list", "--json").stdout)}
+    rows = {row["file"]: row for row in json.loads(chatapp("models", "list", "--json").stdout)}
     assert rows["remote:lab"]["source"] == "text goes to lab.example:8000"
     assert chatapp("models", "default", "remote:lab").returncode == 0
     assert chatapp("models", "default").stdout.strip() == "remote:lab"
-    assert "*  remote:lab" in chatapp("models", "list").stdout
+    assert "*  lab" in chatapp("models", "list").stdout
     assert chatapp("models", "rm", "remote:lab").returncode == 0
     assert "remote:lab" not in chatapp("models", "list").stdout
     gone = chatapp("ask", "--model", "remote:lab", "hi")

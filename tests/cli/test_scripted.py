@@ -39,7 +39,11 @@ def test_a_script_is_said_and_its_control_tokens_are_tokens(
         return json.loads(done.stdout)
 
     answer = ask("--temperature", "0", "hello")
-    assert (answer["text"], answer["finish_reason"], answer["model"]) == (SHOWN, "stop", "scripted")
+    assert (answer["text"], answer["finish_reason"], answer["model"]) == (
+        SHOWN,
+        "stop",
+        "scripted F16",
+    )
     with Store.open(home / "history.db") as store:
         said = store.get_path(answer["conversation_id"])[-1].tokens
     assert list(said) == WORDS.tokenize(SAYS)

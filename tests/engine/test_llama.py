@@ -352,7 +352,9 @@ async def test_prompt_completion(engine: EngineClient) -> None:
     assert (await finish(engine, request)).usage.prompt_tokens == len("once upon")
 
 
-@pytest.mark.parametrize(("given", "called"), [("checkpoint-1000", "mine"), ("Tiny 9M", "Tiny 9M")])
+@pytest.mark.parametrize(
+    ("given", "called"), [("checkpoint-1000", "mine F32"), ("Tiny 9M", "Tiny 9M F32")]
+)
 async def test_a_model_has_one_name(tmp_path: Path, given: str, called: str) -> None:
     path = write_model(tmp_path / "mine.gguf", replace(TINY, name=given))
     client = EngineClient()

@@ -91,5 +91,25 @@ def test_a_blob_is_called_by_what_it_was_made_of() -> None:
     assert name_model(lambda key: header.get(key, ""), FILE, "llama") == "Good-Name-7B.Q4_K_M"
 
 
+@pytest.mark.parametrize(
+    ("name", "quantisation", "called"),
+    [
+        ("Tiny 9M", "Q4_K_M", "Tiny 9M Q4_K_M"),
+        ("Tiny 9M", "Q8_0", "Tiny 9M Q8_0"),
+        ("Tiny-9M-Q4_K_M", "Q4_K_M", "Tiny-9M-Q4_K_M"),
+        ("Tiny 9M q4 k m", "Q4_K_M", "Tiny 9M q4 k m"),
+        ("Tiny 9M fp16", "F16", "Tiny 9M fp16"),
+        ("Tiny 9M BF16", "BF16", "Tiny 9M BF16"),
+        ("Tiny 9M", "", "Tiny 9M"),
+        ("Tiny 9M", "type 99", "Tiny 9M"),
+        ("model", "Q4_K_M", "Good-Name-7B.Q4_K_M"),
+        ("model", "Q8_0", "Good-Name-7B.Q4_K_M Q8_0"),
+        ("chatapp built-in", "Q8_0", "chatapp built-in"),
+    ],
+)
+def test_the_quantisation_is_told_once(name: str, quantisation: str, called: str) -> None:
+    assert name_model(_header(name), FILE, "llama", quantisation) == called
+
+
 def _header(name: str) -> Callable[[str], str]:
     return lambda key: name if key == "general.name" else ""

@@ -334,5 +334,5 @@ async def test_remotes_are_in_the_list(run, paths):
         await ui.wait(lambda: isinstance(ui.app.screen, ModelsScreen))
         options = ui.app.screen.query_one(OptionList)
         await ui.wait(lambda: any("runs on that server" in text for text in texts(options)))
-        (entry,) = (text for text in texts(options) if "remote:lab" in text)
+        (entry,) = (text for text in texts(options) if "lab" in text)
         assert "text goes to lab.example:8000" in entry

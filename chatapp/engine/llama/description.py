@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +16,19 @@ from chatapp.recommended import read_recommended
 
 if TYPE_CHECKING:
     from chatapp.engine.llama.model import LoadedModel
+    from chatapp.engine.llama.placing import Planned
 
 
 def describe(
-    model: LoadedModel, path: Path, size: int, load_s: float, sampling: Mapping[str, object]
+    model: LoadedModel, path: Path, size: int, load_s: float, planned: Planned
 ) -> ModelDescription:
-    """`model`, from the file `path` of `size` bytes, that took `load_s` seconds to load and
-    recommends `sampling`."""
-    recommended, ignored = read_recommended(sampling)
+    """`model`, from the file `path` of `size` bytes, that took `load_s` seconds to load as its
+    header had it `planned`."""
+    recommended, ignored = read_recommended(planned.sampling)
     found = devices.list_devices()
     return ModelDescription(
         path=spell_path(path),
-        name=name_model(model.weights.meta, path, model.weights.arch),
+        name=planned.name or name_model(model.weights.meta, path, model.weights.arch),
         arch=model.weights.arch,
         size_bytes=size,
         n_params=lib.llama_model_n_params(model.weights.handle),

@@ -63,9 +63,7 @@ class LoadedModel:
             self.notices += chosen.notices
             self.understood = self._understand()
             self.stop = self._find_stop()
-            self.description = describe(
-                self, path, size, time.perf_counter() - started, planned.sampling
-            )
+            self.description = describe(self, path, size, time.perf_counter() - started, planned)
         except BaseException:  # whatever it was, nobody else could give the memory back
             self.close()
             raise

@@ -34,6 +34,8 @@ class Planned:
     """Why the GPU does not take all layers; empty when it does, or was not asked to."""
     sampling: dict[str, bool | int | float | str] = field(default_factory=dict)
     """What the file recommends for sampling, unchecked."""
+    name: str = ""
+    """What the model is called; empty: its header cannot be read."""
 
 
 def plan_ways(path: Path, options: LoadOptions) -> Planned:
@@ -78,6 +80,7 @@ def plan_ways(path: Path, options: LoadOptions) -> Planned:
         ways[ways.index(known) :] if known in ways else ways,
         short_of if first.gpu_layers < fit.n_layers else "",
         info.sampling,
+        info.name,
     )
 
 

@@ -4,6 +4,7 @@ May not touch a widget. `EngineClient.load` ends the old engine process first: t
 to give its memory back.
 """
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,12 +26,15 @@ class ModelHost:
         client: EngineClient,
         config: EngineConfig,
         find_template: Callable[[Path], str],
+        find_name: Callable[[Path], str],
         post: Callable[[Fact], object],
     ) -> None:
-        """`find_template` gives the chat template that the settings name for a model, if any."""
+        """`find_template` gives the chat template that the settings name for a model, if any;
+        `find_name` what it is called, and may read the file for it."""
         self._client = client
         self._config = config
         self._find_template = find_template
+        self._find_name = find_name
         self._post = post
         self._planned: dict[Path, tuple[int, KvType | None]] = {}
         self.model: ModelDescription | None = None
@@ -66,10 +70,15 @@ class ModelHost:
                 self.failed = path
 
     async def _try(self, path: Path, number: int) -> bool:
-        self._post(ModelLoading(path.name, 0.0))
+        name = await asyncio.to_thread(self._find_name, path)
+        self._post(ModelLoading(name, 0.0))
         n_ctx, kv_type = self._planned.get(path, (0, None))
-        problem: ChatAppError = ModelError(f"{path.name} was not loaded.")
+        problem: ChatAppError = ModelError(f"{name} was not loaded.")
         loaded: ModelDescription | None = None
+
+        def report(fraction: float) -> None:
+            self._post(ModelLoading(name, fraction))
+
         try:
             options = LoadOptions(
                 path=spell_path(path),
@@ -81,17 +90,14 @@ class ModelHost:
                 kv_type=kv_type or self._config.kv_type,
                 chat_template=self._find_template(path),
             )
-            loaded = await self._client.load(options, lambda fraction: self._report(path, fraction))
+            loaded = await self._client.load(options, report)
         except ChatAppError as error:
             problem = error
         finally:
             if loaded is None and number == self._n_begun:
-                self._post(ModelFailed(path.name, problem))
+                self._post(ModelFailed(name, problem))
         if loaded is None:
             return False
         self.model = loaded
         self._post(ModelReady(loaded))
         return True
-
-    def _report(self, path: Path, fraction: float) -> None:
-        self._post(ModelLoading(path.name, fraction))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from chatapp.engine.chat.files import template_for
 from chatapp.errors import ChatAppError
 from chatapp.library.local import BUILTIN_NAMES, resolve_model
+from chatapp.library.names import Names
 from chatapp.paths import BUILTIN_MODEL, spell_path
 from chatapp.ui.chat.model_host import ModelHost
 from chatapp.ui.fetches import Fetch, FetchEnded, Fetches, FetchMoved
@@ -58,6 +59,7 @@ class Models:
             setup.client,
             setup.config.engine,
             lambda path: template_for(path, setup.config.templates, setup.paths.config),
+            lambda path: Names(setup.paths).of(path),
             desk.tell,
         )
         self.remember: Callable[[Path], object] = lambda _: None
@@ -118,7 +120,7 @@ class Models:
         self._desk.open(
             ModelsScreen(
                 setup.paths,
-                current.path if current else "",
+                current,
                 folders=setup.config.library.folders,
                 keymap=setup.config.keys,
                 convert=self.action_convert,
@@ -269,7 +271,7 @@ class Models:
                 self._desk.tell(Problem(fact.error))
             return
         more = "" if wanted else " Ctrl+O chooses it."
-        self._desk.say(f"{fact.path.name} is here.{more}")
+        self._desk.say(f"{clean_line(Names(self._setup.paths).of(fact.path))} is here.{more}")
         answering = self._flow.answering
         if wanted and answering.busy and not answering.waiting:
             self._next = fact.path

@@ -8,6 +8,7 @@ from chatapp.commands.completion import Named, Sources
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.size import size_text
 from chatapp.library.local import find_models
+from chatapp.library.names import Names, list_remotes
 from chatapp.material.mentions import mention
 from chatapp.material.text_files import folder_here, read_text_file
 from chatapp.paths import expand_home
@@ -59,8 +60,18 @@ class Writing:
         )
 
     def _list_models(self) -> list[Named]:
-        found = find_models(self._setup.paths, self._setup.config.library.folders)
-        return [(one.name, f"{size_text(one.size_bytes)} · {one.source}") for one in found]
+        """By the name that is told everywhere; where two have the same one, by their paths."""
+        paths = self._setup.paths
+        found = find_models(paths, self._setup.config.library.folders) + list_remotes(paths)
+        loaded = self._setup.client.model
+        names = Names(paths, known={loaded.path: loaded.name} if loaded else {})
+        told = [names.of(one.path) for one in found]
+        listed = []
+        for one, name in zip(found, told, strict=True):
+            size = f"{size_text(one.size_bytes)} · " if one.size_bytes else ""
+            written = name if told.count(name) == 1 else str(one.path)
+            listed.append((written, f"{size}{one.source}"))
+        return listed
 
     def _list_presets(self) -> Iterable[Preset]:
         try:

@@ -22,14 +22,16 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option, OptionDoesNotExist
 
 from chatapp.engine.probe import look_at_machine
+from chatapp.engine.protocol import ModelDescription
 from chatapp.errors import ChatAppError
 from chatapp.gguf.fit import Machine, plan
 from chatapp.gguf.model_info import ModelInfo
 from chatapp.gguf.size import size_text
 from chatapp.library.headers import Headers
 from chatapp.library.local import ModelFile, find_models, stamp_folder
+from chatapp.library.names import Names, list_remotes, name_unread
 from chatapp.paths import Paths, spell_path
-from chatapp.remotes import PREFIX, read_remotes
+from chatapp.remotes import PREFIX
 from chatapp.ui.keymap import key_of, shown_keys
 from chatapp.ui.screens.plan import Choice, PlanScreen
 from chatapp.ui.widgets.filter_input import FilterInput, is_typed
@@ -55,7 +57,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
     def __init__(
         self,
         paths: Paths,
-        current: str,
+        current: ModelDescription | None,
         *,
         folders: Sequence[str] = (),
         keymap: Mapping[str, str],
@@ -69,8 +71,12 @@ class ModelsScreen(ModalScreen[Choice | None]):
         self._paths = paths
         self._folders = folders
         self._headers = Headers(paths.headers)
+        known = {current.path: current.name} if current else {}
+        self._names = Names(paths, self._headers, known)
+        self._called: dict[str, str] = {}
+        """What each file is called, once that is known."""
         self._stamp: object = None
-        self._current = current
+        self._current = current.path if current else ""
         self._files: list[ModelFile] = []
         self._infos: dict[str, ModelInfo] = {}
         self._facts: dict[str, Content] = {}
@@ -118,6 +124,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
         self._facts.clear()
         self._fill()
         for file in self._files:
+            self._called[str(file.path)] = await asyncio.to_thread(self._names.of, file.path)
             if str(file.path).startswith(PREFIX):
                 self._tell(file, Content.styled("runs on that server, not here", "$text-warning"))
                 continue
@@ -145,7 +152,7 @@ class ModelsScreen(ModalScreen[Choice | None]):
         options.clear_options()
         place = 0
         for file in self._files:
-            if not all(word in _names(file) for word in wanted):
+            if not all(word in self._words(file) for word in wanted):
                 continue
             if (str(file.path) == chosen) if chosen else (spell_path(file.path) == self._current):
                 place = options.option_count
@@ -193,13 +200,26 @@ class ModelsScreen(ModalScreen[Choice | None]):
         if chosen := self._chosen(self.query_one(OptionList)):
             self.dismiss(Choice(Path(chosen)))
 
+    def _call(self, file: ModelFile) -> str:
+        return self._called.get(str(file.path)) or name_unread(file.path)
+
+    def _words(self, file: ModelFile) -> str:
+        """What a filter looks into."""
+        return " ".join([self._call(file), file.name, file.source, *file.aliases]).lower()
+
     def _entry(self, file: ModelFile, facts: Content) -> Content:
         mark = "● " if spell_path(file.path) == self._current else "  "
+        name = self._call(file)
+        tells = file.source == "built-in" or file.name.startswith((name, PREFIX))
+        facts_of_file = [
+            size_text(file.size_bytes) if file.size_bytes else "",
+            ", also ".join([file.source, *file.aliases]),
+            "" if tells else file.name,
+        ]
         head = Content.assemble(
             mark,
-            (clean_line(file.name), "bold"),
-            (f"  {size_text(file.size_bytes)} · " if file.size_bytes else "  ", "dim"),
-            (clean_line(", also ".join([file.source, *file.aliases])), "dim"),
+            (clean_line(name), "bold"),
+            ("  " + clean_line(" · ".join(fact for fact in facts_of_file if fact)), "dim"),
         )
         return Content("\n").join([head, Content("  ") + facts])
 
@@ -224,23 +244,6 @@ class ModelsScreen(ModalScreen[Choice | None]):
                 self.dismiss(choice)
 
         self.app.push_screen(PlanScreen(info, self._machine), load)
-
-
-def _names(file: ModelFile) -> str:
-    """What a filter looks into."""
-    return " ".join([file.name, file.source, *file.aliases]).lower()
-
-
-def list_remotes(paths: Paths) -> list[ModelFile]:
-    """Models on other machines; none when their file is damaged, which `models list` says."""
-    try:
-        remotes = read_remotes(paths).values()
-    except ChatAppError:
-        return []
-    return [
-        ModelFile(Path(f"{PREFIX}{one.name}"), f"{PREFIX}{one.name}", 0, f"text goes to {one.host}")
-        for one in remotes
-    ]
 
 
 def describe(info: ModelInfo, machine: Machine | None = None) -> Content:

@@ -114,8 +114,8 @@ class ModelChoices(Vertical, can_focus=False):
         self._machine = await asyncio.to_thread(look_at_machine)
         here = await asyncio.to_thread(find_here, paths, folders, self._machine)
         self._here = [
-            (file.path, _entry(file.name, (size_text(file.size_bytes), mark)))
-            for file, mark in here
+            (one.file.path, _entry(one.name, (size_text(one.file.size_bytes), one.mark)))
+            for one in here
         ]
         if not offline:
             self._from_hub = [(one, self._suggestion(one)) for one in suggest(self._machine)]
@@ -194,7 +194,7 @@ class ModelChoices(Vertical, can_focus=False):
         if not self.display or self._fetching or row is None:
             return
         if isinstance(row, Path):
-            self._note(f"Loading {clean_line(row.name)}…")
+            self._note("Loading it…")
             self.post_message(self.ModelChosen(row))
         elif self._found is not None:
             _, repository, offer = self._found

@@ -17,7 +17,7 @@ CONTEXT_WARNING = 0.85
 CONTEXT_FULL = 0.97
 
 _SEPARATOR = " · "
-_NAME_CELLS = 28
+_NAME_CELLS = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def parts_of(facts: StatusFacts) -> list[Part]:
         parts.append(Part("offline", 9, "$foreground 70%"))
     name = clean_line(facts.model)
     if len(name) > _NAME_CELLS:
-        name = name[: _NAME_CELLS - 1] + "…"
+        name = f"{name[: _NAME_CELLS - 10]}…{name[-9:]}"  # the quantisation stands at its end
     parts.append(Part(name or "no model", 1, "bold"))
     if facts.loading:
         parts.append(Part(facts.loading, 2, "$foreground 70%"))
