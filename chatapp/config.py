@@ -141,12 +141,15 @@ def load_config(paths: Paths) -> Config:
     document = read_document(path)
     known = [entry.name for entry in fields(Config)]
     for name, section in document.items():
+        if name not in known and not isinstance(section, dict):
+            raise _stray(path, name, known)
         if name not in known:
             raise _unknown(path, f"the section [{name}]", name, known)
         if not isinstance(section, dict):
             raise ConfigError(
                 f"{path}: {name} must be a section.", f"Write [{name}] on a line of its own."
             )
+    _check_places(path, document)
     read = {
         name: _read_section(path, name, cls, document.get(name, {}))
         for name, cls in _SECTIONS.items()
@@ -185,6 +188,39 @@ def _unknown(path: Path, what: str, name: str, known: Iterable[str]) -> ConfigEr
         f"{path}: {what} is not known.",
         nearest(name, names, f"These are: {', '.join(sorted(names))}."),
     )
+
+
+def _stray(path: Path, name: str, sections: Iterable[str]) -> ConfigError:
+    """A setting that stands above the first section."""
+    if where := say_where(name):
+        return ConfigError(f"{path}: {name} stands outside of its section.", where)
+    settings = [key for names in _places().values() for key in names]
+    close = difflib.get_close_matches(name, settings, n=1, cutoff=0.6)
+    hint = f"Every setting stands in a section. These are: {', '.join(sorted(sections))}."
+    if close:
+        hint = f"Did you mean `{close[0]}`? {say_where(close[0])}"
+    return ConfigError(f"{path}: {name} is not known.", hint)
+
+
+def _places() -> dict[str, list[str]]:
+    """The settings of each section."""
+    sections = {name: [entry.name for entry in fields(cls)] for name, cls in _SECTIONS.items()}
+    return sections | {"sampling": [parameter.name for parameter in parameters()]}
+
+
+def _check_places(path: Path, document: Mapping[str, Any]) -> None:
+    """`ConfigError` for a setting of another section."""
+    for section, names in _places().items():
+        for key in document.get(section, {}):
+            if key not in names and (where := say_where(key)):
+                raise ConfigError(f"{path}: {section} has no {key}.", where)
+
+
+def say_where(key: str) -> str:
+    """Where a setting belongs that stands in the wrong place; empty if there is none of that
+    name."""
+    there = " or ".join(f"[{name}]" for name, names in _places().items() if key in names)
+    return f"It belongs under {there}, on a line below that one: {key} = …" if there else ""
 
 
 def _read_section(path: Path, section: str, cls: type, values: dict[str, Any]) -> Any:

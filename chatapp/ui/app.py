@@ -23,8 +23,8 @@ from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.events import Event, Key, Paste
 from textual.message import Message
+from textual.notifications import Notify
 from textual.screen import Screen
-from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 from textual.worker import WorkerFailed
@@ -44,32 +44,12 @@ from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.suspending import mind_continuing
+from chatapp.ui.themes import CONTRAST, THEMES
+from chatapp.ui.toasts import Toasts, remove_gone
 from chatapp.ui.wording import explain
 
 if TYPE_CHECKING:
     from chatapp.ui.screens.help import Section
-
-THEMES = {
-    "dark": "textual-dark",
-    "light": "textual-light",
-    "contrast": "chatapp-contrast",
-}
-_CONTRAST = Theme(
-    name="chatapp-contrast",
-    primary="#ffff00",
-    secondary="#00ffff",
-    accent="#00ffff",
-    warning="#ffff00",
-    error="#ff8080",
-    success="#80ff80",
-    foreground="#ffffff",
-    background="#000000",
-    surface="#000000",
-    panel="#1a1a1a",
-    dark=True,
-    variables={"border": "#ffffff", "border-blurred": "#c0c0c0", "text-muted": "#ffffff"},
-)
-"""White on black; every colour has at least 7 to 1 against it."""
 
 QUIT_WINDOW_S = 2.0
 """A second Ctrl+C within this time quits."""
@@ -104,9 +84,11 @@ class ChatApp(App[None]):
 
     TITLE = "chatapp"
     CSS = """
-    /* At the top: at 80x24 the usual place would hide what is being written. */
-    ToastRack { dock: top; align: right top; margin: 0; }
-    Toast { max-width: 60; padding: 0 1; }
+    /* At the top: at 80x24 the usual place would hide what is being written. In the chat they take
+       rows of their own, so that they cover nothing that is being read. */
+    ToastRack { dock: top; align: right top; margin: 0; max-height: 34vh; }
+    ChatScreen > ToastRack { layer: default; }
+    ToastRack Toast { width: auto; max-width: 100%; padding: 0 1; margin: 0; }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 -- Textual's
     BINDINGS = bindings("app")
@@ -132,13 +114,14 @@ class ChatApp(App[None]):
         self.faults = Faults(lambda: self.on_disk(paths.screen_log), self._say_fault)
         self._is_up = False
         """The screen has been drawn: from now on nothing unexpected ends the app."""
+        self._toasts = Toasts()
         self.keys = KeyOrder(self, super().on_event)
         self._interrupted_at = 0.0
         self._copier = Clipboard(self._send_to_terminal, large=self._large_copy)
         self._leaving: asyncio.Task[None] | None = None
         # a binding that has no key keeps its own, to Textual; no terminal sends this one
         self.set_keymap({name: keys or f"off-{name}" for name, keys in config.keys.items()})
-        self.register_theme(_CONTRAST)
+        self.register_theme(CONTRAST)
         wanted = THEMES.get(config.ui.theme, config.ui.theme)
         self.theme = wanted if wanted in self.available_themes else THEMES["dark"]
 
@@ -217,6 +200,15 @@ class ChatApp(App[None]):
             self._say_fault(explain(error))
         else:
             self.faults.report(error)
+
+    def _on_notify(self, event: Notify) -> None:
+        self._toasts.add(self._notifications, event.notification)
+        self._refresh_notifications()
+
+    def _refresh_notifications(self) -> None:
+        if self.screen_stack:
+            remove_gone(self.screen, self._notifications)
+        super()._refresh_notifications()
 
     def _say_fault(self, text: str) -> None:
         self.save_draft()

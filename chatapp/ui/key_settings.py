@@ -13,7 +13,7 @@ from textual._keyboard_protocol import FUNCTIONAL_KEYS
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key
 from textual.theme import BUILTIN_THEMES
 
-from chatapp.config import Config, nearest
+from chatapp.config import Config, nearest, say_where
 from chatapp.errors import ConfigError
 from chatapp.ui.key_row import Key, Scope, spell_key, split_keys
 from chatapp.ui.keymap import KEYS, movable_ids
@@ -60,7 +60,7 @@ def _read(name: str, text: str, path: Path) -> Iterator[str]:
     if name not in known:
         raise ConfigError(
             f"{path}: keys.{name} is not known.",
-            nearest(name, known, f"These are: {', '.join(sorted(known))}."),
+            say_where(name) or nearest(name, known, f"These are: {', '.join(sorted(known))}."),
         )
     for written in text.split(","):
         if not written.strip():

@@ -1,14 +1,16 @@
 """Settings: what is read, what is refused and how, and that saving one keeps the rest."""
 
 import stat
+from dataclasses import fields
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from chatapp.config import Config, load_config, nearest, save_setting
 from chatapp.errors import ConfigError
 from chatapp.paths import Paths, find_paths
-from chatapp.sampling import SamplingParams
+from chatapp.sampling import SamplingParams, parameters
 
 
 @pytest.fixture
@@ -62,11 +64,34 @@ def test_every_section_is_read(paths: Paths) -> None:
     assert config.keys == {"regenerate": "f5"}
 
 
+EVERY_SETTING = [
+    (section, entry.name)
+    for section, cls in get_type_hints(Config).items()
+    if section in ("engine", "library", "chat", "history", "ui")
+    for entry in fields(cls)
+] + [("sampling", parameter.name) for parameter in parameters()]
+
+
+@pytest.mark.parametrize(("section", "key"), EVERY_SETTING)
+def test_a_setting_in_the_wrong_place_is_told_its_own(paths: Paths, section: str, key: str) -> None:
+    shared = [where for where, name in EVERY_SETTING if name == key]
+    others = [one for one in ("engine", "ui", "sampling") if one not in shared]
+    for before in ("", *(f"[{other}]\n" for other in others)):
+        paths.settings.write_text(f"{before}{key} = 'x'\n[history]\n")
+        with pytest.raises(ConfigError) as caught:
+            load_config(paths)
+        assert key in caught.value.message
+        assert f"[{section}]" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
         ("[engin]\n", "the section [engin] is not known", "`engine`"),
-        ("zzz = 1\n", "the section [zzz] is not known", "These are: chat, engine"),
+        ("zzz = 1\n", "zzz is not known", "stands in a section. These are: chat, engine"),
+        ("thme = 'dark'\n", "thme is not known", "`theme`? It belongs under [ui]"),
+        ("[sampling]\nn_ctx = 4\n", "sampling has no n_ctx", "under [engine]"),
+        ("[ui]\nsystem = 'x'\n", "ui has no system", "under [chat]"),
         ("engine = 1\n", "engine must be a section", "[engine]"),
         ("[engine]\nn_ctxx = 1\n", "engine.n_ctxx is not known", "`n_ctx`"),
         ("[sampling]\ntop_kk = 1\n", "sampling.top_kk is not known", "`top_k`"),
