@@ -7,7 +7,10 @@ the screen is taken over.
 import sys
 from typing import TYPE_CHECKING
 
+import click
+
 from chatapp.errors import UsageError
+from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
     from chatapp.config import KvType
@@ -75,6 +78,9 @@ def open_chat(
             run_plain(app)
         else:
             app.run()
+        for text in app.unkept:
+            lost = "This could not be kept, and is said here so that it is not lost:"
+            click.echo(f"{lost}\n\n{strip_controls(text)}\n", err=True)
         if app.return_code:
             raise SystemExit(app.return_code)
 

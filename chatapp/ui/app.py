@@ -116,6 +116,8 @@ class ChatApp(App[None]):
         """The screen has been drawn: from now on nothing unexpected ends the app."""
         self._toasts = Toasts()
         self.keys = KeyOrder(self, super().on_event)
+        self.unkept: list[str] = []
+        """When it has ended: what could be written nowhere."""
         self._interrupted_at = 0.0
         self._copier = Clipboard(self._send_to_terminal, large=self._large_copy)
         self._leaving: asyncio.Task[None] | None = None
@@ -215,10 +217,11 @@ class ChatApp(App[None]):
         if not self._exit:
             self.notify(text, severity="error", timeout=12, markup=False)
 
-    def save_draft(self) -> None:
-        """Keep what is being written for the next start."""
+    def save_draft(self) -> str:
+        """Keep what is being written for the next start; what could not be kept."""
         with contextlib.suppress(NoMatches, ScreenStackError):  # while it opens or closes
-            self.chat.drafts.save_now()
+            return self.chat.drafts.save_now()
+        return ""
 
     async def on_event(self, event: Event) -> None:
         """Keys and pastes wait for their turn; everything else is dispatched at once."""
@@ -254,8 +257,7 @@ class ChatApp(App[None]):
         self._leave(hang_up=True)
 
     async def _clean_up(self, hang_up: bool) -> None:
-        self.save_draft()
-        flow = self.chat.flow
+        draft, flow = self.save_draft(), self.chat.flow
         try:
             flow.answering.stop()
             with contextlib.suppress(TimeoutError):
@@ -268,11 +270,15 @@ class ChatApp(App[None]):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(flow.answering.idle.wait(), STOP_TIMEOUT_S)
             await flow.answering.save_rest()
+            self.unkept = [text for text in (draft, *flow.answering.unsaved) if text]
         finally:
             if hang_up:
                 self.setup.store.close()
                 os._exit(EXIT_HANG_UP)
-            self.exit()
+            self.exit(return_code=self._exit_code())
+
+    def _exit_code(self) -> int:
+        return 1 if self.unkept else 0
 
     async def action_interrupt(self) -> None:
         """Ctrl+C: copy a selection, else stop, else close, else clear, else quit at the second."""

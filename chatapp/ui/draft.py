@@ -11,19 +11,25 @@ class DraftFile:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def save(self, text: str) -> None:
-        """Keep `text`; "" : there is nothing to keep. A disk that refuses is no reason to stop."""
+    def save(self, text: str) -> bool:
+        """Keep `text`; "" : there is nothing to keep. False: the disk refuses, which is no reason
+        to stop; what was kept before is left as it was."""
         if self._path is None:
-            return
-        with contextlib.suppress(OSError):
+            return not text.strip()
+        part = self._path.with_suffix(f".{os.getpid()}")
+        try:
             if not text.strip():
                 self._path.unlink(missing_ok=True)
-                return
+                return True
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part = self._path.with_suffix(f".{os.getpid()}")
             part.touch(mode=0o600)
             part.write_bytes(text.encode("utf-8", "surrogatepass"))
             part.replace(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            return not text.strip()
+        return True
 
     def take(self) -> str:
         """What was kept, which is then no longer kept; "" if nothing was."""

@@ -327,3 +327,35 @@ async def test_editing_ends_with_its_branch(run):
         await ui.wait(lambda: ui.pane.editing is None and ui.status.activity == "")
         await ui.say("new")
         assert ui.said() == ["new", "new"]
+
+
+async def test_a_disk_that_is_full_leaves_the_text_in_the_prompt_and_nothing_is_lost_in_silence(
+    run, paths
+):
+    paths.draft.mkdir(parents=True)  # the file beside the history has no place either
+    async with run() as ui:
+        await ui.say("one")
+        with ui.store.session.writing() as db:
+            (n_pages,) = db.execute("PRAGMA page_count").fetchone()
+            db.execute(f"PRAGMA max_page_count = {n_pages}")
+        long = "precious words " * 2000
+        await ui.write(long)
+        await ui.wait(lambda: any("disk is full" in text for text in ui.notices()))
+        await ui.wait(lambda: ui.pane.prompt.prompt.strip() == long.strip())
+        assert ui.said() == ["one", "one"]
+        await ui.press("ctrl+q")
+        await ui.wait(lambda: ui.app.return_code is not None)
+        assert ui.app.return_code == 1
+        assert [text.strip() for text in ui.app.unkept] == [long.strip()]
+
+
+async def test_what_the_file_beside_the_history_takes_is_kept(run, paths):
+    async with run() as ui:
+        with ui.store.session.writing() as db:
+            (n_pages,) = db.execute("PRAGMA page_count").fetchone()
+            db.execute(f"PRAGMA max_page_count = {n_pages}")
+        ui.pane.prompt.set_prompt("precious words " * 2000)
+        await ui.press("ctrl+q")
+        await ui.wait(lambda: ui.app.return_code is not None)
+        assert (ui.app.return_code, ui.app.unkept) == (0, [])
+        assert paths.draft.read_text().startswith("precious words")

@@ -21,7 +21,8 @@ class Told:
 
     def __init__(self, client: EngineClient) -> None:
         self.facts: list[tuple[type, str, Path | None]] = []
-        self.host = ModelHost(client, EngineConfig(), self._template, lambda path: path.name, self._hear)
+        config = EngineConfig()
+        self.host = ModelHost(client, config, self._template, lambda path: path.name, self._hear)
 
     def _template(self, path: Path) -> str:
         if path == BAD:

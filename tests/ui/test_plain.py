@@ -181,6 +181,50 @@ def test_lines_from_a_pipe_are_answered_before_the_end(tmp_path: Path) -> None:
     assert said == ["one", "one", "two", "two", "three", "three"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+def test_a_disk_that_is_full_loses_no_text_in_silence(plain: Plain) -> None:
+    import resource
+
+    long = f"a message that nobody may lose {'and more ' * 400}"
+    plain.write("one")
+    plain.expect("one")
+    kept = resource.prlimit(plain.child.pid, resource.RLIMIT_FSIZE, (0, -1))
+    plain.write('"""', long, "", "its last line", '"""')
+    plain.expect("Warning: The disk")
+    plain.expect("Not sent")
+    plain.expect(long)
+    plain.expect("its last line")
+    plain.write("another")
+    plain.expect("another")
+    resource.prlimit(plain.child.pid, resource.RLIMIT_FSIZE, kept)  # there is room again
+    plain.write("/key enter")
+    plain.expect("Assistant:")
+    plain.expect("its last line")
+    assert plain.end() == 0
+    with Store.open(plain.home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        said = [row.content for row in store.get_path(chat.id) if row.role == "user"]
+    assert said[0] == "one"
+    assert f"{long}\n\nits last line" in said[1]
+    assert "another" in said[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+def test_what_can_be_kept_nowhere_is_said_at_the_end(plain: Plain) -> None:
+    import resource
+
+    plain.write("one")
+    plain.expect("one")
+    resource.prlimit(plain.child.pid, resource.RLIMIT_FSIZE, (0, -1))
+    plain.write("lost to the disk")
+    plain.expect("Not sent")
+    plain._from = len(plain.said)
+    assert plain.end() == 1
+    plain.expect("This could not be kept")
+    plain.expect("lost to the disk")
+    assert [path.name for path in plain.home.iterdir() if "draft" in path.name] == []
+
+
 def test_what_looks_like_a_digit_is_no_number(plain: Plain) -> None:
     plain.write("a needle in it")
     plain.expect("Assistant:")

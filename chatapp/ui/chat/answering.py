@@ -231,6 +231,11 @@ class Answering:
             else:
                 self._unsaved.remove(turn)
 
+    @property
+    def unsaved(self) -> list[str]:
+        """The answers whose end the store did not take."""
+        return [turn.state.text for turn in self._unsaved if turn.state.text]
+
     async def _wait_for_model(self, conversation_id: int) -> bool:
         if not self._model_ready:
             self._post(AnswerWaiting(conversation_id))

@@ -37,7 +37,7 @@ class Commands:
         }
         self._desk = desk
         self._send = send
-        self._give_back = give_back
+        self.give_back = give_back
         self._passes = passes
 
     @property
@@ -70,5 +70,5 @@ class Commands:
         return False
 
     def _refuse(self, text: str, error: ChatAppError) -> None:
-        self._give_back(text)
+        self.give_back(text)
         self._desk.warn(error)

@@ -92,14 +92,17 @@ class Drafts:
         for place, text in refused.items():
             self._unsaved.setdefault(place, partial(str, text))
 
-    def save_now(self) -> None:
-        """Write what changed, before the app goes on or ends."""
+    def save_now(self) -> str:
+        """Write what changed, before the app goes on or ends; what could not be kept anywhere."""
         unknown = [place for place in self._unsaved if place not in self._fetched]
         texts = self._collect(self._unsaved)
         for place in unknown:
             texts[place] = "\n".join(text for text in (self._read(place), texts[place]) if text)
         refused = self._write(texts, self._n_collected)
-        self._fallback.save("\n\n".join(text for text in refused.values() if text.strip()))
+        for place, text in refused.items():
+            self._unsaved.setdefault(place, partial(str, text))
+        rest = "\n\n".join(text for text in refused.values() if text.strip())
+        return "" if self._fallback.save(rest) else rest
 
     def _note(self, place: Place, read: Callable[[], str]) -> None:
         self._unsaved[place] = read

@@ -37,6 +37,7 @@ from chatapp.ui.messages import (
     ModelLoading,
     ModelReady,
     QueueChanged,
+    TextReturned,
 )
 from chatapp.ui.plain.telling import Listing, Told, tell
 from chatapp.ui.wording import clean_line, prefill_text
@@ -76,6 +77,8 @@ class PlainApp(ChatApp):
         self._loading = ""
         self._asked_at = 0.0
         self._told_tenth = 0
+        self._came_back: list[str] = []
+        """Messages that were not sent."""
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._copier = Clipboard(self._emit, large=self._large_copy)
 
@@ -84,6 +87,7 @@ class PlainApp(ChatApp):
         super().on_ready()
         self.chat.on_fact = self.hear
         self.chat.parts.sides.tell = self._tell_sides
+        self.chat.commands.give_back = lambda _: None  # it was said, and is written again
         loop = asyncio.get_running_loop()
         try:
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
@@ -140,8 +144,14 @@ class PlainApp(ChatApp):
                 self.say(f"Model: {clean_line(model.name or model.path)}, {model.n_ctx} tokens.")
             case ConversationOpened():
                 self._tell_opened(fact)
-            case MessageStored(shown=True):
-                self._said, self._thought = "", False
+            case MessageStored():
+                said = fact.row.content
+                self._came_back = [text for text in self._came_back if text not in said]
+                if fact.shown:
+                    self._said, self._thought = "", False
+            case TextReturned():
+                self._came_back.append(fact.text)
+                self.say(f"Not sent; /key Enter sends it again from the prompt:\n{fact.text}")
             case QueueChanged():
                 self.say(_waiting(len(fact.queue)))
             case AnswerAsked():
@@ -243,6 +253,9 @@ class PlainApp(ChatApp):
             await asyncio.sleep(SETTLE_S)
         await self.action_quit()
 
+    def _exit_code(self) -> int:
+        return 1 if self._came_back else super()._exit_code()
+
     def _emit(self, text: str) -> bool:
         """Send a text to the terminal's clipboard; False: there is no terminal."""
         if not self._out.isatty():
@@ -290,9 +303,13 @@ class PlainApp(ChatApp):
         return len(self.screen_stack) == 1 and isinstance(self.focused, Listing | OptionList)
 
     def _write(self, line: str) -> None:
-        prompt = self.chat.pane.prompt
-        prompt.set_prompt(line)
-        prompt.action_submit()
+        """Send a line; what stands in the prompt, such as a text that came back, stays there."""
+        pane = self.chat.pane
+        waits = "" if pane.editing is not None else pane.prompt.prompt
+        pane.prompt.set_prompt(line)
+        pane.prompt.action_submit()
+        if waits:
+            pane.prompt.set_prompt(waits)
 
     def _choose(self, number: int) -> None:
         assert self._told is not None
