@@ -17,6 +17,7 @@ from chatapp.store.rows import Draft
 
 _NEW_CHAT = 0
 """Stands for the chat that is no conversation yet; no conversation has this id."""
+_COLUMNS = "d.conversation_id, d.text, d.cursor, d.updated_at, d.replaces, d.waits"
 
 
 class Found(NamedTuple):
@@ -31,13 +32,28 @@ class Found(NamedTuple):
         return self.owner == this_process()
 
 
-def put(db: Database, conversation_id: int | None, text: str, cursor: int) -> None:
+def put(
+    db: Database,
+    conversation_id: int | None,
+    text: str,
+    cursor: int,
+    replaces: int | None,
+    waits: str,
+) -> None:
     """Make a text our draft."""
     db.execute(
-        "INSERT INTO drafts (conversation_id, owner, text, cursor, updated_at)"
-        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (conversation_id, owner) DO UPDATE SET"
-        " text = excluded.text, cursor = excluded.cursor, updated_at = excluded.updated_at",
-        (conversation_id or _NEW_CHAT, this_process(), text, cursor, time.time()),
+        "INSERT OR REPLACE INTO drafts"
+        " (conversation_id, owner, text, cursor, updated_at, replaces, waits)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            conversation_id or _NEW_CHAT,
+            this_process(),
+            text,
+            cursor,
+            time.time(),
+            replaces,
+            waits,
+        ),
     )
 
 
@@ -45,7 +61,7 @@ def find(db: Database, conversation_id: int | None) -> Found | None:
     """Our draft, or else the newest whose writer is gone."""
     now = time.time()
     rows = db.execute(
-        "SELECT conversation_id, text, cursor, updated_at, owner FROM drafts"
+        f"SELECT {_COLUMNS}, d.owner FROM drafts d"  # noqa: S608
         " WHERE conversation_id = ? ORDER BY owner != ?, updated_at DESC",
         (conversation_id or _NEW_CHAT, this_process()),
     ).fetchall()
@@ -59,7 +75,7 @@ def find(db: Database, conversation_id: int | None) -> Found | None:
 def find_all(db: Database) -> list[Draft]:
     """Every draft of a conversation that is not deleted and of the new chat, newest first."""
     rows = db.execute(
-        "SELECT d.conversation_id, d.text, d.cursor, d.updated_at FROM drafts d"
+        f"SELECT {_COLUMNS} FROM drafts d"  # noqa: S608
         " LEFT JOIN conversations c ON c.id = d.conversation_id"
         " WHERE c.deleted_at IS NULL ORDER BY d.updated_at DESC"
     ).fetchall()

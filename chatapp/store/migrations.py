@@ -306,6 +306,8 @@ CREATE TABLE drafts (
   text TEXT NOT NULL,
   cursor INTEGER NOT NULL,
   updated_at REAL NOT NULL,
+  replaces INTEGER,
+  waits TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (conversation_id, owner)
 );
 

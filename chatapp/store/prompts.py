@@ -14,13 +14,24 @@ class Prompts:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def save_draft(self, conversation_id: int | None, text: str, cursor: int = 0) -> None:
-        """Keep a text, in place of the one before; an empty one is no draft."""
+    def save_draft(
+        self,
+        conversation_id: int | None,
+        text: str,
+        cursor: int = 0,
+        *,
+        replaces: int | None = None,
+        waits: str = "",
+    ) -> None:
+        """Keep a text, in place of the one before; an empty one is no draft.
+
+        `replaces`: it is another version of a message, behind which another text `waits`.
+        """
         with self._session.of(conversation_id).writing() as db:
             if conversation_id is not None:
                 fetch_conversation(db, conversation_id)
-            if text:
-                drafts.put(db, conversation_id, clean(text), cursor)
+            if text or waits:
+                drafts.put(db, conversation_id, clean(text), cursor, replaces, clean(waits))
             else:
                 drafts.remove_ours(db, conversation_id)
 

@@ -208,6 +208,10 @@ class Draft:
     cursor: int
     """Characters before the cursor."""
     updated_at: float
+    replaces: int | None = None
+    """The message that `text` is to be another version of; None: it is to be a new one."""
+    waits: str = ""
+    """What was begun before that, and is gone on with when the version was sent or given up."""
 
 
 @dataclass(frozen=True, slots=True)

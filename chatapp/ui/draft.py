@@ -1,8 +1,36 @@
-"""What was being written when the app ended, kept until the next start."""
+"""What was being written, as one value, and what of it is kept until the next start."""
 
 import contextlib
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What stands in a prompt, and what it is to become."""
+
+    text: str = ""
+    replaces: int | None = None
+    """The message that it is another version of; None: it is a new one."""
+    waits: str = ""
+    """The draft that waits until that version was sent or is given up."""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.waits)
+
+    @property
+    def whole(self) -> str:
+        """All that was written, as one text."""
+        return "\n".join(part for part in (self.waits, self.text) if part)
+
+    def behind(self, texts: Sequence[str]) -> "Begun":
+        """With other texts before it, none of which is another version."""
+        before = "\n\n".join(text for text in texts if text)
+        if self.replaces is not None:
+            return replace(self, waits="\n\n".join(t for t in (before, self.waits) if t))
+        return replace(self, text="\n\n".join(text for text in (before, self.text) if text))
 
 
 class DraftFile:

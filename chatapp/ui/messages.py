@@ -12,6 +12,7 @@ from chatapp.answer import AnswerState
 from chatapp.engine.protocol import Finished, ModelDescription, PrefillProgress
 from chatapp.errors import ChatAppError
 from chatapp.store.rows import ConversationRow, MessageRow
+from chatapp.ui.draft import Begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ConversationOpened(Message):
     rows: list[MessageRow]
     focus_id: int | None = None
     """The message to bring into view; None: the last one."""
-    draft: str = ""
+    draft: Begun = Begun()  # noqa: RUF009 -- it is frozen
     """What an earlier run of the app has left in its prompt."""
 
 

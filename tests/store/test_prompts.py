@@ -34,6 +34,22 @@ def test_each_chat_has_a_draft_and_so_has_the_new_one(store: Store) -> None:
     assert store.prompts.list_drafts() == []
 
 
+def test_a_draft_says_which_message_it_is_another_version_of(store: Store) -> None:
+    chat = store.create_conversation("one")
+    said = store.add_message(chat, Message.of("user", "said"), None).id
+    store.prompts.save_draft(chat, "", replaces=said, waits="begun before")
+    store.prompts.save_draft(chat, "said otherwise", replaces=said, waits="begun before")
+    draft = store.prompts.get_draft(chat)
+    assert draft is not None
+    assert (draft.text, draft.replaces, draft.waits) == ("said otherwise", said, "begun before")
+    store.prompts.save_draft(chat, "", replaces=said, waits="begun before")
+    assert [one.waits for one in store.prompts.list_drafts()] == ["begun before"]
+    store.prompts.save_draft(chat, "new")
+    assert [(one.replaces, one.waits) for one in store.prompts.list_drafts()] == [(None, "")]
+    store.prompts.save_draft(chat, "", replaces=said)
+    assert store.prompts.list_drafts() == []
+
+
 def test_drafts_of_a_deleted_chat_come_back_with_it_and_go_with_it(store: Store) -> None:
     one, two = store.create_conversation("one"), store.create_conversation("two")
     for conversation in (one, two):

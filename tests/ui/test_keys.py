@@ -197,7 +197,7 @@ async def test_letters_and_pastes_in_the_list_go_to_its_filter(run):
 
 async def test_letters_are_commands_only_in_modes_that_are_drawn():
     letters = {key.scope for key in KEYS for part in key.keys.split(",") if len(part) == 1}
-    assert letters <= {"message", "sidebar", "find", "tree"}
+    assert letters <= {"message", "sidebar", "find", "tree", "sides"}
 
 
 # Bursts

@@ -55,7 +55,7 @@ async def test_nothing_of_it_reaches_the_disk_whatever_is_done_in_it(run, tmp_pa
         await ui.write(f"waits: {SECRET}")
         await ui.wait(lambda: len(ui.flow.queue) == 1)
         ui.pane.prompt.set_prompt(f"begun: {SECRET}")
-        await ui.wait(lambda: "begun" in ui.app.chat.drafts.known(None) + ui.pane.unsent)
+        await ui.wait(lambda: "begun" in ui.app.chat.drafts.known(None).text + ui.pane.unsent.text)
         await ui.app.chat.drafts.save()
         ui.app.faults.report(ValueError(SECRET))
         ui.app.faults.seen.clear()

@@ -147,7 +147,9 @@ async def test_what_was_being_written_is_back_at_the_next_start(run, paths):
         await ui.press("!", "ctrl+q")
         await ui.wait(lambda: ui.app.return_code is not None)
     async with run(conversation_id=chat) as ui:
-        await ui.wait(lambda: ui.pane.prompt.prompt == "half a\nsentence\none!")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "one!")
+        await ui.press("escape")
+        await ui.wait(lambda: ui.pane.prompt.prompt == "half a\nsentence")
         ui.pane.prompt.set_prompt("")
         await ui.press("ctrl+q")
         await ui.wait(lambda: ui.app.return_code is not None)

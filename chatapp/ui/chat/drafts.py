@@ -13,7 +13,7 @@ from functools import partial
 from chatapp.errors import StoreError
 from chatapp.store import Store
 from chatapp.store.rows import is_temporary
-from chatapp.ui.draft import DraftFile
+from chatapp.ui.draft import Begun, DraftFile
 from chatapp.ui.messages import Queued
 
 Place = int | None
@@ -28,8 +28,8 @@ class Drafts:
         self._prompts = store.prompts
         self._fallback = fallback
         self._schedule = schedule
-        self._texts: dict[Place, str] = {}
-        self._unsaved: dict[Place, Callable[[], str]] = {}
+        self._texts: dict[Place, Begun] = {}
+        self._unsaved: dict[Place, Callable[[], Begun]] = {}
         """How to read what changed; a text of megabytes is put together only to be saved."""
         self._queue: Sequence[Queued] = ()
         self._n_collected = 0
@@ -39,21 +39,21 @@ class Drafts:
         self._fetched: set[Place] = set()
         """Where what the store had is known here; elsewhere nothing is saved over it."""
 
-    def known(self, place: Place) -> str:
+    def known(self, place: Place) -> Begun:
         """The draft as this run of the app knows it."""
-        return self._texts.get(place, "")
+        return self._texts.get(place, Begun())
 
     def begin(self, place: int) -> None:
         """What was the new chat is this conversation now, and the new chat has no draft."""
         self._fetched.add(place)
-        self.put(None, "")
+        self.put(None, Begun())
 
-    def put(self, place: Place, text: str) -> None:
+    def put(self, place: Place, begun: Begun) -> None:
         """The draft is this from now on."""
-        self._texts[place] = text
-        self._note(place, lambda: text)
+        self._texts[place] = begun
+        self._note(place, lambda: begun)
 
-    def follow(self, place: Place, read: Callable[[], str]) -> None:
+    def follow(self, place: Place, read: Callable[[], Begun]) -> None:
         """The draft is being written: `read` gives it when it is to be saved."""
         self._note(place, read)
 
@@ -64,22 +64,22 @@ class Drafts:
         for place in places:
             self._note(place, self._unsaved.get(place) or partial(self.known, place))
 
-    async def fetch(self, place: Place) -> str:
+    async def fetch(self, place: Place) -> Begun:
         """What an earlier run of the app has left; empty when asked again."""
         if place in self._fetched:
-            return ""
-        text = await asyncio.to_thread(self._read, place)
+            return Begun()
+        begun = await asyncio.to_thread(self._read, place)
         self._fetched.add(place)
         if place in self._unsaved:
             self._schedule()
-        return text
+        return begun
 
-    def _read(self, place: Place) -> str:
+    def _read(self, place: Place) -> Begun:
         try:
             draft = self._prompts.get_draft(place)
         except StoreError:  # a draft that cannot be read is no reason not to open a chat
-            return ""
-        return draft.text if draft else ""
+            return Begun()
+        return Begun(draft.text, draft.replaces, draft.waits) if draft else Begun()
 
     def take_fallback(self) -> str:
         """What the store did not take when the app ended last."""
@@ -88,49 +88,60 @@ class Drafts:
     async def save(self) -> None:
         """Write what changed. What the store refuses is tried again with the next change."""
         texts = self._collect(self._fetched)
-        refused = await asyncio.to_thread(self._write, texts, self._n_collected)
-        for place, text in refused.items():
-            self._unsaved.setdefault(place, partial(str, text))
+        self._keep(await asyncio.to_thread(self._write, texts, self._n_collected))
 
     def save_now(self) -> str:
         """Write what changed, before the app goes on or ends; what could not be kept anywhere."""
         unknown = [place for place in self._unsaved if place not in self._fetched]
         texts = self._collect(self._unsaved)
         for place in unknown:
-            texts[place] = "\n".join(text for text in (self._read(place), texts[place]) if text)
+            texts[place] = texts[place].behind([self._read(place).whole])
         refused = self._write(texts, self._n_collected)
-        for place, text in refused.items():
-            self._unsaved.setdefault(place, partial(str, text))
-        rest = "\n\n".join(text for text in refused.values() if text.strip())
+        self._keep(refused)
+        rest = "\n\n".join(begun.whole for begun in refused.values() if begun.whole.strip())
         return "" if self._fallback.save(rest) else rest
 
-    def _note(self, place: Place, read: Callable[[], str]) -> None:
+    def _keep(self, refused: dict[Place, Begun]) -> None:
+        """What the store refused is written with the next change."""
+        for place, begun in refused.items():
+            self._unsaved.setdefault(place, partial(_same, begun))
+
+    def _note(self, place: Place, read: Callable[[], Begun]) -> None:
         self._unsaved[place] = read
         self._schedule()
 
-    def _collect(self, places: Collection[Place]) -> dict[Place, str]:
+    def _collect(self, places: Collection[Place]) -> dict[Place, Begun]:
         """What is to be saved in these places."""
         self._n_collected += 1
         texts = {}
         for place in [place for place in self._unsaved if place in places]:
             read = self._unsaved.pop(place)
-            waits = [queued.text for queued in self._queue if queued.conversation_id == place]
-            self._texts[place] = read()
-            texts[place] = "\n\n".join(text for text in (*waits, self._texts[place]) if text)
+            self._texts[place] = begun = read()
+            waits = [queued for queued in self._queue if queued.conversation_id == place]
+            if waits and begun.replaces is None and (last := waits[-1]).replaces is not None:
+                begun = Begun(last.text, last.replaces, begun.text)
+                waits.pop()
+            texts[place] = begun.behind([queued.text for queued in waits])
         return texts
 
-    def _write(self, texts: dict[Place, str], number: int) -> dict[Place, str]:
+    def _write(self, texts: dict[Place, Begun], number: int) -> dict[Place, Begun]:
         """Save drafts; those that the store refuses. Threads may come in any order: what was
         collected later stays."""
         refused = {}
         with self._writing:
-            for place, text in texts.items():
+            for place, begun in texts.items():
                 if self._written.get(place, 0) > number:
                     continue
                 self._written[place] = number
                 try:
-                    self._prompts.save_draft(place, text)
+                    self._prompts.save_draft(
+                        place, begun.text, replaces=begun.replaces, waits=begun.waits
+                    )
                 except StoreError:
-                    if text and not is_temporary(place):  # a chat that was left has no draft
-                        refused[place] = text
+                    if begun and not is_temporary(place):  # a chat that was left has no draft
+                        refused[place] = begun
         return refused
+
+
+def _same(begun: Begun) -> Begun:
+    return begun

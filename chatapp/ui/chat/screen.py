@@ -140,7 +140,7 @@ class ChatScreen(Screen[None]):
         if self.setup.conversation_id is not None:
             await self.flow.open(self.setup.conversation_id)
         else:
-            self._bring_back(await self.drafts.fetch(None))
+            self._bring_back((await self.drafts.fetch(None)).whole)
         self._bring_back(self.drafts.take_fallback())
         if self.sidebar.display:
             self.sidebar.show_open(self.setup.conversation_id)

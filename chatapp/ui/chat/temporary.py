@@ -120,7 +120,7 @@ class TemporaryChats:
         self._open = None  # it is not lost
         await self._flow.open(kept)
         if begun := self._drafts.known(conversation_id):
-            self._pane.put_before(begun)
+            self._pane.put_before(begun.whole)
         await asyncio.to_thread(self._store.temporary.forget, conversation_id)
         row = await asyncio.to_thread(self._store.get_conversation, kept)
         self._desk.say(f"Kept, as “{clean_line(row.title)}”.")

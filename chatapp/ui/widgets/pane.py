@@ -13,6 +13,7 @@ from textual.events import Click
 from textual.widgets import ContentSwitcher, TextArea
 
 from chatapp.ui.chat.drafts import Drafts
+from chatapp.ui.draft import Begun
 from chatapp.ui.items import describe_parts, item_of, items_of
 from chatapp.ui.messages import (
     AnswerEnded,
@@ -71,7 +72,7 @@ class ConversationPane(Vertical):
         self._writes_to: int | None = None
         """The conversation that the prompt's text is for: another as soon as the user turns to it,
         which is before it has been read. None: the new chat."""
-        self._left: str | None = None
+        self._left: Begun | None = None
         """What was written below the first message of a new chat that was left for another new one
         before that message was stored."""
         self.welcome = Welcome(id="welcome")
@@ -105,10 +106,11 @@ class ConversationPane(Vertical):
         return self.writing.message_id if isinstance(self.writing, Editing) else None
 
     @property
-    def unsent(self) -> str:
+    def unsent(self) -> Begun:
         """What is being written, and the draft that waits meanwhile."""
-        waits = self.writing.draft if isinstance(self.writing, Editing) else ""
-        return "\n".join(part for part in (waits, self.prompt.prompt) if part)
+        if isinstance(self.writing, Editing):
+            return Begun(self.prompt.prompt, self.writing.message_id, self.writing.draft)
+        return Begun(self.prompt.prompt)
 
     def turn_to(self, conversation_id: int | None) -> None:
         """What is written from now on is for this conversation; it has its own draft."""
@@ -117,7 +119,7 @@ class ConversationPane(Vertical):
         self._drafts.put(self._writes_to, self.unsent)
         self.stop_editing()
         self._writes_to = conversation_id
-        self.prompt.set_prompt(self._drafts.known(conversation_id))
+        self._go_on_with(self._drafts.known(conversation_id))
 
     def write_to(self, conversation_id: int | None) -> None:
         """The keys are the prompt's, for a conversation that need not have been read yet."""
@@ -140,6 +142,14 @@ class ConversationPane(Vertical):
         """The conversation that was turned to cannot be opened."""
         self.turn_to(self.conversation_id)
 
+    def _go_on_with(self, begun: Begun) -> None:
+        """Write on at what was begun, as the version of a message if it was one."""
+        if begun.replaces is None:
+            self.prompt.set_prompt(begun.whole)
+        else:
+            self.prompt.set_prompt(begun.waits)
+            self._begin_editing(begun.replaces, begun.text)
+
     def put_before(self, text: str) -> None:
         """Put a text before what is being written."""
         since = self.prompt.prompt
@@ -156,12 +166,15 @@ class ConversationPane(Vertical):
 
     def start_editing(self, message_id: int, text: str) -> None:
         """Put an earlier message into the prompt; the draft waits."""
+        self._begin_editing(message_id, text)
+        self.prompt.focus()
+
+    def _begin_editing(self, message_id: int, text: str) -> None:
         before = self.writing
         draft = before.draft if isinstance(before, Editing) else self.prompt.prompt
         self.writing = Editing(message_id, draft)
         self.prompt.set_prompt(text)
         self.prompt.add_class("-editing")
-        self.prompt.focus()
 
     def stop_editing(self) -> int | None:
         """Bring the draft back; the message that was edited, if one was."""
@@ -221,13 +234,14 @@ class ConversationPane(Vertical):
         opened = event.conversation.id if event.conversation else None
         rows = event.rows
         self.turn_to(opened)
-        if event.draft:
-            self.put_before(event.draft)
+        self._take_draft(event.draft)
         if opened is None and self._left:  # that message was not stored
-            self.put_before(self._left)
+            self.put_before(self._left.whole)
         self._left = None
-        if all(row.id != self.editing for row in rows):
+        if self.editing is not None and all(row.id != self.editing for row in rows):
+            written = self.unsent.whole  # the message is not here any more, what was written is
             self.stop_editing()
+            self.prompt.set_prompt(written)
         self.conversation_id = opened
         self.new_text.forget()
         self._streaming_id = None
@@ -243,6 +257,16 @@ class ConversationPane(Vertical):
             self.transcript.show(items)
         if event.focus_id is not None:
             self.transcript.reveal(event.focus_id)
+
+    def _take_draft(self, draft: Begun) -> None:
+        """Bring back what an earlier run has left, before what was written since."""
+        if draft.replaces is None or self.editing is not None:
+            if draft:
+                self.put_before(draft.whole)
+        else:
+            if draft.waits:
+                self.put_before(draft.waits)
+            self._begin_editing(draft.replaces, draft.text)
 
     @on(MessageStored)
     def _append(self, event: MessageStored) -> None:
@@ -314,7 +338,11 @@ class ConversationPane(Vertical):
             self.give_back(event.text, event.replaces)
             return
         known = self._drafts.known(event.conversation_id)
-        self._drafts.put(event.conversation_id, f"{event.text}\n{known}" if known else event.text)
+        if event.replaces is not None and known.replaces is None:
+            begun = Begun(event.text, event.replaces, known.text)
+        else:
+            begun = known.behind([event.text])
+        self._drafts.put(event.conversation_id, begun)
 
     def give_back(self, text: str, replaces: int | None) -> None:
         """Put a message that was not sent back into the prompt, before what was written since."""

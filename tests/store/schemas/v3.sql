@@ -110,6 +110,8 @@ CREATE TABLE drafts (
   text TEXT NOT NULL,
   cursor INTEGER NOT NULL,
   updated_at REAL NOT NULL,
+  replaces INTEGER,
+  waits TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (conversation_id, owner)
 );
 CREATE TABLE cuts (
@@ -128,7 +130,7 @@ INSERT INTO _sqlite_migrations VALUES (2, 'chatapp', 'm002_parts', '2026-11-28 1
 INSERT INTO _sqlite_migrations VALUES (3, 'chatapp', 'm003_places', '2026-11-28 20:49:18.646798+00:00');
 INSERT INTO conversations VALUES (1, '18328959b0f38a622a1701c98b063ba3', 'Old chat', 1000.5, 2000.5, 3, NULL, 'be brief', '{"model": "a"}', 2100.5, NULL);
 INSERT INTO tags VALUES (1, 'work');
-INSERT INTO drafts VALUES (1, '1 1 gone', 'an und', 6, 2200.5);
+INSERT INTO drafts VALUES (1, '1 1 gone', 'an und', 6, 2200.5, NULL, '');
 INSERT INTO messages VALUES (1, 'f3e60cad5bba27940b74fe9019f21d63', 1, NULL, 'user', 'complete', 1001.5, '', 0.0, x'', 0, 0);
 INSERT INTO messages VALUES (2, '8466ff82c5c049c859d3c5abe39ac73e', 1, 1, 'assistant', 'stopped', 1002.5, '', 1003.5, x'0100000002000000', 0, 0);
 INSERT INTO messages VALUES (3, '588e188ca558f70723745949ecd63fd0', 1, 1, 'assistant', 'streaming', 1004.5, '1 1 gone', 1005.5, x'03000000', 0, 0);
