@@ -35,15 +35,7 @@ def open_chat(
     plain: bool,
 ) -> None:
     """Run the chat until the user leaves; `plain`, line by line."""
-    if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError(
-            "The chat needs a terminal.",
-            "In a pipe or a script use: chatapp ask (see `chatapp ask --help`).",
-        )
-    if temporary and (go_on or conversation is not None):
-        raise UsageError("--temporary begins a new conversation; it cannot go on with an old one.")
-    if go_on and conversation is not None:
-        raise UsageError("Give --continue or --conversation, not both.")
+    _check(go_on=go_on, conversation=conversation, temporary=temporary, plain=plain)
     from chatapp.cli import setting
     from chatapp.config import load_config
     from chatapp.paths import find_paths
@@ -83,6 +75,18 @@ def open_chat(
             click.echo(f"{lost}\n\n{strip_controls(text)}\n", err=True)
         if app.return_code:
             raise SystemExit(app.return_code)
+
+
+def _check(*, go_on: bool, conversation: int | None, temporary: bool, plain: bool) -> None:
+    if not plain and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The chat needs a terminal.",
+            "In a pipe or a script use: chatapp ask (see `chatapp ask --help`).",
+        )
+    if temporary and (go_on or conversation is not None):
+        raise UsageError("--temporary begins a new conversation; it cannot go on with an old one.")
+    if go_on and conversation is not None:
+        raise UsageError("Give --continue or --conversation, not both.")
 
 
 def _open_store(paths: "Paths", temporary: bool) -> "Store":

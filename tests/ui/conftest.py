@@ -19,6 +19,7 @@ from chatapp.store.rows import MessageRow
 from chatapp.ui.app import ChatApp
 from tests.hub.server import Hub, Repo
 from tests.package_index import PackageIndex, describe, write_wheel
+from tests.ui.plain_child import Plain
 
 Wait = Callable[[], bool]
 
@@ -207,3 +208,12 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Plain]:
+    started = Plain(tmp_path / "home")
+    yield started
+    if started.child.poll() is None:
+        started.child.kill()
+    started.child.wait()

@@ -1,80 +1,13 @@
-"""The chat line by line: a real child, lines in, lines out, no terminal."""
+"""The chat line by line: what is told, and what a line does."""
 
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chatapp.store import Store
-
-ROOT = Path(__file__).parents[2]
-
-
-class Plain:
-    """A chat in a child process, and what it has said."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.child = subprocess.Popen(
-            [sys.executable, "-m", "chatapp", "--plain"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={
-                **os.environ,
-                "CHATAPP_HOME": str(home),
-                "CHATAPP_BACKEND": "echo",
-                "PYTHONPATH": str(ROOT),
-            },
-            text=True,
-            encoding="utf-8",
-        )
-        self.said: list[str] = []
-        threading.Thread(target=self._hear, daemon=True).start()
-        self._from = 0
-        self.expect("Model: ")
-
-    def _hear(self) -> None:
-        assert self.child.stdout is not None
-        self.said.extend(iter(self.child.stdout.readline, ""))
-
-    def write(self, *lines: str) -> None:
-        """Type lines; what is expected next comes after them."""
-        assert self.child.stdin is not None
-        self._from = len(self.said)
-        self.child.stdin.write("".join(f"{line}\n" for line in lines))
-        self.child.stdin.flush()
-
-    def expect(self, text: str) -> str:
-        """Wait until a line since the last `write` holds `text`; that line."""
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            for line in self.said[self._from :]:
-                if text in line:
-                    return line.rstrip("\n")
-            time.sleep(0.02)
-        raise AssertionError(f"{text!r} was not said: {''.join(self.said)}")
-
-    def end(self) -> int:
-        """No more lines; the exit code."""
-        assert self.child.stdin is not None
-        self.child.stdin.close()
-        return self.child.wait(60)
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[Plain]:
-    started = Plain(tmp_path / "home")
-    yield started
-    if started.child.poll() is None:
-        started.child.kill()
-    started.child.wait()
+from tests.ui.plain_child import Plain
 
 
 def test_a_chat_has_role_labels_and_no_drawing(plain: Plain) -> None:
@@ -161,143 +94,127 @@ def test_what_is_found_is_told_with_numbers(plain: Plain) -> None:
     plain.expect("Back in the chat.")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends a signal")
-def test_ctrl_c_stops_the_answer_and_keeps_it(plain: Plain) -> None:
-    plain.write('"""', "/words 5000", "/delay 20", '"""')
+def test_what_is_written_is_told_and_an_empty_line_sends_it(plain: Plain) -> None:
+    plain.write("again")
     plain.expect("Assistant:")
-    plain.child.send_signal(signal.SIGINT)
-    plain.expect("(stopped)")
-    plain.write("/quit")
-    assert plain.child.wait(60) == 0
-
-
-def test_lines_from_a_pipe_are_answered_before_the_end(tmp_path: Path) -> None:
-    started = Plain(tmp_path / "home")
-    started.write("one", "two", "three")
-    assert started.end() == 0
-    with Store.open(started.home / "history.db") as store:
-        (chat,) = store.list_conversations()
-        said = [row.content for row in store.get_path(chat.id)]
-    assert said == ["one", "one", "two", "two", "three", "three"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
-def test_a_disk_that_is_full_loses_no_text_in_silence(plain: Plain) -> None:
-    import resource
-
-    long = f"a message that nobody may lose {'and more ' * 400}"
-    plain.write("one")
-    plain.expect("one")
-    kept = resource.prlimit(plain.child.pid, resource.RLIMIT_FSIZE, (0, -1))
-    plain.write('"""', long, "", "its last line", '"""')
-    plain.expect("Warning: The disk")
-    plain.expect("Not sent")
-    plain.expect(long)
-    plain.expect("its last line")
-    plain.write("another")
-    plain.expect("another")
-    resource.prlimit(plain.child.pid, resource.RLIMIT_FSIZE, kept)  # there is room again
-    plain.write("/key enter")
-    plain.expect("Assistant:")
-    plain.expect("its last line")
+    plain.write("/template translate to=German Good morning")
+    plain.expect("Good morning")
+    plain.expect("An empty line sends it")
+    plain.write("/set temperature 0.3")
+    plain.expect("temperature is 0.3")
+    plain.write("")
+    plain.expect("Good morning")
+    plain.write(".", "/key Ctrl+E")
+    assert plain.expect("Editing your message of ")
+    plain.expect("Good morning")
+    plain.write("another text")
+    plain.expect("The editing has ended.")
     assert plain.end() == 0
     with Store.open(plain.home / "history.db") as store:
         (chat,) = store.list_conversations()
         said = [row.content for row in store.get_path(chat.id) if row.role == "user"]
-    assert said[0] == "one"
-    assert f"{long}\n\nits last line" in said[1]
-    assert "another" in said[1]
+        assert said == ["again", "another text"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
-def test_what_can_be_kept_nowhere_is_said_at_the_end(plain: Plain) -> None:
-    import resource
-
-    plain.write("one")
-    plain.expect("one")
-    resource.prlimit(plain.child.pid, resource.RLIMIT_FSIZE, (0, -1))
-    plain.write("lost to the disk")
-    plain.expect("Not sent")
-    plain._from = len(plain.said)
-    assert plain.end() == 1
-    plain.expect("This could not be kept")
-    plain.expect("lost to the disk")
-    assert [path.name for path in plain.home.iterdir() if "draft" in path.name] == []
+def test_a_dot_throws_away_what_was_written_and_a_key_brings_it_back(plain: Plain) -> None:
+    plain.write("/nosuch")
+    assert plain.expect("Written, not sent: /nosuch")
+    plain.write(".")
+    plain.expect("Thrown away.")
+    plain.write("/key Ctrl+_")
+    assert plain.expect("Written, not sent: /nosuch")
 
 
-def test_what_looks_like_a_digit_is_no_number(plain: Plain) -> None:
-    plain.write("a needle in it")
-    plain.expect("Assistant:")
-    plain.write("/search")
-    plain.expect("Field: ")
-    plain.write("\u00b2")
-    plain.expect("Now: \u00b2")
+def test_earlier_messages_are_told_again(plain: Plain) -> None:
+    for number in range(4):
+        plain.write(f"message {number}")
+        plain.expect("Assistant:")
+        plain.expect(f"message {number}")
+    plain.write("/key PgUp")
+    plain.expect("Message 5 to 8 of 8.")
+    plain.write("/key PgUp")
+    plain.expect("Message 1 to 4 of 8.")
+    plain.write("/key Shift+Down")
+    plain.expect("Message 5 of 8.")
+    assert plain.expect("message 2")
+    plain.write("/key Alt+Up")
+    plain.expect("Marked: the answer of ")
+    plain.expect("message 3")
+
+
+def test_earlier_prompts_are_numbered(plain: Plain) -> None:
+    for text in ("a red house", "a blue house"):
+        plain.write(text)
+        plain.expect("Assistant:")
+        plain.expect(text)
+    plain.write("/prompts red")
+    plain.write(plain.expect("a red house").split(".")[0])
+    assert plain.expect("Written, not sent: a red house")
+
+
+def test_a_key_is_pressed_on_an_entry_and_a_command_leaves_the_list(plain: Plain) -> None:
+    for text in ("first chat", "second chat", "third chat"):
+        plain.write(text)
+        plain.expect("Assistant:")
+        plain.expect(text)
+        plain.write("/new")
+        plain.expect("A new chat.")
+    plain.write("/chats")
+    number = plain.expect("second chat").split(".")[0]
+    plain.write(f"{number} Del")
+    plain.expect("Deleted")
+    plain.write("/undo")
+    plain.expect("back again")
+    plain.expect("Back in the chat.")
     assert plain.end() == 0
+    with Store.open(plain.home / "history.db") as store:
+        assert len(store.list_conversations()) == 3
 
 
-def test_lines_that_end_before_there_is_a_model_are_kept(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.gguf"
-    broken.write_bytes(b"no model")
-    started = subprocess.run(
-        [sys.executable, "-m", "chatapp", "--plain", "--model", str(broken)],
-        input="kept\n",
-        capture_output=True,
-        env={
-            **{name: value for name, value in os.environ.items() if name != "CHATAPP_BACKEND"},
-            "CHATAPP_HOME": str(tmp_path),
-            "PYTHONPATH": str(ROOT),
-        },
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    assert "kept, unanswered" in started.stdout
-    with Store.open(tmp_path / "history.db") as store:
-        (chat,) = store.list_conversations()
-        assert [row.content for row in store.get_path(chat.id)] == ["kept"]
+def test_dialogs_are_told_alone_and_an_empty_line_is_enter(plain: Plain) -> None:
+    plain.write('"""', "```python", "print(1)", "```", '"""')
+    plain.expect("print(1)")
+    plain.write("/context")
+    plain.expect("room left")
+    assert plain.count("Write a message") == plain.count("print(1)") == 0
+    plain.write(".")
+    plain.expect("Back in the chat.")
+    plain.write("/help")
+    plain.expect("/regenerate")
+    assert plain.count("object at") == 0
+    plain.write(".")
+    plain.expect("Back in the chat.")
+    plain.write("/save")
+    plain.expect("Now: code.py")
+    plain.write("")
+    plain.expect("Back in the chat.")
+    assert (plain.home / "code.py").read_text() == "print(1)\n"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_stdout_that_takes_nothing_ends_the_chat_and_says_why(tmp_path: Path) -> None:
-    with Path("/dev/full").open("w") as full:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "chatapp", "--plain"],
-            stdin=subprocess.PIPE,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            env={
-                **os.environ,
-                "CHATAPP_HOME": str(tmp_path),
-                "CHATAPP_BACKEND": "echo",
-                "PYTHONPATH": str(ROOT),
-            },
-            text=True,
-        )
-        try:
-            assert child.wait(60) == 1
-            assert child.stderr is not None
-            assert child.stderr.read() == "chatapp: No space left on device.\n"
-        finally:
-            child.kill()
+def test_buttons_and_fields_that_drop_down_are_numbered(plain: Plain) -> None:
+    plain.write("/key F3")
+    plain.expect("Field (here): ")
+    number = plain.expect("as the source, choose").split(".")[0]
+    assert plain.expect(". Plan")
+    plain.write(number)
+    plain.expect("as the source")
+    plain.write(".")
+    plain.write(".")
+    plain.expect("Back in the chat.")
 
 
-def test_a_reader_that_leaves_ends_the_chat(tmp_path: Path) -> None:
-    chat = subprocess.Popen(
-        [sys.executable, "-m", "chatapp", "--plain"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={
-            **os.environ,
-            "CHATAPP_HOME": str(tmp_path),
-            "CHATAPP_BACKEND": "echo",
-            "PYTHONPATH": str(ROOT),
-        },
-    )
+@pytest.mark.skipif(os.name == "nt", reason="runs a script of the shell")
+def test_an_editor_has_the_lines_to_itself(tmp_path: Path) -> None:
+    script = tmp_path / "editor.sh"
+    script.write_text('#!/bin/sh\ntouch "$0.began"\nread -r line\nprintf %s "$line" > "$1"\n')
+    script.chmod(0o700)
+    plain = Plain(tmp_path / "home", VISUAL=str(script))
     try:
-        assert chat.stdout is not None
-        assert chat.stdout.readline().startswith(b"chatapp, told")
-        chat.stdout.close()
-        assert chat.wait(60) == 141
+        plain.write("/edit")
+        while not script.with_name("editor.sh.began").exists():
+            time.sleep(0.02)
+        plain.write("for the editor")
+        assert plain.expect("Written, not sent: for the editor")
     finally:
-        chat.kill()
+        plain.child.kill()
+        plain.child.wait()

@@ -54,6 +54,10 @@ class Commands:
         else:
             self._desk.act("help('commands')")
 
+    def sends(self, text: str) -> bool:
+        """Whether a text would be sent, and is no command."""
+        return isinstance(parse(text, passes=self._passes()), Text)
+
     def take(self, text: str) -> bool:
         """Do or send what was written. True: it was sent."""
         match parse(text, passes=self._passes()):

@@ -32,7 +32,9 @@ class Writing:
         prompt.sources = self._sources
         self.commands: dict[str, Does] = {
             "edit": lambda _: desk.work_on(prompt.action_edit_in_editor(), group="editor"),
-            "prompts": lambda _: desk.work_on(prompt.action_search_prompts(), group="editor"),
+            "prompts": lambda args: desk.work_on(
+                prompt.action_search_prompts(args), group="editor"
+            ),
             "attach": self.attach,
         }
 

@@ -1,7 +1,7 @@
 """What a screen says in plain lines: its title, what can be chosen, what can be filled in.
 
-Nothing is known here of single screens: lists are numbered, fields are named, texts are said, and
-of a screen without any of these the drawn lines are said without their frames.
+Nothing is known here of single screens: lists, buttons and fields that drop down are numbered,
+fields are named, texts are said, and what draws itself is said without its frames.
 """
 
 import re
@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from textual.content import Content
+from textual.geometry import Region
 from textual.screen import Screen
+from textual.scroll_view import ScrollView
 from textual.widget import Widget
-from textual.widgets import Checkbox, Input, Label, OptionList, Static, TextArea
+from textual.widgets import Button, Input, OptionList, Select, Static, TextArea
+from textual.widgets._select import SelectCurrent
 
 from chatapp.text import strip_controls
 
 MAX_OPTIONS = 60
 """Entries of a list that are said at once."""
+FEW = 3
+"""So many lines that are new are said without those that are not."""
 _FRAMES = re.compile("[\u2500-\u259f\u25aa\u25b8\u25be\u2800-\u28ff]")
 _WIDE_GAP = re.compile(r" {3,}")
 
@@ -35,12 +40,38 @@ class Listing(Protocol):
         ...
 
 
+@runtime_checkable
+class Pointing(Protocol):
+    """A list with a cursor."""
+
+    highlighted: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """An entry that a number stands for."""
 
     widget: Widget
     place: int
+
+    def take(self) -> None:
+        """Choose it."""
+        match self.widget:
+            case OptionList() as options:
+                self.point_at()
+                options.action_select()
+            case Button() as button:
+                button.press()
+            case Select() as select:
+                select.action_show_overlay()
+            case Listing() as listing:
+                listing.choose_entry(self.place)
+
+    def point_at(self) -> None:
+        """Go to it, for a key that does something with it."""
+        self.widget.focus()
+        if isinstance(self.widget, Pointing):
+            self.widget.highlighted = self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,52 +81,69 @@ class Told:
     lines: tuple[str, ...]
     choices: tuple[Choice, ...]
 
+    def lines_since(self, known: tuple[str, ...]) -> list[str]:
+        """All of it, or what differs where that is little: a mark that has moved, a note."""
+        if len(known) == len(self.lines):
+            new = [line for line, old in zip(self.lines, known, strict=True) if line != old]
+            if len(new) <= FEW:
+                return new
+        return [*self.lines]
+
 
 def tell(root: Screen[object] | Widget) -> Told:
     """A screen, or a part of one, in lines."""
     lines: list[str] = []
     choices: list[Choice] = []
-    for widget in root.walk_children(Widget, with_self=isinstance(root, Listing)):
-        if not _is_shown(widget):
+    several = len([*root.query(Input)]) > 1
+    for widget in root.walk_children(Widget, with_self=not isinstance(root, Screen)):
+        if not is_shown(widget):
             continue
         if widget.border_title:
             lines.append(f"[{_plain(str(widget.border_title))}]")
-        lines += _tell_widget(widget, choices)
+        lines += _tell_widget(widget, choices, several)
         if widget.border_subtitle:
             lines.append(f"({_plain(str(widget.border_subtitle))})")
-    if not choices and not any(root.query(Input)):
-        lines = [*drawn_lines(root)] or lines
     return Told(tuple(line for line in lines if line), tuple(choices))
 
 
 def drawn_lines(widget: Widget) -> Iterator[str]:
-    """What is drawn of a widget, without frames."""
-    for strip in widget.screen._compositor.render_strips():
-        text = _FRAMES.sub(" ", strip.text)
-        line = _WIDE_GAP.sub("   ", text).strip()
-        if line:
-            yield strip_controls(line)
+    """What a widget draws, without frames."""
+    for strip in widget.render_lines(Region(0, 0, *widget.size)):
+        if line := _plain(strip.text):
+            yield line
 
 
-def _is_shown(widget: Widget) -> bool:
+def is_shown(widget: Widget) -> bool:
+    """Whether a widget would be on the screen."""
     return widget.visible and all(one.display for one in widget.ancestors_with_self)
 
 
-def _tell_widget(widget: Widget, choices: list[Choice]) -> list[str]:
+def _tell_widget(widget: Widget, choices: list[Choice], several: bool) -> list[str]:
+    if isinstance(widget.parent, SelectCurrent):
+        return []  # told with its field
     match widget:
         case Input():
-            name = _plain(widget.placeholder) or _plain(str(widget.border_title or "")) or "field"
-            return [f"Field: {name}. Now: {widget.value or 'empty'}"]
+            name = _plain(widget.placeholder) or _plain(str(widget.border_title or ""))
+            here = " (here)" if several and widget.has_focus else ""
+            return [f"Field{here}: {name}. Now: {widget.value or 'empty'}".replace(": .", ".")]
         case TextArea():
             return [f"Text field: {widget.text or 'empty'}"]
-        case Checkbox():
-            return [f"{_plain(str(widget.label))}: {'on' if widget.value else 'off'}"]
+        case Select():
+            choices.append(Choice(widget, 0))
+            return [f"{len(choices)}. {_text(widget.query_one('#label', Static).visual)}, choose"]
+        case Button():
+            if widget.disabled:
+                return []
+            choices.append(Choice(widget, 0))
+            return [f"{len(choices)}. {_text(widget.label)}"]
         case OptionList():
             return _tell_options(widget, choices)
-        case Static() | Label():
-            return [_plain(line) for line in _text_of(widget).splitlines()]
+        case Static():
+            return _text_of(widget)
     if isinstance(widget, Listing):
         return _number(widget, widget.plain_entries(), choices, range(MAX_OPTIONS))
+    if not widget.children and not isinstance(widget, ScrollView):
+        return [*drawn_lines(widget)]
     return []
 
 
@@ -129,8 +177,12 @@ def _number(
     return lines or ["(nothing)"]
 
 
-def _text_of(widget: Static) -> str:
-    return _text(widget.visual)
+def _text_of(widget: Static) -> list[str]:
+    """A text as it is; what Rich lays out, as it is drawn."""
+    visual = widget.visual
+    if isinstance(visual, Content):
+        return [_plain(line) for line in visual.plain.splitlines()]
+    return [*drawn_lines(widget)]
 
 
 def _text(value: object) -> str:

@@ -386,6 +386,9 @@ class ChatList(ScrollView, can_focus=True):
             f"{clean_line(row.title) or 'Untitled'}, {when_text(row.updated_at, now)}"
             + (", open" if row.id == self._open_id else "")
             + (", pinned" if row.pinned else "")
+            + (", marked" if row.id in self._marked else "")
+            + "".join(f" #{tag}" for tag in row.tags)
+            + (", here" if self.has_focus and row.id == self.chosen_id else "")
             for row in self._rows
         ]
 

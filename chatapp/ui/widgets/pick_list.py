@@ -82,6 +82,15 @@ class PickList(Widget):
             lines.append(line)
         return Content("\n").join(lines)
 
+    def plain_entries(self) -> list[str]:
+        """The rows, for whoever is told the screen line by line."""
+        return self._rows
+
+    def choose_entry(self, place: int) -> None:
+        """Choose one of them."""
+        self.step(place - self._marked)
+        self._chosen()
+
     def on_click(self, event: Click) -> None:
         """Mark the row that was clicked."""
         event.stop()

@@ -153,6 +153,11 @@ class PromptBox(WritingArea):
         """The text with folded pastes put back."""
         return self.whole_text
 
+    @property
+    def offers(self) -> PickList | None:
+        """The rows above the prompt, while there are some to choose from."""
+        return self._rows if self._mode is not None and self._rows.is_open else None
+
     def set_prompt(self, text: str) -> None:
         """Replace the text; the cursor goes to its end. Large texts are folded."""
         self.end_mode()
@@ -250,13 +255,13 @@ class PromptBox(WritingArea):
             self._mode = None
             self._show_hint()
 
-    async def action_search_prompts(self) -> None:
+    async def action_search_prompts(self, words: str = "") -> None:
         """Find a prompt of before by a few of its letters."""
 
         async def find(query: str, limit: int) -> list[str]:
             return await asyncio.to_thread(self.find_earlier, query, limit)
 
-        search = EarlierSearch(self, self._rows, find)
+        search = EarlierSearch(self, self._rows, find, words)
         self._begin(search)
         await search.begin()
 

@@ -111,9 +111,9 @@ class EarlierSearch:
 
     hint = ""
 
-    def __init__(self, written: Written, rows: PickList, find: Find) -> None:
+    def __init__(self, written: Written, rows: PickList, find: Find, query: str = "") -> None:
         self._written, self._rows, self._find = written, rows, find
-        self._query = ""
+        self._query = query
         self._found: list[str] = []
 
     async def begin(self) -> None:
