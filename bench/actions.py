@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.everyday import ACTIONS, Desk
+from bench.everyday import ACTIONS, PLAIN_ACTIONS, Desk, PlainDesk
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
 from chatapp.paths import Paths
@@ -52,17 +52,44 @@ async def run(size: tuple[int, int]) -> list[tuple[str, int, str]]:
     return results
 
 
+def run_plain() -> list[tuple[str, int, str, str]]:
+    """The same with `--plain`: (action, keys, what went wrong, what was typed) for each."""
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "notes.md").write_text("The key is under the mat.")
+        desk = PlainDesk(home)
+        try:
+            for one in PLAIN_ACTIONS:
+                desk.begin()
+                wrong = ""
+                try:
+                    one.play(desk)
+                except (TimeoutError, AssertionError, BrokenPipeError) as error:
+                    wrong = str(error) or type(error).__name__
+                    desk.quietly(".")
+                typed = " ".join(desk.typed) + (f"  ({one.note})" if one.note else "")
+                results.append((one.name, desk.n_keys, wrong, typed))
+        finally:
+            desk.close()
+    return results
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table; fail if an action does not work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--columns", type=int, default=80)
     parser.add_argument("--rows", type=int, default=24)
+    parser.add_argument("--plain", action="store_true", help="the same actions without a screen")
     given = parser.parse_args(arguments)
-    results = asyncio.run(run((given.columns, given.rows)))
-    for name, n_keys, wrong in results:
-        print(f"{name:44} {n_keys:3}  {wrong}".rstrip())
-    failed = sum(bool(wrong) for _, _, wrong in results)
-    print(f"{len(results)} actions, {failed} failed")
+    if given.plain:
+        told = run_plain()
+    else:
+        told = [(*row, "") for row in asyncio.run(run((given.columns, given.rows)))]
+    for name, n_keys, wrong, typed in told:
+        print(f"{name:44} {n_keys:3}  {'FAILED: ' + wrong if wrong else typed}".rstrip())
+    failed = sum(bool(wrong) for _, _, wrong, _ in told)
+    print(f"{len(told)} actions, {failed} failed")
     raise SystemExit(bool(failed))
 
 
