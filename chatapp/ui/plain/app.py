@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from textual.events import Key
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.widget import Widget
@@ -271,7 +272,10 @@ class PlainApp(ChatApp):
         elif self.chat.pane.prompt.offers is not None or field is None:
             # letters are what is taken here
             for key in ("ctrl+u", *line) if field is not None else line:
-                self.simulate_key(key if key != " " else "space")
+                if key == " ":
+                    self.post_message(Key("space", key))
+                else:
+                    self.simulate_key(key)
         elif isinstance(field, Input):
             field.focus()
             field.value = line
