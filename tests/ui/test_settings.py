@@ -56,6 +56,20 @@ async def test_every_setting_is_there_and_a_value_is_set_and_put_back(run):
         assert ui.app.screen is ui.app.chat
 
 
+async def test_what_the_filter_found_is_put_back_with_del(run):
+    async with run() as ui:
+        await ui.write("/set top_k 7")
+        await ui.wait(lambda: row(ui, "top_k").changed)
+        panel = await open_panel(ui)
+        await type_in(ui, "top_k")
+        await ui.wait(lambda: panel.chosen.name == "top_k")
+        await ui.press("home", "delete")
+        await ui.wait(lambda: panel.query_one("#settings-filter", Input).value == "op_k")
+        assert row(ui, "top_k").changed, "in the text it deletes a letter"
+        await ui.press("end", "delete")
+        await ui.wait(lambda: not row(ui, "top_k").changed)
+
+
 async def test_set_alone_opens_it_and_escape_leads_one_step_back(run):
     async with run() as ui:
         await ui.write("/set")

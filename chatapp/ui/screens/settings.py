@@ -306,7 +306,7 @@ class SettingsScreen(ModalScreen[None]):
     def action_put_back(self) -> None:
         """Take this chat's own value away; with a filter, Backspace shortens it first."""
         row = self.chosen
-        if row is None or not self._options.has_focus:
+        if row is None or self.query_one("#setting-field", Input).has_focus:
             return
         if not row.changed:
             self._say(f"{row.name} is as it usually is.")

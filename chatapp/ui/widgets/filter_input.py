@@ -38,6 +38,12 @@ class FilterInput(Input):
         # What was typed in the list is gone on with, not typed over.
         super().__init__(placeholder=placeholder, id=id, compact=True, select_on_focus=False)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """At the end of the text, Del is the list's."""
+        if action == "delete_right" and self.cursor_position == len(self.value):
+            return False
+        return super().check_action(action, parameters)
+
     def add(self, text: str) -> None:
         """Add what was typed in the list, and take the keys."""
         self.cursor_position = len(self.value)
