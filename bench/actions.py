@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.everyday import ACTIONS, PLAIN_ACTIONS, Desk, PlainDesk
+from bench.everyday.peers import Peer, best, read_peers
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
 from chatapp.paths import Paths
@@ -81,16 +82,50 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--columns", type=int, default=80)
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--plain", action="store_true", help="the same actions without a screen")
+    parser.add_argument("--how", action="store_true", help="what is pressed in other programs")
     given = parser.parse_args(arguments)
+    peers = read_peers()
+    if given.how:
+        print_how(peers)
+        return
     if given.plain:
         told = run_plain()
+        for name, n_keys, wrong, typed in told:
+            print(f"{name:44} {n_keys:3}  {'FAILED: ' + wrong if wrong else typed}".rstrip())
     else:
         told = [(*row, "") for row in asyncio.run(run((given.columns, given.rows)))]
-    for name, n_keys, wrong, typed in told:
-        print(f"{name:44} {n_keys:3}  {'FAILED: ' + wrong if wrong else typed}".rstrip())
+        print_beside(told, peers)
     failed = sum(bool(wrong) for _, _, wrong, _ in told)
     print(f"{len(told)} actions, {failed} failed")
     raise SystemExit(bool(failed))
+
+
+def print_beside(told: list[tuple[str, int, str, str]], peers: list[Peer]) -> None:
+    """Our keys beside those of the others, the fewest of them, and who needs fewer."""
+    names = " ".join(f"{peer.name:>9}" for peer in peers)
+    print(f"{'':40} ours {names}  the best of them")
+    fewer = more = alone = 0
+    for name, n_keys, wrong, _ in told:
+        theirs = " ".join(f"{peer.keys.get(name, '-'):>9}" for peer in peers)
+        fewest = best(peers, name)
+        alone += fewest is None
+        fewer += fewest is not None and n_keys < fewest[0]
+        more += fewest is not None and n_keys > fewest[0]
+        who = f"{fewest[0]} {fewest[1]}" if fewest else "none can"
+        behind = " <" if fewest and n_keys > fewest[0] else ""
+        print(f"{name:40} {n_keys:4} {theirs}  {'FAILED: ' + wrong if wrong else who}{behind}")
+    same = len(told) - fewer - more - alone
+    print(
+        f"Fewer keys than the best: {fewer}; as many: {same}; more (<): {more}; only ours: {alone}."
+    )
+
+
+def print_how(peers: list[Peer]) -> None:
+    """What is pressed in other programs, and how that is known."""
+    for peer in peers:
+        print(f"{peer.name}: {peer.known}")
+        for name, keys in peer.keys.items():
+            print(f"  {name:44} {keys:3}  {peer.how[name]}")
 
 
 if __name__ == "__main__":

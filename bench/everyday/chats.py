@@ -64,45 +64,54 @@ async def _(desk: Desk) -> None:
 
 @action("pin the chat")
 async def _(desk: Desk) -> None:
-    await desk.command("/pin")
+    await desk.press("ctrl+b", "ctrl+k")
     await desk.until(lambda: desk.chat_row.pinned)
+    await desk.back()
 
 
 @action("tag the chat")
 async def _(desk: Desk) -> None:
-    await desk.command("/tag ", "work")
+    await desk.press("ctrl+b", "ctrl+l")
+    await desk.until(lambda: len(desk.app.screen_stack) == 2)
+    await desk.text("work")
+    await desk.press("enter")
     await desk.until(lambda: desk.chat_row.tags)
+    await desk.back()
 
 
 @action("archive the chat")
 async def _(desk: Desk) -> None:
-    await desk.command("/archive")
-    await desk.until(lambda: desk.chat_row.archived)
+    await desk.press("ctrl+b", "ctrl+d")
+    await desk.until(lambda: desk.store.list_conversations()[0].title != "Better")
+    await desk.back()
 
 
 @action("take it out of the archive")
 async def _(desk: Desk) -> None:
-    await desk.command("/archive")
-    await desk.until(lambda: not desk.chat_row.archived)
+    await desk.press("ctrl+b", "ctrl+s")
+    await desk.until(lambda: len(desk.app.chat.sidebar.chats.rows) == 1)
+    await desk.press("ctrl+d")
+    await desk.until(lambda: desk.store.list_conversations()[0].title == "Better")
+    await desk.back()
 
 
 @action("export the chat")
 async def _(desk: Desk) -> None:
-    await desk.command("/export")
+    await desk.type("/ex\n\n")
     await desk.until(lambda: list(desk.home.glob("*.md")) != [desk.home / "notes.md"])
 
 
 @action("delete the chat")
 async def _(desk: Desk) -> None:
-    chat = desk.chat_row.id
-    await desk.command("/delete")
-    await desk.until(lambda: desk.store.get_conversation(chat).deleted_at)
+    await desk.press("ctrl+b", "delete")
+    await desk.until(lambda: len(desk.store.list_deleted()) == 1)
 
 
 @action("bring the chat back")
 async def _(desk: Desk) -> None:
-    await desk.command("/undo")
+    await desk.press("U")
     await desk.until(lambda: not desk.store.list_deleted())
+    await desk.back()
 
 
 @action("delete several chats")
@@ -115,4 +124,4 @@ async def _(desk: Desk) -> None:
 async def _(desk: Desk) -> None:
     await desk.press("U")
     await desk.until(lambda: not desk.store.list_deleted())
-    await desk._press("escape")
+    await desk.back()

@@ -34,11 +34,10 @@ class Desk:
         for character in words:
             await self._press("enter" if character == "\n" else character)
 
-    async def command(self, line: str, rest: str = "") -> None:
-        """A slash command; `rest` is one's own text behind it."""
-        self.n_keys += len(line) + 1
-        self.app.chat.pane.prompt.set_prompt(line + rest)
-        await self._press("enter")
+    async def type(self, keys: str) -> None:
+        """Type a command, each of its keys counted; a tab completes it, a newline is Enter."""
+        for character in keys:
+            await self.press({"\n": "enter", "\t": "tab"}.get(character, character))
 
     async def paste(self, text: str) -> None:
         """Put a message into the prompt without counting."""
@@ -54,6 +53,16 @@ class Desk:
             )
         )
         await asyncio.sleep(0.03)
+
+    async def back(self) -> None:
+        """To the prompt of the chat, by Esc; it is not counted."""
+        chat = self.app.chat
+        while (
+            len(self.app.screen_stack) > 1
+            or not chat.pane.prompt.has_focus
+            or chat.acting.marked is not None
+        ):
+            await self._press("escape")
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for it; `TimeoutError` where it does not come."""
@@ -80,6 +89,11 @@ class Desk:
     def heard(self, words: str) -> bool:
         """Whether a notice says so."""
         return any(words in one.message for one in self.app._notifications)
+
+    def shows(self, words: str) -> bool:
+        """Whether the screen shows these words."""
+        strips = self.app.screen._compositor.render_strips()
+        return any(words in strip.text for strip in strips)
 
     def on_top(self, name: str) -> bool:
         """Whether a screen of that class lies on top."""

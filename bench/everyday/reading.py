@@ -1,7 +1,5 @@
 """Reading and taking away what was said."""
 
-import asyncio
-
 from textual.widgets import Input
 
 from bench.everyday.desk import Desk, action
@@ -49,31 +47,37 @@ async def _(desk: Desk) -> None:
     await desk._press("enter")
     await desk.until(lambda: desk.rows[-1].content == CODE and desk.rows[-1].status == "complete")
     await desk.idle()
-    await desk.command("/copy 1")
-    await desk.until(lambda: desk.heard("code"))
+    await desk.press("tab", "y")
+    await desk.until(lambda: desk.heard("Copied the code"))
+    await desk._press("escape")
 
 
 @action("save a block of code")
 async def _(desk: Desk) -> None:
-    await desk.command("/save")
+    await desk.press("tab", "s")
     await desk.until(lambda: desk.app.screen.query(Input))
     await desk.press("enter")
     await desk.until(lambda: list(desk.home.glob("*.py")))
+    await desk._press("escape")
 
 
 @action("run a block of code")
 async def _(desk: Desk) -> None:
-    await desk.command("/run")
-    await desk.until(lambda: len(desk.app.screen_stack) == 2)
+    await desk.press("tab", "x")
+    await desk.until(lambda: desk.on_top("RunScreen"))
     await desk.press("enter")
-    await asyncio.sleep(1.0)
+    await desk.until(lambda: desk.shows("Done after"))
     await desk._press("escape")
     await desk.until(lambda: len(desk.app.screen_stack) == 1)
+    await desk._press("escape")
 
 
 @action("see a message as it was written")
 async def _(desk: Desk) -> None:
-    await desk.press("tab", "w", "escape")
+    await desk.press("tab", "w")
+    await desk.until(lambda: desk.app.chat.pane.transcript.item(desk.rows[-1].id))
+    await desk._press("w")
+    await desk._press("escape")
 
 
 @action("see the links of an answer")

@@ -7,14 +7,20 @@ from bench.everyday.desk import Desk, action
 
 @action("set a sampling parameter for this chat")
 async def _(desk: Desk) -> None:
-    await desk.command("/set temperature 0.7")
+    await desk.press("f6")
+    await desk.until(lambda: desk.on_top("SettingsScreen"))
+    await desk.type("te\n0.7\n")
     await desk.until(lambda: desk.flow.settings.sampling.temperature == 0.7)
+    await desk.back()
 
 
 @action("set it back")
 async def _(desk: Desk) -> None:
-    await desk.command("/set temperature")
+    await desk.press("f6")
+    await desk.until(lambda: desk.on_top("SettingsScreen"))
+    await desk.press("t", "e", "delete")
     await desk.until(lambda: desk.flow.settings.sampling.temperature is None)
+    await desk.back()
 
 
 @action("see every setting")
@@ -26,26 +32,31 @@ async def _(desk: Desk) -> None:
 
 @action("give the chat a system prompt")
 async def _(desk: Desk) -> None:
-    await desk.command("/system ", "Be brief.")
+    await desk.type("/sy\t")
+    await desk.text("Be brief.")
+    await desk.press("enter")
     await desk.until(lambda: desk.flow.system == "Be brief.")
 
 
 @action("take a persona")
 async def _(desk: Desk) -> None:
-    await desk.command("/persona converse")
+    await desk.type("/pe\tc\t\n")
     await desk.until(lambda: desk.flow.settings.preset_name == "converse")
 
 
 @action("say how much to think")
 async def _(desk: Desk) -> None:
-    await desk.command("/set think low")  # `/think` is the scripted engine's own word
+    await desk.press("f6")
+    await desk.until(lambda: desk.on_top("SettingsScreen"))
+    await desk.type("th\nlow\n")
     await desk.until(lambda: desk.flow.settings.think == "low")
+    await desk.back()
 
 
 @action("see what fills the context")
 async def _(desk: Desk) -> None:
-    await desk.command("/context")
-    await desk.until(lambda: len(desk.app.screen_stack) == 2 or desk.heard("tokens"))
+    await desk.type("/ctx\n")
+    await desk.until(lambda: desk.shows("room left"))
     await desk._press("escape")
 
 

@@ -47,19 +47,19 @@ async def _(desk: Desk) -> None:
 @action("delete a message")
 async def _(desk: Desk) -> None:
     before = len(desk.rows)
-    await desk.press("alt+up")
-    await desk.command("/delete message")
+    await desk.press("tab", "d")
     await desk.until(lambda: len(desk.rows) != before or desk.heard("Deleted"))
 
 
 @action("bring it back again")
 async def _(desk: Desk) -> None:
-    await desk.command("/undo")
+    await desk.type("/un\n\n")
     await desk.until(lambda: desk.heard("back"))
+    await desk.back()
 
 
 @action("see the tree of the chat")
 async def _(desk: Desk) -> None:
-    await desk.command("/tree")
+    await desk.type("/tr\n\n")
     await desk.until(lambda: desk.on_top("TreeScreen"))
     await desk._press("escape")

@@ -48,7 +48,7 @@ async def _(desk: Desk) -> None:
     script.write_text('#!/bin/sh\nprintf "from the editor" > "$1"\n')
     script.chmod(0o700)
     os.environ["VISUAL"] = str(script)
-    await desk.command("/edit")
+    await desk.press("ctrl+x", "ctrl+e")
     await desk.until(
         lambda: (
             desk.app.chat.pane.prompt.text == "from the editor"
@@ -85,8 +85,12 @@ async def _(desk: Desk) -> None:
 
 @action("use a prompt template")
 async def _(desk: Desk) -> None:
-    await desk.command("/template translate to=German ", "Good morning")
-    await desk.until(lambda: "Good morning" in desk.app.chat.pane.prompt.text)
+    await desk.type("/te\ttr\t\t")
+    await desk.text("German")
+    await desk.press(" ")
+    await desk.text("Good morning")
+    await desk.press("enter")
+    await desk.until(lambda: "German" in desk.app.chat.pane.prompt.text)
     await desk.paste("")
 
 

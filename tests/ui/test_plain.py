@@ -6,8 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from bench.everyday import ACTIONS, PLAIN_ACTIONS
+from bench.everyday.peers import read_peers
 from chatapp.store import Store
 from tests.ui.plain_child import Plain
+
+
+def test_every_everyday_action_is_done_without_a_screen_and_known_of_others() -> None:
+    """What `bench.actions` plays; running it takes a minute, so only the tables are compared."""
+    names = [one.name for one in ACTIONS]
+    assert [one.name for one in PLAIN_ACTIONS] == names
+    assert len(names) >= 60
+    for peer in read_peers():
+        assert peer.keys.keys() <= set(names)
+        assert all(peer.how.values())
+        assert peer.known
 
 
 def test_a_chat_has_role_labels_and_no_drawing(plain: Plain) -> None:
