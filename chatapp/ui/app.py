@@ -89,6 +89,16 @@ class ChatApp(App[None]):
     ToastRack { dock: top; align: right top; margin: 0; max-height: 34vh; }
     ChatScreen > ToastRack { layer: default; }
     ToastRack Toast { width: auto; max-width: 100%; padding: 0 1; margin: 0; }
+    /* One quiet scroll bar, wherever something scrolls. */
+    ScrollView, VerticalScroll, CommandList {
+        scrollbar-size-vertical: 1;
+        scrollbar-color: $foreground 20%;
+        scrollbar-color-hover: $foreground 40%;
+        scrollbar-color-active: $primary;
+        scrollbar-background: $foreground 5%;
+        scrollbar-background-hover: $foreground 5%;
+        scrollbar-background-active: $foreground 5%;
+    }
     """
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 -- Textual's
     BINDINGS = bindings("app")
@@ -281,18 +291,14 @@ class ChatApp(App[None]):
         return 1 if self.unkept else 0
 
     async def action_interrupt(self) -> None:
-        """Ctrl+C: copy a selection, else stop, else close, else clear, else quit at the second."""
+        """Ctrl+C: copy a selection, else stop, else as Esc, else clear, else quit at the second."""
         if self._copy_selection():
             return
         chat = self.chat
         if chat.acting.can_stop:
             chat.acting.stop()
-        elif self._converting:
-            await self.screen.run_action("close")
-        elif self._runs_code:
-            await self.screen.run_action("back")
         elif len(self.screen_stack) > 1:
-            self.pop_screen()
+            await self._step_back()
         elif chat.pane.editing is not None or chat.pane.transcript.marked is not None:
             chat.action_stop()
         elif chat.pane.prompt.prompt:
@@ -306,11 +312,13 @@ class ChatApp(App[None]):
 
         return isinstance(self.screen, ConvertScreen) and self.screen.busy
 
-    @property
-    def _runs_code(self) -> bool:
-        from chatapp.ui.screens.run import RunScreen
-
-        return isinstance(self.screen, RunScreen) and self.screen.busy
+    async def _step_back(self) -> None:
+        """What Esc does on a dialog, which knows what waits for its end and what would be lost."""
+        escape = self.screen.active_bindings.get("escape")
+        if escape is not None:
+            await self.run_action(escape.binding.action, escape.node)
+        else:
+            self.screen.dismiss(None)
 
     def _quit_at_second(self) -> None:
         if self._asked_lately():

@@ -48,15 +48,23 @@ class Plain:
         self.child.stdin.write("".join(f"{line}\n" for line in lines))
         self.child.stdin.flush()
 
-    def expect(self, text: str) -> str:
-        """Wait until a line since the last `write` holds `text`; that line."""
+    def expect(self, *texts: str) -> str:
+        """Wait until a line since the last `write` holds one of the texts; that line."""
         end = time.monotonic() + 60
         while time.monotonic() < end:
             for line in self.said[self._from :]:
-                if text in line:
+                if any(text in line for text in texts):
                     return line.rstrip("\n")
             time.sleep(0.02)
-        raise AssertionError(f"{text!r} was not said: {''.join(self.said)}")
+        raise AssertionError(f"{texts} was not said: {''.join(self.said)}")
+
+    def write_until(self, line: str, text: str) -> str:
+        """Type a line, as often as it takes until the answer before it has ended and `text` is
+        said."""
+        while True:
+            self.write(line)
+            if "An answer is still" not in (said := self.expect(text, "An answer is still")):
+                return said
 
     def count(self, text: str) -> int:
         """How many lines since the last `write` hold `text`."""

@@ -71,10 +71,8 @@ def test_settings_and_versions(plain: Plain) -> None:
     plain.expect("temperature is 0.3")
     plain.write("again")
     plain.expect("Assistant:")
-    plain.write("/regenerate")
-    plain.expect("Assistant:")
-    plain.write("/key Alt+Left")
-    assert plain.expect("(version 1 of 2)").startswith("Assistant")
+    plain.write_until("/regenerate", "Assistant:")
+    assert plain.write_until("/key Alt+Left", "(version 1 of 2)").startswith("Assistant")
 
 
 def test_several_answers_are_told_one_after_the_other(plain: Plain) -> None:

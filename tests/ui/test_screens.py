@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from textual.widgets import OptionList
+from textual.widgets import OptionList, Static
 
 from bench.synthetic import TINY, write_model
 from chatapp.commands.table import COMMANDS
@@ -15,11 +15,14 @@ from chatapp.conversation import Message
 from chatapp.remotes import make_remote, save_remotes
 from chatapp.store import Store
 from chatapp.ui.chat.acting import name_message
+from chatapp.ui.forms.long_text import LongTextForm
+from chatapp.ui.forms.save_code import SaveForm
 from chatapp.ui.keymap import KEYS, bindings, key_of, movable_ids, shown_keys
 from chatapp.ui.screens.help import HelpScreen
 from chatapp.ui.screens.links import LinksScreen
 from chatapp.ui.screens.models import ModelsScreen
 from chatapp.ui.screens.plan import PlanScreen
+from chatapp.ui.screens.settings import SettingsScreen
 from chatapp.ui.widgets.message_requests import LinkClicked
 
 
@@ -336,3 +339,27 @@ async def test_remotes_are_in_the_list(run, paths):
         await ui.wait(lambda: any("runs on that server" in text for text in texts(options)))
         (entry,) = (text for text in texts(options) if "lab" in text)
         assert "text goes to lab.example:8000" in entry
+
+
+async def test_ctrl_c_ends_a_dialog_as_escape_does_and_nothing_waits_for_it(run):
+    async with run() as ui:
+        await ui.say("```python\nprint(1)\n```")
+        await ui.write("/save")
+        await ui.wait(lambda: isinstance(ui.app.screen, SaveForm))
+        await ui.press("ctrl+c")
+        await ui.wait(lambda: ui.app.screen is ui.app.chat)
+        await ui.wait(lambda: not any(w.group == "save" and w.is_running for w in ui.app.workers))
+
+
+async def test_ctrl_c_does_not_throw_a_changed_text_away_in_silence(run):
+    async with run() as ui:
+        await ui.press("f6")
+        await ui.wait(lambda: isinstance(ui.app.screen, SettingsScreen))
+        await ui.press("enter")
+        await ui.wait(lambda: isinstance(ui.app.screen, LongTextForm))
+        form = ui.app.screen
+        await ui.press(*"abc", "ctrl+c")
+        assert "was changed" in str(form.query_one("#dialog-note", Static).content)
+        assert ui.app.screen is form
+        await ui.press("ctrl+c")
+        await ui.wait(lambda: isinstance(ui.app.screen, SettingsScreen))

@@ -44,6 +44,5 @@ class Standing:
 
 
 def _cut(text: str) -> str:
-    return (
-        text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]} (and {len(text) - MOST_TOLD} more)"
-    )
+    more = len(text) - MOST_TOLD
+    return f"{text[:MOST_TOLD]} (and {more} more)" if more > 0 else text
