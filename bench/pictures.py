@@ -16,6 +16,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from bench import scenes
 from chatapp.config import Config
 from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
@@ -146,6 +147,31 @@ async def take(scene: Scene, theme: str) -> str:
     return _FONT.sub("", drawn).replace(str(home), "~/.local/share/chatapp")
 
 
+async def take_every(folder: Path, size: tuple[int, int], theme: str) -> None:
+    """Every screen and dialog, in one size and theme."""
+    config = Config()
+    config = replace(config, ui=replace(config.ui, theme=theme))
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        paths = Paths(data=home, config=home, state=home)
+        store = stack.enter_context(Store.open(paths.history))
+        scenes.write_history(store)
+        client = EngineClient(backend="echo", log_path=paths.engine_log)
+        app = ChatApp(config, paths, store, client, model=Path("echo.gguf"))
+
+        def keep(scene: str) -> None:
+            drawn = _FONT.sub("", app.export_screenshot(title=scene))
+            scenes.name_of(folder, size, theme, scene).write_text(drawn, encoding="utf-8")
+
+        try:
+            async with app.run_test(size=size, notifications=True) as pilot:
+                stage = Stage(app, pilot)
+                await stage.until(lambda: client.model is not None)
+                await scenes.play_every(stage, keep)
+        finally:
+            await client.stop()
+
+
 def _write_history(store: Store) -> None:
     for title in _EARLIER:
         chat = store.create_conversation(title)
@@ -158,7 +184,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="scenes; all if none is named")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--every", type=Path, help="every screen and dialog, into this folder")
+    parser.add_argument("--sizes", default="80x24,160x48", help="for --every")
+    parser.add_argument("--themes", default="dark", help="for --every: dark,light,contrast")
     given = parser.parse_args(arguments)
+    if given.every is not None:
+        given.every.mkdir(parents=True, exist_ok=True)
+        for size in given.sizes.split(","):
+            for theme in given.themes.split(","):
+                asyncio.run(take_every(given.every, scenes.size_of(size), theme))
+        return
     given.folder.mkdir(parents=True, exist_ok=True)
     for scene in SCENES:
         if given.names and scene.name not in given.names:
