@@ -31,6 +31,8 @@ WIDE = 100
 """Narrower terminals show one answer at a time."""
 COLUMN = 38
 """Cells of the narrowest column in which prose and code can still be read."""
+_ROOMY = 60
+"""From here on the line of keys has room for every word."""
 _BY_DIGIT = 9
 
 
@@ -197,12 +199,13 @@ class SidesScreen(ModalScreen[int | None]):
         box.border_title = f"{what} · {self._question}" if self._question else what
         keep, left, right = map(self._keys, ("keep_answer", "side_left", "side_right"))
         digits = f" or {self._sides[0].number}–{self._sides[-1].number}" if count > 1 else ""
+        marks = f"{left} {right}" + (" marks" if self.size.width >= _ROOMY else "")
         back = f"{self._keys('leave_sides')} closes"
-        box.border_subtitle = f"{keep}{digits} keeps · {left} {right} · {back}"
+        box.border_subtitle = f"{keep}{digits} keeps · {marks} · {back}"
         writing = any(side.row.status == "streaming" for side in self._sides)
         note = self.query_one("#sides-note", Static)
         note.display = writing
-        note.update(f"being written – {self._keys('interrupt')} stops all of them")
+        note.update(f"being written – {self._keys('interrupt')} stops all")
 
     # Keys
 
