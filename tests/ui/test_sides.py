@@ -233,3 +233,27 @@ async def test_under_something_else_they_wait_for_compare(run):
         await ui.idle()
         assert not isinstance(ui.app.screen, SidesScreen)
         assert len(versions(ui)) == 3
+
+
+@pytest.mark.parametrize("edited", [True, False])
+async def test_an_answer_that_ends_on_another_branch_is_not_drawn_on_this_one(run, edited):
+    async with run() as ui:
+        await ui.write(WORDS)
+        await ui.streaming()
+        await ui.press("escape")
+        await ui.idle()
+        said = ui.said()
+        first = ui.path()[-1].id
+        if edited:
+            await ui.press("ctrl+e", "enter")
+        else:
+            await ui.press("ctrl+r")
+        await ui.wait(lambda: ui.flow.answering.row is not None)
+        await ui.streaming()
+        ui.app.chat.chats.open(ui.app.chat.open_id, first)
+        await ui.wait(lambda: ui.flow.rows[-1].id == first)
+        ui.flow.answering.stop()
+        await ui.idle()
+        await ui.press("left")
+        assert [item.content for item in ui.pane.transcript.items] == said
+        assert [row.content for row in ui.flow.rows] == said == ui.said()

@@ -324,9 +324,8 @@ class ConversationPane(Vertical):
         if event.conversation_id != self.conversation_id or row is None:
             return
         if row.id != self._streaming_id:
-            if row.parent_id is not None:
-                self.transcript.remove_after(row.parent_id)
-            self.transcript.append(item_of(row))
+            if self.transcript.last_id == row.parent_id:  # else another branch is shown
+                self.transcript.append(item_of(row))
         else:
             self.transcript.finish(row.id, item_of(row))
             self.new_text.note()

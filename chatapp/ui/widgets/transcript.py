@@ -126,6 +126,11 @@ class Transcript(EndScroll, can_focus=True, inherit_bindings=False):
         """Whether a message is on the shown branch."""
         return message_id in self._branch
 
+    @property
+    def last_id(self) -> int | None:
+        """The last message of the shown branch; None: there is none."""
+        return self._branch.id_at(len(self._branch) - 1) if len(self._branch) else None
+
     def item(self, message_id: int) -> MessageItem:
         """A message with what has been streamed so far; KeyError if it is not in this chat."""
         return self._branch.item(message_id)
@@ -334,9 +339,7 @@ class Transcript(EndScroll, can_focus=True, inherit_bindings=False):
     @property
     def _folds(self) -> int | None:
         """The message whose thought the key shows and hides."""
-        if self.marked is not None or not len(self._branch):
-            return self.marked
-        return self._branch.id_at(len(self._branch) - 1)
+        return self.last_id if self.marked is None else self.marked
 
     def _tell_fold_key(self) -> None:
         for view in self._window.views:
