@@ -160,8 +160,7 @@ class Transcript(EndScroll, can_focus=True, inherit_bindings=False):
     def set_progress(self, message_id: int, text: str) -> None:
         """A line in place of the answer until it starts."""
         self._branch.set_progress(message_id, text)
-        view = self._window.view(message_id)
-        if view is not None:
+        if (view := self._window.view(message_id)) is not None:
             view.set_progress(text)
 
     def finish(self, message_id: int, item: MessageItem) -> None:
@@ -310,7 +309,7 @@ class Transcript(EndScroll, can_focus=True, inherit_bindings=False):
     def walk_code(self, step: int) -> bool:
         """Mark the next block of code (1) or the one before (-1), in any message; with none marked,
         from the marked message or the lowest in view. False: there is none."""
-        if not len(self._branch):
+        if self.last_id is None:
             return False
         found = self.code.find(step, self.marked or self._window.lowest(self._bottom))
         if found is not None:
