@@ -78,8 +78,7 @@ def test_settings_and_versions(plain: Plain) -> None:
 def test_several_answers_are_told_one_after_the_other(plain: Plain) -> None:
     plain.write("pear")
     plain.expect("Assistant:")
-    plain.write("/regenerate 3")
-    plain.expect("3 answers are being written.")
+    plain.write_until("/regenerate 3", "3 answers are being written")
     plain.expect("Assistant (version 3 of 4):")
     plain.expect("Assistant (version 4 of 4):")
     plain.expect("Version 2 of 4 is shown; /choose NUMBER shows another.")
