@@ -27,6 +27,7 @@ from chatapp.thinking import Thinking
 KvType = Literal["auto", "f16", "q8_0"]
 EnterDoes = Literal["send", "newline"]
 Align = Literal["left", "centre"]
+WindowTitles = Literal["off", "answers", "chat"]
 Titles = Literal["first line", "model"]
 
 
@@ -107,6 +108,9 @@ class UiConfig:
     bell: bool = False
     """Whether the terminal rings when an answer ends while another window has the keys. It must
     tell programs about that, as most do; under tmux with `focus-events on`."""
+    window_title: WindowTitles = "off"
+    """What the terminal's window is called: `answers` tells that one has ended while another window
+    had the keys, `chat` names the open chat too; `off` leaves the title alone."""
 
 
 @dataclass(frozen=True, slots=True)

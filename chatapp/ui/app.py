@@ -347,6 +347,11 @@ class ChatApp(App[None]):
         """What a text field of Textual's copies, by the surest way too."""
         self.run_worker(self.copy(text), group="copy")
 
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send what is no part of a screen."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
     def _send_to_terminal(self, text: str) -> bool:
         super().copy_to_clipboard(text)
         return True

@@ -98,7 +98,7 @@ def test_a_setting_in_the_wrong_place_is_told_its_own(paths: Paths, section: str
         (
             "[ui]\nqqqq = 1\n",
             "ui.qqqq is not known",
-            "These are: align, bell, enter, measure, run_seconds, sidebar, theme.",
+            "These are: align, bell, enter, measure, run_seconds, sidebar, theme, window_title.",
         ),
         ("[engine]\nn_ctx = '4k'\n", "engine.n_ctx must be a whole number, not '4k'", ""),
         ("[engine]\nn_ctx = true\n", "engine.n_ctx must be a whole number, not True", ""),

@@ -195,6 +195,7 @@ class Chats:
         """Give a conversation its title."""
         await asyncio.to_thread(self._store.rename_conversation, conversation_id, title)
         await self._flow.reread()
+        self._desk.redraw()
         self._sidebar.put(await asyncio.to_thread(self._store.get_conversation, conversation_id))
 
     def title(self, args: str) -> None:

@@ -14,11 +14,15 @@ from chatapp.ui.wording import count_characters, explain
 _T = TypeVar("_T")
 
 
-class Copies(Protocol):
-    """The app, as far as it copies."""
+class Terminal(Protocol):
+    """The app, as far as it has a terminal."""
 
     def copy(self, text: str) -> Awaitable[str]:
         """Copy a text; how that went, in a sentence."""
+        ...
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send what is no part of a screen."""
         ...
 
 
@@ -43,13 +47,17 @@ class Desk:
 
     def copy(self, text: str, what: str) -> None:
         """Put a text on the clipboard, and say how that went. `what`: its name in a sentence."""
-        copying = cast("Copies", self._screen.app).copy(text)
+        copying = cast("Terminal", self._screen.app).copy(text)
 
         async def tell() -> None:
             how = await copying
             self.say(f"Copied {what} ({count_characters(text)}). {how}")
 
         self.work_on(tell(), group="copy")
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send what is no part of a screen."""
+        cast("Terminal", self._screen.app).write_to_terminal(sequence)
 
     async def page(self, text: str, extension: str) -> None:
         """Show a text in the user's own pager. Needs a worker."""

@@ -60,6 +60,7 @@ from chatapp.ui.widgets.prompt import PromptBox
 from chatapp.ui.widgets.sidebar import Sidebar
 from chatapp.ui.widgets.status_line import StatusLine
 from chatapp.ui.widgets.transcript import Transcript
+from chatapp.ui.window_title import WindowTitle
 from chatapp.ui.wording import clean_line, reading_time
 
 SIDEBAR_MIN_COLUMNS = 100
@@ -89,6 +90,7 @@ class ChatScreen(Screen[None]):
         self.pane = ConversationPane(self.drafts, id="pane")
         """The open conversation."""
         self.desk = Desk(self, setup.config.keys, self._redraw_when)
+        self.window_title = WindowTitle(setup.config.ui.window_title, self.desk.write_to_terminal)
         self.sidebar = Sidebar(setup.store, self.desk.keys, id="sidebar")
         """The list of conversations."""
         self.parts = parts = Parts(setup, self.desk, self.pane, self.sidebar, self.drafts)
@@ -123,10 +125,15 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Leave everything slow for after the first paint."""
+        self.window_title.follow(self)
         wide = self.app.size.width >= SIDEBAR_MIN_COLUMNS
         self.sidebar.display = wide and self.setup.config.ui.sidebar
         self.show_status()
         self.call_after_refresh(self._start)
+
+    def on_unmount(self) -> None:
+        """The window is called again what it was before."""
+        self.window_title.give_back()
 
     def _start(self) -> None:
         self.models.begin()
@@ -282,8 +289,8 @@ class ChatScreen(Screen[None]):
         self.parts.sides.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)
-        if isinstance(fact, AnswerEnded) and self.setup.config.ui.bell and not self.app.app_focus:
-            self.app.bell()
+        if isinstance(fact, AnswerEnded) and not self.app.app_focus:
+            self._tell_end()
         self.room.take(fact)
         if isinstance(fact, QueueChanged):
             self.drafts.follow_queue(fact.queue)
@@ -334,6 +341,12 @@ class ChatScreen(Screen[None]):
         await self.drafts.save()
         await self.chats.show_drafts()
 
+    def _tell_end(self) -> None:
+        """An answer has ended, and another window has the keys."""
+        self.window_title.tell_end()
+        if self.setup.config.ui.bell:
+            self.app.bell()
+
     def _redraw_when(self, soon: bool) -> None:
         if not soon:
             self.show_status()
@@ -341,9 +354,12 @@ class ChatScreen(Screen[None]):
             self._redraw = self.set_timer(REDRAW_S, self.show_status)
 
     def show_status(self) -> None:
-        """Draw the status line and the hints."""
+        """Draw the status line and the hints, and name the window."""
         if self._redraw is not None:
             self._redraw.stop()
             self._redraw = None
         self.query_one(StatusLine).facts = self.status.line
         self.query_one(HintLine).activity = self.status.activity
+        chat = self.flow.conversation
+        name = "temporary chat" if self.status.line.temporary else chat.title if chat else ""
+        self.window_title.show(name)

@@ -193,6 +193,12 @@ class PlainApp(ChatApp):
         self._out.flush()
         return True
 
+    def write_to_terminal(self, sequence: str) -> None:
+        """The window has a title without a screen, too."""
+        if self._out.isatty():
+            self._out.write(sequence)
+            self._out.flush()
+
     async def _take(self, line: str) -> None:
         word = line.strip()
         if word == ".":
