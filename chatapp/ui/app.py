@@ -83,24 +83,10 @@ class ChatApp(App[None]):
     """The chat in a terminal."""
 
     TITLE = "chatapp"
-    CSS = """
-    /* At the top: at 80x24 the usual place would hide what is being written. In the chat they take
-       rows of their own, so that they cover nothing that is being read. */
-    ToastRack { dock: top; align: right top; margin: 0; max-height: 34vh; }
-    ChatScreen > ToastRack { layer: default; }
-    ToastRack Toast { width: auto; max-width: 100%; padding: 0 1; margin: 0; }
-    /* One quiet scroll bar, wherever something scrolls. */
-    ScrollView, VerticalScroll, CommandList {
-        scrollbar-size-vertical: 1;
-        scrollbar-color: $foreground 20%;
-        scrollbar-color-hover: $foreground 40%;
-        scrollbar-color-active: $primary;
-        scrollbar-background: $foreground 5%;
-        scrollbar-background-hover: $foreground 5%;
-        scrollbar-background-active: $foreground 5%;
-    }
-    """
+    # the chat's too, which is not read from a default screen
+    CSS_PATH = ["app.tcss", "chat/screen.tcss"]  # noqa: RUF012 -- Textual's
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 -- Textual's
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (6, "-low"), (9, "-high")]  # noqa: RUF012 -- as above
     BINDINGS = bindings("app")
     COMMANDS: ClassVar = {_chat_commands}
 

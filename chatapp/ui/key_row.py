@@ -10,6 +10,7 @@ OFF = "–"
 
 _NAMES = {
     "at": "@",
+    "question_mark": "?",
     "underscore": "_",
     "escape": "Esc",
     "slash": "/",

@@ -290,7 +290,7 @@ def bindings(scope: Scope) -> list[BindingType]:
     return [
         Binding(
             key.keys,
-            owner + key.action,
+            key.action if "." in key.action else owner + key.action,
             key.label,
             show=False,
             priority=key.priority,

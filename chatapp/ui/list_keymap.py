@@ -74,13 +74,13 @@ LIST_KEYS: tuple[Key, ...] = (
         "Back",
         "Take the marks away, empty the filter, leave the archive; then back to the prompt.",
         "sidebar",
-        bar=8,
+        bar=1,
         fixed=True,
     ),
 )
 
 FILTER_KEYS: tuple[Key, ...] = (
-    Key("open_found", "enter", "", "Open", "Open the chat that is found.", "filter", 1, fixed=True),
+    Key("open_found", "enter", "", "Open", "Open the chat that is found.", "filter", 2, fixed=True),
     Key(
         "to_list",
         "up,down",
@@ -88,7 +88,7 @@ FILTER_KEYS: tuple[Key, ...] = (
         "In the list",
         "Go to the list, and move in it.",
         "filter",
-        2,
+        3,
         fixed=True,
     ),
     Key(
@@ -98,7 +98,7 @@ FILTER_KEYS: tuple[Key, ...] = (
         "Empty",
         "Empty the filter, and go to the list.",
         "filter",
-        3,
+        1,
         fixed=True,
     ),
 )

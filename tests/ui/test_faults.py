@@ -148,7 +148,7 @@ async def test_the_end_that_did_not_fit_is_written_when_there_is_room(run, monke
         assert answer.status == "interrupted"
         assert stored().content == ""
         await ui.press("ctrl+g")  # still no room
-        await ui.wait(lambda: len([text for text in ui.notices() if "Make room" in text]) == 2)
+        await ui.wait(lambda: any("Make room. (×2)" in text for text in ui.notices()))
         await ui.idle()
         monkeypatch.undo()
         await ui.press("ctrl+g")

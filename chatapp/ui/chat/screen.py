@@ -77,7 +77,6 @@ DRAFT_S = 0.5
 class ChatScreen(Screen[None]):
     """Where one chats."""
 
-    CSS_PATH = "screen.tcss"
     BINDINGS = bindings("chat")
     AUTO_FOCUS = "#prompt"
 

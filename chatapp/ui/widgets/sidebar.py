@@ -88,6 +88,8 @@ class Sidebar(Vertical):
         self._complete = False
         """Whether there is nothing behind the last row."""
         self._open_id: int | None = None
+        self._gave_way = False
+        """It was shown before the terminal became too narrow for it."""
 
     def compose(self) -> ComposeResult:
         """Filter above the list."""
@@ -97,11 +99,18 @@ class Sidebar(Vertical):
 
     def on_mount(self) -> None:
         """Be as wide as the terminal allows, from the first frame on."""
-        self.fit(self.app.size.width)
+        self.set_class(self.app.size.width < COVERS, "-covers")
 
     def fit(self, columns: int) -> None:
-        """The terminal is so wide."""
-        self.set_class(columns < COVERS, "-covers")
+        """The terminal is so wide. A list that would cover the chat unasked gives way until there
+        is room again."""
+        narrow = columns < COVERS
+        if narrow and not self.covers and self.display and not self.has_keys:
+            self.display, self._gave_way = False, True
+        elif not narrow and self._gave_way:
+            self.display, self._gave_way = True, False
+            self.refresh_newest()
+        self.set_class(narrow, "-covers")
 
     @property
     def covers(self) -> bool:
