@@ -83,6 +83,12 @@ def test_a_model_name_cannot_draw():
     assert "\x1b" not in compose_line(StatusFacts(model="\x1b[31mevil\n"), 80).plain
 
 
+def test_a_long_name_keeps_the_quantisation_at_its_end():
+    name = "Meta Llama 3.1 Nemotron Ultra 253B Instruct Q4_K_M"
+    line = compose_line(StatusFacts(model=name), 200).plain
+    assert line.startswith("Meta Llama 3.1 Nemotron Ul…ct Q4_K_M ·")
+
+
 def test_key_hints_fit():
     for width in (10, 40, 80, 200):
         assert key_hints("chat", {}, width).cell_length <= width
