@@ -12,6 +12,7 @@ from chatapp.store import Store
 from chatapp.store.rows import is_temporary
 from chatapp.ui.widgets.status_line import compose_line
 from chatapp.ui.widgets.welcome import WelcomeText, welcome_text
+from tests.ui.test_room import LONG, SMALL, answered, choose, fill, overfill
 
 SECRET = "rosebudwort"
 ROOT = Path(__file__).parents[2]
@@ -189,6 +190,22 @@ async def test_keeping_it_moves_it_into_the_history(run, tmp_path):
     with Store.open(tmp_path / "history.db") as store:
         [row] = store.list_conversations()
         assert row.title == "the word is rosebudwort"
+
+
+async def test_a_new_chat_for_want_of_room_is_temporary_too(run, tmp_path):
+    async with run(config=SMALL) as ui:
+        old = await begin(ui)
+        await fill(ui)
+        await overfill(ui)
+        await choose(ui, "new chat")
+        await ui.wait(lambda: ui.app.chat.open_id not in (old, None))
+        await answered(ui)
+        assert ui.said() == [LONG, LONG]
+        assert is_temporary(ui.app.chat.open_id)
+        assert ui.status.line.temporary
+        await ui.write("/new")
+        await ui.wait(lambda: any("is gone" in text for text in ui.notices()))
+    assert LONG.encode() not in on_disk(tmp_path)
 
 
 async def test_export_works_in_it(run, tmp_path):
