@@ -8,6 +8,7 @@ time and output than the limits.
 import asyncio
 import codecs
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -29,8 +30,14 @@ LIMIT_S = 10.0
 """Seconds that a program may run, if the settings do not say otherwise."""
 
 _LAST_OUTPUT_S = 1.0
-"""How long the pipe is read when the program has ended: where orphans are not found (keeper), one
-may hold it open."""
+"""How long the pipe is read when the keeper has ended."""
+
+_GRACE_S = keeper.PATIENCE_S + 2.0
+"""How long the keeper may take when it is told to end everything; then somebody halted it."""
+
+_LOOK_S = 0.02
+"""How often it is looked whether the keeper has ended: on Python 3.11 `Process.wait` waits for
+everybody who holds the pipe, too."""
 
 _KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "SYSTEMROOT", "COMSPEC", "PATHEXT")
 """Variables of ours that the code sees, and those that begin with `LC_`."""
@@ -64,40 +71,64 @@ class CodeRun:
         self.limit_s = limit_s
         self.output = ""
         """What it has written so far, without control characters."""
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="chatapp-run-", ignore_cleanup_errors=True
-        )
+        try:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="chatapp-run-", ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise ChatAppError(
+                f"There is no folder to run the code in: {error.strerror}.",
+                "Make room in the folder for temporary files, or name another in TMPDIR.",
+            ) from error
         self.folder = Path(self._folder.name)
         self._process: asyncio.subprocess.Process | None = None
         self._end = End.ITSELF
+        self._deadline = math.inf
 
     async def run(self, tell: Callable[[], object] = lambda: None) -> Outcome:
         """Run it to its end, whatever that is; `tell` is called when there is more output."""
-        (self.folder / self.program.file).write_text(self.code, encoding="utf-8", newline="\n")
         begun = time.monotonic()
-        command = [sys.executable, "-I", "-S", keeper.__file__, *self.program.command]
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                cwd=self.folder,
-                env=cut_environment(os.environ, self.folder),
-                start_new_session=True,
-            )
+            source = self.folder / self.program.file
+            source.write_text(self.code, encoding="utf-8", errors="replace", newline="\n")
+            self._process = await self._keep(*self.program.command)
         except OSError as error:
             raise ChatAppError(f"The code cannot be run: {error.strerror}.") from error
         clock = asyncio.get_running_loop().call_later(self.limit_s, self._stop, End.TIME)
         reading = asyncio.create_task(self._read(self._process, tell))
         try:
-            status = await self._process.wait()
+            status = await self._wait(self._process)
+            if status < 0:  # the keeper itself was ended, and what it kept may go on
+                await self._wait(await self._keep())
+                status = 128 - status
             await asyncio.wait({reading}, timeout=_LAST_OUTPUT_S)
         finally:
             clock.cancel()
             reading.cancel()
             self._stop(End.STOPPED)  # nothing but the end of this work can leave it running
         return Outcome(self._end, status, time.monotonic() - begun)
+
+    async def _keep(self, *command: str) -> asyncio.subprocess.Process:
+        """A keeper for a command; without one, it ends what is left of this run."""
+        plain = ["-S"] if sys.platform == "linux" else []  # elsewhere it needs psutil
+        return await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", *plain, keeper.__file__, str(self.folder), *command],
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=self.folder,
+            env=cut_environment(os.environ, self.folder),
+            start_new_session=True,
+        )
+
+    async def _wait(self, process: asyncio.subprocess.Process) -> int:
+        """The exit status of a keeper. One that does not end when it is told to is killed."""
+        while process.returncode is None:
+            if time.monotonic() > self._deadline:
+                self._deadline = math.inf
+                process.kill()
+            await asyncio.sleep(_LOOK_S)
+        return process.returncode
 
     def stop(self) -> None:
         """End it and all that it started."""
@@ -122,6 +153,7 @@ class CodeRun:
             return
         if not process.stdin.is_closing():
             self._end = end
+            self._deadline = time.monotonic() + _GRACE_S
             process.stdin.close()  # the keeper ends everything
 
     async def _read(self, process: asyncio.subprocess.Process, tell: Callable[[], object]) -> None:

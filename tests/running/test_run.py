@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from chatapp.errors import ChatAppError
+from chatapp.running.keeper import Family
 from chatapp.running.programs import Program, find_program
 from chatapp.running.run import MAX_OUTPUT, CodeRun, End
 
@@ -170,3 +173,153 @@ async def test_a_program_that_is_not_there_says_so():
     one, outcome = await run("x", program=Program("X", ("/nowhere/x", "main.x"), "main.x"))
     assert outcome.status == 127
     assert one.output.startswith("/nowhere/x: ")
+
+
+# Programs that want to get away
+
+FOLLOWS = """
+import os, time
+end = time.time() + 60
+print("begun", flush=True)
+if os.fork():
+    while not os.path.exists({note!r}):
+        time.sleep(0.01)
+    os._exit(0)
+number = 0
+while time.time() < end:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    number += 1
+    with open({note!r}, "w") as file:
+        file.write(str(number))
+    time.sleep({pause})
+"""
+"""Starts itself again and leaves, so that whoever lists processes is a step behind."""
+
+FREE = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    pid = os.fork()
+    if pid == 0:
+        os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"], {{}})
+    with open({note!r}, "w") as file:
+        file.write(str(pid))
+    os._exit(0)
+while not os.path.exists({note!r}) or not open({note!r}).read():
+    time.sleep(0.01)
+os.kill(os.getppid(), 9)
+time.sleep(60)
+"""
+"""Ends the keeper, and leaves a process behind that nothing tells from others."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are found by Linux only")
+@pytest.mark.parametrize("pause", [0, 0.001, 0.01])
+async def test_who_is_always_a_step_ahead_is_ended(tmp_path: Path, pause: float):
+    note = tmp_path / "note"
+    _, outcome = await run(FOLLOWS.format(note=str(note), pause=pause))
+    assert outcome.end is End.ITSELF
+    number = note.read_text()
+    await asyncio.sleep(0.1)
+    assert note.read_text() == number, "it still runs"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are found by Linux only")
+async def test_who_ends_the_keeper_is_ended(tmp_path: Path):
+    note = tmp_path / "note"
+    code = f"""
+import os, time
+open({str(note)!r}, "w").write(str(os.getpid()))
+os.kill(os.getppid(), 9)
+time.sleep(60)
+"""
+    _, outcome = await run(code)
+    assert outcome.status == 128 + signal.SIGKILL
+    assert is_gone(int(note.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are found by Linux only")
+async def test_who_halts_the_keeper_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chatapp.running.run._GRACE_S", 0.1)
+    note = tmp_path / "note"
+    code = f"""
+import os, time
+open({str(note)!r}, "w").write(str(os.getpid()))
+print("halted", flush=True)
+os.kill(os.getppid(), 19)
+time.sleep(60)
+"""
+    _, outcome = await run(code, limit_s=2)
+    assert outcome.end is End.TIME
+    assert is_gone(int(note.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux who is there")
+async def test_nobody_waits_for_who_got_away(tmp_path: Path):
+    note = tmp_path / "note"
+    try:
+        _, outcome = await run(FREE.format(note=str(note)))
+        assert outcome.status == 128 + signal.SIGKILL
+        assert not is_gone(int(note.read_text())), "this is about what is not ended"
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+
+async def test_what_ignores_signals_and_closes_its_pipes_is_ended():
+    code = """
+import os, signal, time
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.SIG_IGN)
+os.close(1)
+os.close(2)
+time.sleep(600)
+"""
+    one, outcome = await run(code, limit_s=0.3)
+    assert (outcome.end, one.output) == (End.TIME, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+async def test_a_file_has_a_bound():
+    one, outcome = await run(
+        "import os\nfile = open('big', 'wb')\nos.truncate(file.fileno(), 1 << 32)"
+    )
+    assert outcome.status == 1
+    assert "OSError" in one.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are sessions")
+async def test_where_there_is_no_list_psutil_finds_them(monkeypatch: pytest.MonkeyPatch):
+    """As on macOS: what was seen below the program while its parents lived."""
+    monkeypatch.setattr("chatapp.running.keeper.sys.platform", "darwin")
+    code = (
+        "import subprocess, sys, time\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "print(subprocess.Popen(sleep, start_new_session=True).pid, flush=True)\n"
+        "sys.stdin.readline()\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    left = int(child.stdout.readline())
+    family = Family("/nowhere")
+    family.begin(child.pid)
+    while left not in {one.pid for one in list(family._seen)}:
+        await asyncio.sleep(0.01)
+    child.stdin.close()
+    assert child.wait() == 0
+    family.end()
+    child.stdout.close()
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+
+
+def test_without_a_place_for_its_folder_nothing_runs(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(ChatAppError, match="no folder to run the code in"):
+        CodeRun(PYTHON, "print(1)")
