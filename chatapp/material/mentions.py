@@ -6,12 +6,12 @@ text, so an email address and `@someone` are only that. Blocks while it reads; f
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from chatapp.errors import UsageError
-from chatapp.material.text_files import read_text_file
+from chatapp.material.text_files import MAX_BYTES, read_text_file
 from chatapp.parts import File, Parts, Text
 from chatapp.paths import expand_home, sees_file, sees_folder
 
@@ -29,11 +29,43 @@ class Composed(NamedTuple):
     """Sentences for the user: what was put before the model, and what was not, and why."""
 
 
-def compose_message(text: str, folder: Path, known: Sequence[File] = ()) -> Composed:
+class Named(NamedTuple):
+    """A file that a text names."""
+
+    written: str
+    """The name as it stands in the text."""
+    name: str
+    """What the model would know it by."""
+    path: Path
+    size: int
+    """Bytes."""
+    is_outside: bool
+    """It is not below the folder that the message is written in."""
+
+
+def find_files(text: str, folder: Path) -> list[Named]:
+    """The files that a message names and that could be put before a model; none is read."""
+    files: dict[Path, Named] = {}
+    for written in _named(text):
+        try:
+            found = _find(written, folder)
+            size = found.path.stat().st_size if found else 0
+        except OSError:  # a name that is longer than any file's; a file that may not be looked at
+            continue
+        if found is not None and size <= MAX_BYTES:
+            outside = not found.path.is_relative_to(folder.resolve())
+            named = Named(found.name, _spelled(found, folder), found.path, size, outside)
+            files.setdefault(found.path, named)
+    return list(files.values())
+
+
+def compose_message(
+    text: str, folder: Path, known: Sequence[File] = (), refused: Collection[Path] = ()
+) -> Composed:
     """The parts of a message that was written in `folder`.
 
     `known` are files that an earlier version of it has: one that is named and cannot be read any
-    more goes on as it was.
+    more goes on as it was. Files that are `refused` are not read: their names stay text.
     """
     files: list[File] = []
     notes: list[str] = []
@@ -42,6 +74,8 @@ def compose_message(text: str, folder: Path, known: Sequence[File] = ()) -> Comp
         try:
             found = _find(name, folder)
         except OSError:  # a name that is longer than any file's
+            continue
+        if found is not None and found.path in refused:
             continue
         if found is None:
             kept = [file for file in known if _may_mean(name, file)]
@@ -81,6 +115,11 @@ def mention(path: str) -> str:
     return f"@{path}" if plain else f'@"{path}"'
 
 
+def names_in(text: str) -> list[str]:
+    """What stands behind each `@`."""
+    return list(_named(text))
+
+
 def _named(text: str) -> Iterator[str]:
     for found in _MENTION.finditer(text):
         yield found[1] or found[2]
@@ -94,14 +133,14 @@ class _Found(NamedTuple):
 
 def _find(name: str, folder: Path) -> _Found | None:
     """The file that is meant; what stands behind a name is taken for a part of it first."""
-    for short in _shortened(name):
+    for short in shorten(name):
         path = folder / expand_home(short)
         if sees_file(path):
             return _Found(short, path.resolve())
     return None
 
 
-def _shortened(name: str) -> Iterator[str]:
+def shorten(name: str) -> Iterator[str]:
     """A name, and what is left of it without what may stand behind it."""
     yield name
     while len(name) > 1 and name[-1] in _BEHIND:
@@ -127,7 +166,7 @@ def _spell_found(name: str, folder: Path) -> str:
 
 def _may_mean(name: str, file: File) -> bool:
     """Whether a name in a text meant this file, in whichever folder that was."""
-    plain = [PurePath(os.path.normpath(short)).as_posix() for short in _shortened(name)]
+    plain = [PurePath(os.path.normpath(short)).as_posix() for short in shorten(name)]
     is_whole = plain[0].startswith(("/", "~", "../")) or PurePath(name).is_absolute()
     return file.name in plain or (is_whole and any(p.endswith(f"/{file.name}") for p in plain))
 

@@ -5,6 +5,7 @@ conversation is on the screen.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.message import Message
 
@@ -24,6 +25,8 @@ class Queued:
     text: str
     replaces: int | None = None
     """The message it is another version of."""
+    refused: tuple[Path, ...] = ()
+    """Files that it names and that are not to be put before the model."""
 
 
 @dataclass

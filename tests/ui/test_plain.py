@@ -228,3 +228,29 @@ def test_an_editor_has_the_lines_to_itself(tmp_path: Path) -> None:
     finally:
         plain.child.kill()
         plain.child.wait()
+
+
+def test_a_block_that_names_a_file_is_asked_about_and_a_line_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.md").write_text("under the mat")
+    monkeypatch.chdir(tmp_path)
+    plain = Plain(tmp_path / "home")
+    plain.write("a line with @notes.md")
+    plain.expect("Note: notes.md: ")
+    plain.expect("Assistant:")
+    (tmp_path / "other.md").write_text("over the door")
+    for answer, how in (("1", "Assistant:"), ("2", "Note: other.md: ")):
+        plain.write('"""', "pasted, with @other.md", "", '"""')
+        plain.expect("Put it before the model")
+        plain.write(answer)
+        plain.expect(how)
+    plain.write('"""', "pasted, with @other.md", "and", '"""')
+    assert plain.end() == 1, "nobody said what is to become of it"
+    with Store.open(plain.home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        rows = [row for row in store.get_path(chat.id) if row.role == "user"]
+        assert [len(row.parts) for row in rows] == [2, 1, 2]
+        draft = store.prompts.get_draft(chat.id)
+    assert draft is not None
+    assert draft.text == "pasted, with @other.md\nand"

@@ -8,6 +8,7 @@ from chatapp.conversation import Message
 from chatapp.parts import File, Image, Text
 from chatapp.store import Store
 from chatapp.ui.chat.storing import Storing
+from chatapp.ui.messages import Queued
 
 PICTURE = Image(b"12345", name="cat.png")
 BROUGHT = File("brought.txt", "came with an import")
@@ -24,7 +25,7 @@ class Desk:
     async def edit(self, said: str, files: list, text: str) -> list:
         parts = (*files, Text(said))
         row = self._store.add_message(self._chat, Message("user", parts), None)
-        new = await self._storing.replace(row, text)
+        new = await self._storing.replace(row, Queued(row.conversation_id, text, row.id))
         assert self._store.get_message(row.id).parts == parts, "nothing said is overwritten"
         assert new.parts[-1] == Text(text)
         return list(new.parts[:-1])

@@ -4,11 +4,14 @@ That one notion, `Target`, is what copying, editing, asking again and walking th
 on. It is drawn as a mark, and every sentence that tells what was done names it.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from chatapp.errors import UsageError
 from chatapp.store.rows import MessageRow
+from chatapp.ui.chat.attaching import Attaching
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
@@ -69,6 +72,11 @@ class Acting:
         self._desk = desk
         self._status = status
         self._pane = pane
+        self._attaching = Attaching(flow, desk, status, pane.prompt.named)
+        self._sending = asyncio.Lock()
+        """One message after the other is looked at, in the order in which they were sent."""
+        self.asks = False
+        """A message is not sent before a question is answered."""
         self.commands: dict[str, Does] = {
             "regenerate": lambda args: self._ask_again(_read_count(args)),
             "continue": lambda _: self.action_continue(),
@@ -107,11 +115,35 @@ class Acting:
     # Sending and stopping
 
     def send(self, text: str) -> None:
-        """Send what was written, as another version of what is being edited."""
+        """Send what was written, as another version of what is being edited; ask before a file
+        goes with it that the user need not have meant."""
+        if self._sending.locked() or self._attaching.may_name(text):
+            self._desk.work_on(self._look_and_send(text), group="answer")
+        else:
+            self._send(text)
+
+    def _send(self, text: str, *refused: Path) -> None:
         replaces = self._pane.stop_editing()
         self.show_editing()
         self.unmark()
-        self._desk.work_on(self._flow.send(text, replaces), group="answer")
+        self._desk.work_on(self._flow.send(text, replaces, *refused), group="answer")
+
+    async def _look_and_send(self, text: str) -> None:
+        async with self._sending:
+            refused: tuple[Path, ...] = ()
+            if doubtful := await self._attaching.find_doubtful(text, self._pane.editing):
+                self._pane.put_before(text)  # it is kept in the prompt, however this ends
+                self.asks = True
+                try:
+                    chosen = await self._attaching.ask(doubtful)
+                finally:
+                    self.asks = False
+                if chosen is None:
+                    return
+                refused = chosen
+                since = self._pane.prompt.prompt.removeprefix(text)
+                self._pane.prompt.set_prompt(since.removeprefix("\n"))
+            self._send(text, *refused)
 
     def show_editing(self) -> None:
         """The hint line names what is being edited."""

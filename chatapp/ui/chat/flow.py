@@ -9,6 +9,7 @@ widget: it posts facts (`chatapp.ui.messages`).
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from textual.message import Message as Fact
@@ -192,10 +193,11 @@ class ChatFlow:
 
     # Asking
 
-    async def send(self, text: str, replaces: int | None = None) -> None:
+    async def send(self, text: str, replaces: int | None = None, *refused: Path) -> None:
         """Store a message below the last one, or as a sibling of `replaces`, and answer it; while
         another answer is being written, wait for its end."""
-        queued = Queued(self.conversation.id if self.conversation else None, text, replaces)
+        shown = self.conversation.id if self.conversation else None
+        queued = Queued(shown, text, replaces, refused)
         if self.answering.busy or self.queue:
             self.queue.append(queued)
             self._post(QueueChanged(tuple(self.queue)))
@@ -296,7 +298,7 @@ class ChatFlow:
         shown = self.conversation is not None and self.conversation.id == conversation_id
         if queued.replaces is not None:
             replaced = await self._in_store(self._store.get_message, queued.replaces)
-            row = await self._storing.replace(replaced, queued.text)
+            row = await self._storing.replace(replaced, queued)
             if not shown:
                 return row, False
             if is_head(row) or row.parent_id not in (None, *(above.id for above in self.rows)):
@@ -307,7 +309,7 @@ class ChatFlow:
             parent_id = conversation.active_leaf_id
             if shown:
                 parent_id = self.rows[-1].id if self.rows else None
-            row = await self._storing.add(conversation, parent_id, queued.text)
+            row = await self._storing.add(conversation, parent_id, queued)
         if shown:
             self.rows.append(row)
         return row, shown

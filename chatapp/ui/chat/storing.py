@@ -1,7 +1,7 @@
 """How what was written becomes rows: with the files that it names, in its preset's prompt."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from textual.message import Message as Fact
@@ -15,7 +15,7 @@ from chatapp.material.text_files import folder_here
 from chatapp.parts import File, Parts, Reasoning, Text, parts_of
 from chatapp.store import Store
 from chatapp.store.rows import ConversationRow, MessageRow
-from chatapp.ui.messages import Notice
+from chatapp.ui.messages import Notice, Queued
 
 
 class Storing:
@@ -34,18 +34,20 @@ class Storing:
         return conversation_id
 
     async def add(
-        self, conversation: ConversationRow, parent_id: int | None, text: str
+        self, conversation: ConversationRow, parent_id: int | None, queued: Queued
     ) -> MessageRow:
         """A message of the user below another one."""
         settings, _ = read_chat_settings(conversation.settings)
-        message = Message("user", await self._compose(settings.compose(text)))
+        text = settings.compose(queued.text)
+        message = Message("user", await self._read_files(text, (), queued.refused))
         return await asyncio.to_thread(self._store.add_message, conversation.id, message, parent_id)
 
-    async def replace(self, replaced: MessageRow, text: str) -> MessageRow:
+    async def replace(self, replaced: MessageRow, queued: Queued) -> MessageRow:
         """Another version of a message, with what is attached to it.
 
         A file that its text named comes and goes with its name; what came otherwise stays.
         """
+        text = queued.text
         if is_head(replaced):
             return await asyncio.to_thread(edit_head, self._store, replaced, text)
         kept = tuple(p for p in replaced.parts if not isinstance(p, Text | Reasoning))
@@ -53,19 +55,19 @@ class Storing:
         if replaced.role == "user" and (folder := folder_here()) is not None:
             files = [part for part in kept if isinstance(part, File)]
             named = await asyncio.to_thread(find_named, replaced.content, files, folder)
-            parts = await self._read_files(text, folder, files)
+            parts = await self._read_files(text, files, queued.refused)
             names = {part.name for part in parts if isinstance(part, File)}
             names.update(file.name for file in named)
             kept = tuple(p for p in kept if not (isinstance(p, File) and p.name in names))
         return await asyncio.to_thread(self._store.branches.edit, replaced.id, (*kept, *parts))
 
-    async def _compose(self, text: str) -> Parts:
+    async def _read_files(
+        self, text: str, known: Sequence[File], refused: Collection[Path]
+    ) -> Parts:
         """A message with the files that it names."""
-        folder = folder_here()
-        return parts_of(text) if folder is None else await self._read_files(text, folder, ())
-
-    async def _read_files(self, text: str, folder: Path, known: Sequence[File]) -> Parts:
-        composed = await asyncio.to_thread(compose_message, text, folder, known)
+        if (folder := folder_here()) is None:
+            return parts_of(text)
+        composed = await asyncio.to_thread(compose_message, text, folder, known, refused)
         for note in composed.notes:
             self._post(Notice(note))
         return composed.parts

@@ -46,6 +46,7 @@ class Writing:
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
         self._prompt.type(f"{mention(str(path))} ")
+        self._prompt.named.add([str(path)])
         self._desk.say(f"{file.summary}. It goes before the model with this message.")
 
     def _find_earlier(self, query: str, limit: int) -> list[str]:

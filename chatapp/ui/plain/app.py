@@ -21,6 +21,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, TextArea
 
+from chatapp.material.mentions import names_in
 from chatapp.text import strip_controls
 from chatapp.ui.app import ChatApp
 from chatapp.ui.clipboard import Clipboard
@@ -172,7 +173,10 @@ class PlainApp(ChatApp):
         """No more lines will come: what was asked is answered, then the app ends. Nobody is there
         who could choose another model, or say what is to become of a message without room."""
         flow, host = self.chat.flow, self.chat.models.host
-        while flow.queue or flow.answering.busy:
+        acting = self.chat.acting
+        while flow.queue or flow.answering.busy or acting.asks:
+            if acting.asks and not self._hearing.came_back:
+                self._hearing.came_back.append(self.chat.pane.prompt.prompt)
             if len(self.screen_stack) > 1:
                 self.simulate_key("escape")
             elif flow.answering.waiting and host.failed is not None and not self._hearing.loading:
@@ -249,6 +253,8 @@ class PlainApp(ChatApp):
         if not line.strip():
             self.simulate_key("enter")
             return
+        if "\n" not in line:  # a block may have been pasted
+            prompt.named.add(names_in(line))
         prompt.set_prompt(line)
         prompt.action_submit()
         beside = self._is_command(line) and not self._is_command(before)

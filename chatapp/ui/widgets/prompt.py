@@ -43,6 +43,7 @@ from chatapp.ui.widgets.prompt_modes import (
     PathOffer,
     Prefix,
 )
+from chatapp.ui.widgets.typed_names import TypedNames
 from chatapp.ui.widgets.writing_area import MAX_PASTE, WritingArea
 from chatapp.ui.wording import explain
 
@@ -124,6 +125,8 @@ class PromptBox(WritingArea):
         self.sources: Callable[[], Sources] = Sources
         """What stands behind commands; its parts are called in a thread."""
         self._earlier = Earlier(list(earlier or []))
+        self.named = TypedNames()
+        """The files that the user has named by hand."""
         self._rows = PickList(lambda: self.post_message(Key("enter", "\r")))
         self._mode: Mode | None = None
 
@@ -343,6 +346,7 @@ class PromptBox(WritingArea):
         if _is_text(event) and event.character:
             self.readline.run("")
             self._replace_via_keyboard(event.character, *self.selection)
+            self.named.type(self.cursor_location[0], self.before_cursor)
             if event.character == "@":
                 self._offer_files()
             elif self._mode is None and begins_command(self.text):

@@ -15,6 +15,7 @@ from textual.events import Key
 from chatapp.material.mentions import mention
 from chatapp.ui.file_search import FileSearch
 from chatapp.ui.widgets.pick_list import PickList
+from chatapp.ui.widgets.typed_names import TypedNames
 
 Find = Callable[[str, int], Awaitable[list[str]]]
 
@@ -49,6 +50,11 @@ class Written(Protocol):
 
     def replace_before_cursor(self, length: int, text: str) -> None:
         """Put `text` in place of that many characters before the cursor, to be undone at once."""
+        ...
+
+    @property
+    def named(self) -> TypedNames:
+        """The files that the user has named by hand."""
         ...
 
     def replace_all(self, text: str) -> None:
@@ -195,6 +201,7 @@ class FilePicker:
             return Outcome.STAYS
         path = self._found[self._rows.marked]
         self._written.replace_before_cursor(len(typed) + 1, mention(path) + " ")
+        self._written.named.add([path])
         return Outcome.ENDS
 
     def follow(self) -> bool:
@@ -247,6 +254,7 @@ class PathOffer:
     def __init__(self, written: Written, rows: PickList, pasted: str, paths: list[Path]) -> None:
         self._written, self._rows, self._pasted = written, rows, pasted
         self._mentions = " ".join(mention(str(path)) for path in paths) + " "
+        self._paths = [str(path) for path in paths]
         names = ", ".join(path.name for path in paths)
         rows.show(
             "A file was dropped" if len(paths) == 1 else f"{len(paths)} files were dropped",
@@ -265,6 +273,7 @@ class PathOffer:
             return Outcome.STAYS
         if event.key not in _ENDS and self._rows.marked == 0:
             self._written.replace_before_cursor(len(self._pasted), self._mentions)
+            self._written.named.add(self._paths)
         return Outcome.ENDS
 
     def follow(self) -> bool:
