@@ -51,6 +51,8 @@ from chatapp.ui.wording import explain
 if TYPE_CHECKING:
     from chatapp.ui.screens.help import Section
 
+_HERE = Path(__file__).parent
+
 QUIT_WINDOW_S = 2.0
 """A second Ctrl+C within this time quits."""
 
@@ -84,7 +86,8 @@ class ChatApp(App[None]):
 
     TITLE = "chatapp"
     # the chat's too, which is not read from a default screen
-    CSS_PATH = ["app.tcss", "chat/screen.tcss"]  # noqa: RUF012 -- Textual's
+    # Whole paths: Textual looks for others beside a subclass, which is elsewhere (`--plain`).
+    CSS_PATH = [_HERE / "app.tcss", _HERE / "chat" / "screen.tcss"]  # noqa: RUF012 -- Textual's
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]  # noqa: RUF012 -- Textual's
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (6, "-low"), (9, "-high")]  # noqa: RUF012 -- as above
     BINDINGS = bindings("app")
