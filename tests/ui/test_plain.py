@@ -230,16 +230,12 @@ def test_an_editor_has_the_lines_to_itself(tmp_path: Path) -> None:
         plain.child.wait()
 
 
-def test_a_block_that_names_a_file_is_asked_about_and_a_line_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "notes.md").write_text("under the mat")
-    monkeypatch.chdir(tmp_path)
-    plain = Plain(tmp_path / "home")
+def test_a_block_that_names_a_file_is_asked_about_and_a_line_is_not(plain: Plain) -> None:
+    (plain.home / "notes.md").write_text("under the mat")
     plain.write("a line with @notes.md")
     plain.expect("Note: notes.md: ")
     plain.expect("Assistant:")
-    (tmp_path / "other.md").write_text("over the door")
+    (plain.home / "other.md").write_text("over the door")
     for answer, how in (("1", "Assistant:"), ("2", "Note: other.md: ")):
         plain.write('"""', "pasted, with @other.md", "", '"""')
         plain.expect("Put it before the model")
