@@ -174,8 +174,10 @@ def _explain_think(settings: ChatSettings, usual: str) -> Row:
 
 
 def _explain_n_ctx(settings: ChatSettings, around: Surroundings) -> Row:
-    usual = around.config.engine.n_ctx
-    source = "this chat" if settings.n_ctx else "settings" if usual else "default"
+    of_preset = settings.preset.n_ctx if settings.preset else 0
+    of_settings = around.config.engine.n_ctx
+    usual = of_preset or of_settings
+    source = _first(settings, settings.n_ctx, of_preset, of_settings)
     value = around.n_ctx or settings.n_ctx or usual
     return Row(
         name=N_CTX,
@@ -227,7 +229,7 @@ def _of_preset(settings: ChatSettings) -> str:
     return f"preset {_cut(settings.preset_name, 20)}"
 
 
-def _first(settings: ChatSettings, chat: str, preset: str, usual: str) -> str:
+def _first(settings: ChatSettings, chat: object, preset: object, usual: object) -> str:
     """Whose word counts of three."""
     if chat:
         return "this chat"

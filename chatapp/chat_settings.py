@@ -36,7 +36,7 @@ class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
     think: str = ""
     """As in `Thinking.asked`; empty: what the preset says, else the settings."""
     n_ctx: int = 0
-    """Context length in tokens; 0: what the settings say."""
+    """Context length in tokens; 0: what the preset says, else the settings."""
     others: dict[str, Any] = {}
     """Keys that this version does not know, in the tables where they stood; written again as they
     were."""
@@ -60,6 +60,10 @@ class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Which model: the chat's, else its preset's, else that of `settings`."""
         return self.model or (self.preset.model if self.preset else "") or settings
 
+    def choose_n_ctx(self) -> int:
+        """Context length: the chat's, else its preset's; 0: what the settings say."""
+        return self.n_ctx or (self.preset.n_ctx if self.preset else 0)
+
     def compose(self, text: str) -> str:
         """The message that is sent for `text`: put into the preset's prompt, if it has one."""
         return self.preset.compose(text) if self.preset else text
@@ -76,6 +80,7 @@ class ChatSettings(msgspec.Struct, frozen=True, kw_only=True):
                 "values": dict(preset.values),
                 **{key: text for key, text in texts.items() if text},
                 **_write_choices(preset.model, preset.sampling, preset.think),
+                **({"n_ctx": preset.n_ctx} if preset.n_ctx else {}),
             }
             found = _merge(found, {"preset": written})
         return json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else ""
@@ -129,10 +134,10 @@ class _Reader:
             self._note(key, value, error.message)
             return ""
 
-    def read_n_ctx(self, value: object) -> int:
+    def read_n_ctx(self, value: object, key: str = "n_ctx") -> int:
         if type(value) is int and 0 <= value <= MOST_CTX:
             return value
-        self._note("n_ctx", value, "it is no number of tokens")
+        self._note(key, value, "it is no number of tokens")
         return 0
 
     def read_sampling(self, values: object, key: str) -> SamplingParams:
@@ -171,6 +176,7 @@ class _Reader:
             values=self._read_values(value.pop("values", {})),
             sampling=self.read_sampling(value.get("sampling", {}), "preset.sampling"),
             think=self.read_think(value.pop("think", ""), "preset.think"),
+            n_ctx=self.read_n_ctx(value.pop("n_ctx", 0), "preset.n_ctx"),
         )
         _drop_empty(value, "sampling")
         return filled

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from chatapp.answer import AnswerState
+from chatapp.chat_settings import ChatSettings
 from chatapp.cli.output import Output
 from chatapp.cli.progress import Progress
 from chatapp.cli.setting import make_client, open_history
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from chatapp.engine.protocol import LoadOptions, ModelDescription
     from chatapp.layers import Layers
     from chatapp.paths import Paths
+    from chatapp.presets import Filled
 
 INTERRUPTED = 130
 
@@ -46,6 +48,8 @@ class Question:
     prompt: str
     title: str
     """What the conversation is called by, shortened."""
+    preset: "Filled | None"
+    """What a new conversation keeps; the prompt and the parameters have it already."""
     system: str | None
     go_on: bool
     params: "Layers"
@@ -148,6 +152,8 @@ def _store_question(question: Question, config: "Config", store: Store) -> tuple
     if last is None:
         system = config.chat.system if question.system is None else question.system
         conversation_id = store.create_conversation(make_title(question.title), system)
+        if question.preset is not None:
+            store.set_settings(conversation_id, ChatSettings(preset=question.preset).write())
         return conversation_id, store.add_message(conversation_id, message, None).id
     if question.system is not None:
         store.set_system(last.id, question.system)

@@ -120,6 +120,7 @@ def ask(
     usual = "" if raw or go_on else config.chat.preset  # that is for new conversations
     filled, text = _read_question(choose_preset(preset, usual, paths), values, prompt, raw=raw)
     think = (filled.think or None) if think is None else think
+    n_ctx = (filled.n_ctx or None) if n_ctx is None else n_ctx
     config = setting.override(
         config, gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
     )
@@ -128,6 +129,7 @@ def ask(
     question = answering.Question(
         prompt=filled.compose(text),
         title=text or filled.compose(text),
+        preset=filled if filled.name else None,
         system="" if raw else (filled.system or None if system is None else system),
         go_on=go_on,
         params=read_layers(_read_forms(sampling), filled.sampling, config.sampling),

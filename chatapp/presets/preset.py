@@ -29,6 +29,8 @@ class Filled:
     """With its grammar or JSON schema."""
     think: str = ""
     model: str = ""
+    n_ctx: int = 0
+    """Context length in tokens; 0: it says nothing of it."""
 
     def compose(self, text: str) -> str:
         """The message that is sent for `text`: put where the prompt has `{input}`, else below it
@@ -63,6 +65,8 @@ class Preset:
     """With its grammar or JSON schema."""
     think: str = ""
     model: str = ""
+    n_ctx: int = 0
+    """Context length in tokens; 0: it says nothing of it."""
 
     @property
     def wanted(self) -> list[str]:
@@ -104,6 +108,7 @@ class Preset:
             sampling=self.sampling,
             think=self.think,
             model=self.model,
+            n_ctx=self.n_ctx,
         )
 
 

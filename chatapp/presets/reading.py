@@ -1,5 +1,5 @@
 """Reads one preset: a TOML file with `description`, `system`, `prompt`, `sampling`, `think`,
-`schema`, `grammar`, `model` and `variables`, each of which may be left out.
+`n_ctx`, `schema`, `grammar`, `model` and `variables`, each of which may be left out.
 
 What is wrong is a `ConfigError` that names the file, the key and the nearest key that is known. A
 schema or a grammar is written out, or is the name of a file beside the preset.
@@ -25,7 +25,9 @@ from chatapp.thinking import Thinking
 MAX_BYTES = 1 << 20
 """Of a preset, and of a schema or grammar that it names."""
 _TEXTS = ("description", "system", "prompt", "model")
-_KEYS = (*_TEXTS, "sampling", "think", "schema", "grammar", "variables")
+_KEYS = (*_TEXTS, "sampling", "think", "n_ctx", "schema", "grammar", "variables")
+MOST_CTX = 2**31 - 1
+"""Tokens of a context."""
 
 
 def read_preset(path: Path, *, ready_made: bool = False) -> Preset:
@@ -48,6 +50,7 @@ def read_preset(path: Path, *, ready_made: bool = False) -> Preset:
         variables=_read_variables(path, document.get("variables", {})),
         sampling=_add_form(path, read_sampling(path, sampling), document),
         think=_read_think(path, document.get("think", "")),
+        n_ctx=_read_n_ctx(path, document.get("n_ctx", 0)),
     )
     _check_wording(preset)
     return preset
@@ -86,6 +89,12 @@ def _read_think(path: Path, value: object) -> str:
         return Thinking.parse(text).asked
     except UsageError as error:
         raise ConfigError(f"{path}: think: {error.message}", error.hint) from error
+
+
+def _read_n_ctx(path: Path, value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MOST_CTX:
+        raise ConfigError(f"{path}: n_ctx must be a number of tokens, not {value!r}.")
+    return value
 
 
 def _read_variables(path: Path, value: object) -> Mapping[str, str]:

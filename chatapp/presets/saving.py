@@ -66,6 +66,7 @@ def write_preset(made: Filled) -> str:
         **form,
     }
     lines = [f"{key} = {_spell(text)}" for key, text in texts.items() if text]
+    lines += [f"n_ctx = {made.n_ctx}"] if made.n_ctx else []
     if sampling:
         lines += ["", "[sampling]"]
         lines += [f"{key} = {_spell(value)}" for key, value in sampling.items()]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.chat_settings import read_chat_settings
+from chatapp.store import Store
 from tests.cli.conftest import Run
 
 PIRATE = """
@@ -156,3 +158,33 @@ def test_presets_are_listed_and_shown(chatapp: Run, folder: Path) -> None:
 def test_a_shared_preset_is_a_file(chatapp: Run, tmp_path: Path) -> None:
     (tmp_path / "shared.toml").write_text('prompt = "Shared: {input}"')
     assert chatapp("ask", "-t", "shared.toml", "x").stdout == "Shared: x\n"
+
+
+def test_a_conversation_keeps_the_preset_that_it_began_with(
+    chatapp: Run, home: Path, folder: Path
+) -> None:
+    (folder / "small.toml").write_text('n_ctx = 300\nprompt = "{input}, {name}!"')
+    done = chatapp("ask", "--json", "-t", "small", "-p", "name=Ann", "hello")
+    assert json.loads(done.stdout)["text"] == "hello, Ann!"
+    with Store.open(home / "history.db") as store:
+        (chat,) = store.list_conversations()
+        settings, wrong = read_chat_settings(chat.settings)
+        assert wrong == []
+        assert settings.preset is not None
+        assert settings.preset.name == "small"
+        assert settings.compose("bye") == "bye, Ann!"
+        assert settings.choose_n_ctx() == 300
+    long = chatapp("ask", "-t", "small", "-p", "name=Ann", "word " * 400)
+    assert "the context holds 300" in long.stderr
+    assert chatapp("ask", "--n-ctx", "4000", "-t", "small", "-p", "name=A", "x " * 400).stdout
+    chatapp("ask", "plain")
+    with Store.open(home / "history.db") as store:
+        assert store.list_conversations()[0].settings == ""
+
+
+@pytest.mark.parametrize("value", ["-1", "true", '"8k"', "4.5", "99999999999"])
+def test_a_context_that_is_none_is_named(chatapp: Run, folder: Path, value: str) -> None:
+    (folder / "wrong.toml").write_text(f"n_ctx = {value}")
+    done = chatapp("ask", "-t", "wrong", "x")
+    assert done.returncode == 2
+    assert "n_ctx must be a number of tokens" in done.stderr

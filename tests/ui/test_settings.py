@@ -1,6 +1,7 @@
 """The panel of a chat's settings: all of them, changed in place, saved as a preset."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual.widgets import Input, OptionList, Static, TextArea
@@ -205,3 +206,49 @@ async def test_the_system_prompt_goes_back_to_the_presets(run, paths):
         ):
             await ui.write(line)
             await ui.wait(lambda system=system: ui.flow.system == system)
+
+
+async def test_a_saved_preset_has_the_context_and_a_chat_that_takes_it_loads_it(run, paths):
+    async with run() as ui:
+        await ui.write("/context 9000")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.n_ctx == 9000)
+        await ui.app.chat.own.save(ui.app.chat.own.place_for("long"))
+        assert read_preset(paths.presets / "long.toml").n_ctx == 9000
+        await ui.press("ctrl+n")
+        ui.app.chat.models.reload(0)
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.n_ctx != 9000)
+        await ui.write("/preset long")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.n_ctx == 9000)
+        await ui.wait(lambda: row(ui, "n_ctx").source == "preset long")
+        assert row(ui, "n_ctx").usual == "9000"
+
+
+async def test_a_chat_is_answered_in_the_context_that_it_has(run):
+    async with run() as ui:
+        await ui.say("one")
+        chat = ui.app.chat.open_id
+        await ui.write("/context 9000")
+        await ui.wait(lambda: ui.client.model is not None and ui.client.model.n_ctx == 9000)
+        await ui.press("ctrl+q")
+        await ui.wait(lambda: ui.app.return_code is not None)
+    async with run(conversation_id=chat) as ui:
+        assert ui.client.model.n_ctx != 9000
+        await ui.say("two")
+        assert ui.client.model.n_ctx == 9000
+        pid = ui.client.pid
+        await ui.say("three")
+        assert ui.client.pid == pid, "it is not loaded again"
+
+
+async def test_a_model_that_is_chosen_is_the_new_chats_own_too(run):
+    async with run() as ui:
+        models = ui.app.chat.models
+        models.host.plan(Path("other.gguf"), 0, None)
+        models.remember(Path("other.gguf"))
+        models.switch_to(Path("other.gguf"))
+        await ui.wait(lambda: (m := ui.client.model) is not None and m.path.endswith("other.gguf"))
+        await ui.wait(lambda: row(ui, "model").source == "this chat")
+        await ui.say("one")
+        models.switch_to(Path("third.gguf"))  # as another chat does
+        await ui.wait(lambda: (m := ui.client.model) is not None and m.path.endswith("third.gguf"))
+        assert ui.flow.settings.model.endswith("other.gguf")

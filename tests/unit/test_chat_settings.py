@@ -30,6 +30,7 @@ FULL = ChatSettings(
         sampling=SamplingParams(temperature=0.1, top_k=3),
         think="off",
         model="b.gguf",
+        n_ctx=512,
     ),
     others={"colour": ["red"], "sampling": {"new_one": 1}, "preset": {"icon": "x"}},
 )

@@ -50,6 +50,14 @@ class ModelHost:
         """Load `path` so from now on; 0 and None: as the settings say."""
         self._planned[path] = (n_ctx, kv_type)
 
+    def has_context(self, n_ctx: int) -> bool:
+        """Whether the model that is loaded has a context of so many tokens, or was asked for it and
+        has as much as it can; a server has what it has."""
+        model = self.model
+        return model is not None and (
+            bool(model.host) or n_ctx in (model.n_ctx, self._planned.get(Path(model.path), (0,))[0])
+        )
+
     async def load(self, path: Path) -> bool:
         """Load `path`; when that fails, say so and load what was there before. True if it did.
 

@@ -171,14 +171,19 @@ class Models:
     async def prepare(self, settings: ChatSettings) -> bool:
         """Load the model that a conversation has chosen, if another one is loaded. False: it
         cannot be loaded, and no other is to answer in its place."""
-        wanted = settings.choose_model("")
-        if not wanted:
+        wanted, n_ctx = settings.choose_model(""), settings.choose_n_ctx()
+        model, setup = self.host.model, self._setup
+        if wanted:
+            path = await asyncio.to_thread(resolve_model, wanted, setup.config, setup.paths)
+        elif model is None or not n_ctx:
             return True
-        setup = self._setup
-        path = await asyncio.to_thread(resolve_model, wanted, setup.config, setup.paths)
-        model = self.host.model
-        if model is not None and Path(model.path) == Path(spell_path(path)):
+        else:
+            path = Path(model.path)
+        is_it = model is not None and Path(model.path) == Path(spell_path(path))
+        if is_it and (not n_ctx or self.host.has_context(n_ctx)):
             return True
+        if n_ctx:
+            self.host.plan(path, n_ctx, None)
         return await self.load(path)
 
     async def load(self, path: Path) -> bool:

@@ -195,6 +195,7 @@ class OwnSettings:
             sampling=flow.settings.layers(SamplingParams()).given,
             think=flow.settings.choose_think(""),
             model=flow.settings.choose_model(""),
+            n_ctx=flow.settings.choose_n_ctx(),
         )
         await asyncio.to_thread(save_preset, path, made, replace=True)
         return f"Saved as {path}. /preset {path.stem} takes it in any chat."
@@ -293,7 +294,7 @@ class OwnSettings:
         value, was = now.value or "none", before.value or "none"
         same = "as before" if value == was else f"it was {was}"
         if name == N_CTX:
-            self._models.reload(self._flow.settings.n_ctx)
+            self._models.reload(self._flow.settings.choose_n_ctx())
         return f"{name} is {value} in this chat ({now.source}); {same}."
 
     async def _change_system(self, text: str) -> None:
@@ -330,7 +331,10 @@ class OwnSettings:
             changed = leave_preset(flow.settings, flow.system, usual_system=usual)
         else:
             changed = take_preset(flow.settings, flow.system, preset, usual_system=usual)
+        n_ctx = flow.settings.choose_n_ctx()
         await flow.change(changed.settings)
+        if changed.settings.choose_n_ctx() != n_ctx:
+            self._models.reload(changed.settings.choose_n_ctx())
         if changed.system != flow.system:
             await flow.change_system(changed.system)
         has = f"the preset {preset.name}" if preset else "no preset"
@@ -351,9 +355,8 @@ class OwnSettings:
         self._models.switch_to(path)
 
     def remember_model(self, path: Path) -> None:
-        """Let the open conversation be answered by this model from now on, if it has begun."""
-        if self._flow.conversation is not None:
-            self._desk.work_on(self._keep_model(path), group="settings")
+        """Let the open conversation, a new one too, be answered by this model from now on."""
+        self._desk.work_on(self._keep_model(path), group="settings")
 
     async def _keep_model(self, path: Path) -> None:
         name = spell_path(path)
