@@ -22,6 +22,8 @@ WARN_SHARE = 0.8
 _RESERVE_PART = 10
 """A tenth of the context is kept free for an answer, and one for its thoughts."""
 _MOST_RESERVE, _MOST_THOUGHT = 1024, 2048
+SPARE = 16
+"""Tokens that going on with an answer needs at least."""
 WRITTEN = "being written"
 """The share of what the user is about to say."""
 _ALWAYS = ("system", "files", "thoughts", "what you said", "answers", "tools")
@@ -157,6 +159,16 @@ def ended_at_context(row: MessageRow) -> bool:
     except msgspec.MsgspecError:
         return False
     return limit is None or limit < 0 or run.completion_tokens < limit
+
+
+def fills_context(row: MessageRow, n_ctx: int) -> bool:
+    """Whether an answer that was cut off and what stands before it leave no room in a context of so
+    many tokens, so that it cannot go on there."""
+    run = row.generation
+    if run is None or not n_ctx or row.status not in ("stopped", "interrupted"):
+        return False
+    is_here = not run.model_path.startswith(PREFIX)
+    return is_here and run.prompt_tokens + run.completion_tokens + SPARE >= n_ctx
 
 
 class _Limit(msgspec.Struct):

@@ -1,17 +1,26 @@
 """A context that fills up: the meter, the choice before something would not fit, each way out."""
 
+import os
+import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual.widgets import OptionList, Static
 
 from chatapp.config import Config, EngineConfig
+from chatapp.conversation import Message
 from chatapp.engine.client import EngineClient
 from chatapp.heads import Head, read_head
+from chatapp.parts import parts_of
+from chatapp.store import Store
+from chatapp.store.rows import MessageRow, NewGeneration, Outcome
 from chatapp.ui.forms.context import ContextForm
 from chatapp.ui.forms.room import RoomForm
 from chatapp.ui.forms.summary import SummaryForm
 from chatapp.ui.items import item_of
+from chatapp.ui.widgets.message import MessageView
 from tests.ui.conftest import Driver, Run
 
 SMALL = Config(engine=EngineConfig(n_ctx=900))
@@ -251,3 +260,63 @@ async def test_a_pinned_message_stays_when_the_oldest_are_left_out(run: Run) -> 
         assert driver.said()[1:3] == before[:2]
         assert read_head(driver.path()[0]) == Head("omission", 4)
         assert driver.path()[1].pinned
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="halts the engine")
+async def test_esc_while_the_chat_is_counted_stops_the_summary_and_says_that(run: Run) -> None:
+    async with run(config=SMALL) as driver:
+        await fill(driver)
+        said = driver.said()
+        assert driver.client.pid is not None
+        os.kill(driver.client.pid, signal.SIGSTOP)  # it counts for as long as one likes
+        try:
+            await driver.write("/compact")
+            await driver.wait(lambda: driver.flow.answering.busy)
+            await driver.press("escape")
+            await driver.wait(lambda: not driver.flow.answering.busy)
+        finally:
+            os.kill(driver.client.pid, signal.SIGCONT)
+        await driver.wait(lambda: any("summary was stopped" in text for text in driver.notices()))
+        assert not any("message is kept" in text for text in driver.notices())
+        assert driver.said() == said
+        await driver.say("and it goes on")
+
+
+KEYS = {"continue": "f9", "regenerate": "f10", "previous_version": "f11"}
+
+
+async def test_the_keys_that_are_named_are_the_users_own(run: Run) -> None:
+    async with run(config=replace(Config(), keys=KEYS)) as driver:
+        chat = driver.store.create_conversation("unanswered")
+        driver.store.add_message(chat, Message.of("user", "and?"), None)
+        driver.app.chat.chats.open(chat)
+        await driver.wait(lambda: driver.app.chat.open_id == chat)
+        await driver.wait(lambda: driver.pane.transcript.items[-1].note.startswith("Not answered"))
+        assert "F10 asks for an answer" in driver.pane.transcript.items[-1].note
+
+
+def stopped(prompt: int, completion: int, model: str = "/m/a.gguf") -> MessageRow:
+    run = NewGeneration(model, "a", "f", "t", "{}")
+    outcome = Outcome(prompt_tokens=prompt, completion_tokens=completion, finish_reason="cancelled")
+    with Store.in_memory() as store:
+        chat = store.create_conversation("one")
+        asked = store.add_message(chat, Message.of("user", "and?"), None).id
+        answer = store.begin_answer(chat, asked, run).id
+        store.finish_answer(answer, parts_of("half"), [1], "stopped", outcome=outcome)
+        return store.get_message(answer)
+
+
+def test_a_stopped_answer_is_not_offered_to_go_on_where_it_cannot() -> None:
+    for row, n_ctx, goes_on in (
+        (stopped(90, 8), 100, False),
+        (stopped(40, 20), 100, True),
+        (stopped(90, 8), 4096, True),
+        (stopped(90, 8), 0, True),
+        (stopped(90, 8, "remote:x"), 100, True),
+    ):
+        item = item_of(row, n_ctx=n_ctx)
+        assert item.goes_on is goes_on
+        assert ("the context is full" in item.note) is not goes_on
+        foot = "".join(run.text for run in MessageView(item)._foot_runs())
+        assert ("Ctrl+G continues" in foot) is goes_on
+        assert "stopped" in foot

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chatapp.errors import UsageError
 from chatapp.store.rows import MessageRow
+from chatapp.ui.chat.answering import Waiting
 from chatapp.ui.chat.attaching import Attaching
 from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
@@ -179,7 +180,10 @@ class Acting:
         if self._is_elsewhere:
             self._desk.say("The answer belongs to another chat: Esc stops it there.")
             return False
-        if answering.waiting:
+        waits = answering.state
+        if isinstance(waits, Waiting) and waits.given_up:
+            self._desk.say(waits.given_up)
+        elif answering.waiting:
             self._desk.say(
                 f"Your message is kept, unanswered. {self._desk.keys('regenerate')} asks again."
             )

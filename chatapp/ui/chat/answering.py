@@ -7,6 +7,7 @@ question that waits here is in the store already; quitting while it waits loses 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from textual.message import Message as Fact
 
@@ -17,6 +18,7 @@ from chatapp.fullness import ended_at_context
 from chatapp.store.rows import MessageRow
 from chatapp.thinking import explain_silence, is_only_thought
 from chatapp.turn import Turn
+from chatapp.ui.items import usual_keys
 from chatapp.ui.messages import (
     AnswerAsked,
     AnswerEnded,
@@ -29,6 +31,7 @@ from chatapp.ui.messages import (
     Problem,
 )
 
+_T = TypeVar("_T")
 Events = AsyncIterator[PrefillProgress | Delta | Finished]
 
 
@@ -58,9 +61,11 @@ class Storing:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A stored message waits for the model."""
+    """A stored message waits for the model, or a chat is looked at by it."""
 
     conversation_id: int
+    given_up: str = ""
+    """What is said when it is stopped, if that is not that a message is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ class Answering:
         """Turns whose end the store did not take."""
         self.overflow: ContextOverflowError | None = None
         """The last answer was refused because its prompt does not fit, which is not told yet."""
+        self.keys: Callable[[str], str] = usual_keys
+        """The keys of a row of the keymap, for people."""
         self._gate = asyncio.Event()
         self._withdrawn = False
         self._model_ready = False
@@ -143,9 +150,23 @@ class Answering:
         self.state = Storing()
         self.idle.clear()
 
-    def place(self, conversation_id: int) -> None:
-        """What was claimed is a message of this conversation, which waits from now on."""
-        self.state = Waiting(conversation_id)
+    def place(self, conversation_id: int, given_up: str = "") -> None:
+        """What was claimed is a message of this conversation, which waits from now on; or other
+        work on it, and `given_up` is what is said when that is stopped."""
+        self.state = Waiting(conversation_id, given_up)
+
+    async def unless_stopped(self, work: Awaitable[_T]) -> _T | None:
+        """What `work` comes to; None as soon as it is stopped."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not working.done() and not self._withdrawn:
+                self._gate.clear()
+                stopping = asyncio.ensure_future(self._gate.wait())
+                await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+            return None if self._withdrawn else await working
+        finally:
+            working.cancel()
 
     def release(self) -> None:
         """No longer busy."""
@@ -211,7 +232,9 @@ class Answering:
             self._post(ConversationsChanged())
         if turn.state.note:
             self._post(Notice(turn.state.note))
-        if turn.state.status == "complete" and (silence := _tell_silence(turn.state, turn.row)):
+        if turn.state.status == "complete" and (
+            silence := _tell_silence(turn.state, turn.row, self.keys)
+        ):
             self._post(Notice(silence))
         if error is not None and self.overflow is None:
             self._post(Problem(error))
@@ -272,12 +295,13 @@ def can_go_on(row: MessageRow) -> bool:
     return row.generation.finish_reason == "length"
 
 
-def _tell_silence(state: AnswerState, row: MessageRow | None) -> str:
+def _tell_silence(state: AnswerState, row: MessageRow | None, keys: Callable[[str], str]) -> str:
     """Why an answer says nothing, and what to do; empty for one that says something."""
     is_full = row is not None and ended_at_context(row)
     what = explain_silence(state.parts, state.finish_reason or "")
     is_cut = state.finish_reason == "length"
-    does = "Ctrl+G goes on" if is_cut and not is_full else "Ctrl+R asks again"
+    goes_on = is_cut and not is_full
+    does = f"{keys('continue')} goes on" if goes_on else f"{keys('regenerate')} asks again"
     if not what or not is_only_thought(state.parts):
         return f"{what} {does}." if what else ""
     if is_cut:

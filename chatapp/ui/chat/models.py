@@ -275,7 +275,7 @@ class Models:
             if fact.error is not None:
                 self._desk.tell(Problem(fact.error))
             return
-        more = "" if wanted else " Ctrl+O chooses it."
+        more = "" if wanted else f" {self._desk.keys('models')} chooses it."
         self._desk.say(f"{clean_line(Names(self._setup.paths).of(fact.path))} is here.{more}")
         answering = self._flow.answering
         if wanted and answering.busy and not answering.waiting:

@@ -47,6 +47,8 @@ class Parts:
             post=pane.post_message,
             drafts=drafts,
         )
+        pane.keys = flow.answering.keys = desk.keys
+        pane.count_context = lambda: setup.client.model.n_ctx if setup.client.model else 0
         self.status = status = ChatStatus(
             temporary=setup.temporary, offline=setup.offline, keys=desk.keys
         )

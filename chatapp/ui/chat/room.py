@@ -15,7 +15,7 @@ from chatapp.compaction import Summary, can_summarise, keep_for_omission, keep_f
 from chatapp.conversation import Message
 from chatapp.engine.protocol import ModelDescription
 from chatapp.errors import ChatAppError
-from chatapp.fullness import WARN_SHARE, Tally, reserve_for, surely_fits, take_tally
+from chatapp.fullness import SPARE, WARN_SHARE, Tally, reserve_for, surely_fits, take_tally
 from chatapp.heads import make_head
 from chatapp.store.rows import ConversationRow, MessageRow
 from chatapp.text import cut_text
@@ -27,7 +27,7 @@ from chatapp.ui.chat.longer import Longer, find_longer, load_longer
 from chatapp.ui.chat.models import Models
 from chatapp.ui.forms.context import ContextForm
 from chatapp.ui.forms.room import Offer, RoomForm, Way
-from chatapp.ui.forms.summary import SummaryForm
+from chatapp.ui.forms.summary import GIVEN_UP, SummaryForm
 from chatapp.ui.messages import AnswerEnded, Problem
 from chatapp.ui.meter import meter_lines, shares_line, sum_line
 from chatapp.ui.setup import ChatSetup
@@ -35,8 +35,6 @@ from chatapp.ui.wording import clean_line, grouped
 
 _WORDS = 30
 """Characters of a message that is named by its beginning."""
-_SPARE = 16
-"""Tokens that going on with an answer needs at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ class Room:
             self._desk.say("There is nothing to summarise yet.")
         else:
             flow.answering.claim()
-            flow.answering.place(flow.conversation.id)
+            flow.answering.place(flow.conversation.id, GIVEN_UP)
             self._desk.work_on(self._compact_chat(flow.conversation.id, args), group="answer")
 
     async def _count_lines(self, width: int) -> list[str]:
@@ -116,7 +114,9 @@ class Room:
         flow = self._flow
         try:
             model = await self._client.ensure_loaded()
-            case = await self._look(model, conversation_id, None)
+            looking = self._look(model, conversation_id, None)
+            if (case := await flow.answering.unless_stopped(looking)) is None:
+                return
             if why := can_summarise(model):
                 self._desk.say(f"{why} A bigger one can: {self._desk.keys('models')}.")
             elif not (first := self._first_to_keep(case)):
@@ -163,10 +163,10 @@ class Room:
 
     def _fits(self, case: Case) -> bool:
         squeezed = case.conversation.id in self._squeezed
-        return case.tally.room > (_SPARE if squeezed else case.reserve)
+        return case.tally.room > (SPARE if squeezed else case.reserve)
 
     def _can_go_on(self, case: Case, asked: Asked) -> bool:
-        if not asked.refused and (not case.tally.n_ctx or case.tally.room > _SPARE):
+        if not asked.refused and (not case.tally.n_ctx or case.tally.room > SPARE):
             return True
         self._desk.say(
             f"The context is full ({grouped(case.model.n_ctx)} tokens): this answer cannot go on "
@@ -273,7 +273,7 @@ class Room:
         offers.append(
             Offer("new chat", "Start a new chat with this message", "It knows nothing of this one.")
         )
-        if case.tally.room > _SPARE:
+        if case.tally.room > SPARE:
             left = f"{grouped(case.tally.room)} tokens are left; the answer may end early."
             offers.append(Offer("anyway", "Answer in what room there is", left))
         return offers
@@ -304,7 +304,7 @@ class Room:
             self._desk.warn(made)
             return None
         if made is None:
-            self._desk.say("The summary was stopped. Everything is as it was.")
+            self._desk.say(GIVEN_UP)
             return None
         return await self._shorten(case, first, made)
 

@@ -20,6 +20,8 @@ _SHOWN = 600
 
 Make = Callable[[Callable[[Progress], object]], Awaitable[str]]
 
+GIVEN_UP = "The summary was stopped. Everything is as it was."
+
 
 class SummaryForm(ModalScreen[str | ChatAppError | None]):
     """Dismissed with the summary, with why there is none, or None when it was stopped."""

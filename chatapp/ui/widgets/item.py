@@ -17,6 +17,8 @@ class MessageItem:
     sibling_index: int = 0
     """Which of the alternatives at this place this is, from 0."""
     sibling_count: int = 1
+    goes_on: bool = True
+    """An answer that was cut off can be gone on with; else its context is full."""
     note: str = ""
     """One line under the message: figures ("31 tok/s"), or what went wrong."""
     reasoning: str = ""

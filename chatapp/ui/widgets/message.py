@@ -309,10 +309,9 @@ class MessageView(LinesView):
             parts.append([back, Run(place, "note"), forth])
         note = strip_controls(item.note).replace("\n", " ")
         if item.status in _CAN_CONTINUE:
-            go_on = f"{self._look_at_text.continue_key} continues"
-            parts.append(
-                [Run(f"■ {item.status} – ", "mark"), Run(go_on, "mark", action="continue")]
-            )
+            go_on = f" – {self._look_at_text.continue_key} continues"
+            offer = [Run(go_on, "mark", action="continue")] if item.goes_on else []
+            parts.append([Run(f"■ {item.status}", "mark"), *offer])
         elif item.status == "failed":
             parts.append([Run(f"✗ failed: {note}" if note else "✗ failed", "error")])
         if note and item.status != "failed":

@@ -4,6 +4,7 @@ Handles the facts about answers (`chatapp.ui.messages`) that concern the convers
 lets them rise to the screen. Owns which conversation the prompt is for, and what is being edited.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual import on
@@ -12,9 +13,10 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.events import Click
 from textual.widgets import ContentSwitcher, TextArea
 
+from chatapp.store.rows import MessageRow
 from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.draft import Begun
-from chatapp.ui.items import describe_parts, item_of, items_of
+from chatapp.ui.items import describe_parts, item_of, items_of, usual_keys
 from chatapp.ui.messages import (
     AnswerEnded,
     AnswerPrefill,
@@ -26,6 +28,7 @@ from chatapp.ui.messages import (
     TextReturned,
 )
 from chatapp.ui.widgets.find_bar import FindBar
+from chatapp.ui.widgets.item import MessageItem
 from chatapp.ui.widgets.model_choices import ModelChoices
 from chatapp.ui.widgets.new_text import NewText
 from chatapp.ui.widgets.prompt import PromptBox
@@ -84,6 +87,13 @@ class ConversationPane(Vertical):
         self.writing: Writing = Composing()
         """What the prompt's text is to become."""
         self._streaming_id: int | None = None
+        self.keys: Callable[[str], str] = usual_keys
+        """The keys of a row of the keymap, for people."""
+        self.count_context: Callable[[], int] = lambda: 0
+        """The context of the model that is loaded, in tokens; 0: not known."""
+
+    def _item_of(self, row: MessageRow) -> MessageItem:
+        return item_of(row, keys=self.keys, n_ctx=self.count_context())
 
     def compose(self) -> ComposeResult:
         """Welcome and transcript share one place above the prompt."""
@@ -247,7 +257,7 @@ class ConversationPane(Vertical):
         self._streaming_id = None
         self._show_transcript(bool(rows))
         answered = bool(rows) and rows[-1].status == "streaming"
-        items = items_of(rows, answered=answered)
+        items = items_of(rows, answered=answered, keys=self.keys, n_ctx=self.count_context())
         self.prompt.earlier = [row.content for row in rows if row.role == "user"]
         if answered:
             self.transcript.show(items[:-1])
@@ -282,7 +292,7 @@ class ConversationPane(Vertical):
                 self._left = None
             self._keep_draft()
         self._show_transcript(True)
-        self.transcript.append(item_of(event.row))
+        self.transcript.append(self._item_of(event.row))
 
     @on(BranchCut)
     def _cut(self, event: BranchCut) -> None:
@@ -300,7 +310,7 @@ class ConversationPane(Vertical):
             if not self.transcript.holds(parent_id):  # another branch was opened meanwhile
                 return
             self.transcript.remove_after(parent_id)
-        self.transcript.begin_answer(item_of(event.row))
+        self.transcript.begin_answer(self._item_of(event.row))
         self._streaming_id = event.row.id
 
     @on(AnswerPrefill)
@@ -325,9 +335,9 @@ class ConversationPane(Vertical):
             return
         if row.id != self._streaming_id:
             if self.transcript.last_id == row.parent_id:  # else another branch is shown
-                self.transcript.append(item_of(row))
+                self.transcript.append(self._item_of(row))
         else:
-            self.transcript.finish(row.id, item_of(row))
+            self.transcript.finish(row.id, self._item_of(row))
             self.new_text.note()
         self._streaming_id = None
 
