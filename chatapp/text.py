@@ -146,10 +146,13 @@ _UNSEEN = {"Cc", "Cf", "Mn", "Me", "Zl", "Zp", "Zs"}
 
 
 def one_line(text: str) -> str:
-    """One line without controls and bidirectional overrides; empty when nothing of it is seen.
+    """One line without controls, escape sequences and bidirectional overrides; empty when nothing
+    of it is seen.
 
     Joiners, selectors, tags, private and future characters stay: words and emoji need them.
     """
+    if "\x1b" in text:
+        text = strip_controls(text)  # sequences go with their parameters
     blank = (" " if unicodedata.category(char) == "Cc" else char for char in _BIDI.sub("", text))
     line = " ".join("".join(blank).split())
     return line if any(unicodedata.category(char) not in _UNSEEN for char in line) else ""

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chatapp.text import MAX_STRING, ControlFilter, strip_controls
+from chatapp.text import MAX_STRING, ControlFilter, one_line, strip_controls
 
 CASES = [
     ("plain", "plain"),
@@ -66,3 +66,16 @@ def test_random_noise_leaves_nothing_a_terminal_obeys() -> None:
         assert not any("\x7f" <= char <= "\x9f" or "\u2028" <= char <= "\u202e" for char in shown)
         assert strip_controls(shown) == shown
         shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\x1b[31mred\x1b[0m title", "red title"),
+        ("a\x1b]0;window\x07b", "ab"),
+        ("a\x07b\tc\r\nd", "a b c d"),
+        ("\x1b[31m", ""),
+    ],
+)
+def test_a_line_keeps_nothing_of_an_escape_sequence(text: str, line: str) -> None:
+    assert one_line(text) == line
