@@ -179,7 +179,10 @@ def read_document(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}.",
+            "Mend its permissions, or set CHATAPP_HOME to a folder of yours.",
+        ) from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, a number of 5,000 digits
         raise ConfigError(
             f"{path} is not valid TOML: {error}.", "Mend that line, or move the file away."
