@@ -44,7 +44,7 @@ from chatapp.ui.key_order import KeyDone, KeyOrder
 from chatapp.ui.keymap import bindings
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.suspending import mind_continuing
-from chatapp.ui.themes import CONTRAST, THEMES
+from chatapp.ui.themes import OUR_THEMES, THEMES
 from chatapp.ui.toasts import Toasts, remove_gone
 from chatapp.ui.wording import explain
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from chatapp.ui.screens.help import Section
 
 _HERE = Path(__file__).parent
+
 
 QUIT_WINDOW_S = 2.0
 """A second Ctrl+C within this time quits."""
@@ -122,7 +123,8 @@ class ChatApp(App[None]):
         self._leaving: asyncio.Task[None] | None = None
         # a binding that has no key keeps its own, to Textual; no terminal sends this one
         self.set_keymap({name: keys or f"off-{name}" for name, keys in config.keys.items()})
-        self.register_theme(CONTRAST)
+        for ours in OUR_THEMES:
+            self.register_theme(ours)
         wanted = THEMES.get(config.ui.theme, config.ui.theme)
         self.theme = wanted if wanted in self.available_themes else THEMES["dark"]
 

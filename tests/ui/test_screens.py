@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from textual.color import Color
 from textual.widgets import OptionList, Static
 
 from bench.synthetic import TINY, write_model
@@ -363,3 +364,23 @@ async def test_ctrl_c_does_not_throw_a_changed_text_away_in_silence(run):
         assert ui.app.screen is form
         await ui.press("ctrl+c")
         await ui.wait(lambda: isinstance(ui.app.screen, SettingsScreen))
+
+
+def luminance(color: Color) -> float:
+    """Relative luminance as WCAG 2 has it."""
+    parts = (part / 255 for part in (color.r, color.g, color.b))
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(("theme", "least"), [("dark", 4.5), ("light", 4.5), ("contrast", 7.0)])
+async def test_words_in_colour_can_be_read(run, theme, least):
+    config = replace(Config(), ui=replace(Config().ui, theme=theme))
+    async with run(config=config) as ui:
+        colours = ui.app.theme_variables
+        for ground in ("background", "surface"):
+            below = luminance(Color.parse(colours[ground]))
+            for name in ("text-accent", "text-warning", "text-success", "text-primary"):
+                above = luminance(Color.parse(colours[name]))
+                ratio = (max(above, below) + 0.05) / (min(above, below) + 0.05)
+                assert ratio >= least, f"{name} on {ground}: {ratio:.1f}"
