@@ -12,6 +12,8 @@ for a moment. Only what is no typing is ever delayed.
 import re
 from collections.abc import Callable, Iterator
 
+from chatapp.text import ControlFilter
+
 PASTE_S = 0.05
 """A paste has ended when nothing more came for so long."""
 
@@ -26,19 +28,44 @@ _OPEN, _CLOSE = "\x1b[200~", "\x1b[201~"
 
 
 class Brackets:
-    """Whether the end of a stream lies inside a bracketed paste, however the stream is cut."""
+    """Whether the end of a stream lies inside a bracketed paste, however the stream is cut.
+
+    Not every terminal takes escape sequences out of what it pastes. Textual's parser would read
+    keys there, and what follows in the paste as typed: a line end would send it.
+    """
 
     def __init__(self) -> None:
         self.open = False
         self._tail = ""
+        """What may be the beginning of a mark, read already; inside of a paste, still to be."""
+        self._filter = ControlFilter()
 
-    def feed(self, data: str) -> None:
-        """Look at more of the stream."""
-        seen = self._tail + data
-        start, end = seen.rfind(_OPEN), seen.rfind(_CLOSE)
-        if start != end:
-            self.open = start > end
-        self._tail = seen[1 - len(_OPEN) :]
+    def feed(self, data: str) -> str:
+        """What of the stream may be read as it is: inside a paste, text without sequences."""
+        passed = []
+        while data:
+            mark = _CLOSE if self.open else _OPEN
+            seen = self._tail + data
+            at = seen.find(mark)
+            end = at + len(mark) if at >= 0 else len(seen)
+            if self.open:
+                begun = "" if at >= 0 else _begun(seen, mark)
+                inside = seen[: at if at >= 0 else len(seen) - len(begun)]
+                passed.append(self._filter.feed(inside) + (mark if at >= 0 else ""))
+                self._tail = begun
+            else:
+                passed.append(seen[len(self._tail) : end])
+                self._tail = "" if at >= 0 else seen[1 - len(mark) :]
+            if at >= 0:
+                self.open, self._filter = not self.open, ControlFilter()
+            data = seen[end:]
+        return "".join(passed)
+
+
+def _begun(data: str, mark: str) -> str:
+    """The end of `data` that `mark` may begin with."""
+    sizes = range(len(mark) - 1, 0, -1)
+    return next((mark[:size] for size in sizes if data.endswith(mark[:size])), "")
 
 
 def is_text(data: str) -> bool:

@@ -61,8 +61,7 @@ class PasteDriver(LinuxDriver):
             self._read(parser, noise)
             self.process_message(Paste(text))
         else:
-            brackets.feed(burst)
-            self._read(parser, burst)
+            self._read(parser, brackets.feed(burst))
 
     def _read(self, parser: XTermParser, data: str) -> None:
         if data:  # to the parser, nothing is the end of all

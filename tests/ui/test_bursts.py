@@ -1,6 +1,8 @@
 """What comes at once from a terminal: typing, or a paste without brackets."""
 
 import pytest
+from textual._xterm_parser import XTermParser
+from textual.events import Paste
 
 from chatapp.ui.bursts import Brackets, gather, is_paste
 
@@ -53,6 +55,26 @@ def test_typing_waits_for_nothing() -> None:
 
     for data in ("h", "\r", "hello", "\x1b[A", "abc\x01X", "\n"):
         assert list(gather(data, more)) == [data]
+
+
+@pytest.mark.parametrize("size", [*range(1, 9), 100])
+def test_what_is_pasted_in_brackets_is_text_whatever_is_in_it(size: int) -> None:
+    inside = "hi \x1b]0;window\x07\x1b[31mred\x1b[0m\x1b[200 \x9b5mx\rrm\r\x1b[A\x1b"
+    stream = f"a\x1b[200~{inside}\x1b[201~b\x1b[A\x1b[200~\x1b[201~c\x1b[200~d\re\x1b[201~"
+    brackets, parser, events = Brackets(), XTermParser(), []
+    for start in range(0, len(stream), size):
+        if text := brackets.feed(stream[start : start + size]):
+            events += parser.feed(text)
+    events += parser.tick()
+    told = [event.text if isinstance(event, Paste) else event.key for event in events]
+    pasted, second = "hi red", "d\ne"
+    assert told[0] == "a"
+    assert told[1].startswith(pasted)
+    assert told[1].endswith("x\nrm\n")
+    assert told[2:4] == ["b", "up"]
+    assert told[-2:] == ["c", second]
+    assert not any("\x1b" in one or "\r" in one for one in told)
+    assert not brackets.open
 
 
 @pytest.mark.parametrize("size", range(1, 8))
