@@ -17,6 +17,7 @@ from chatapp.config import Config, nearest, say_where
 from chatapp.errors import ConfigError
 from chatapp.ui.key_row import Key, Scope, spell_key, split_keys
 from chatapp.ui.keymap import KEYS, movable_ids
+from chatapp.ui.themes import OUR_THEMES, THEMES
 
 _MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
 
@@ -47,7 +48,7 @@ def check_screen_settings(config: Config, path: Path) -> Config:
 
 
 def _check_theme(theme: str, path: Path) -> None:
-    known = ["dark", "light", *BUILTIN_THEMES]
+    known = [*THEMES, *(one.name for one in OUR_THEMES), *BUILTIN_THEMES]
     if theme not in known:
         raise ConfigError(
             f"{path}: ui.theme is {theme!r}, which is no theme.",

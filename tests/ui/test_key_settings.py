@@ -10,6 +10,7 @@ from chatapp.errors import ConfigError
 from chatapp.paths import find_paths
 from chatapp.ui.key_settings import check_screen_settings
 from chatapp.ui.keymap import KEYS, key_of, shown_keys
+from chatapp.ui.themes import OUR_THEMES, THEMES
 
 PATH = Path("config.toml")
 
@@ -101,3 +102,9 @@ async def test_enter_starts_a_line_by_setting(run) -> None:
         await ui.wait(lambda: len(ui.flow.rows) == 2)
         await ui.idle()
         assert ui.said()[0] == "ab\ncd"
+
+
+@pytest.mark.parametrize("theme", [*THEMES, *(one.name for one in OUR_THEMES), "gruvbox"])
+def test_every_theme_that_can_be_chosen_can_be_a_setting(theme: str) -> None:
+    config = replace(Config(), ui=replace(Config().ui, theme=theme))
+    assert check_screen_settings(config, Path("config.toml")).ui.theme == theme
