@@ -120,15 +120,28 @@ def _complete_args(command: Command, args: str, cursor: int, sources: Sources) -
                 found += _plain([("off", "answers as they come")])
         case _:
             return None
-    return _make(start, cursor, last, found)
+    return _make(start, cursor, last, found, in_help=command.takes is Takes.MODEL)
 
 
-def _make(start: int, end: int, begun: str, candidates: Iterable[Candidate]) -> Completion | None:
-    """Those that begin with what is there, then those that hold it; None if there are none."""
+def _make(
+    start: int,
+    end: int,
+    begun: str,
+    candidates: Iterable[Candidate],
+    *,
+    in_help: bool = False,
+) -> Completion | None:
+    """Those that begin with what is there, then those that hold it, `in_help`: or their help does;
+    None if there are none."""
     typed = begun.lower()
     every = list(candidates)
     first = [one for one in every if one.text.lower().startswith(typed)]
-    rest = [one for one in every if one not in first and typed.lstrip("/") in one.text.lower()]
+    held = [f"{one.text} {one.help}" if in_help else one.text for one in every]
+    rest = [
+        one
+        for one, text in zip(every, held, strict=True)
+        if one not in first and typed.lstrip("/") in text.lower()
+    ]
     found = tuple(first + rest if len(typed) > 1 else first)
     return Completion(start, end, found) if found else None
 

@@ -73,7 +73,8 @@ class Writing:
         for one, name in zip(found, told, strict=True):
             size = f"{size_text(one.size_bytes)} · " if one.size_bytes else ""
             written = name if told.count(name) == 1 else str(one.path)
-            listed.append((written, f"{size}{one.source}"))
+            file = "" if one.source == "built-in" or one.name.startswith(name) else f" · {one.name}"
+            listed.append((written, f"{size}{one.source}{file}"))
         return listed
 
     def _list_presets(self) -> Iterable[Preset]:

@@ -92,7 +92,8 @@ async def test_your_own_presets_models_and_tags_are_offered(run, paths, tiny_mod
         ui.store.labels.set_tags(ui.app.chat.open_id, ["zoo"])
         for command, offered in (
             ("/preset zz", "zz-mine"),
-            ("/model zeb", "zebra.gguf"),
+            ("/model zeb", "random 2x64 F32"),  # its file is called so
+            ("/model random", "random 2x64 F32"),
             ("/tag z", "zoo"),
             ("/theme gruv", "gruvbox"),
         ):
