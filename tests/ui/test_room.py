@@ -184,8 +184,11 @@ async def test_compact_and_the_edit_of_its_summary(run: Run) -> None:
         await driver.idle()
         assert "Above all, keep this: the numbers" in driver.said()[0]
         assert driver.said()[1:] == ["two", "two", "three", "three", "four", "four"]
-        driver.pane.transcript.marked = driver.flow.rows[0].id
+        head = driver.flow.rows[0].id
+        await driver.wait(lambda: driver.pane.transcript.holds(head))
+        driver.pane.transcript.marked = head
         await driver.press("ctrl+e")
+        await driver.wait(lambda: driver.pane.editing == head)
         driver.pane.prompt.set_prompt("We counted to four.")
         await driver.press("enter")
         await driver.wait(lambda: driver.flow.rows[0].content == "We counted to four.")
