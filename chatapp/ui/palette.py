@@ -47,6 +47,7 @@ _OF_A_CHAT = frozenset(
         "rename", "regenerate", "continue", "edit", "copy", "thinking", "oldest", "newest",
         "previous_version", "next_version", "mark_up", "mark_down", "tree", "export", "find",
         "save", "run", "raw", "compact", "tag", "pin", "archive", "delete", "title",
+        "keep", "compare", "choose", "code_up", "code_down", "messages",
     }
 )  # fmt: skip
 """What needs a chat with a message."""
@@ -112,7 +113,7 @@ class ChatCommands(Provider):
         found = [
             Entry(key, self._title(key), self._group(key), key.tooltip, _place(key))
             for key in keys
-            if self._is_possible(key.id)
+            if self._is_possible(key.id) and (key.scope != "message" or self._has_messages)
         ]
         found += [
             Entry(command, command.spelled, GROUP_TITLES[command.group], command.help)
@@ -137,17 +138,23 @@ class ChatCommands(Provider):
         by_scope = {"app": "chatapp", "prompt": "Writing"}
         return _GROUP_OF.get(key.id, by_scope.get(key.scope, "Reading"))
 
+    @property
+    def _has_messages(self) -> bool:
+        return not isinstance(self.app, ChatApp) or bool(self.app.chat.flow.rows)
+
     def _is_possible(self, name: str) -> bool:
         if not isinstance(self.app, ChatApp):
             return True
-        flow = self.app.chat.flow
-        if name in _OF_A_CHAT and not flow.rows:
+        if name in _OF_A_CHAT and not self._has_messages:
             return False
+        flow = self.app.chat.flow
         busy = flow.answering.busy
         return not (busy and name in _BESIDE_NO_ANSWER) and (busy or name not in _OF_AN_ANSWER)
 
     def _find_action(self, key: Key) -> bool:
         """Rows that are only a list's or a bar's cannot be done from anywhere."""
+        if _is_of_a_mode(key) and not (key.bar and key.scope in ("message", "sidebar")):
+            return False
         name = key.action.partition("(")[0]
         return key.scope in ("app", "prompt") or hasattr(self.screen, f"action_{name}")
 

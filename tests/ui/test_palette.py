@@ -26,10 +26,12 @@ async def test_the_palette_offers_each_thing_once_and_only_what_can_be_done(run)
         empty = offered(ui)
         assert empty[:2] == ["Help  (F1)", "Models  (Ctrl+O)"]
         assert not any(title.startswith(("Regenerate", "/tag", "Answer now")) for title in empty)
+        assert not {"Closes", "Up", "Keep mark", "Copy", "/keep", "/compare"} & set(empty)
         assert "/preset [NAME [VARIABLE=VALUE ...] | off]" in empty
         await ui.say("hello")
         with_chat = offered(ui)
-        assert {"Regenerate  (Ctrl+R)", "/tag [TAG ...]"} <= set(with_chat)
+        assert {"Regenerate  (Ctrl+R)", "/tag [TAG ...]", "Pin"} <= set(with_chat)
+        assert not {"Closes", "Up", "Keep mark"} & set(with_chat)
         assert not any(title.startswith(("/title", "/model", "/new", "/set ")) for title in empty)
         assert len(with_chat) == len(set(with_chat))
         await ui.write("/words 5000\n/delay 20")
