@@ -32,7 +32,7 @@ def test_a_file_made_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(gb.small_model())
     info = read_model_info(path)
-    assert (info.arch, info.name, info.license) == ("llama", "Tiny 北京", "mit")
+    assert (info.arch, info.name, info.license) == ("llama", "Tiny 北京 Q4_K_M", "mit")
     assert (info.n_ctx_train, info.n_layers, info.n_embd, info.n_heads) == (4096, 2, 64, 4)
     assert (info.n_vocab, info.n_tensors, info.n_params) == (5, 2, 64 * 5 + 512)
     assert (info.quantisation, info.size_label) == ("Q4_K_M", "832")

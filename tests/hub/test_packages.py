@@ -350,4 +350,4 @@ def test_without_a_name_what_needs_no_hub_comes_first_where_none_answers(
     (home / "models").mkdir(parents=True)
     shutil.copy(BUILTIN_MODEL, home / "models" / "mine.gguf")
     code, _, err = _end(_start(model, home, "models", "pull", **silent))
-    assert "On this machine already: mine.gguf" in err
+    assert "On this machine already: chatapp built-in" in err

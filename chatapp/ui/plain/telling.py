@@ -129,8 +129,11 @@ def _tell_widget(widget: Widget, choices: list[Choice], several: bool) -> list[s
         case TextArea():
             return [f"Text field: {widget.text or 'empty'}"]
         case Select():
+            label = next(widget.query("#label").results(Static), None)
+            if label is None:  # it is being made
+                return []
             choices.append(Choice(widget, 0))
-            return [f"{len(choices)}. {_text(widget.query_one('#label', Static).visual)}, choose"]
+            return [f"{len(choices)}. {_text(label.visual)}, choose"]
         case Button():
             if widget.disabled:
                 return []
