@@ -156,3 +156,16 @@ async def test_what_was_deleted_can_be_undone_though_the_next_chat_cannot_be_ope
         await ui.wait(lambda: any(f"conversation {other}" in text for text in ui.notices()))
         await ui.write("/undo")
         await ui.wait(lambda: [row.id for row in store.list_conversations()] == [newest])
+
+
+async def test_a_chat_that_another_window_has_deleted_is_left_and_can_be_brought_back(run):
+    async with run() as ui:
+        await ui.say("one")
+        mine = ui.app.chat.open_id
+        ui.store.delete_conversation(mine)
+        await ui.write("/delete")
+        await ui.wait(lambda: ui.app.chat.open_id is None)
+        await ui.wait(lambda: any("Another window has deleted" in text for text in ui.notices()))
+        await ui.write("/undo")
+        await ui.wait(lambda: ui.app.chat.open_id == mine)
+        assert ui.said() == ["one", "one"]

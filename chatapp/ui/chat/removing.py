@@ -125,10 +125,9 @@ class Removing:
 
     async def _delete_chats(self, ids: tuple[int, ...]) -> None:
         rows = [await asyncio.to_thread(self._store.get_conversation, one) for one in ids]
-        rows = [row for row in rows if row.deleted_at is None]
+        here = [row for row in rows if row.deleted_at is None]
+        rows = here or rows  # all may have been deleted in another window
         ids = tuple(row.id for row in rows)
-        if not ids:
-            return
         self._flow.withdraw(ids)
         if self._flow.answering.busy_in in ids:
             self._flow.answering.stop()
@@ -137,7 +136,8 @@ class Removing:
         words = title if len(ids) == 1 else f"{len(ids)} chats"
         shown = self._open_id
         beside = self._listed.neighbour(ids)
-        await asyncio.to_thread(self._store.delete_conversation, *ids)
+        if here:
+            await asyncio.to_thread(self._store.delete_conversation, *ids)
         was_open, then = (shown, beside) if shown in ids else (None, shown)
         self._removed.append(RemovedChats(ids, words, was_open, then))
         if was_open is not None and beside is None:
@@ -145,7 +145,8 @@ class Removing:
         elif was_open is not None and beside is not None:
             await self._flow.open(beside)
         await self._listed.relist(ids)
-        self._desk.say(self._tell(words))
+        said = self._tell(words)
+        self._desk.say(said if here else said.replace("Deleted", "Another window has deleted", 1))
 
     def action_remove_message(self) -> None:
         """Delete the marked message."""
