@@ -14,6 +14,7 @@ from chatapp.errors import UsageError
 from chatapp.input_file import MAX_BYTES, read_text
 
 if TYPE_CHECKING:
+    from chatapp.chat_settings import ChatSettings
     from chatapp.config import Config
     from chatapp.paths import Paths
     from chatapp.presets import Filled, Preset
@@ -108,7 +109,8 @@ def ask(
     """Answer PROMPT on standard output.
 
     What is piped in is put below PROMPT, after a blank line; without PROMPT it is the prompt. A
-    preset with a {text} takes it as that. Flags count before the preset, it before the settings.
+    preset with a {text} takes it as that. First count flags, then what the conversation sets, its
+    preset, and the settings.
     """
     _refuse_mixtures(click.get_current_context().params)
     from chatapp.cli import answering, setting
@@ -119,20 +121,20 @@ def ask(
     config = load_config(paths)
     usual = "" if raw or go_on else config.chat.preset  # that is for new conversations
     filled, text = _read_question(choose_preset(preset, usual, paths), values, prompt, raw=raw)
-    think = (filled.think or None) if think is None else think
-    n_ctx = (filled.n_ctx or None) if n_ctx is None else n_ctx
-    config = setting.override(
-        config, gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
-    )
-    path = _choose_model(model, filled, config, paths)
+    chat = _read_chat(preset, filled, paths, go_on=go_on)
+    think = (chat.choose_think("") or None) if think is None else think
+    n_ctx = (chat.choose_n_ctx() or None) if n_ctx is None else n_ctx
+    flags = {"gpu_layers": gpu_layers, "n_ctx": n_ctx, "kv_type": kv_type, "think": think}
+    config = setting.override(config, **flags)
+    path = _choose_model(model or chat.model or None, chat.preset, config, paths)
     config = setting.override_template(config, path, chat_template)
     question = answering.Question(
-        prompt=filled.compose(text),
-        title=text or filled.compose(text),
+        prompt=chat.compose(text),
+        title=text or chat.compose(text),
         preset=filled if filled.name else None,
         system="" if raw else (filled.system or None if system is None else system),
         go_on=go_on,
-        params=read_layers(_read_forms(sampling), filled.sampling, config.sampling),
+        params=read_layers(_read_forms(sampling), chat, config.sampling),
         n=n,
         logprobs=logprobs or 0,
         tools=_read_tools(tools),
@@ -164,12 +166,29 @@ def _read_question(
     return Filled(name=""), text
 
 
-def _choose_model(named: str | None, filled: "Filled", config: "Config", paths: "Paths") -> Path:
+def _read_chat(
+    named: str | None, filled: "Filled", paths: "Paths", *, go_on: bool
+) -> "ChatSettings":
+    """What the conversation sets: what it keeps, with the preset of this run if one is named."""
+    import msgspec
+
+    from chatapp.chat_settings import ChatSettings
+    from chatapp.cli.going_on import read_kept
+
+    kept = read_kept(paths) if go_on else ChatSettings()
+    if filled.name or named is not None:
+        return msgspec.structs.replace(kept, preset=filled if filled.name else None)
+    return kept
+
+
+def _choose_model(
+    named: str | None, preset: "Filled | None", config: "Config", paths: "Paths"
+) -> Path:
     from chatapp.cli.preset_flags import choose_presets_model
     from chatapp.cli.setting import choose_model
 
-    if named is None and filled.model:
-        return choose_presets_model(filled, config, paths)
+    if named is None and preset is not None and preset.model:
+        return choose_presets_model(preset, config, paths)
     return choose_model(named, config, paths)
 
 

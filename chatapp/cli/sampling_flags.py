@@ -14,6 +14,7 @@ from chatapp.errors import UsageError
 from chatapp.sampling import BOUNDLESS, Parameter, SamplingParams, parameters
 
 if TYPE_CHECKING:
+    from chatapp.chat_settings import ChatSettings
     from chatapp.layers import Layers
 
 _READ_FROM_FILES = ("grammar", "json_schema")
@@ -29,14 +30,11 @@ def sampling_options(command: _F) -> _F:
     return command
 
 
-def read_layers(
-    flags: dict[str, Any], preset: SamplingParams, settings: SamplingParams
-) -> "Layers":
-    """The flags that were given, over a preset and the settings; `UsageError` for a bad mixture."""
-    from chatapp.layers import Layers
-
+def read_layers(flags: dict[str, Any], chat: "ChatSettings", settings: SamplingParams) -> "Layers":
+    """The flags that were given, over what a chat sets, its preset and the settings; `UsageError`
+    for a bad mixture."""
     flag = SamplingParams(**{name: value for name, value in flags.items() if value != ()})
-    return Layers(flag=flag, preset=preset, settings=settings)
+    return chat.layers(settings, flag)
 
 
 def _make_option(parameter: Parameter) -> Callable[[_F], _F]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.chat_settings import read_chat_settings
+from chatapp.chat_settings import ChatSettings, read_chat_settings
+from chatapp.presets.preset import Filled
+from chatapp.sampling import SamplingParams
 from chatapp.store import Store
 from tests.cli.conftest import Run
 
@@ -122,7 +124,8 @@ def test_the_settings_may_name_a_preset(chatapp: Run, home: Path, folder: Path) 
     assert last_system(chatapp) == "You are Ann."
     assert chatapp("ask", "-t", "off", "hello").stdout == "hello\n"
     chatapp("ask", "-s", "Mine.", "hello")
-    assert chatapp("ask", "-c", "more").stdout == "more\n"
+    assert chatapp("ask", "-c", "more").stdout == "Ahoy: more\n"
+    assert chatapp("ask", "-c", "-t", "off", "more").stdout == "more\n"
     assert last_system(chatapp) == "Mine."
     assert chatapp("ask", "--raw", "Once").stdout == "Once\n"
     (home / "config.toml").write_text('[chat]\npreset = "pirat"\n')
@@ -188,3 +191,19 @@ def test_a_context_that_is_none_is_named(chatapp: Run, folder: Path, value: str)
     done = chatapp("ask", "-t", "wrong", "x")
     assert done.returncode == 2
     assert "n_ctx must be a number of tokens" in done.stderr
+
+
+def test_continue_keeps_what_the_conversation_sets(chatapp: Run, home: Path) -> None:
+    chatapp("ask", "first")
+    preset = Filled(name="short", prompt="Say: {input}", sampling=SamplingParams(seed=5))
+    kept = ChatSettings(preset=preset, sampling=SamplingParams(max_tokens=7), n_ctx=2048)
+    with Store.open(home / "history.db") as store:
+        store.set_settings(store.list_conversations()[0].id, kept.write())
+    answer = json.loads(chatapp("ask", "-c", "--json", "second").stdout)
+    assert (answer["text"], answer["seed"]) == ("Say: se", 5)
+    assert answer["sampling"]["max_tokens"] == {"value": 7, "source": "chat"}
+    assert answer["sampling"]["seed"]["source"] == "preset"
+    answer = json.loads(chatapp("ask", "-c", "--json", "--max-tokens", "9", "third").stdout)
+    assert (answer["text"], answer["sampling"]["max_tokens"]["source"]) == ("Say: thir", "flag")
+    new = json.loads(chatapp("ask", "--json", "apart").stdout)
+    assert new["text"] == "apart"

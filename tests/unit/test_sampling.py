@@ -5,6 +5,7 @@ from dataclasses import fields
 import msgspec
 import pytest
 
+from chatapp.chat_settings import ChatSettings
 from chatapp.cli.sampling_flags import describe, read_layers
 from chatapp.config import load_config
 from chatapp.engine.protocol import ChatMessage, Generate
@@ -119,7 +120,7 @@ def test_a_grammar_and_a_schema_exclude_each_other() -> None:
 
 def test_flags_that_are_not_given_ask_for_nothing() -> None:
     flags = {"temperature": None, "top_k": 0, "stop": (), "seed": -1}
-    asked = read_layers(flags, SamplingParams(), SamplingParams()).flag
+    asked = read_layers(flags, ChatSettings(), SamplingParams()).flag
     assert asked.given == {"top_k": 0, "seed": -1}
     assert (asked.temperature, asked.stop) == (None, None)
 
