@@ -223,7 +223,7 @@ class Acting:
         self._ask_again(1)
 
     def action_several(self) -> None:
-        """Several of them at once."""
+        """Several answers at once beside the marked one, or the last."""
         self._ask_again(SEVERAL)
 
     def _ask_again(self, n: int) -> None:

@@ -47,7 +47,7 @@ class Hearing:
         self._asked_at = 0.0
         self._told_tenth = 0
         self.came_back: list[str] = []
-        """Messages that were not sent."""
+        """The texts of messages that could not be sent, until they are."""
 
     def hear(self, fact: Fact) -> None:
         """Tell a fact of the chat."""

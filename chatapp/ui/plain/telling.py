@@ -36,7 +36,7 @@ class Listing(Protocol):
         ...
 
     def choose_entry(self, place: int) -> None:
-        """Choose one of them."""
+        """Choose the entry at a place, as Enter on it does."""
         ...
 
 
@@ -55,7 +55,7 @@ class Choice:
     place: int
 
     def take(self) -> None:
-        """Choose it."""
+        """Choose the entry, as Enter or a click on it does."""
         match self.widget:
             case OptionList() as options:
                 self.point_at()

@@ -75,7 +75,7 @@ class Side(EndScroll, can_focus=False):
         self.view.set_item(_item(row))
 
     def on_click(self, event: Click) -> None:
-        """A click marks it."""
+        """Mark the answer that was clicked."""
         if event.button == 1:
             self._choose(self.row.id)
 
@@ -115,12 +115,12 @@ class SidesScreen(ModalScreen[int | None]):
             yield Static("", id="sides-note", markup=False)
 
     def on_mount(self) -> None:
-        """Draw what comes."""
+        """Begin to draw what is written, a few times a second."""
         self.set_interval(FLUSH_S, self._flush)
         self._lay_out()
 
     def on_resize(self, _event: Resize) -> None:
-        """Other columns fit."""
+        """Show as many answers beside each other as the new width holds."""
         self._lay_out()
 
     @property
@@ -141,13 +141,13 @@ class SidesScreen(ModalScreen[int | None]):
     # What becomes of them
 
     def write(self, message_id: int, state: AnswerState) -> None:
-        """An answer says this by now."""
+        """Show what an answer that is being written says by now."""
         if (side := self._find(message_id)) is not None and side.row.status == "streaming":
             side.view.write(state.text, state.reasoning, describe_parts(state.parts))
             self._unflushed.add(side)
 
     def set_progress(self, text: str) -> None:
-        """How far the prompt is read."""
+        """Say how far the prompt is read, where no word has come yet."""
         for side in self._sides:
             if side.row.status == "streaming":
                 side.view.set_progress(text)
@@ -223,7 +223,7 @@ class SidesScreen(ModalScreen[int | None]):
                 self.dismiss(side.row.id)
 
     def action_keep_answer(self) -> None:
-        """Keep the marked one."""
+        """Close, and have the chat show the marked answer."""
         self.dismiss(self.marked.id)
 
     def action_step_side(self, step: int) -> None:
@@ -248,7 +248,7 @@ class SidesScreen(ModalScreen[int | None]):
         self._sides[self._marked].view.action_fold()
 
     def action_leave_sides(self) -> None:
-        """Back to the chat."""
+        """Close; the chat shows what it showed."""
         self.dismiss(None)
 
 

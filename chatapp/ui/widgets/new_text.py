@@ -53,5 +53,5 @@ class NewText(Static):
             self.shown = False
 
     def on_click(self) -> None:
-        """Go to the end of the chat."""
+        """Scroll to the end of the chat, where the new text is."""
         self._transcript.go_to_end()

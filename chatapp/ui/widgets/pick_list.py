@@ -87,7 +87,7 @@ class PickList(Widget):
         return self._rows
 
     def choose_entry(self, place: int) -> None:
-        """Choose one of them."""
+        """Choose the row at a place, as Enter on it does."""
         self.step(place - self._marked)
         self._chosen()
 
