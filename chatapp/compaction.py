@@ -5,6 +5,7 @@ head) says what stood before it. A cut is made before a message of the user, so 
 its result stay together. Nothing here knows the screen.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -66,23 +67,25 @@ def summary_tokens(n_ctx: int) -> int:
 def keep_for_summary(rows: Sequence[MessageRow], tally: Tally, reserve: int) -> int | None:
     """Place of the first message that stays when the others are summarised: the last three turns,
     or fewer where they do not fit. None: nothing can go, or what stays is too long."""
-    turns = [first for first in _turns(rows) if _loses(rows, first)][-KEPT_TURNS:]
+    pinned = _pinned_before(rows, len(rows))
+    turns = [first for first in _turns(rows)[-KEPT_TURNS:] if _loses(rows, pinned, first)]
     if not tally.n_ctx:  # a server does not say
         return turns[0] if turns else None
     room = tally.n_ctx - reserve - tally.rest - summary_tokens(tally.n_ctx) - _HEAD_TOKENS
-    return next((first for first in turns if _sum_kept(rows, tally, first) <= room), None)
+    return next((first for first in turns if _sum_kept(tally, pinned, first) <= room), None)
 
 
 def keep_for_omission(rows: Sequence[MessageRow], tally: Tally, reserve: int) -> int | None:
     """Place of the first message that stays when the oldest are left out: as many turns as half
     the context holds, at least one. None: nothing can go, or what stays is too long."""
-    turns = [first for first in _turns(rows) if _loses(rows, first)]
+    pinned = _pinned_before(rows, len(rows))
+    turns = [first for first in _turns(rows) if _loses(rows, pinned, first)]
     if not tally.n_ctx:
         return turns[len(turns) // 2] if turns else None
     for first in turns:
-        if tally.rest + _sum_kept(rows, tally, first) <= tally.n_ctx // 2:
+        if tally.rest + _sum_kept(tally, pinned, first) <= tally.n_ctx // 2:
             return first
-    if turns and tally.rest + _sum_kept(rows, tally, turns[-1]) <= tally.n_ctx - reserve:
+    if turns and tally.rest + _sum_kept(tally, pinned, turns[-1]) <= tally.n_ctx - reserve:
         return turns[-1]
     return None
 
@@ -116,12 +119,13 @@ def _pinned_before(rows: Sequence[MessageRow], first: int) -> list[int]:
     return [place for turn in turns if any(rows[one].pinned for one in turn) for place in turn]
 
 
-def _loses(rows: Sequence[MessageRow], first: int) -> bool:
-    return len(_pinned_before(rows, first)) < first - _begin(rows)
+def _loses(rows: Sequence[MessageRow], pinned: list[int], first: int) -> bool:
+    return bisect_left(pinned, first) < first - _begin(rows)
 
 
-def _sum_kept(rows: Sequence[MessageRow], tally: Tally, first: int) -> int:
-    return sum(tally.rows[first:]) + sum(tally.rows[place] for place in _pinned_before(rows, first))
+def _sum_kept(tally: Tally, pinned: list[int], first: int) -> int:
+    stays = pinned[: bisect_left(pinned, first)]
+    return sum(tally.rows[first:]) + sum(tally.rows[place] for place in stays)
 
 
 def _begin(rows: Sequence[MessageRow]) -> int:
