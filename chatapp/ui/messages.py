@@ -129,6 +129,8 @@ class AnswerText(Message):
     """Tokens that are new."""
     beside: bool = False
     """It is written beside the one that is shown."""
+    n_pieces: int = 1
+    """Pieces of text that the engine sent of it."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """One request on a loaded model: prefill, then sample and decode until every alternative ends.
 
 Events go out as text becomes certain. On a fast model several tokens share one `Delta` (at most
-one write each 12 ms), because a client that wakes for every token takes a core from decode.
+one write each 50 ms), because a client that wakes for every token takes a core from decode.
 """
 
 import time
@@ -30,7 +30,7 @@ from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, UsageError
 from chatapp.parts import ToolCall, text_of
 
-_FLUSH_S = 0.012
+_FLUSH_S = 0.05
 
 
 @dataclass(slots=True)

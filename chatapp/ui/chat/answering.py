@@ -18,6 +18,7 @@ from chatapp.fullness import ended_at_context
 from chatapp.store.rows import MessageRow
 from chatapp.thinking import explain_silence, is_only_thought
 from chatapp.turn import Turn
+from chatapp.ui.chat.gathering import Gathering
 from chatapp.ui.items import usual_keys
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -269,18 +270,22 @@ class Answering:
 
     async def _run(self, conversation_id: int, turn: Turn, events: Events) -> None:
         started = False
-        async for event in events:
-            if not started and (row := turn.row):
-                started = True
-                self._put(conversation_id, row)
-                self._post(AnswerStarted(conversation_id, row, len(turn.states)))
-            if isinstance(event, PrefillProgress):
-                self._post(AnswerPrefill(conversation_id, turn.message_id, event))
-            elif isinstance(event, Delta):
-                index, n_tokens = event.index, len(event.tokens)
-                state, is_beside = turn.states[index], index != turn.kept
-                message_id = turn.message_ids[index]
-                self._post(AnswerText(conversation_id, message_id, state, n_tokens, is_beside))
+        said = Gathering(self._post)
+        try:
+            async for event in events:
+                if not started and (row := turn.row):
+                    started = True
+                    self._put(conversation_id, row)
+                    self._post(AnswerStarted(conversation_id, row, len(turn.states)))
+                if isinstance(event, PrefillProgress):
+                    self._post(AnswerPrefill(conversation_id, turn.message_id, event))
+                elif isinstance(event, Delta):
+                    index, n_tokens = event.index, len(event.tokens)
+                    state, is_beside = turn.states[index], index != turn.kept
+                    message_id = turn.message_ids[index]
+                    said.add(AnswerText(conversation_id, message_id, state, n_tokens, is_beside))
+        finally:
+            said.close()
 
 
 async def ask_as_it_is(asked: Asked) -> bool:

@@ -66,8 +66,8 @@ from chatapp.ui.wording import clean_line, reading_time
 SIDEBAR_MIN_COLUMNS = 100
 """Narrower terminals start without the sidebar."""
 
-REDRAW_S = 0.2
-"""The status line counts tokens this often: at every token it cost as much as the text."""
+REDRAW_S = 0.5
+"""The status line counts tokens this often: a frame costs as much for it as for the text."""
 
 
 DRAFT_S = 0.5

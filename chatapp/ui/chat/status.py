@@ -282,7 +282,7 @@ class ChatStatus:
             self.doing, self._hurried = Speaks(begun=bool(parts)), self._hurried and not parts
             return
         before = self.doing if isinstance(self.doing, Thinks) else Thinks(0)
-        more = fact.n_tokens or 1  # servers send a piece of text a token
+        more = fact.n_tokens or fact.n_pieces  # servers send a piece of text a token
         self.doing = replace(before, n_tokens=before.n_tokens + more)
 
     def _count(self, n_tokens: int) -> None:

@@ -14,6 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.containers import VerticalScroll
 from textual.geometry import Region, Size
+from textual.reactive import Reactive
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -96,11 +97,16 @@ class LinesView(Widget):
     LinesView { width: 1fr; height: auto; color: $foreground; }
     """
 
+    virtual_size = Reactive(Size(0, 0), layout=False)
+    """Nothing inside is laid out: a row more is one layout, not two."""
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._looks: dict[tuple[str, str, str], Style] = {}
         self._base = Style()
         self._strips: dict[int, Strip] = {}
+        self._drawn: dict[int, Line] = {}
+        """What the strips show."""
         self._strips_width = 0
 
     def count_lines(self, width: int) -> int:
@@ -115,25 +121,40 @@ class LinesView(Widget):
         """Draw again from row `first` on; lay out again only when the height is another one."""
         width = self.content_size.width
         height = self.count_lines(width) if width else 0
-        self._forget_from(first)
         if not width or height != height_before:
+            self._forget_from(first)
             self.refresh(layout=True)
-        else:
-            top = first + self.gutter.top
-            self.refresh(Region(0, top, self.size.width, height - first))
+            return
+        others = [y for y in self._drawn if y >= first and self._reads_otherwise(y, width)]
+        for y in others:
+            self._forget(y)
+        if others:
+            top, bottom = min(others), max(others) + 1
+            self.refresh(Region(0, top + self.gutter.top, self.size.width, bottom - top))
 
     def redraw(self) -> None:
         """Draw all of it again."""
         self._forget_from(0)
         self.refresh(layout=True)
 
+    def _reads_otherwise(self, y: int, width: int) -> bool:
+        """Whether a row that was drawn would be drawn otherwise now."""
+        return y >= self.count_lines(width) or self.get_line(y, width) != self._drawn[y]
+
     def _forget_from(self, first: int) -> None:
-        for y in [y for y in self._strips if y >= first]:
-            del self._strips[y]
+        for y in [y for y in self._drawn if y >= first]:
+            self._forget(y)
+
+    def _forget(self, y: int) -> None:
+        del self._strips[y], self._drawn[y]
+
+    def _forget_all(self) -> None:
+        self._strips.clear()
+        self._drawn.clear()
 
     def notify_style_update(self) -> None:
         self._looks.clear()
-        self._strips.clear()
+        self._forget_all()
         super().notify_style_update()
 
     def get_content_width(self, container: Size, viewport: Size) -> int:  # noqa: ARG002
@@ -149,20 +170,19 @@ class LinesView(Widget):
             self._looks.clear()
         if width != self._strips_width or len(self._strips) > _MAX_STRIPS:
             self._strips_width = width
-            self._strips.clear()
+            self._forget_all()
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         strip = self._strips.get(y)
         if strip is None:
-            strip = self._strips[y] = self._draw(y)
+            width = self.content_size.width
+            known = y < self.count_lines(width)
+            line = self._drawn[y] = self.get_line(y, width) if known else Line([])
+            strip = self._strips[y] = self._draw(y, line, width)
         return strip
 
-    def _draw(self, y: int) -> Strip:
-        width = self.content_size.width
-        if y >= self.count_lines(width):
-            return Strip.blank(width, self._base)
-        line = self.get_line(y, width)
+    def _draw(self, y: int, line: Line, width: int) -> Strip:
         runs = line.runs
         selected = self.text_selection
         if selected is not None and (span := selected.get_span(y)) is not None:
@@ -205,7 +225,7 @@ class LinesView(Widget):
     # Selecting with the mouse ------------------------------------------------------------------
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
-        self._strips.clear()
+        self._forget_all()
         self.refresh()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:

@@ -65,6 +65,46 @@ async def settle(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
+async def test_what_is_drawn_while_it_is_written_is_what_is_drawn_at_the_end():
+    text = (
+        "Some **prose that wraps** at the width of the window, and then `goes on` for a while.\n"
+        "A title below it\n---\n\n- one\n- two **bold\n  rest** of it\n\n| a | b |\n|---|---|\n"
+        "| 1 | a cell that is wide |\n\n```python\nx = '''\ny = 1\n'''\nz = x\n```\n\nThe *end*."
+    )
+    app = Harness()
+    async with app.run_test(size=(40, 40)) as pilot:
+        transcript = app.transcript
+        transcript.begin_answer(MessageItem(1, "assistant", "", status="streaming"))
+        await settle(pilot)
+        for end in range(1, len(text) + 1, 3):
+            transcript.write(1, text[:end])
+            transcript.flush()
+            await pilot.pause()
+            view = app.query_one(MessageView)
+            shown = [row.strip() for row in screen_rows(app)]
+            assert [row for row in shown if row] == [row.strip() for row in rows(view) if row]
+
+
+async def test_only_the_rows_that_read_otherwise_are_drawn_again():
+    app = Harness()
+    async with app.run_test(size=(40, 20)) as pilot:
+        transcript = app.transcript
+        transcript.begin_answer(MessageItem(1, "assistant", "", status="streaming"))
+        say(transcript, 1, "A paragraph that takes three rows, since it is longer than two. ")
+        transcript.flush()
+        await settle(pilot)
+        view = app.query_one(MessageView)
+        rows_before = rows(view)
+        drawn_again: list[int] = []
+        draw = view._draw
+        view._draw = lambda y, *rest: (drawn_again.append(y), draw(y, *rest))[1]
+        say(transcript, 1, "Yes")
+        transcript.flush()
+        await settle(pilot)
+        assert len(rows(view)) == len(rows_before)
+        assert drawn_again == [len(rows_before) - 1]
+
+
 async def test_a_thought_takes_the_place_of_the_progress_before_it():
     app = Harness()
     async with app.run_test(size=(60, 20)) as pilot:
