@@ -133,7 +133,10 @@ async def test_every_place_says_the_same(run, paths: Paths, kind: str) -> None:
 
 def test_ask_says_the_same(paths: Paths) -> None:
     path = write_model(paths.models / "x.gguf", replace(SMALL, name="Small Talk"))
-    answer = json.loads(listed("ask", "-m", "small talk f32", "--max-tokens", "1", "--json", "hi"))
+    said = listed(
+        *("ask", "-m", "small talk f32", "--max-tokens", "16", "--temperature", "0", "--json", "hi")
+    )
+    answer = json.loads(said)
     assert answer["model"] == Names(paths).of(path) == "Small Talk F32"
 
 
