@@ -8,6 +8,7 @@ argument that is one of `COMMANDS` runs that instead; a source of that name is g
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from convert.errors import ConvertError
 from convert.ftype import FTYPES
 from convert.options import PARITY, Options, parse_setting, parse_size
 from convert.progress import Human, JsonLines, Progress
+from convert.questions import OpenQuestions
 from convert.wording import printable
 
 INTERRUPTED = 130
@@ -38,11 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         return int(import_module(COMMANDS[words[0]]).main(words[1:]))
     arguments = _parser().parse_args(words)
-    return run(arguments.json, lambda progress: _convert(arguments, progress))
+    command = ("convert", *words)
+    return run(arguments.json, lambda progress: _convert(arguments, progress), command)
 
 
-def run(as_json: bool, work: Callable[[Progress], int | None]) -> int:
-    """Do `work` with progress on the right stream; the exit code, whatever happens."""
+def run(as_json: bool, work: Callable[[Progress], int | None], command: Sequence[str] = ()) -> int:
+    """Do `work` with progress on the right stream; the exit code, whatever happens.
+
+    `command` is what was typed behind `chatapp`: it is shown with answers to open questions.
+    """
     told: Progress = JsonLines(sys.stdout) if as_json else Human(sys.stderr)
     progress = _Interruptible(told)
     for number in _ENDING:
@@ -50,7 +56,7 @@ def run(as_json: bool, work: Callable[[Progress], int | None]) -> int:
     try:
         return work(progress) or 0
     except ConvertError as error:
-        _report(error, progress, as_json)
+        _report(error, progress, as_json, command)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted: nothing was written.\n")
@@ -96,12 +102,18 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
         sys.stdout.write(f"{output}\n")
 
 
-def _report(error: ConvertError, progress: Progress, as_json: bool) -> None:
+def _report(
+    error: ConvertError, progress: Progress, as_json: bool, command: Sequence[str] = ()
+) -> None:
+    hint, asked = error.hint, {}
+    if isinstance(error, OpenQuestions):
+        asked = {"questions": error.as_dict()}
+        hint += f"\n\nAll at once:\nchatapp {shlex.join(command)} {error.flags}"
     if as_json:
-        progress("error", message=error.message, hint=error.hint)
+        progress("error", message=error.message, hint=error.hint, **asked)
     sys.stderr.write(printable(f"Error: {error.message}\n"))
-    if error.hint:
-        sys.stderr.write(printable(f"       {error.hint}\n"))
+    for line in hint.splitlines():
+        sys.stderr.write(printable(f"       {line}".rstrip() + "\n"))
 
 
 class _Interruptible:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
             n = None if arguments.all else 20
             sys.stdout.writelines(f"{printable(line)}\n" for line in describe(report, n))
 
-    code = run(arguments.json, show)
+    code = run(arguments.json, show, ("diff", *argv))
     if code:
         return code if code == INTERRUPTED else TROUBLE
     return DIFFERENT if differs else 0

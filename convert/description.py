@@ -22,6 +22,7 @@ from convert.metadata import REPORT_KEY
 from convert.options import Options
 from convert.pipeline import make_plan, open_source
 from convert.plan import Plan
+from convert.questions import OpenQuestions
 from convert.vocab.chat import render_sample
 from convert.vocab.vocabulary import Vocab
 
@@ -131,8 +132,10 @@ def _understand(options: Options, checkpoint: Checkpoint) -> dict[str, Any]:
     try:
         plan = make_plan(options)
     except ConvertError as refusal:
-        refused = {"refusal": {"message": refusal.message, "hint": refusal.hint}}
+        refused: dict[str, Any] = {"refusal": {"message": refusal.message, "hint": refusal.hint}}
         refused |= {"says": _says(checkpoint)}
+        if isinstance(refusal, OpenQuestions):
+            refused |= {"questions": refusal.as_dict()}
     else:
         return _describe_plan(plan)
     try:

@@ -4,16 +4,25 @@
 command ends with. A bare Python exception reaching the command line is a bug of ours.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from convert.questions import Question
+
 
 class ConvertError(Exception):
     """A conversion cannot be done, and we can say why."""
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", question: Question | None = None) -> None:
+        """`question`: the one whose answer does away with the error, if there is such."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.question = question
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             sys.stdout.writelines(f"{printable(line)}\n" for line in describe(report))
 
-    return run(arguments.json, show)
+    return run(arguments.json, show, ("inspect", *argv))
 
 
 def inspect(options: Options, *, tensors: bool = False) -> dict[str, Any]:
@@ -85,9 +85,8 @@ def describe(report: dict[str, Any]) -> Iterator[str]:
         yield _row("Weights", f"{report['n_weights'] / 1e6:,.1f} M")
     yield from _rows("Evidence", report.get("evidence", []))
     if "refusal" in report:
-        hint = report["refusal"]["hint"]
-        yield _row("Refused", report["refusal"]["message"])
-        yield from _rows("", [hint] if hint else [])
+        yield _row("Open" if "questions" in report else "Refused", report["refusal"]["message"])
+        yield from (_row("", line) for line in report["refusal"]["hint"].splitlines())
     yield from _rows("Says", _facts(report.get("says", {})))
     yield from _rows("Settings", _pairs(report.get("hparams", {})))
     yield from _tensors(report["tensors"], report.get("type"))

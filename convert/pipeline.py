@@ -119,17 +119,20 @@ def open_source(options: Options) -> Checkpoint:
 
 
 def make_plan(options: Options) -> Plan:
-    """Read names and shapes, map them, and decide everything else. No weight is read."""
+    """Read names and shapes, map them, and decide everything else. No weight is read.
+
+    Raises `OpenQuestions` with everything that model and tokenizer leave open."""
     check_choice(options)
     checkpoint = open_source(options)
-    model = read_model(checkpoint, options.arch)
-    vocab = read_vocab(
-        checkpoint,
-        model.n_vocab,
-        tokenizer=options.tokenizer,
-        chat_template=options.chat_template,
-        pre=options.pre,
-    )
+    with checkpoint.questions.together(checkpoint.path.name):
+        model = read_model(checkpoint, options.arch)
+        vocab = read_vocab(
+            checkpoint,
+            model.n_vocab,
+            tokenizer=options.tokenizer,
+            chat_template=options.chat_template,
+            pre=options.pre,
+        )
     model, vocab, cut = fit_vocab(model, vocab)
     temperature, unusable = read_temperature(checkpoint.folder)
     with type_map(model) as mixture:

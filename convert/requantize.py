@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         if not arguments.json:
             print(output)  # noqa: T201  (the result: data, on stdout)
 
-    return run(arguments.json, work)
+    return run(arguments.json, work, ("quantize", *argv))
 
 
 def requantize(

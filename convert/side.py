@@ -16,9 +16,10 @@ from convert.architectures import read_model
 from convert.checkpoints.gguf_file import open_header, read_tensors
 from convert.checkpoints.tensor import Tensor
 from convert.description import list_values, read_stored_vocab
-from convert.errors import VocabError
+from convert.errors import ConvertError, VocabError
 from convert.options import Options
 from convert.pipeline import make_plan, open_source
+from convert.questions import OpenQuestions
 from convert.vocab.vocabulary import Vocab
 
 
@@ -45,6 +46,10 @@ def open_side(path: Path) -> Side:
         plan = make_plan(Options(path))
     except VocabError as error:
         return _open_weights(path, error)
+    except OpenQuestions as error:
+        if [question.name for question in error.questions] != ["tokenizer"]:
+            raise
+        return _open_weights(path, error)
     return Side(
         path=path,
         format=plan.checkpoint.format,
@@ -55,7 +60,7 @@ def open_side(path: Path) -> Side:
     )
 
 
-def _open_weights(path: Path, error: VocabError) -> Side:
+def _open_weights(path: Path, error: ConvertError) -> Side:
     """A checkpoint whose tokenizer is missing or refused: its weights compare all the same."""
     checkpoint = open_source(Options(path))
     model = read_model(checkpoint)

@@ -58,8 +58,13 @@ FAMILIES: tuple[Family, ...] = (
 def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
     """The model in `checkpoint`, in whichever family it is, or in `arch` if the user says so.
 
-    Raises `ArchitectureError`.
+    Raises `ArchitectureError`, or `OpenQuestions` with everything that it leaves open.
     """
+    with checkpoint.questions.together(checkpoint.path.name):
+        return _read(checkpoint, arch)
+
+
+def _read(checkpoint: Checkpoint, arch: str | None) -> Model:
     if arch is not None:
         return _named(arch).read(checkpoint)
     refuse_unsupported(checkpoint)

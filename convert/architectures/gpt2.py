@@ -18,15 +18,39 @@ from convert.architectures.gpt2_spellings import Spelling, find_spelling
 from convert.architectures.layer_norm import ERF_GELU, ERF_NOTE, TANH_GELU
 from convert.architectures.model import HParam, Model
 from convert.architectures.output_bias import fold_output_bias
-from convert.architectures.settings import Settings
+from convert.architectures.settings import Settings, head_choices
 from convert.architectures.taking import Taker
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import affine, concat, cut, reshape, transpose, zeros
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
+from convert.questions import Choice, Question
 
 _HEADS = ("n_head", "n_heads", "num_heads", "num_attention_heads", "heads", "nhead")
 _ACTIVATIONS = ("activation_function", "activation", "hidden_act", "act", "nonlinearity")
+_ACTIVATION = Question(
+    "activation",
+    "What the MLP has between its two matrices; weights cannot tell.",
+    (
+        Choice("gelu", "by erf, as nn.GELU() and F.gelu have it"),
+        Choice("gelu_new", "by tanh, as GPT-2 and nn.GELU(approximate='tanh') have it"),
+        Choice("relu", "nn.ReLU()"),
+    ),
+)
+_NORM_FIRST = Question(
+    "norm_first",
+    "Whether the layers were made with norm_first=True. PyTorch's own default is false, which "
+    "llama.cpp does not run; tensors cannot tell.",
+    (Choice(True, "norms before attention and MLP"), Choice(False, "behind them: refused")),
+)
+_NORM = Question(
+    "norm",
+    "The norms have no bias: LayerNorm or RMSNorm, and names cannot tell.",
+    (
+        Choice("layernorm", "less the mean, by the deviation"),
+        Choice("rmsnorm", "by the root mean square: refused, with learned positions"),
+    ),
+)
 # gelu(s x) / s differs from relu(x) by at most 0.17 / s, near zero only. 256 leaves F16's range to
 # activations up to 256.
 _RELU_SCALE = 256.0
@@ -119,23 +143,18 @@ class _Reader:
         settings.require("add_cross_attention", (False,), "llama.cpp's GPT-2 has no encoder")
         settings.require("norm_first", (True,), "llama.cpp's GPT-2 has its norms in front")
         settings.require("norm", ("layernorm", "LayerNorm"), "llama.cpp's GPT-2 has LayerNorm")
-        if self._spelling.needs_norm_first and settings.raw("norm_first") is None:
-            raise ArchitectureError(
-                "Layers of nn.TransformerEncoderLayer have their norms in front or behind, and "
-                "tensors cannot tell.",
-                "If it was made with norm_first=True: --set norm_first=true.",
-            )
-        bare = self._roles.norm.bias is None and not self._spelling.plain_norms
-        if bare and settings.raw("norm") is None:
-            raise ArchitectureError(
-                f"{self._roles.norm.weight[:80]} has no bias: LayerNorm or RMSNorm, names cannot "
-                "tell.",
-                "If it is LayerNorm: --set norm=layernorm. RMSNorm with learned positions is in "
-                "no family of llama.cpp.",
-            )
+        if self._spelling.needs_norm_first:
+            settings.ask(_NORM_FIRST)
+        if self._roles.norm.bias is None and not self._spelling.plain_norms:
+            settings.ask(_NORM)
 
     def _count_heads(self) -> int:
-        n_head = self._roles.n_per_head or self._settings.integer(*_HEADS)
+        n_head = self._roles.n_per_head or self._settings.integer(
+            *_HEADS,
+            choices=head_choices(self._n_embd),
+            why=f"Attention heads: any number that divides the width {self._n_embd}.",
+            flag="--n-head",
+        )
         if self._n_embd % n_head:
             raise ArchitectureError(
                 f"n_head is {n_head}, which does not divide the width {self._n_embd}."
@@ -148,10 +167,7 @@ class _Reader:
         said = said if said is None else str(said)
         name = self._spelling.activation if said is None else said
         if name is None:
-            raise ArchitectureError(
-                "The checkpoint does not say what its activation is, and weights cannot tell.",
-                "Give it: --set activation=gelu, gelu_new (its tanh form) or relu.",
-            )
+            name = str(self._settings.ask(_ACTIVATION))
         if name == "relu":
             self._notes.append(
                 "llama.cpp has no ReLU here: it is had from GELU, whose input is scaled by "

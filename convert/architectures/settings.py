@@ -1,23 +1,25 @@
 """What a checkpoint says about its model beyond shapes: heads, epsilon, activation, rope.
 
 Shapes cannot tell these, so they come from the checkpoint's own configuration or from the user
-(--set), and are never guessed in silence: a value that is missing is an error naming the flag, and
-a default is used only where the format itself defines one.
+(--set), and are never guessed in silence: a value that is missing is asked for (`questions`), and a
+default is used only where the format itself defines one.
 """
 
 from __future__ import annotations
 
-from math import isfinite
+import math
 from typing import Any
 
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError
+from convert.questions import Answer, Choice, Question
 
 
 class Settings:
     """Reads a checkpoint's configuration, field by field, each under any of its usual names."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
         self._where = checkpoint.path.name
         self._config = checkpoint.config
 
@@ -33,51 +35,38 @@ class Settings:
         """The value under the first of `names` that is there, or None."""
         return self._find(names)[1]
 
-    def integer(self, *names: str, default: int | None = None) -> int:
-        """A whole number, at least 1. Raises `ArchitectureError` when missing without `default`."""
-        name, value = self._find(names)
-        if value is None:
-            if default is None:
-                raise self._missing(names)
-            return default
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
-            raise ArchitectureError(f"{name} is {value!r:.40} in {self._where}, not a number > 0.")
-        return value
+    def integer(
+        self,
+        *names: str,
+        default: int | None = None,
+        choices: tuple[Choice, ...] = (),
+        why: str = "",
+        flag: str = "",
+    ) -> int:
+        """A whole number, at least 1. Missing without `default`, it is asked for."""
+        return int(self._value(names, int, default, why, choices, flag))
 
-    def number(self, *names: str, default: float | None = None) -> float:
-        """A finite number. Raises `ArchitectureError` when missing without `default`."""
-        name, value = self._find(names)
-        if value is None:
-            if default is None:
-                raise self._missing(names)
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e30:
-            raise ArchitectureError(f"{name} is {value!r:.40} in {self._where}, not a number.")
-        if not isfinite(value):
-            raise ArchitectureError(f"{name} is {value!r:.40} in {self._where}.")
-        return float(value)
+    def number(
+        self,
+        *names: str,
+        default: float | None = None,
+        choices: tuple[Choice, ...] = (),
+        why: str = "",
+    ) -> float:
+        """A finite number. Missing without `default`, it is asked for; `choices` are examples."""
+        return float(self._value(names, float, default, why, choices))
 
     def text(self, *names: str, default: str | None = None) -> str:
-        """A text. Raises `ArchitectureError` when missing without `default`."""
-        name, value = self._find(names)
-        if value is None:
-            if default is None:
-                raise self._missing(names)
-            return default
-        if not isinstance(value, str):
-            raise ArchitectureError(f"{name} is {value!r:.40} in {self._where}, not a text.")
-        return value
+        """A text. Missing without `default`, it is asked for."""
+        return str(self._value(names, str, default))
 
     def flag(self, *names: str, default: bool) -> bool:
         """True or false."""
-        name, value = self._find(names)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise ArchitectureError(f"{name} is {value!r:.40} in {self._where}, not true or false.")
-        return value
+        return bool(self._value(names, bool, default))
+
+    def ask(self, question: Question) -> Answer:
+        """See `Checkpoint.ask`."""
+        return self._checkpoint.ask(question)
 
     def require(self, name: str, allowed: tuple[Any, ...], because: str) -> None:
         """Raise unless `name` is missing, null or one of `allowed`; `because` says why."""
@@ -91,8 +80,24 @@ class Settings:
                 return name, self._config[name]
         return names[0], None
 
-    def _missing(self, names: tuple[str, ...]) -> ArchitectureError:
-        return ArchitectureError(
-            f"{self._where} does not say what {names[0]} is, and shapes cannot tell.",
-            f"Give it: --set {names[0]}=VALUE.",
-        )
+    def _value(
+        self,
+        names: tuple[str, ...],
+        kind: type[Answer],
+        default: Answer | None,
+        why: str = "",
+        choices: tuple[Choice, ...] = (),
+        flag: str = "",
+    ) -> Answer:
+        if default is not None and not self.has(*names):
+            return default
+        why = why or f"{self._where} does not say, and shapes cannot tell."
+        others = kind is float or not choices
+        return self.ask(Question(names[0], why, choices, kind, others, names=names[1:], flag=flag))
+
+
+def head_choices(width: int) -> tuple[Choice, ...]:
+    """Numbers of heads that divide `width`, those with heads of 32 to 128 first."""
+    fitting = [n for n in range(1, width + 1) if width % n == 0]
+    usual = sorted(fitting, key=lambda n: abs(math.log2(width / n / 64)))
+    return tuple(Choice(n, f"heads of {width // n}") for n in usual)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoints.tensor import Tensor
+from convert.questions import Answer, Question, Questions
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class Checkpoint:
     What the user gives with --set is laid over it."""
     files: tuple[Path, ...] = ()
     """The files the weights lie in, hashed for provenance; () means `path` alone."""
+
+    questions: Questions = field(default_factory=Questions, compare=False)
+    """What it leaves open; copies that are read under other names share them."""
+
+    def ask(self, question: Question) -> Answer:
+        """What the configuration answers; else the question is kept, and a value for the moment
+        comes back. Raises `ArchitectureError` for an answer that does not fit."""
+        return self.questions.ask(question, self.config)
 
     @property
     def folder(self) -> Path:

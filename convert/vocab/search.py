@@ -13,6 +13,7 @@ from typing import Protocol
 
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import UsageError, VocabError
+from convert.questions import Choice, Question
 from convert.vocab import (
     characters,
     sentencepiece,
@@ -89,7 +90,7 @@ def _named(tokenizer: str, wanted: Wanted) -> Vocab:
     if path.is_dir():
         found = next(_files([path, path / "tokenizer"]), None)
         if found is None:
-            raise _not_found([path])
+            raise VocabError(_looked_for([path]), _HINT)
         return _read(*found, wanted)
     if not path.is_file():
         raise UsageError(f"There is no tokenizer {tokenizer[:200]}.", _HINT)
@@ -132,7 +133,7 @@ def _around(checkpoint: Checkpoint, wanted: Wanted) -> Vocab:
     if wanted.n_rows in shipped.GPT2_ROWS:
         note = f"No tokenizer was found, and {wanted.n_rows} rows are GPT-2's: its own is taken."
         return add_notes(shipped.read("gpt2", wanted), note)
-    raise _not_found(folders)
+    raise _missing(folders, wanted.n_rows)
 
 
 def _files(folders: Iterable[Path]) -> Iterator[tuple[Source, Path]]:
@@ -167,11 +168,20 @@ def _folders(checkpoint: Checkpoint) -> list[Path]:
     return [*beside, *data, *around]
 
 
-def _not_found(folders: Iterable[Path]) -> VocabError:
+def _looked_for(folders: Iterable[Path]) -> str:
     names = ", ".join(name for source in SOURCES for name in source.FILES)
     places = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
-    return VocabError(
-        f"No tokenizer beside the checkpoint: looked for {names}, and for stoi, itos or chars "
-        f"inside it, in {places[:600]}.",
-        _HINT,
+    return f"No tokenizer beside the checkpoint: looked for {names}, in {places[:600]}."
+
+
+def _missing(folders: Iterable[Path], n_rows: int) -> VocabError:
+    """The question for a tokenizer; those that ship are offered to the size that is theirs."""
+    why = f"{_looked_for(folders)[:-1]}, and for stoi, itos or chars inside it."
+    rows = {"gpt2": range(shipped.GPT2_TOKENS, 50305), "llama2": range(32000, 32001)}
+    fitting = tuple(
+        Choice(name, f"ships with us; the model has {n_rows} rows, as it asks")
+        for name, sizes in rows.items()
+        if n_rows in sizes
     )
+    question = Question("tokenizer", why, fitting, str, others=True, flag="--tokenizer")
+    return VocabError(why, _HINT, question)

@@ -16,6 +16,7 @@ from convert.errors import ArchitectureError
 from convert.libllama import ModelFile
 from convert.parity.measure import Agreement
 from convert.pipeline import convert
+from convert.questions import OpenQuestions
 from tests.convert.hand_written import (
     HEADS,
     Book,
@@ -137,21 +138,17 @@ def without(*names: str) -> Any:
 @pytest.mark.parametrize(
     ("kind", "settings", "change", "reason"),
     [
-        (Book, {}, None, "what n_head is"),
-        (Own, {"n_head": 4}, None, "what its activation is"),
         (Own, {"n_head": 4, "activation": "silu"}, None, "activation is 'silu'"),
         (Own, {"n_head": 4, "activation": "quick_gelu"}, None, "llama.cpp's GPT-2 has GELU"),
-        (Encoder, {"n_head": 4, "activation": "gelu"}, None, "norms in front or behind"),
         (Book, {"n_head": 4}, without("final_norm"), "norm after the last layer"),
         (Book, {"n_head": 4}, without("norm1"), "two norms"),
         (Book, {"n_head": 4}, without("W_key"), "Q, K and V"),
         (Book, {"n_head": 4}, without("ff.layers.2"), "two matrices of an MLP"),
         (Book, {"n_head": 4}, without("pos_emb"), "of no family"),
-        (Own, {"n_head": 4, "activation": "gelu"}, without("beta"), "LayerNorm or RMSNorm"),
-        (Book, {"n_head": 5}, None, "does not divide"),
+        (Book, {"n_head": 5}, None, "does not fit"),
     ],
 )
-def test_what_cannot_be_told_is_asked_for(
+def test_what_does_not_fit_is_refused(
     kind: type[nn.Module], settings: dict[str, Any], change: Any, reason: str, tmp_path: Path
 ) -> None:
     state = randomise(kind()).state_dict()
@@ -178,3 +175,27 @@ def test_the_fold_of_an_output_bias_is_exact_in_float64(tmp_path: Path) -> None:
     weight = torch.from_numpy(made["output.weight"].float32()).double()
     found = F.linear(normal * g + moved, weight)
     assert (found - expected).abs().max() < 1e-5  # weights are rounded to float32
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "names"),
+    [
+        (Book, None, ["n_head"]),
+        (Own, None, ["n_head", "activation"]),
+        (Own, without("beta"), ["norm", "n_head", "activation"]),
+        (Encoder, None, ["norm_first", "n_head", "activation"]),
+    ],
+)
+def test_everything_that_is_open_is_asked_for_at_once(
+    kind: type[nn.Module], change: Any, names: list[str], tmp_path: Path
+) -> None:
+    state = randomise(kind()).state_dict()
+    if change is not None:
+        change(state)
+    torch.save(state, tmp_path / "model.pt")
+    with pytest.raises(OpenQuestions) as error:
+        convert(tmp_path / "model.pt", parity="off")
+    assert [question.name for question in error.value.questions] == [*names, "tokenizer"]
+    write_tokenizer(tmp_path)
+    answers = {q.name: q.for_the_moment for q in error.value.questions if q.name != "tokenizer"}
+    assert convert(tmp_path / "model.pt", settings=answers, parity="off").bytes

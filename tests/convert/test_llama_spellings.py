@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from convert.errors import ArchitectureError
 from convert.pipeline import convert
+from convert.questions import OpenQuestions
 from tests.convert.tiny import N_TOKENS, write_tokenizer
 
 torch.set_num_threads(1)
@@ -192,9 +192,9 @@ def test_what_the_file_does_not_say_is_asked_for(missing: str, tmp_path: Path) -
     (tmp_path / "params.json").write_text(
         json.dumps({key: value for key, value in PARAMS.items() if key != missing})
     )
-    with pytest.raises(ArchitectureError, match="does not say") as error:
+    with pytest.raises(OpenQuestions) as error:
         convert(source, tmp_path / "out.gguf", parity="off")
-    flag = error.value.hint.partition("--set ")[2].partition("=")[0]
+    (flag,) = [question.name for question in error.value.questions]
     value = PARAMS[missing]
     convert(source, tmp_path / "out.gguf", settings={flag: value}, parity="auto")
 

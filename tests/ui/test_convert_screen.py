@@ -137,7 +137,8 @@ async def test_a_refusal_is_a_sentence_and_a_hint(run, tmp_path, source):
     async with run() as ui:
         form = await Form(ui).open()
         await form.plan(source)
-        assert form.text.startswith("No tokenizer beside the checkpoint")
+        assert "leaves 1 thing open: tokenizer." in form.text
+        assert "No tokenizer beside the checkpoint" in form.text
         assert "--tokenizer" in form.text
         assert form.button("convert").disabled
         await form.plan(tmp_path / "nothing.pt")
