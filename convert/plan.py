@@ -59,6 +59,7 @@ class Plan:
             "layout": self.model.layout,
             "hparams": self.model.hparams,
             "evidence": list(self.model.evidence),
+            "assumptions": [one.as_dict() for one in self.model.assumptions],
             "n_weights": self.model.n_weights,
             "n_tokens": len(self.vocab.tokens),
             "special_ids": self.vocab.special_ids,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from convert.architectures.assumptions import Assumption
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
 
@@ -33,6 +34,9 @@ class Model:
     """What the user should know, such as an activation that differs a little."""
     embeddings: bool = False
     """Makes embeddings, not text: no logits, no chat."""
+    assumptions: tuple[Assumption, ...] = ()
+    """How it computes, as far as neither names nor shapes tell: what a proof against our own
+    reading rests on. Empty where a known author's code or a configuration says everything."""
 
     @property
     def n_vocab(self) -> int:
