@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from bench.scripted import Turn, Words, write_scripted
+from chatapp.engine.chat.prompt import build_prompt
+from chatapp.engine.chat.spellings import Spellings
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import build_prompt
-from chatapp.engine.llama.spellings import Spellings
 from chatapp.engine.protocol import ChatMessage, LoadOptions
 from chatapp.parts import File, Part, Text, ToolCall, ToolResult
 
@@ -39,13 +39,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedModel]:
 
 def acting(model: LoadedModel, messages: list[ChatMessage], **more) -> list[str]:
     """The marks among the tokens of a prompt."""
-    prompt = build_prompt(model.vocab, model.template, messages, form=model.form, **more)
+    prompt = build_prompt(
+        model.vocab, model.manner.template, messages, form=model.manner.form, **more
+    )
     spelled = [model.vocab.spell(token) for token in prompt.tokens if token >= 256]
     return [text for text in spelled if text.strip()]
 
 
 def written(model: LoadedModel, messages: list[ChatMessage]) -> str:
-    prompt = build_prompt(model.vocab, model.template, messages, form=model.form)
+    prompt = build_prompt(model.vocab, model.manner.template, messages, form=model.manner.form)
     return b"".join(model.vocab.piece(t, special=True) for t in prompt.tokens).decode()
 
 

@@ -96,8 +96,8 @@ def test_a_model_with_a_hostile_template_is_spoken_to_as_its_tokens_tell(
     path = write_model(tmp_path / "model.gguf", replace(TINY, template=template))
     model = LoadedModel(LoadOptions(path=str(path)), lambda _: None)
     try:
-        assert model.template is not None
-        assert model.template.render(HELLO) == "<|user|>\nHello<|end|>\n<|assistant|>\n"
+        assert model.manner.template is not None
+        assert model.manner.template.render(HELLO) == "<|user|>\nHello<|end|>\n<|assistant|>\n"
         assert model.notices[0].startswith("The chat template ")
         assert "Phi's format" in model.notices[0]
     finally:
@@ -112,10 +112,10 @@ def test_whatever_fails_after_the_weights_frees_them(
     free = lib.llama_model_free
     monkeypatch.setattr(lib, "llama_model_free", lambda model: freed.append(free(model)))
 
-    def fail(_: LoadedModel) -> None:
+    def fail(*_: object) -> None:
         raise SyntaxError("too many statically nested blocks")
 
-    monkeypatch.setattr(LoadedModel, "_find_stop", fail)
+    monkeypatch.setattr("chatapp.engine.llama.model.find_manner", fail)
     with pytest.raises(SyntaxError):
         LoadedModel(LoadOptions(path=str(tiny_model)), lambda _: None)
     assert len(freed) == 1

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from bench.synthetic import TEMPLATE, TINY, write_model
+from chatapp.engine.chat.prompt import build_prompt
 from chatapp.engine.llama import native
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import build_prompt
 from chatapp.engine.protocol import ChatMessage, LoadOptions
 from chatapp.errors import TemplateError
 from chatapp.gguf.model_info import read_model_info
@@ -39,8 +39,8 @@ def load(tmp_path: Path) -> Iterator[Load]:
 
 
 def prompt_of(model: LoadedModel, **values: Any) -> str:
-    assert model.template is not None
-    return model.template.render(HELLO, **values)
+    assert model.manner.template is not None
+    return model.manner.template.render(HELLO, **values)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_without_such_tokens_the_model_is_refused(load: Load, template: str) -> 
 def test_raw_and_another_template_load_what_is_refused_otherwise(load: Load) -> None:
     refused = {"template": BROKEN, "control": ("</s>", "<s>")}
     raw = load({"raw": True}, **refused)
-    assert raw.template is None
+    assert raw.manner.template is None
     assert raw.notices == []
     assert not raw.description.chat_template
     given = load({"chat_template": TEMPLATE}, **refused)
@@ -81,11 +81,11 @@ def test_a_given_template_of_no_use_is_refused_whatever_the_tokens(load: Load) -
 
 def test_a_base_model_completes_and_one_that_says_it_answers_does_not(load: Load) -> None:
     base = load(template=None, control=CHATML, name="Big Base 7B")
-    assert base.template is None
+    assert base.manner.template is None
     assert "completes text" in base.notices[0]
     assert "--chat-template chatml" in base.notices[0]
     plain = load(template=None, control=("</s>", "<s>"), name="Big Chat 7B")
-    assert plain.template is None
+    assert plain.manner.template is None
     assert plain.notices == [
         "This model has no chat template: it completes text instead of answering."
     ]
@@ -131,6 +131,6 @@ def test_what_a_template_cannot_say_is_said(load: Load) -> None:
     model = load(template=deaf)
     assert model.notices == []  # until there is a system prompt
     system, question = ChatMessage.of("system", "Be brief."), ChatMessage.of("user", "Hello")
-    assert build_prompt(model.vocab, model.template, [question]).notices == ()
-    (notice,) = build_prompt(model.vocab, model.template, [system, question]).notices
+    assert build_prompt(model.vocab, model.manner.template, [question]).notices == ()
+    (notice,) = build_prompt(model.vocab, model.manner.template, [system, question]).notices
     assert "no place for a system prompt" in notice

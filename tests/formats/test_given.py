@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from chatapp.engine.assemble import Assembler
+from chatapp.engine.chat.prompt import build_prompt
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import build_prompt
 from chatapp.engine.protocol import ChatMessage, LoadOptions
 from tests.formats.family import AND_THEN, HELLO, Family
 
@@ -15,10 +15,10 @@ def test_the_prompts_of_both_turns(tmp_path: Path, family: Family) -> None:
         vocab, words = model.vocab, family.words
         asked = [ChatMessage.of("user", HELLO)]
         first, second = family.prompts()
-        given = build_prompt(vocab, model.template, asked, form=model.form)
+        given = build_prompt(vocab, model.manner.template, asked, form=model.manner.form)
         assert given.tokens == words.tokenize(first)
         said = words.tokenize(family.first.raw)[:-1]
-        assembler = Assembler(model.form, in_thought=given.opens_thought)
+        assembler = Assembler(model.manner.form, in_thought=given.opens_thought)
         for token in said:
             control = vocab.is_control(token)
             assembler.feed(vocab.piece(token, special=control), control=control)
@@ -27,7 +27,7 @@ def test_the_prompts_of_both_turns(tmp_path: Path, family: Family) -> None:
             ChatMessage("assistant", assembler.parts, said),
             ChatMessage.of("user", AND_THEN),
         ]
-        given = build_prompt(vocab, model.template, asked, form=model.form)
+        given = build_prompt(vocab, model.manner.template, asked, form=model.manner.form)
         assert given.tokens == words.tokenize(second)
     finally:
         model.close()

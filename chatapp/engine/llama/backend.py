@@ -8,12 +8,12 @@ import llama_cpp
 from msgspec.structs import replace
 
 from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.chat.counting import count_prompt, render_prompt
+from chatapp.engine.chat.prompt import Prompt, build_completion
 from chatapp.engine.llama import native
 from chatapp.engine.llama.cache import TokenCache
-from chatapp.engine.llama.counting import count_prompt, render_prompt
 from chatapp.engine.llama.generation import Generation
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import Prompt, build_completion
 from chatapp.engine.protocol import (
     Finished,
     Generate,
@@ -62,10 +62,10 @@ class LlamaBackend:
 
     def _build_prompt(self, model: LoadedModel, request: Generate) -> Prompt:
         """The prompt of an answer, with the thinking that was asked for."""
-        prompt = render_prompt(model, request)
-        if model.is_raw:
+        prompt = render_prompt(model.manner, request)
+        if model.manner.is_raw:
             return prompt
-        thinking, known = Thinking.parse(request.think), model.understood
+        thinking, known = Thinking.parse(request.think), model.manner.understood
         budget = thinking.budget(knows_effort=bool(known.efforts))
         new = tuple(notice for notice in prompt.notices if notice not in self._told)
         self._told.update(new)
@@ -75,7 +75,7 @@ class LlamaBackend:
         """Count the prompt that these messages make, by rendering and tokenizing it."""
         if self._model is None:
             raise EngineError("No model is loaded.")
-        return count_prompt(self._model, request)
+        return count_prompt(self._model.manner, request)
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""

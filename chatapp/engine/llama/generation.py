@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
+from chatapp.engine.chat.prompt import Prompt
+from chatapp.engine.chat.thought_end import ThoughtEnd, closing_of
 from chatapp.engine.llama.cache import Cancelled, TokenCache
 from chatapp.engine.llama.logprobs import copy_logits, describe_token
 from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import Prompt
 from chatapp.engine.llama.samplers import Sampler
-from chatapp.engine.llama.thought_end import ThoughtEnd, closing_of
 from chatapp.engine.protocol import (
     MAX_LOGPROBS,
     Choice,
@@ -110,7 +110,7 @@ class Generation:
         if not text:
             return assembler, []
         # The answer has begun: a thought that the prompt opens is over before it.
-        over = closing_of(self._model.form) if self._prompt.opens_thought else ""
+        over = closing_of(self._model.manner.form) if self._prompt.opens_thought else ""
         return assembler, [
             *vocab.tokenize(over, special=True),
             *vocab.tokenize(text, special=False),
@@ -161,12 +161,14 @@ class Generation:
         assembler, tokens = self._begin()
         known = len(tokens) if tokens is request.prefix_tokens else 0
         teller = Teller(request.request_id, index, request.prefix, known)
-        thoughts = ThoughtEnd(model.vocab, model.form, self._prompt.thought_budget, n_thought)
+        thoughts = ThoughtEnd(
+            model.vocab, model.manner.form, self._prompt.thought_budget, n_thought
+        )
         return _Alternative(index, seed, sampler, assembler, teller, [*tokens], thoughts)
 
     def _make_sampler(self, seed: int) -> Sampler:
         """A grammar or schema binds what is said: a thought before it is free."""
-        model, thoughts = self._model, self._model.form.thoughts
+        model, thoughts = self._model, self._model.manner.form.thoughts
         opening: list[int] = []
         if self._answers and thoughts and thoughts.open and not self._prompt.opens_thought:
             opening = model.vocab.tokenize(thoughts.open, special=True)
@@ -181,7 +183,7 @@ class Generation:
 
     def _count_thought(self) -> int:
         """Tokens of the prefix that are a thought with its marks."""
-        assembler, form = self._make_assembler(), self._model.form
+        assembler, form = self._make_assembler(), self._model.manner.form
         n_thought = 0
         for count, token in enumerate(self._prefix):
             was_thinking = assembler.is_thinking
@@ -197,13 +199,13 @@ class Generation:
     @property
     def _answers(self) -> bool:
         """Whether this is an answer in the model's format; else text goes on."""
-        return self._request.prompt is None and not self._model.is_raw
+        return self._request.prompt is None and not self._model.manner.is_raw
 
     def _make_assembler(self) -> Assembler:
         request = self._request
         return Assembler(
-            self._model.form,
-            stop=request.params.filled().stop + (self._model.stop if self._answers else ()),
+            self._model.manner.form,
+            stop=request.params.filled().stop + (self._model.manner.stop if self._answers else ()),
             in_thought=self._prompt.opens_thought,
             tools=request.tools,
             is_raw=not self._answers,

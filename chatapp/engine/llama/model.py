@@ -5,7 +5,6 @@ longer than a learned position table, a model larger than memory. Every refusal 
 llama.cpp's own reason.
 """
 
-import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,7 @@ from pathlib import Path
 import llama_cpp.llama_cpp as lib
 from msgspec.structs import replace
 
-from chatapp.engine.chat.check import find_odd
-from chatapp.engine.chat.detect import Understood, understand
-from chatapp.engine.chat.format import PLAIN, Format
-from chatapp.engine.chat.writing import write_calls
+from chatapp.engine.chat.manner import find_manner
 from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.mapping import release_pages
@@ -24,8 +20,7 @@ from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
 from chatapp.engine.llama.processors import count_threads
 from chatapp.engine.llama.remembered import Way
-from chatapp.engine.llama.template_choice import choose_template
-from chatapp.engine.llama.turn_end import find_turn_end
+from chatapp.engine.llama.templates import read_templates
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import LoadOptions
@@ -58,11 +53,9 @@ class LoadedModel:
         try:
             self._say_what_was_given_up(options, planned)
             release_pages(path)
-            chosen = choose_template(self.weights, self.vocab, options, self._templates)
-            self.template, self.is_raw = chosen.template, options.raw
-            self.notices += chosen.notices
-            self.understood = self._understand()
-            self.stop = self._find_stop()
+            own = dict(read_templates(self.weights))
+            self.manner = find_manner(own, self._names, self.vocab, options, self._templates)
+            self.notices += self.manner.notices
             self.description = describe(self, path, size, time.perf_counter() - started, planned)
         except BaseException:  # whatever it was, nobody else could give the memory back
             self.close()
@@ -161,26 +154,6 @@ class LoadedModel:
         return handle
 
     @property
-    def form(self) -> Format:
-        """How the model writes its turn."""
-        return self.understood.form
-
-    def _understand(self) -> Understood:
-        """What the chat template says about the model's output."""
-        if self.template is None:
-            return Understood(PLAIN)
-        understood = understand(self.template)
-        if calls := understood.form.calls:
-            self.template.tell_calls = functools.partial(write_calls, calls)
-        self.notices += find_odd(self.template, understood)
-        return understood
-
-    def _find_stop(self) -> tuple[str, ...]:
-        """Texts that end an answer; the vocabulary learns of tokens that do."""
-        if self.template is None:
-            return ()
-        end = find_turn_end(self.template, self.vocab, self.form)
-        self.vocab.extra_ends = end.tokens
-        if end.notice:
-            self.notices.append(end.notice)
-        return (end.text,) if end.text else ()
+    def _names(self) -> list[str]:
+        """What the file calls the model."""
+        return [self.weights.meta(f"general.{key}") for key in ("name", "finetune", "basename")]

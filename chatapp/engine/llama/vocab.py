@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import llama_cpp.llama_cpp as lib
 
+from chatapp.engine.chat.spellings import Spellings
+from chatapp.engine.chat.vocabulary import is_mark, tokenize_in_two
 from chatapp.engine.llama.schema import SchemaCompiler
-from chatapp.engine.llama.spellings import Spellings
 from chatapp.errors import EngineError, UsageError
 
 _SPM = 1  # enum llama_vocab_type: SentencePiece
@@ -49,13 +50,7 @@ class Vocab:
 
     def tokenize_plain(self, text: str, *, add_special: bool = False) -> list[int]:
         """Token ids of a mark as ordinary text, though the vocabulary may have a token for it."""
-        tokens = self.tokenize(text, special=False, add_special=add_special)
-        if not tokens or len(text) < 2 or self.spell(tokens[-1]) != text:
-            return tokens
-        return [
-            *self.tokenize(text[:1], special=False, add_special=add_special),
-            *self.tokenize(text[1:], special=False),
-        ]
+        return tokenize_in_two(self, text, add_special=add_special)
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes a token stands for; for control tokens nothing, or their text if `special`."""
@@ -88,7 +83,7 @@ class Vocab:
             attributes = lib.llama_vocab_get_attr(self.handle, token)
             if attributes & (_CONTROL | _UNKNOWN):
                 control.append(self.spell(token))
-            elif attributes & _USER_DEFINED and _is_mark(text := self.spell(token)):
+            elif attributes & _USER_DEFINED and is_mark(text := self.spell(token)):
                 (control if text.startswith("<|") else defined).append(text)
         return control, defined
 
@@ -131,9 +126,3 @@ class Vocab:
             raise EngineError(
                 "The stored tokens belong to another model.", "Regenerate the answer instead."
             )
-
-
-def _is_mark(text: str) -> bool:
-    """Whether it is no word, and no white space or punctuation alone."""
-    edges = text[:1] + text[-1:]
-    return any(map(str.isalpha, text)) and not any(c.isalnum() or c in "_ \u2581" for c in edges)

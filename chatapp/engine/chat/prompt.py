@@ -21,11 +21,11 @@ from msgspec.structs import replace
 from chatapp.engine.assemble import read_tokens
 from chatapp.engine.chat.detect import opens_thought
 from chatapp.engine.chat.format import PLAIN, Format
+from chatapp.engine.chat.guard import Guard
 from chatapp.engine.chat.messages import Wire, as_wire
 from chatapp.engine.chat.template import ChatTemplate
+from chatapp.engine.chat.vocabulary import Vocabulary
 from chatapp.engine.content import as_text
-from chatapp.engine.llama.guard import Guard
-from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.protocol import ChatMessage
 from chatapp.errors import TemplateError, UsageError
 from chatapp.parts import Image
@@ -56,7 +56,7 @@ class _Answer:
 
 
 def build_prompt(
-    vocab: Vocab,
+    vocab: Vocabulary,
     template: ChatTemplate | None,
     messages: Sequence[ChatMessage],
     *,
@@ -93,7 +93,7 @@ def build_prompt(
     )
 
 
-def build_completion(vocab: Vocab, text: str, *, special: bool = False) -> Prompt:
+def build_completion(vocab: Vocabulary, text: str, *, special: bool = False) -> Prompt:
     """Tokens of plain text to go on from; control tokens in it are only text, unless `special`."""
     has_bos = special and bool(vocab.bos_text) and text.startswith(vocab.bos_text)
     return Prompt(vocab.tokenize(text, special=special, add_special=not has_bos))
@@ -105,7 +105,7 @@ def join_texts(messages: Sequence[ChatMessage]) -> str:
 
 
 def _to_wires(
-    vocab: Vocab, form: Format, messages: Sequence[ChatMessage], guard: Guard
+    vocab: Vocabulary, form: Format, messages: Sequence[ChatMessage], guard: Guard
 ) -> tuple[list[Wire], dict[int, list[int]]]:
     """The messages as the template takes them, and the tokens of those that this model wrote."""
     wires: list[Wire] = []
@@ -121,7 +121,7 @@ def _to_wires(
 
 
 def _locate(
-    vocab: Vocab,
+    vocab: Vocabulary,
     template: ChatTemplate,
     values: Mapping[str, Any],
     wires: list[Wire],
@@ -167,7 +167,7 @@ def _locate(
 
 
 def _take_tokens(
-    vocab: Vocab, tokens: list[int], rendered: str, begin: int, end: int
+    vocab: Vocabulary, tokens: list[int], rendered: str, begin: int, end: int
 ) -> _Answer | None:
     """The answer with its tokens: all of them where the template writes all that the model
     wrote (thoughts too), else those of what it said."""

@@ -12,32 +12,32 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from chatapp.engine.chat.detect import switches_of
+from chatapp.engine.chat.manner import Manner
+from chatapp.engine.chat.prompt import Prompt, build_completion, build_prompt, join_texts
 from chatapp.engine.content import countable
-from chatapp.engine.llama.model import LoadedModel
-from chatapp.engine.llama.prompt import Prompt, build_completion, build_prompt, join_texts
 from chatapp.engine.protocol import ChatMessage, Generate, Measure, Measured
 from chatapp.parts import Reasoning
 from chatapp.thinking import Thinking
 
 
-def render_prompt(model: LoadedModel, request: Generate | Measure) -> Prompt:
+def render_prompt(manner: Manner, request: Generate | Measure) -> Prompt:
     """The prompt of these messages, as the model's template has it."""
-    if model.is_raw:
-        return build_completion(model.vocab, join_texts(request.messages), special=True)
+    if manner.is_raw:
+        return build_completion(manner.vocab, join_texts(request.messages), special=True)
     return build_prompt(
-        model.vocab,
-        model.template,
+        manner.vocab,
+        manner.template,
         request.messages,
-        form=model.form,
+        form=manner.form,
         tools=request.tools,
-        switches=switches_of(model.understood, Thinking.parse(request.think)),
+        switches=switches_of(manner.understood, Thinking.parse(request.think)),
     )
 
 
-def count_prompt(model: LoadedModel, request: Measure) -> Measured:
+def count_prompt(manner: Manner, request: Measure) -> Measured:
     """The tokens of the prompt, and what takes them."""
-    total = _count(model, request)
-    vocab = model.vocab
+    total = _count(manner, request)
+    vocab = manner.vocab
     parts = [
         [len(vocab.tokenize(countable(part), special=False)) for part in message.parts]
         for message in request.messages
@@ -46,16 +46,16 @@ def count_prompt(model: LoadedModel, request: Measure) -> Measured:
     thoughts = tools = 0
     if any(isinstance(part, Reasoning) for message in written.messages for part in message.parts):
         bare = replace(written, messages=_without_thoughts(written.messages))
-        thoughts = max(0, _count(model, written) - _count(model, bare))
+        thoughts = max(0, _count(manner, written) - _count(manner, bare))
     if request.tools:
-        tools = max(0, _count(model, written) - _count(model, replace(written, tools=[])))
+        tools = max(0, _count(manner, written) - _count(manner, replace(written, tools=[])))
     return Measured(
         request_id=request.request_id, total=total, parts=parts, thoughts=thoughts, tools=tools
     )
 
 
-def _count(model: LoadedModel, request: Measure) -> int:
-    return len(render_prompt(model, request).tokens)
+def _count(manner: Manner, request: Measure) -> int:
+    return len(render_prompt(manner, request).tokens)
 
 
 def _without_tokens(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

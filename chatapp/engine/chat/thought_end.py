@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from chatapp.engine.backend import Cancellation
 from chatapp.engine.chat.format import Format
-from chatapp.engine.llama.vocab import Vocab
+from chatapp.engine.chat.vocabulary import Vocabulary
 
 _GRACE = 40
 """Tokens that a line may still take to end: cut within a sentence, answers get worse."""
@@ -18,7 +18,9 @@ _GRACE = 40
 class ThoughtEnd:
     """Watches the thoughts of one alternative."""
 
-    def __init__(self, vocab: Vocab, form: Format, budget: int | None, n_before: int = 0) -> None:
+    def __init__(
+        self, vocab: Vocabulary, form: Format, budget: int | None, n_before: int = 0
+    ) -> None:
         """`budget`: most tokens of thought in the turn; None: as many as the model likes.
         `n_before`: tokens of thought in the part of the answer that is continued."""
         self._vocab = vocab

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from chatapp.engine.chat.messages import Wire, calls_of
+from chatapp.engine.chat.spellings import CLOSE, OPEN
 from chatapp.engine.chat.template import ChatTemplate
-from chatapp.engine.llama.spellings import CLOSE, OPEN
-from chatapp.engine.llama.vocab import Vocab
+from chatapp.engine.chat.vocabulary import Vocabulary
 
 _PLACEHOLDER = re.compile(f"{OPEN}([0-9]{{1,9}}){CLOSE}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -27,7 +27,7 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 class Guard:
     """The spellings that were replaced in one prompt."""
 
-    def __init__(self, vocab: Vocab, template: ChatTemplate) -> None:
+    def __init__(self, vocab: Vocabulary, template: ChatTemplate) -> None:
         self._vocab = vocab
         self._spellings = vocab.spellings_in(template.mentions, template.hash)
         self._spelled: list[str] = []

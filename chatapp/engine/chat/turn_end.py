@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from chatapp.engine.chat.format import Format
 from chatapp.engine.chat.template import ChatTemplate
-from chatapp.engine.llama.vocab import Vocab
+from chatapp.engine.chat.vocabulary import Vocabulary
 from chatapp.errors import TemplateError
 
 _ANSWER, _QUESTION = "\ue000answer\ue001", "\ue000question\ue001"
@@ -32,7 +32,7 @@ class TurnEnd:
     notice: str = ""
 
 
-def find_turn_end(template: ChatTemplate, vocab: Vocab, form: Format) -> TurnEnd:
+def find_turn_end(template: ChatTemplate, vocab: Vocabulary, form: Format) -> TurnEnd:
     """Render an answer and look behind it. A template that refuses tells nothing.
 
     A mark that also ends thoughts, or messages within a turn, does not end the turn.
@@ -72,7 +72,7 @@ def find_turn_end(template: ChatTemplate, vocab: Vocab, form: Format) -> TurnEnd
     return TurnEnd(text=text)
 
 
-def _control_tokens(vocab: Vocab, marks: Sequence[str]) -> frozenset[int]:
+def _control_tokens(vocab: Vocabulary, marks: Sequence[str]) -> frozenset[int]:
     found = (vocab.tokenize(mark, special=True) for mark in marks)
     return frozenset(one[0] for one in found if len(one) == 1 and vocab.is_control(one[0]))
 

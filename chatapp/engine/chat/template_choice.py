@@ -7,23 +7,19 @@ model is refused. A model without a template completes text, as models do that w
 
 from __future__ import annotations
 
-import ctypes
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import llama_cpp.llama_cpp as lib
 
 from chatapp.engine.chat.known import KnownFormat, nearest_format
 from chatapp.engine.chat.template import HINT, ChatTemplate
-from chatapp.engine.llama.vocab import Vocab
-from chatapp.engine.llama.weights import Weights
+from chatapp.engine.chat.vocabulary import Vocabulary
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import TemplateError
 from chatapp.gguf.sandbox import TemplateProcess
 
-_FOR_TOOLS = "tool_use"
-_KEY = "tokenizer.chat_template."
+FOR_TOOLS = "tool_use"
+"""The name of a template that is used when tools are given."""
 _ANSWERS = re.compile(
     r"(?<![a-z])(instruct(ion)?|chat|it|assistant|sft|dpo|rlhf|orpo)(?![a-z])", re.IGNORECASE
 )
@@ -40,23 +36,28 @@ class Choice:
 
 
 def choose_template(
-    weights: Weights, vocab: Vocab, options: LoadOptions, process: TemplateProcess
+    own: Mapping[str, str],
+    names: Iterable[str],
+    vocab: Vocabulary,
+    options: LoadOptions,
+    process: TemplateProcess,
 ) -> Choice:
-    """Raises `TemplateError` where a model answers, but nobody knows how it is spoken to."""
-    chooser = _Chooser(weights, vocab, process)
+    """The template of a model that is called `names` and has these of its `own` by their names,
+    that of its default one empty. Raises `TemplateError` where a model answers, but nobody knows
+    how it is spoken to."""
+    chooser = _Chooser(names, vocab, process)
     if options.raw:
         return Choice()
     if options.chat_template:
         return chooser.wrap(chooser.make(options.chat_template))
-    own = dict(_read_templates(weights))
     if own:
         return chooser.choose_own(own)
     return chooser.choose_without()
 
 
 class _Chooser:
-    def __init__(self, weights: Weights, vocab: Vocab, process: TemplateProcess) -> None:
-        self._weights = weights
+    def __init__(self, names: Iterable[str], vocab: Vocabulary, process: TemplateProcess) -> None:
+        self._names = names
         self._vocab = vocab
         self._process = process
 
@@ -81,11 +82,11 @@ class _Chooser:
         failures: list[str] = []
         for name, source in own.items():
             try:
-                template = self.make(source, for_tools=own.get(_FOR_TOOLS, ""))
+                template = self.make(source, for_tools=own.get(FOR_TOOLS, ""))
             except TemplateError as error:
                 failures.append(error.message)
                 continue
-            if name not in ("", "default", _FOR_TOOLS):
+            if name not in ("", "default", FOR_TOOLS):
                 failures.append(f"The chat template that is used is the one named {name}.")
             return self.wrap(template, *failures)
         known = nearest_format(self._is_token, "\n".join(own.values()))
@@ -118,24 +119,4 @@ class _Chooser:
         return len(self._vocab.tokenize(text, special=True)) == 1
 
     def _says_it_answers(self) -> bool:
-        names = (self._weights.meta(f"general.{key}") for key in ("name", "finetune", "basename"))
-        return any(map(_ANSWERS.search, names))
-
-
-def _read_templates(weights: Weights) -> Iterator[tuple[str, str]]:
-    """The templates of a model file by their names; the name of its default one is empty."""
-    default = lib.llama_model_chat_template(weights.handle, None)
-    if default:
-        yield "", default.decode("utf-8", "replace")
-    names = sorted(key.removeprefix(_KEY) for key in _keys(weights) if key.startswith(_KEY))
-    for name in sorted(names, key=lambda name: (name != "default", name == _FOR_TOOLS)):
-        source = lib.llama_model_chat_template(weights.handle, name.encode())
-        if source:
-            yield name, source.decode("utf-8", "replace")
-
-
-def _keys(weights: Weights) -> Iterator[str]:
-    buffer = ctypes.create_string_buffer(256)
-    for index in range(lib.llama_model_meta_count(weights.handle)):
-        if lib.llama_model_meta_key_by_index(weights.handle, index, buffer, len(buffer)) >= 0:
-            yield buffer.value.decode("utf-8", "replace")
+        return any(map(_ANSWERS.search, self._names))
