@@ -174,22 +174,23 @@ def _run_both(a: Path, b: Path, text: str, progress: Progress) -> dict[str, Any]
     from convert.parity.measure import Agreement
 
     with ModelFile(a) as first, ModelFile(b) as second:
-        ids = first.tokenize(text, add_special=False, parse_special=False)
-        if ids != second.tokenize(text, add_special=False, parse_special=False):
-            return {"status": "not run", "reason": "the tokenizers split the text differently"}
         if first.n_tokens != second.n_tokens:
             return {"status": "not run", "reason": "the vocabularies differ in size"}
-        ids = ids[:MAX_TOKENS]
-        if len(ids) < 2:
-            return {"status": "not run", "reason": "the text is shorter than two tokens"}
+        bos = first.adds_bos or second.adds_bos
         fitting = max(16, _LOGITS_AT_ONCE // first.n_tokens)
-        window = min(first.n_ctx_train, second.n_ctx_train, _WINDOW, fitting)
+        size = min(first.n_ctx_train, second.n_ctx_train, _WINDOW, fitting)
+        windows = first.windows(text, MAX_TOKENS, size, bos=bos)
+        if windows != second.windows(text, MAX_TOKENS, size, bos=bos):
+            return {"status": "not run", "reason": "the tokenizers split the text differently"}
+        total, done = sum(map(len, windows)), 0
+        if total < 2:
+            return {"status": "not run", "reason": "the text is shorter than two tokens"}
         sums = Agreement()
-        for start in range(0, len(ids), window):
-            part = ids[start : start + window]
+        for part in windows:
             sums.add(first.logits(part), second.logits(part), part)
-            progress("progress", step="logits", done=start + len(part), total=len(ids))
-    figures = sums.report()
+            done += len(part)
+            progress("progress", step="logits", done=done, total=total)
+        figures = sums.report() | {"bos": bos}
     figures["perplexity_a"] = figures.pop("perplexity_source")
     figures["perplexity_b"] = figures.pop("perplexity_file")
     return {"status": "measured", **figures}

@@ -65,8 +65,9 @@ def _logits(logits: dict[str, Any]) -> Iterator[str]:
     if logits["status"] != "measured":
         yield f"Logits: not compared: {logits['reason']}"
         return
+    behind = " behind BOS" if logits["bos"] else ""
     yield (
-        f"Logits: {logits['tokens']} tokens, top-1 {logits['top1']:.2%}, "
+        f"Logits: {logits['tokens']} tokens{behind}, top-1 {logits['top1']:.2%}, "
         f"KL mean {logits['kl_mean']:.2g}, max {logits['kl_max']:.2g}, "
         f"perplexity {logits['perplexity_a']:.5g} and {logits['perplexity_b']:.5g}"
     )

@@ -105,14 +105,13 @@ class _Distance:
     def __init__(self, file: ModelFile, text: str) -> None:
         """Compute the logits. Raises `UsageError` when the text is too short."""
         n_tokens = min(_MAX_TOKENS, max(_WINDOW, _MAX_LOGITS // file.n_tokens))
-        ids = file.tokenize(text, add_special=True, parse_special=False)[:n_tokens]
-        if len(ids) < _MIN_TOKENS:
+        self._windows = file.windows(text, n_tokens, _WINDOW)
+        self.n_tokens = sum(map(len, self._windows))
+        if self.n_tokens < _MIN_TOKENS:
             raise UsageError(
-                f"The text to measure on has {len(ids)} tokens.", "Give more with --parity-text."
+                f"The text to measure on has {self.n_tokens} tokens.",
+                "Give more with --parity-text.",
             )
-        self.n_tokens = len(ids)
-        size = min(_WINDOW, file.n_ctx_train)
-        self._windows = [ids[at : at + size] for at in range(0, len(ids), size)]
         self._expected = [file.logits(window) for window in self._windows]
 
     def to(self, file: ModelFile) -> float:

@@ -145,7 +145,7 @@ class ModelFile:
     @property
     def adds_bos(self) -> bool:
         """Whether its texts begin with a token of their own."""
-        return bool(C.llama_vocab_get_add_bos(self._vocab))
+        return bool(C.llama_vocab_get_add_bos(self._vocab)) and self.special_ids["bos"] >= 0
 
     @property
     def n_tokens(self) -> int:
@@ -171,6 +171,25 @@ class ModelFile:
         if n < 0:
             raise ProofError(f"llama.cpp makes {-n} tokens of {len(data)} bytes.")
         return list(ids[:n])
+
+    def windows(
+        self, text: str, n_tokens: int, size: int, *, bos: bool | None = None
+    ) -> list[list[int]]:
+        """The first `n_tokens` of `text`, cut into windows of `size` that all begin as the model's
+        texts do: behind BOS where `bos`, by default the file's metadata, says so. It counts."""
+        ids = self.tokenize(text, add_special=False, parse_special=False)
+        adds = self.adds_bos if bos is None else bos
+        start = [self.special_ids["bos"]] if adds else []
+        step = max(1, min(size, self.n_ctx_train) - len(start))
+        windows: list[list[int]] = []
+        left = n_tokens
+        for at in range(0, len(ids), step):
+            window = (start + ids[at : at + step])[:left]
+            if len(window) <= len(start):
+                break
+            windows.append(window)
+            left -= len(window)
+        return windows
 
     def detokenize(self, ids: Sequence[int]) -> bytes:
         """Bytes of `ids`, piece by piece: llama_detokenize would tidy spaces before full stops."""

@@ -60,24 +60,25 @@ class Proof:
 
     def compare(self, file: ModelFile) -> dict[str, Any]:
         """The report on one file: `Agreement.report` with status, reference and greedy text."""
-        ids = file.tokenize(self._text, add_special=False, parse_special=False)
-        ids = ids[: self._scope.max_tokens]
-        if len(ids) < 2:
+        windows = file.windows(self._text, self._scope.max_tokens, _WINDOW)
+        if len(windows) > 1:  # whole windows: LongRoPE depends on how long the text is
+            windows = [window for window in windows if len(window) == len(windows[0])]
+        total, done = sum(map(len, windows)), 0
+        if total < 2:
             return {"status": "not run", "reason": "the text is shorter than two tokens"}
-        window = min(file.n_ctx_train, _WINDOW)
-        if len(ids) > window:  # whole windows: LongRoPE depends on how long the text is
-            ids = ids[: len(ids) // window * window]
         sums = Agreement()
-        for index, start in enumerate(range(0, len(ids), window)):
-            part = ids[start : start + window]
+        for index, part in enumerate(windows):
             if index == len(self._expected):
                 self._expected.append(self._reference.logits(part))
             expected, found = self._expected[index], file.logits(part)
             n = min(expected.shape[1], found.shape[1])  # padding cut, or an end token added
             sums.add(expected[:, :n], found[:, :n], part)
-            self._progress("progress", step="parity", done=start + len(part), total=len(ids))
-        report = {"status": "measured", "reference": self._reference.name, **sums.report()}
-        return report | {"greedy": self._continue(file, ids[: min(16, window // 2)])}
+            done += len(part)
+            self._progress("progress", step="parity", done=done, total=total)
+        report = {"status": "measured", "reference": self._reference.name, "bos": file.adds_bos}
+        report |= sums.report()
+        n_prompt = max(1, min(16, len(windows[0]) // 2))
+        return report | {"greedy": self._continue(file, windows[0][:n_prompt])}
 
     def _continue(self, file: ModelFile, prompt: list[int]) -> dict[str, str]:
         n = min(GREEDY, file.n_ctx_train - len(prompt))
