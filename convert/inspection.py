@@ -18,6 +18,7 @@ from convert.cli import run
 from convert.errors import UsageError
 from convert.options import Options, parse_setting
 from convert.progress import Progress
+from convert.witness import CAVEAT, READING, kind_of, name_of
 from convert.wording import printable
 
 _WIDTH = 12  # columns of the labels
@@ -165,10 +166,13 @@ def _proof(proof: dict[str, Any]) -> Iterator[str]:
     if parity.get("status") != "measured":
         yield _row("", f"logits: not compared: {str(parity.get('reason', '?'))[:200]}")
         return
+    yield _row("", f"logits: against {name_of(parity)[:300]}")
     for name, found in (("", parity), ("at the source's precision, ", parity.get("at_source"))):
         if isinstance(found, dict):
             words = [f"{label} {_figure(found[key])}" for key, label in _FIGURES if key in found]
             yield _row("", f"logits: {name}{', '.join(words)}"[:200])
+    if kind_of(parity) == READING:
+        yield _row("", CAVEAT)
 
 
 def _figure(value: object) -> str:

@@ -22,6 +22,7 @@ from convert.ftype import F32, FTYPES, FileType, find_ftype
 from convert.typemap import Types
 from convert.vocab.chat import sample_or_nothing
 from convert.vocab.vocabulary import Vocab
+from convert.witness import assumed, foresee
 
 Importance = dict[str, NDArray[np.float32]]
 # File names that say nothing about the model; its folder's name does.
@@ -50,6 +51,12 @@ class Plan:
     importance: Importance = field(default_factory=dict)
     """Importance of every column, by tensor; empty without --imatrix."""
 
+    @property
+    def witness(self) -> str:
+        """What the logits will be compared with."""
+        model = self.model
+        return foresee(model.layout, assumed(model), embeddings=model.embeddings)
+
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain values, for the report."""
         return {
@@ -67,6 +74,7 @@ class Plan:
             "chat_sample": sample_or_nothing(self.vocab),
             "type": self.ftype.name,
             "type_reason": self.type_reason,
+            "compared_with": self.witness,
             "types": count_types(self.types),
             "sizes": self.sizes,
             "need_imatrix": [name for name in self.sizes if FTYPES[name].needs_imatrix],

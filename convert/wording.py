@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from chatapp.gguf.size import size_text
+from convert.witness import CAVEAT, READING, kind_of, name_of
 
 
 def describe_plan(plan: dict[str, Any]) -> list[str]:
@@ -45,8 +46,12 @@ def describe_proof(proof: dict[str, Any]) -> list[str]:
     if parity.get("kind") == "embedding":
         mean, lowest = parity["cosine_mean"], parity["cosine_min"]
         texts = f"{parity['texts']} texts"
-        return [*lines, f"Parity:    cosine mean {mean:.6f}, lowest {lowest:.6f} on {texts}"]
-    lines.append(printable(f"Parity:    {parity['reference']}, {parity['tokens']} tokens"))
+        return [
+            *lines,
+            f"Parity:    cosine mean {mean:.6f}, lowest {lowest:.6f} on {texts}",
+            printable(f"           against {name_of(parity)}"),
+        ]
+    lines.append(printable(f"Parity:    against {name_of(parity)}, {parity['tokens']} tokens"))
     lines.append("             top-1    KL mean   KL max    NMSE      perplexity")
     lines += [_parity_row(f"as {parity['type']}", parity)]
     at_source = parity.get("at_source", {})
@@ -54,6 +59,8 @@ def describe_proof(proof: dict[str, Any]) -> list[str]:
         lines.append(_parity_row(f"as {at_source['type']}", at_source))
     elif at_source:
         lines.append(printable(f"  at the source's precision not run: {at_source['reason']}"))
+    if kind_of(parity) == READING:
+        lines.append(f"  {CAVEAT}")
     greedy = parity["greedy"]
     lines.append(_quote("Greedy:    after    ", greedy["prompt"]))
     lines.append(_quote("           PyTorch  ", greedy["source"]))

@@ -17,6 +17,10 @@ from chatapp.ui.wording import clean_line, explain, grouped
 AS_SOURCE = ""
 """The type that keeps the source's precision."""
 
+_READING = "reading"
+_CAVEAT = (
+    "That is what was read in the checkpoint, not yet that its author's code computes the same."
+)
 _LONGEST = 400
 _SHOWN = 4  # names of what is left out
 
@@ -30,13 +34,14 @@ def plan_text(plan: Mapping[str, Any], *, compares_logits: bool) -> Content:
     lines += [Content.styled(_clean(line), "dim") for line in plan["evidence"]]
     lines += [Content(_clean(note)) for note in plan["notes"]]
     lines += _left_out(plan["ignored"])
-    lines.append(Content(_proof_to_come(compares_logits)))
+    lines.append(Content(_proof_to_come(compares_logits, _clean(plan.get("compared_with", "")))))
     return Content("\n").join([*lines, Content(""), *_sizes(plan["sizes"])])
 
 
-def _proof_to_come(compares_logits: bool) -> str:
+def _proof_to_come(compares_logits: bool, witness: str) -> str:
     if compares_logits:
-        return "The tokenizer is proved on texts, the logits against PyTorch."
+        against = f"compared with {witness}" if witness else "compared in PyTorch"
+        return f"The tokenizer is proved on texts; the logits are {against}."
     return "The tokenizer is proved on texts. PyTorch is not installed: no logits are compared."
 
 
@@ -97,9 +102,13 @@ def done_text(done: Mapping[str, Any], proof: Mapping[str, Any]) -> Content:
 def _logits(parity: Mapping[str, Any]) -> list[Content]:
     if "top1" not in parity:  # an embedding model
         return [Content(f"Embeddings: mean cosine {parity.get('cosine_mean', 0):.6f}.")]
-    agreed = f"the same likeliest token {parity['top1']:.2%} of {parity['tokens']} times"
-    reference = _clean(parity.get("reference", "PyTorch"))
-    lines = [f"Logits: {agreed}, mean KL {parity['kl_mean']:.2g} ({reference})."]
+    agreed = f"likeliest token alike {parity['top1']:.2%} of {parity['tokens']} times"
+    lines = [
+        f"Logits: compared with {_clean(parity.get('reference', 'PyTorch'))}:",
+        f"{agreed}, mean KL {parity['kl_mean']:.2g}.",
+    ]
+    if parity.get("against") == _READING:
+        lines.append(_CAVEAT)
     greedy = parity.get("greedy")
     if greedy:
         lines += [

@@ -75,8 +75,13 @@ class Proof:
             sums.add(expected[:, :n], found[:, :n], part)
             done += len(part)
             self._progress("progress", step="parity", done=done, total=total)
-        report = {"status": "measured", "reference": self._reference.name, "bos": file.adds_bos}
-        report |= sums.report()
+        report = {
+            "status": "measured",
+            "against": self._reference.against,
+            "reference": self._reference.name,
+            "bos": file.adds_bos,
+            **sums.report(),
+        }
         n_prompt = max(1, min(16, len(windows[0]) // 2))
         return report | {"greedy": self._continue(file, windows[0][:n_prompt])}
 

@@ -17,6 +17,7 @@ from convert.errors import ProofError
 from convert.libllama import ModelFile
 from convert.parity.hf import build
 from convert.progress import Progress
+from convert.witness import TRANSFORMERS
 
 MIN_COSINE = 0.99  # F16 measures above 0.9999, Q8_0 above 0.999
 
@@ -42,6 +43,7 @@ def run_embedding(
     report = {
         "status": "measured",
         "kind": "embedding",
+        "against": TRANSFORMERS,
         "reference": f"transformers {version}",
         "cosine_mean": float(np.mean(cosines)),
         "cosine_min": min(cosines),

@@ -11,6 +11,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
+from convert.parity.references import name_reading
+from convert.witness import READING
 
 
 def load(checkpoint: Checkpoint, model: Model) -> NanoGPT:
@@ -21,8 +23,10 @@ def load(checkpoint: Checkpoint, model: Model) -> NanoGPT:
 class NanoGPT:
     """Runs the checkpoint as nanoGPT would."""
 
+    against = READING
+
     def __init__(self, checkpoint: Checkpoint, model: Model) -> None:
-        self.name = f"nanoGPT in PyTorch {torch.__version__}"
+        self.name = name_reading(model)
         ignored = dict(model.ignored)
         self._weights = {
             name: torch.from_numpy(tensor.float32())

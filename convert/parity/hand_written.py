@@ -18,6 +18,8 @@ from convert.architectures.gpt2_spellings import find_spelling
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import FLOATS
+from convert.parity.references import name_reading
+from convert.witness import READING
 
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": F.relu,
@@ -38,8 +40,10 @@ def load(checkpoint: Checkpoint, model: Model) -> HandWrittenGPT:
 class HandWrittenGPT:
     """Pre-norm attention and MLP, one head at a time."""
 
+    against = READING
+
     def __init__(self, checkpoint: Checkpoint, model: Model) -> None:
-        self.name = f"{model.layout} in PyTorch {torch.__version__}"
+        self.name = name_reading(model)
         self._weights = {
             name: torch.from_numpy(tensor.float32())
             for name, tensor in checkpoint.tensors.items()

@@ -21,6 +21,7 @@ from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import FLOATS
 from convert.parity.references import Unavailable
+from convert.witness import TRANSFORMERS
 
 
 def load(checkpoint: Checkpoint, model: Model) -> HuggingFace:  # noqa: ARG001  (the contract)
@@ -30,6 +31,8 @@ def load(checkpoint: Checkpoint, model: Model) -> HuggingFace:  # noqa: ARG001  
 
 class HuggingFace:
     """A causal language model of transformers, in float32 on the CPU."""
+
+    against = TRANSFORMERS
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         network, version = build(checkpoint, "AutoModelForCausalLM")

@@ -17,6 +17,8 @@ from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import FLOATS
 from convert.parity.llama_facts import frequencies, names_of, read_facts
+from convert.parity.references import name_reading
+from convert.witness import READING
 
 
 def load(checkpoint: Checkpoint, model: Model) -> Llama:
@@ -27,8 +29,10 @@ def load(checkpoint: Checkpoint, model: Model) -> Llama:
 class Llama:
     """RMSNorm, grouped attention with rope, a MLP gated by SiLU."""
 
+    against = READING
+
     def __init__(self, checkpoint: Checkpoint, model: Model) -> None:
-        self.name = f"{model.layout} in PyTorch {torch.__version__}"
+        self.name = name_reading(model)
         self._names = names_of(checkpoint, model.layout)
         self._facts = read_facts(checkpoint, model)
         self._w = {

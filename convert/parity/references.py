@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
+from convert.witness import assumed, describe_reading
 
 
 class Unavailable(Exception):  # noqa: N818  (not an error: the report says so)
@@ -26,7 +27,9 @@ class Reference(Protocol):
     """A model in PyTorch."""
 
     name: str
-    """What runs it, for the report: "nanoGPT in PyTorch 2.13", "transformers 5.2"."""
+    """What it is, for the report: "transformers 5.2", "our reading of nanoGPT's model.py ..."."""
+    against: str
+    """`CODE`, `TRANSFORMERS` or `READING` of `convert.witness`."""
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Logits [len(ids), n_rows] after each of `ids`, from an empty context, in float32."""
@@ -47,6 +50,14 @@ REFERENCES: dict[str, str] = {
     "llama-names": "llama",
     "hf": "hf",
 }
+
+
+def name_reading(model: Model) -> str:
+    """What a reference of our own making is called."""
+    import torch
+
+    where = f"PyTorch {torch.__version__}"
+    return describe_reading(model.layout, assumed(model), where)
 
 
 def require_torch() -> None:

@@ -125,10 +125,10 @@ async def test_logits_are_compared_and_said(run, source):
     async with run() as ui:
         form = await Form(ui).open()
         await form.plan(source, options="")
-        assert "the logits against PyTorch" in form.text
+        assert "the logits are compared with our reading of nanoGPT" in form.text
         form.button("convert").press()
         await ui.wait(lambda: "Wrote" in form.text, 120)
-        assert "Logits: the same likeliest token" in form.text
+        assert "likeliest token alike" in form.text
 
 
 async def test_a_refusal_is_a_sentence_and_a_hint(run, tmp_path, source):
