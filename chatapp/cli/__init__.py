@@ -27,6 +27,7 @@ READER_LEFT = 141
 
 _COMMANDS = {
     "ask": Entry("chatapp.cli.ask", "ask", "Answer one prompt on stdout; works in pipes."),
+    "embed": Entry("chatapp.cli.embed", "embed", "Turn texts into vectors; say which are alike."),
     "models": Entry("chatapp.cli.models", "models", "Find, fetch and describe model files."),
     "presets": Entry("chatapp.cli.presets", "presets", "List personas and prompt templates."),
     "history": Entry("chatapp.cli.history", "history", "List, search, export past conversations."),

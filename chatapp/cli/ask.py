@@ -1,17 +1,16 @@
 """`chatapp ask`: what may be asked for, and what is refused before anything is loaded."""
 
-import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from chatapp.cli.engine_flags import engine_options
+from chatapp.cli.piped import read_piped
 from chatapp.cli.preset_flags import choose_preset, fill_preset, join_texts, preset_options
 from chatapp.cli.sampling_flags import read_layers, sampling_options
 from chatapp.errors import UsageError
-from chatapp.input_file import MAX_BYTES, read_text
+from chatapp.input_file import read_text
 
 if TYPE_CHECKING:
     from chatapp.chat_settings import ChatSettings
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from chatapp.paths import Paths
     from chatapp.presets import Filled, Preset
 
-_SILENT_S = 1.0
-_WAITING = "chatapp: waiting for standard input to end; with </dev/null only PROMPT is answered"
+_WAITING = "waiting for standard input to end; with </dev/null only PROMPT is answered"
 
 _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -155,9 +153,9 @@ def _read_question(
     if preset is not None:
         system = raw and preset.system
         _refuse(system, f"--raw takes no system prompt, and the preset {preset.name} has one.")
-        return fill_preset(preset, values, " ".join(words), _read_piped())
+        return fill_preset(preset, values, " ".join(words), read_piped(_WAITING))
     _refuse(values, "-p gives a variable of a preset, and there is none.", "Choose one with -t.")
-    text = join_texts(" ".join(words), _read_piped())
+    text = join_texts(" ".join(words), read_piped(_WAITING))
     _refuse(
         not text,
         "There is nothing to answer.",
@@ -211,23 +209,6 @@ def _refuse_mixtures(given: dict[str, Any]) -> None:
 def _refuse(wrong: object, message: str, hint: str = "") -> None:
     if wrong:
         raise UsageError(message, hint)
-
-
-def _read_piped() -> str:
-    if sys.stdin is None or sys.stdin.isatty():
-        return ""
-    said = threading.Timer(_SILENT_S, click.echo, (_WAITING,), {"err": True})
-    said.daemon = True
-    said.start()
-    try:
-        content = sys.stdin.buffer.read(MAX_BYTES + 1)
-    finally:
-        said.cancel()
-    if len(content) > MAX_BYTES:
-        raise UsageError(
-            f"More than {MAX_BYTES >> 20} MiB came in by the pipe.", "No model reads that."
-        )
-    return content.decode("utf-8-sig", "replace").rstrip("\n")
 
 
 def _read_tools(path: Path | None) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ def _print_info(info: "ModelInfo") -> None:
     use = {
         "chat": "chat",
         "completion": "completion: no chat template, so it continues text instead of answering",
-        "embeddings": "embeddings: it cannot write",
+        "embeddings": "embeddings: it cannot write; `chatapp embed` uses it",
     }[info.use]
     rows = {
         "file": str(info.path),

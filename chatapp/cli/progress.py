@@ -32,6 +32,10 @@ class Progress:
         """The model thinks aloud, so many tokens by now; that is no part of the answer."""
         self._show(f"thinking… {n_tokens:,} tokens")
 
+    def show_embedded(self, done: int, total: int) -> None:
+        """How many texts have an embedding."""
+        self._show(f"embedding {done:,}/{total:,}")
+
     def show_copy(self, done: int, total: int) -> None:
         """Bytes that are copied, of all."""
         self._show(f"copying {done / max(total, 1):.0%}")

@@ -1,4 +1,4 @@
-"""What the worker needs of anything that can generate text.
+"""What the worker needs of anything that can generate text or make embeddings.
 
 A backend runs in the engine process, one request at a time, on the worker's main thread. It
 emits events while it works and looks at `cancelled` between small pieces of work. It
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from chatapp.engine.embedding import Embed, Embedded
 from chatapp.engine.protocol import (
     Event,
     Finished,
@@ -39,7 +40,7 @@ class Cancellation(threading.Event):
 
 
 class Backend(Protocol):
-    """Loads one model at a time and generates with it."""
+    """Loads one model at a time and computes with it."""
 
     name: str
     version: str
@@ -52,6 +53,9 @@ class Backend(Protocol):
 
     def measure(self, request: Measure) -> Measured:
         """Count the tokens of a prompt without computing it."""
+
+    def embed(self, request: Embed) -> Embedded:
+        """Make an embedding of each text; `UsageError` where the model was not loaded for it."""
 
     def unload(self) -> None:
         """Free the model; without one, do nothing."""

@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from chatapp.engine.embedding import Embed, Embedded
 from chatapp.engine.process import EngineProcess
 from chatapp.engine.protocol import (
     PROTOCOL_VERSION,
@@ -209,15 +210,25 @@ class EngineClient:
 
         Waits for the end of an answer that is being written. Raises what went wrong.
         """
-        await self.ensure_loaded()
-        assert self._process is not None
-        request = Request("measure")
-        self._process.send(replace(measure, request_id=request.id))
-        self._requests[request.id] = request
-        await self._process.drain()
-        measured = await request.next_event()
+        measured = await self._call("measure", measure)
         assert isinstance(measured, Measured)
         return measured
+
+    async def embed(self, embed: Embed) -> Embedded:
+        """Embeddings of texts by a model that was loaded for them. Raises what went wrong."""
+        embedded = await self._call("embed", embed)
+        assert isinstance(embedded, Embedded)
+        return embedded
+
+    async def _call(self, kind: Literal["measure", "embed"], command: Measure | Embed) -> Event:
+        """Send a command that is answered by one event, and wait for that."""
+        await self.ensure_loaded()
+        assert self._process is not None
+        request = Request(kind)
+        self._process.send(replace(command, request_id=request.id))
+        self._requests[request.id] = request
+        await self._process.drain()
+        return await request.next_event()
 
     async def send(self, request: Request, generate: Generate) -> None:
         """Hand a request to the engine; from now on its events and its end belong to it."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.content import countable
+from chatapp.engine.embedding import Embed, Embedded, normalized
 from chatapp.engine.protocol import (
     Choice,
     Finished,
@@ -96,6 +97,7 @@ class EchoBackend:
             gpu_note="The echo backend computes nothing.",
             template_hash="echo",
             fingerprint=options.path,
+            pooling="mean" if options.embed else "",
         )
 
     def unload(self) -> None:
@@ -105,6 +107,20 @@ class EchoBackend:
         """A character is a token here, and nothing stands between the messages."""
         counts = [[len(countable(part)) for part in m.parts] for m in request.messages]
         return Measured(request_id=request.request_id, total=sum(map(sum, counts)), parts=counts)
+
+    def embed(self, request: Embed) -> Embedded:
+        """How often each kind of byte stands in a text: 16 numbers."""
+        texts = [text.encode("utf-8", "replace") for text in request.texts]
+        counts = [
+            [float(sum(b % 16 == kind for b in text)) for kind in range(16)] for text in texts
+        ]
+        return Embedded(
+            request_id=request.request_id,
+            vectors=[normalized(count) for count in counts] if request.normalize else counts,
+            tokens=[len(text) for text in texts],
+            total_tokens=sum(map(len, texts)),
+            cut=[0] * len(texts),
+        )
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Follow the directives of the last user message."""

@@ -12,10 +12,11 @@ from typing import Any, Literal, Self
 
 import msgspec
 
+from chatapp.engine.embedding import Embed, Embedded, Pooling
 from chatapp.parts import Parts, Text, reasoning_of, text_of
 from chatapp.sampling import SamplingParams
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 MAX_LOGPROBS = 20
 """Likeliest tokens that can be asked for, as in OpenAI's API."""
@@ -73,6 +74,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The Jinja text of a chat template in place of the model's own; empty: its own."""
     raw: bool = False
     """No chat template at all: messages are the beginning of a text, control tokens included."""
+    embed: Pooling = ""
+    """Load it to make embeddings, pooled like this, and no text."""
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,8 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     load_s: float = 0.0
     notices: list[str] = []
     """Sentences the user should see: a clamped context, a broken template."""
+    pooling: str = ""
+    """How it makes one embedding of a text's tokens; empty: it writes text."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,7 +203,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish nothing, free everything, exit."""
 
 
-Command = Load | Generate | Measure | Cancel | AnswerNow | Shutdown
+Command = Load | Generate | Measure | Embed | Cancel | AnswerNow | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -345,7 +350,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str = ""
 
 
-Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Finished | Measured | Failed
+Answered = Finished | Measured | Embedded
+Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Answered | Failed
 
 
 def end_before_start(request: Generate) -> Finished:

@@ -22,6 +22,7 @@ from chatapp import __version__
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.chunks import fault_in, message_in, read_chunk
 from chatapp.engine.content import countable
+from chatapp.engine.embedding import Embed, Embedded, normalized
 from chatapp.engine.protocol import (
     Finished,
     Generate,
@@ -31,6 +32,7 @@ from chatapp.engine.protocol import (
     ModelDescription,
 )
 from chatapp.engine.remote_answer import Answer, Reading, finish
+from chatapp.engine.remote_embedding import AT_ONCE, make_embedding_body, read_vectors
 from chatapp.engine.remote_faults import Faults, RefusedError
 from chatapp.engine.served import Served, read_models
 from chatapp.engine.server_events import ServerEvent, decode_json, read_body, read_events
@@ -66,6 +68,10 @@ class RemoteBackend:
 
     def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
         """Ask the server what it serves."""
+        if options.embed not in ("", "auto"):
+            raise UsageError(
+                "A server pools tokens as it likes.", "Leave out --pooling, or choose a model file."
+            )
         started = time.perf_counter()
         self.unload()
         remote = find_remote(options.path, find_paths())
@@ -102,6 +108,31 @@ class RemoteBackend:
             tools=tools,
             is_estimate=True,
         )
+
+    def embed(self, request: Embed) -> Embedded:
+        """Ask the server for the embeddings, a few texts at a time."""
+        vectors: list[list[float]] = []
+        n_tokens = 0
+        for start in range(0, len(request.texts), AT_ONCE):
+            texts = request.texts[start : start + AT_ONCE]
+            body = self._ask_whole("/embeddings", make_embedding_body(self._model, texts))
+            try:
+                found, n = read_vectors(body, len(texts))
+            except (ValueError, RecursionError):
+                raise self._faults.not_a_server() from None
+            vectors += map(normalized, found) if request.normalize else found
+            n_tokens += n
+        return Embedded(request_id=request.request_id, vectors=vectors, total_tokens=n_tokens)
+
+    def _ask_whole(self, path: str, body: Body) -> bytes:
+        """The server's answer to `body`, all of it at once."""
+        with (
+            self._faults.explained(),
+            self._client(_TIMEOUT) as client,
+            client.stream("POST", self._url(path), json=body) as got,
+        ):
+            self._faults.check_status(got)
+            return read_body(got.iter_bytes())
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Stream every alternative, one request after the other: few servers know `n`."""
@@ -300,6 +331,7 @@ class RemoteBackend:
             fingerprint=f"{self._remote.url} {self._model}",
             load_s=load_s,
             host=self._remote.host,
+            pooling="server" if options.embed else "",
         )
 
     def _client(self, timeout: httpx2.Timeout) -> httpx2.Client:

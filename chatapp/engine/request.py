@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from typing import Literal
 
-from chatapp.engine.protocol import Event, Failed, Finished, Loaded, Measured
+from chatapp.engine.protocol import Answered, Event, Failed, Loaded
 from chatapp.errors import (
     ChatAppError,
     ConnectionLostError,
@@ -34,7 +34,7 @@ _FAILURES: dict[str, type[ChatAppError]] = {
 class Request:
     """The client's side of one command that is answered by events."""
 
-    def __init__(self, kind: Literal["load", "generate", "measure"]) -> None:
+    def __init__(self, kind: Literal["load", "generate", "measure", "embed"]) -> None:
         self.id = f"{kind}-{next(_COUNTER)}"
         self.cancelled = False
         self.hurried = False
@@ -51,7 +51,7 @@ class Request:
         if isinstance(event, Failed):
             self.fail(_FAILURES[event.kind](event.message, event.hint))
             return
-        if isinstance(event, Finished | Loaded | Measured):
+        if isinstance(event, Answered | Loaded):
             self._end()
         self._events.put_nowait(event)
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import msgspec
 
 from chatapp.engine.backend import Backend, Cancellation
+from chatapp.engine.embedding import Embed
 from chatapp.engine.protocol import (
     MAX_LINE_BYTES,
     PROTOCOL_VERSION,
@@ -47,6 +48,8 @@ from chatapp.errors import (
 )
 from chatapp.remotes import PREFIX
 
+_Served = Load | Generate | Measure | Embed
+"""What has its turn, one after the other."""
 _REQUEST_ID = re.compile(rb'"request_id":\s*"([\w-]{1,64})"')
 _HEAD_BYTES = 256
 """Where a command says which request it is: before anything that people wrote."""
@@ -62,7 +65,7 @@ class Worker:
         self._events_fd = events_fd
         self._encoder = msgspec.json.Encoder()
         self._write_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[Load | Generate | Measure | Shutdown] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Served | Shutdown] = queue.SimpleQueue()
         self._requests_lock = threading.Lock()
         self._waiting: dict[str, Generate] = {}
         """Requests that have not had their turn."""
@@ -144,7 +147,7 @@ class Worker:
             )
         )
 
-    def _serve(self, command: Load | Generate | Measure) -> None:
+    def _serve(self, command: _Served) -> None:
         try:
             match command:
                 case Load():
@@ -153,6 +156,8 @@ class Worker:
                     self._generate(command)
                 case Measure():
                     self._emit(self._backend.measure(command))
+                case Embed():
+                    self._emit(self._backend.embed(command))
         except ChatAppError as error:
             self._emit(
                 Failed(
@@ -216,7 +221,7 @@ def _too_long(request_id: str) -> Failed:
         request_id=request_id,
         kind="engine",
         message=f"The engine has more to say than fits a line of {MAX_LINE_BYTES >> 20} MiB.",
-        hint="Ask for fewer log-probabilities or a shorter answer.",
+        hint="Ask for fewer log-probabilities, fewer embeddings or a shorter answer.",
     )
 
 

@@ -100,7 +100,7 @@ class _Reader(LayerNormReader):
                 f"config.json says {self._kind!r}, and the tensor names agree.",
                 f"{n_layer} layers, {n_embd} wide, {n_head} heads, {positions.shape[0]} positions.",
             ),
-            notes=("Makes embeddings: not a model to chat with.", *notes),
+            notes=("Makes embeddings (`chatapp embed`): not a model to chat with.", *notes),
             embeddings=True,
         )
 

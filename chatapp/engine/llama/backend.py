@@ -10,8 +10,10 @@ from msgspec.structs import replace
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.chat.counting import count_prompt, render_prompt
 from chatapp.engine.chat.prompt import Prompt, build_completion
+from chatapp.engine.embedding import Embed, Embedded
 from chatapp.engine.llama import native
 from chatapp.engine.llama.cache import TokenCache
+from chatapp.engine.llama.embedding import EmbeddingModel
 from chatapp.engine.llama.generation import Generation
 from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.protocol import (
@@ -22,12 +24,12 @@ from chatapp.engine.protocol import (
     Measured,
     ModelDescription,
 )
-from chatapp.errors import EngineError
+from chatapp.errors import EngineError, UsageError
 from chatapp.thinking import Thinking
 
 
 class LlamaBackend:
-    """Holds the loaded model and the cache of its last conversation."""
+    """Holds the loaded model and the cache of its last conversation, or an embedding model."""
 
     name = "llama"
     version: str = llama_cpp.__version__
@@ -41,12 +43,16 @@ class LlamaBackend:
             )
         self._model: LoadedModel | None = None
         self._cache: TokenCache | None = None
+        self._embedder: EmbeddingModel | None = None
         self._told: set[str] = set()
         """Notices on prompts that were given since the model was loaded."""
 
     def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
         """Load a model file, freeing the last one first."""
         self.unload()
+        if options.embed:
+            self._embedder = EmbeddingModel(options, report)
+            return self._embedder.description
         self._model = LoadedModel(options, report)
         self._cache = TokenCache(self._model)
         return self._model.description
@@ -57,7 +63,9 @@ class LlamaBackend:
             self._cache.close()
         if self._model:
             self._model.close()
-        self._model = self._cache = None
+        if self._embedder:
+            self._embedder.close()
+        self._model = self._cache = self._embedder = None
         self._told.clear()
 
     def _build_prompt(self, model: LoadedModel, request: Generate) -> Prompt:
@@ -76,6 +84,12 @@ class LlamaBackend:
         if self._model is None:
             raise EngineError("No model is loaded.")
         return count_prompt(self._model.manner, request)
+
+    def embed(self, request: Embed) -> Embedded:
+        """Make embeddings with the model that was loaded for them."""
+        if self._embedder is None:
+            raise UsageError("The model was not loaded to make embeddings.")
+        return self._embedder.embed(request)
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""

@@ -15,12 +15,17 @@ from chatapp.paths import spell_path
 from chatapp.recommended import read_recommended
 
 if TYPE_CHECKING:
+    from chatapp.engine.llama.embedding import EmbeddingModel
     from chatapp.engine.llama.model import LoadedModel
     from chatapp.engine.llama.placing import Planned
 
 
 def describe(
-    model: LoadedModel, path: Path, size: int, load_s: float, planned: Planned
+    model: LoadedModel | EmbeddingModel,
+    path: Path,
+    size: int,
+    load_s: float,
+    planned: Planned,
 ) -> ModelDescription:
     """`model`, from the file `path` of `size` bytes, that took `load_s` seconds to load as its
     header had it `planned`."""

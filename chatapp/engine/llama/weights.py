@@ -21,8 +21,16 @@ _NO_VOCAB = 0  # enum llama_vocab_type
 class Weights:
     """A loaded model file. `close` gives its memory back."""
 
-    def __init__(self, path: Path, gpu_layers: int, report: Callable[[float], None]) -> None:
-        """`gpu_layers` below 0: all. `report` takes the fraction done, 0 to 1."""
+    def __init__(
+        self,
+        path: Path,
+        gpu_layers: int,
+        report: Callable[[float], None],
+        *,
+        embeds: bool = False,
+    ) -> None:
+        """`gpu_layers` below 0: all. `report` takes the fraction done, 0 to 1. `embeds`: it is to
+        make embeddings, not text."""
         self.handle = _load(path, gpu_layers, report)
         try:
             self.n_layers: int = lib.llama_model_n_layer(self.handle)
@@ -30,7 +38,7 @@ class Weights:
             self.gpu_layers: int = most if gpu_layers < 0 else min(gpu_layers, most)
             self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.handle)
             self.arch = self.meta("general.architecture")
-            self._check_kind(path)
+            (self._check_embeds if embeds else self._check_chats)(path)
         except BaseException:  # whatever it was, the weights may not stay in memory
             self.close()
             raise
@@ -50,18 +58,37 @@ class Weights:
         """Free them. A context made with them must be freed before."""
         lib.llama_model_free(self.handle)
 
-    def _check_kind(self, path: Path) -> None:
-        """Refuse what cannot generate text: llama.cpp would abort at the first token."""
-        reason = ""
-        if lib.llama_vocab_type(lib.llama_model_get_vocab(self.handle)) == _NO_VOCAB:
-            reason = "it has no tokenizer"
-        elif lib.llama_model_has_encoder(self.handle):
-            reason = "it is an encoder-decoder model"
+    @property
+    def looks_both_ways(self) -> bool:
+        """Whether tokens see those behind them: such a model writes no text."""
         # an encoder alone: its context would have no memory
-        elif not lib.llama_model_has_decoder(self.handle) or "bert" in self.arch:
-            reason = "it makes embeddings"
+        is_encoder = not lib.llama_model_has_decoder(self.handle) or "bert" in self.arch
+        return is_encoder or self.meta(f"{self.arch}.attention.causal") == "false"
+
+    def _check_chats(self, path: Path) -> None:
+        """Refuse what cannot generate text: llama.cpp would abort at the first token."""
+        reason, hint = self._has_no_vocab(), "Choose a text generation model."
+        if not reason and lib.llama_model_has_encoder(self.handle):
+            reason = "it is an encoder-decoder model"
+        pools = self.meta(f"{self.arch}.pooling_type") not in ("", "0")
+        if not reason and (self.looks_both_ways or pools):
+            reason, hint = "it makes embeddings", f'chatapp embed --model {path} "TEXT" uses it.'
         if reason:
-            raise ModelError(f"{path} cannot chat: {reason}.", "Choose a text generation model.")
+            raise ModelError(f"{path} cannot chat: {reason}.", hint)
+
+    def _check_embeds(self, path: Path) -> None:
+        reason = self._has_no_vocab()
+        has_both = lib.llama_model_has_encoder(self.handle) and lib.llama_model_has_decoder(
+            self.handle
+        )
+        if has_both:
+            reason = "it is an encoder-decoder model"
+        if reason:
+            raise ModelError(f"{path} makes no embeddings: {reason}.", "Choose an embedding model.")
+
+    def _has_no_vocab(self) -> str:
+        kind = lib.llama_vocab_type(lib.llama_model_get_vocab(self.handle))
+        return "it has no tokenizer" if kind == _NO_VOCAB else ""
 
 
 def _load(path: Path, layers: int, report: Callable[[float], None]) -> int:

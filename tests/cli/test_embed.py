@@ -1,0 +1,50 @@
+"""`chatapp embed` as its users run it, on the scripted engine: 16 numbers a text."""
+
+import json
+from pathlib import Path
+
+from tests.cli.conftest import Run
+
+
+def test_texts_become_a_table_of_vectors_and_of_likeness(chatapp: Run) -> None:
+    done = chatapp("embed", "hello", "hello", "xyz")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "16 numbers" in lines[0]
+    assert lines[1].endswith("hello")
+    assert lines[-3].split() == ["1", "1.000", "1.000", lines[-3].split()[-1]]
+    many = chatapp("embed", *(f"text {number}" for number in range(12)))
+    assert "most like" in many.stdout
+
+
+def test_lines_of_a_file_or_a_pipe_become_json_lines(chatapp: Run, tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("ab\n\n  \nabc\x1b[31m\n")
+    from_file = chatapp("embed", "--json", "--no-normalize", "-f", "lines.txt")
+    piped = chatapp("embed", "--json", "--no-normalize", stdin="ab\n\nabc\x1b[31m\n")
+    assert from_file.stdout == piped.stdout
+    first, second = map(json.loads, from_file.stdout.splitlines())
+    assert (first["text"], first["tokens"], first["dimensions"]) == ("ab", 2, 16)
+    assert first["embedding"] == [0, 1, 1] + [0] * 13
+    assert second["text"] == "abc\x1b[31m"
+    assert "\x1b" not in chatapp("embed", "abc\x1b[31m").stdout
+
+
+def test_texts_are_sorted_by_their_likeness_to_one(chatapp: Run) -> None:
+    done = chatapp("embed", "--near", "aab", "zzz", "ab", "aab")
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["aab", "ab", "zzz"]
+    rows = chatapp("embed", "--json", "--near", "aab", "zzz", "ab").stdout.splitlines()
+    assert [json.loads(row)["text"] for row in rows] == ["ab", "zzz"]
+    assert json.loads(rows[0])["similarity"] > json.loads(rows[1])["similarity"]
+
+
+def test_what_is_wrong_is_said_before_anything_is_loaded(
+    chatapp: Run, home: Path, tmp_path: Path
+) -> None:
+    nothing = chatapp("embed")
+    assert (nothing.returncode, "nothing to embed" in nothing.stderr) == (2, True)
+    (tmp_path / "lines.txt").write_text("a\n")
+    both = chatapp("embed", "a", "-f", "lines.txt")
+    assert "not from both" in both.stderr
+    none = chatapp("embed", "a", CHATAPP_BACKEND="llama")
+    assert (none.returncode, "There is no embedding model" in none.stderr) == (1, True)
+    assert not home.joinpath("history.db").exists()
