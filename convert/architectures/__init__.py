@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from convert.architectures import (
     bert,
+    cohere2,
     falcon,
     gemma2,
     gemma3,
+    glm4,
     gpt2,
     gptneox,
     granite,
@@ -20,11 +22,13 @@ from convert.architectures import (
     mistral,
     mixtral,
     olmo2,
+    phi2,
     phi3,
     qwen2,
     qwen3,
     qwen3moe,
     smollm3,
+    stablelm,
     starcoder2,
 )
 from convert.architectures.family import Family
@@ -47,6 +51,10 @@ FAMILIES: tuple[Family, ...] = (
     gemma2.FAMILY,
     gemma3.FAMILY,
     phi3.FAMILY,
+    phi2.FAMILY,
+    stablelm.FAMILY,
+    glm4.FAMILY,
+    cohere2.FAMILY,
     gptneox.FAMILY,
     starcoder2.FAMILY,
     falcon.FAMILY,

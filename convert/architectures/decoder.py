@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from convert.architectures.decoder_form import Decoder, Extra, Shape
-from convert.architectures.decoder_layers import LayerReader, count_experts
+from convert.architectures.decoder_layers import LayerReader, bias_switches, count_experts
 from convert.architectures.family import Family
+from convert.architectures.layer_norm import ERF_GELU, ERF_NOTE
 from convert.architectures.model import HParam, Model
-from convert.architectures.rope import Rope, read_rope
+from convert.architectures.rope import Rope, read_rope, rope_parameters
 from convert.architectures.settings import Settings
 from convert.architectures.switches import refuse_switches
 from convert.architectures.taking import Taker
@@ -23,6 +24,8 @@ from convert.errors import ArchitectureError
 
 __all__ = ["Decoder", "Extra", "Shape", "decoder_family", "is_decoder", "read_decoder"]
 
+_CAMEL = {"smollm3": "SmolLM3", "stablelm": "StableLm"}
+_EPSILON = ("attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon")
 _ROPE_TABLES = r"(.*\.)?(rotary_emb\.inv_freq|freqs_cos|freqs_sin|freqs_cis|rope\.freqs)"
 
 
@@ -48,8 +51,7 @@ def is_decoder(checkpoint: Checkpoint, decoder: Decoder) -> bool:
 
 def _class_of(model_type: str) -> str:
     """transformers' class: smollm3 is SmolLM3ForCausalLM, qwen3_moe is Qwen3MoeForCausalLM."""
-    camel = {"smollm3": "SmolLM3"}.get(model_type) or model_type.title().replace("_", "")
-    return f"{camel}ForCausalLM"
+    return f"{_CAMEL.get(model_type) or model_type.title().replace('_', '')}ForCausalLM"
 
 
 def read_decoder(checkpoint: Checkpoint, decoder: Decoder) -> Model:
@@ -72,7 +74,7 @@ class _Reader:
     def __init__(self, checkpoint: Checkpoint, decoder: Decoder) -> None:
         self._decoder = decoder
         self._settings = Settings(checkpoint)
-        self._taker = Taker(checkpoint, decoder.title)
+        self._taker = Taker(checkpoint, decoder.title, decoder.names)
         self._notes: list[str] = []
         self._shape = self._read_shape()
 
@@ -110,18 +112,24 @@ class _Reader:
                 "divide, or are odd, which rope cannot be."
             )
         fused = self._decoder.fused
-        name = f"model.layers.0.self_attn.{'qkv' if fused else 'q'}_proj.weight"
+        word = "qkv_proj" if fused else "q_proj"
+        names = (f"model.layers.{i}.self_attn.{word}.weight" for i in range(s.n_layer))
+        name = next((name for name in names if name in self._taker), None)
         rows = (s.n_head + 2 * s.n_head_kv * fused) * s.head_dim
-        if self._taker.shape(name)[0] != rows:
+        if name is None:
+            if self._decoder.mixer is None:
+                self._taker.shape(f"model.layers.0.self_attn.{word}.weight")
+        elif self._taker.shape(name)[0] != rows:
             raise ArchitectureError(
                 f"{name} has {self._taker.shape(name)[0]} rows, but {s.n_head} heads of "
                 f"{s.head_dim} over {s.n_head_kv} ask for {rows}.",
                 "The checkpoint and its configuration do not belong together; "
                 "--set num_attention_heads=N and --set head_dim=N say otherwise.",
             )
-        if self._decoder.qk_norm == "width" and rows != s.n_embd:
+        width = s.n_head * s.head_dim
+        if (self._decoder.square or self._decoder.qk_norm == "width") and width != s.n_embd:
             raise ArchitectureError(
-                f"Heads are {rows} wide together and the model {s.n_embd}: "
+                f"Heads are {width} wide together and the model {s.n_embd}: "
                 f"{self._decoder.title} in llama.cpp has both alike."
             )
 
@@ -143,7 +151,7 @@ class _Reader:
         ]
         for layer in range(shape.n_layer):
             tensors += layers.layer(layer)
-        tensors.append(layers.norm("model.norm", "output_norm", shape.n_embd))
+        tensors += layers.norm("model.norm", "output_norm", shape.n_embd)
         tensors += self._head()
         taker.ignore(_ROPE_TABLES, "computed from rope_theta")
         taker.ignore(r".*\.attention\.mask", "a causal mask, which llama.cpp makes itself")
@@ -163,12 +171,14 @@ class _Reader:
         for name in ("hidden_act", "hidden_activation"):
             because = f"{decoder.title} in llama.cpp has {decoder.activations[0]}"
             settings.require(name, decoder.activations, because)
-        if not decoder.fused:
-            settings.require("partial_rotary_factor", (1, 1.0), "only Phi-3 has it")
-        for name, key in (("attention_bias", "o"), ("mlp_bias", "gate")):
-            if key not in decoder.biases:
+            if settings.raw(name) in ERF_GELU:
+                self._notes.append(ERF_NOTE)
+        if decoder.rotary_share is None:
+            settings.require("partial_rotary_factor", (1, 1.0), f"{decoder.title} rotates all")
+        for name, keys in bias_switches(decoder).items():
+            if not set(keys) <= set(decoder.biases):
                 settings.require(name, (False,), f"{decoder.title} in llama.cpp has no such bias")
-        refuse_switches(settings, decoder.switches, decoder.title)
+        refuse_switches(settings, decoder.switches, decoder.title, decoder.layer_types)
         if settings.has("auto_map"):
             self._notes.append(
                 "config.json names code of its own (auto_map). It was not run: the model is taken "
@@ -176,13 +186,23 @@ class _Reader:
             )
 
     def _n_rot(self) -> int:
-        factor = self._settings.raw("partial_rotary_factor")
+        decoder, settings, shape = self._decoder, self._settings, self._shape
+        if decoder.n_rot is not None:
+            return decoder.n_rot(settings, shape)
+        factor = settings.raw("partial_rotary_factor", "rope_pct", "rotary_pct")
         if factor is None:
-            parameters = self._settings.raw("rope_scaling", "rope_parameters")
-            factor = parameters.get("partial_rotary_factor") if isinstance(parameters, dict) else 1
-        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 1:
-            factor = 1
-        return int(factor * self._shape.head_dim)
+            parameters = rope_parameters(settings)
+            factor = parameters.get("partial_rotary_factor", decoder.rotary_share)
+        if factor is None:
+            return shape.head_dim
+        usable = isinstance(factor, int | float) and not isinstance(factor, bool)
+        n_rot = int(factor * shape.head_dim) if usable and 0 < factor <= 1 else 0
+        if n_rot < 2 or n_rot % 2:
+            raise ArchitectureError(
+                f"partial_rotary_factor is {factor!r:.40}: of heads of {shape.head_dim} it leaves "
+                "no even number of dimensions to rotate."
+            )
+        return n_rot
 
     def _evidence(self) -> tuple[str, ...]:
         s = self._shape
@@ -202,7 +222,7 @@ class _Reader:
             "feed_forward_length": s.n_ff,
             "attention.head_count": s.n_head,
             "attention.head_count_kv": s.n_head_kv,
-            "attention.layer_norm_rms_epsilon": self._epsilon(),
+            _EPSILON[self._decoder.norm == "rms"]: self._epsilon(),
             "attention.key_length": s.head_dim,
             "attention.value_length": s.head_dim,
             **rope.hparams,
@@ -215,9 +235,10 @@ class _Reader:
         return hparams
 
     def _epsilon(self) -> float:
-        epsilon = self._settings.number("rms_norm_eps")
+        names = self._decoder.epsilon
+        epsilon = self._settings.number(*names)
         if not 0 <= epsilon < 1:
-            raise ArchitectureError(f"rms_norm_eps is {epsilon!r:.40}, not between 0 and 1.")
+            raise ArchitectureError(f"{names[0]} is {epsilon!r:.40}, not between 0 and 1.")
         return epsilon
 
     def _window(self) -> int | None:
@@ -256,18 +277,28 @@ class _Reader:
     def _head(self) -> list[Tensor]:
         taker, s, tied = self._taker, self._shape, self._settings.raw("tie_word_embeddings")
         embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+        decoder = self._decoder
+        shared = [taker.again(embedding).rename("output.weight")] * decoder.output_required
+        bias: list[Tensor] = []
+        if decoder.output_biased:
+            bias = [taker.take("lm_head.bias", (s.n_vocab,)).rename("output.bias")]
         if taker.ignore_tied(head, embedding):
-            return [taker.again(embedding).rename("output.weight")] * self._decoder.output_required
+            return shared + bias
+        if head in taker and decoder.tied:
+            raise ArchitectureError(
+                f"{head} differs from the embedding: {decoder.title} in llama.cpp has no matrix of "
+                "its own for the logits."
+            )
         if head in taker:
             if tied is True:
                 self._notes.append(
                     "The configuration says that lm_head.weight is tied to the embedding, but both "
                     "are there and differ: both are kept."
                 )
-            return [taker.take(head, (s.n_vocab, s.n_embd)).rename("output.weight")]
+            return [taker.take(head, (s.n_vocab, s.n_embd)).rename("output.weight"), *bias]
         if tied is False:
             raise ArchitectureError(
                 "The configuration says that lm_head.weight is not tied, but it is not there.",
                 "The checkpoint is incomplete; --set tie_word_embeddings=true if it is tied.",
             )
-        return [taker.again(embedding).rename("output.weight")] * self._decoder.output_required
+        return shared + bias

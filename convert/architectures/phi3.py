@@ -17,6 +17,14 @@ def _rope(settings: Settings, shape: Shape, rope: Rope) -> Rope:
     return longrope_tensors(Rope(rope.hparams, scaling=scaling), n_rot, shape.n_ctx)
 
 
-DECODER = Decoder(arch="phi3", title="a Phi-3", model_types=("phi3",), fused=True, rope=_rope)
+DECODER = Decoder(
+    arch="phi3",
+    title="a Phi-3",
+    model_types=("phi3",),
+    fused=True,
+    mlp="fused",
+    rotary_share=1.0,
+    rope=_rope,
+)
 
 FAMILY = decoder_family("phi3", "Phi-3 and Phi-3.5", DECODER)

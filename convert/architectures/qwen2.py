@@ -7,6 +7,7 @@ DECODER = Decoder(
     title="a Qwen2",
     model_types=("qwen2",),
     biases=("q", "k", "v"),
+    always_biased=True,
     default_theta=10000.0,
     window_switch=True,
 )

@@ -44,11 +44,13 @@ SWITCHES: dict[str, tuple[tuple[Any, ...], str]] = {
     "swiglu_limit": (_OFF, "the MLP is clipped, as in gpt-oss"),
     "rotary_pct": (_ONE, "a part of each head is rotated, as in GPT-NeoX"),
 }
-_LAYER_TYPES = ("full_attention", "sliding_attention")  # a tuple: kinds may be unhashable
 
 
-def refuse_switches(settings: Settings, understood: tuple[str, ...], title: str) -> None:
-    """Raise `ArchitectureError` for the first switch that `title` ("a Llama") does not have."""
+def refuse_switches(
+    settings: Settings, understood: tuple[str, ...], title: str, layer_types: tuple[str, ...]
+) -> None:
+    """Raise `ArchitectureError` for the first switch that `title` ("a Llama") does not have, and
+    for the first of its layers that is none of `layer_types`."""
     for name, (neutral, meaning) in SWITCHES.items():
         value = settings.raw(name)
         if value is None or name in understood or value in neutral:
@@ -58,7 +60,7 @@ def refuse_switches(settings: Settings, understood: tuple[str, ...], title: str)
             f"If nothing in the model reads it: --set {name}={neutral[-1]:g}." if neutral else "",
         )
     kinds = settings.raw("layer_types")
-    odd = [kind for kind in kinds if kind not in _LAYER_TYPES] if isinstance(kinds, list) else []
+    odd = [kind for kind in kinds if kind not in layer_types] if isinstance(kinds, list) else []
     if odd:
         raise ArchitectureError(
             f"layer_types has {odd[0]!r:.40}, which {title} in llama.cpp does not compute."

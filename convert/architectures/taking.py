@@ -7,7 +7,7 @@ a reason, or in an error: nothing is dropped in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -22,16 +22,29 @@ MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
 class Taker:
     """The tensors of one checkpoint that have not been used yet."""
 
-    def __init__(self, checkpoint: Checkpoint, family: str) -> None:
-        """`family` is named in errors: "a GPT-2", "a Llama"."""
+    def __init__(
+        self, checkpoint: Checkpoint, family: str, names: Mapping[str, str] | None = None
+    ) -> None:
+        """`family` is named in errors: "a GPT-2", "a Llama".
+
+        `names` has parts of names as they are asked for, and what the checkpoint calls them:
+        {"o_proj": "dense"}.
+        """
         self._where = checkpoint.path.name
         self._family = family
         self._left = dict(checkpoint.tensors)
         self._all = checkpoint.tensors
+        self._names = dict(names or {})
         self.ignored: list[tuple[str, str]] = []
 
     def __contains__(self, name: str) -> bool:
-        return name in self._left
+        return self._spelled(name) in self._left
+
+    def _spelled(self, name: str) -> str:
+        """`name` as the checkpoint has it."""
+        if not self._names:
+            return name
+        return ".".join(self._names.get(part, part) for part in name.split("."))
 
     def names(self) -> list[str]:
         """What is left."""
@@ -39,6 +52,7 @@ class Taker:
 
     def shape(self, name: str, n_dims: int = 2) -> tuple[int, ...]:
         """Shape of `name`, which stays. Raises `ArchitectureError` if missing or another rank."""
+        name = self._spelled(name)
         tensor = self._all.get(name)
         if tensor is None:
             raise self._missing(name)
@@ -48,10 +62,11 @@ class Taker:
 
     def raw_shape(self, name: str) -> tuple[int, ...]:
         """Shape of `name` in any number of dimensions."""
-        return self._all[name].shape
+        return self._all[self._spelled(name)].shape
 
     def take(self, name: str, shape: tuple[int, ...], because: str = "the model's width") -> Tensor:
         """The tensor `name`, checked. Raises `ArchitectureError`."""
+        name = self._spelled(name)
         tensor = self._left.pop(name, None)
         if tensor is None:
             raise self._missing(name)
@@ -65,11 +80,11 @@ class Taker:
 
     def again(self, name: str) -> Tensor:
         """The tensor `name`, which may have been taken before."""
-        return self._all[name]
+        return self._all[self._spelled(name)]
 
     def take_if_there(self, name: str, shape: tuple[int, ...]) -> Tensor | None:
         """Like `take`, or None where the checkpoint has no such tensor."""
-        return self.take(name, shape) if name in self._left else None
+        return self.take(name, shape) if name in self else None
 
     def count_layers(self, pattern: str) -> int:
         """Number of layers; `pattern` is a regular expression whose group 1 is the layer."""
@@ -93,6 +108,7 @@ class Taker:
 
     def ignore_tied(self, name: str, twin: str) -> bool:
         """Leave out `name` if it holds the same weights as `twin`; whether it did."""
+        name, twin = self._spelled(name), self._spelled(twin)
         tensor, other = self._left.get(name), self._all.get(twin)
         if tensor is None or other is None or not same_weights(tensor, other):
             return False

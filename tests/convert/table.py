@@ -107,6 +107,7 @@ def _hugging_face() -> Iterator[Row]:
     import transformers as hf
 
     from tests.convert.test_families import MODELS
+    from tests.convert.test_families_beyond_llama import MODELS as BEYOND
     from tests.convert.test_gpt2_spellings import GPT2
     from tests.convert.tiny import write_hf
 
@@ -140,6 +141,7 @@ def _hugging_face() -> Iterator[Row]:
     for family, make in (
         ("GPT-2", gpt2),
         *((title, MODELS[key]) for key, title in families.items()),
+        *BEYOND.values(),
     ):
 
         def write(folder: Path, make: Any = make) -> Any:
