@@ -13,6 +13,7 @@ from pathlib import Path
 from convert.vocab.chat import find_templates
 from convert.vocab.layout import Added, find_markers, lay_out
 from convert.vocab.special import (
+    Ends,
     Surroundings,
     find_ends,
     find_special_ids,
@@ -48,9 +49,10 @@ def assemble(
         added = {**_named_ordinary(around, ids, added), **added}
     layout = lay_out(ids, added, wanted.n_rows, path.name, kinds)
     template, more = find_templates(path.parent, around.config, wanted.chat_template)
-    special, said = find_special_ids(around, layout.special(), len(layout.tokens), template)
+    put = Ends.of(post)
+    special, said = find_special_ids(around, layout.special(), len(layout.tokens), template, put)
     markers, odd = find_markers({t: a for t, a in added.items() if a.id < wanted.n_rows})
-    add_bos, add_eos = find_ends(around.config, list(post), special)
+    add_bos, add_eos, added_ends = find_ends(around.config, put, special)
     return Vocab(
         model=model,
         pre="default",
@@ -62,7 +64,7 @@ def assemble(
         add_eos=add_eos,
         chat_template=template,
         source=path,
-        notes=(*layout.notes, *said, *odd),
+        notes=(*layout.notes, *said, *added_ends, *odd),
         templates=more,
         markers=markers,
     )

@@ -49,7 +49,7 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
         path,
         wanted,
         "gpt2",
-        read_ids(model),
+        read_ids(model.get("vocab")),
         read_added(data.get("added_tokens") or [], FILE),
         post=find_post_template(data),
     )

@@ -17,13 +17,13 @@ def refuse(part: str, found: Any) -> VocabError:
     )
 
 
-def read_ids(model: dict[str, Any]) -> dict[str, int]:
-    """The `vocab` of a model in `tokenizer.json`. Raises `VocabError`."""
-    vocab = model.get("vocab")
+def read_ids(vocab: Any, where: str = FILE) -> dict[str, int]:
+    """Ids by token from an object in the file `where`. Raises `VocabError`."""
     if not isinstance(vocab, dict) or not vocab:
-        raise VocabError(f"{FILE} has no vocabulary.", "Save the tokenizer again.")
-    if not all(type(index) is int for index in vocab.values()):
-        raise VocabError(f"{FILE} has a token whose id is no whole number.")
+        raise VocabError(f"{where} has no vocabulary.", "Save the tokenizer again.")
+    odd = next((text for text, index in vocab.items() if type(index) is not int), None)
+    if odd is not None:
+        raise VocabError(f"{where} has a token whose id is no whole number: {odd!r:.40}.")
     return vocab
 
 

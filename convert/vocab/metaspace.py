@@ -51,7 +51,7 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
     model = data["model"]
     normal, split = _find_prefixes(data)
     scheme = normal if split == "never" else split
-    ids, merges = read_ids(model), tuple(read_merges(model.get("merges"), FILE))
+    ids, merges = read_ids(model.get("vocab")), tuple(read_merges(model.get("merges"), FILE))
     added = read_added(data.get("added_tokens") or [], FILE)
     complete = bool(model.get("byte_fallback")) and all(text in ids for text in BYTES)
     kinds = {ids[text]: TokenKind.BYTE for text in BYTES} if complete else {}

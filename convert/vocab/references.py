@@ -42,6 +42,9 @@ def tokenizers_built(build: Callable[[], Any], where: str) -> Reference:
 def _guard(build: Callable[[], Any], where: str) -> Encode:
     try:
         tokenizer = build()
+        # what a batch was made with in training: neither belongs to a text's own tokens
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
     except ImportError:
         raise
     except Exception as error:  # noqa: BLE001  (the Rust library raises bare Exception)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.errors import UsageError, VocabError
+from convert.errors import ConvertError, UsageError, VocabError
 from convert.questions import Choice, Question
 from convert.vocab import (
     characters,
+    places,
     sentencepiece,
     shipped,
     tiktoken,
@@ -57,6 +58,7 @@ _BY_SUFFIX: dict[str, Source] = {
     ".tiktoken": tiktoken,
     ".txt": wordpiece,
 }
+_MOST_ROUNDED = 512  # rows: vocabularies are rounded up to multiples of 64 to 512
 _HINT = f"Give --tokenizer with a folder or a file, or {' or '.join(shipped.NAMES)}."
 
 
@@ -118,32 +120,57 @@ def _by_head(path: Path) -> Source:
 
 
 def _around(checkpoint: Checkpoint, wanted: Wanted) -> Vocab:
-    """What lies near the checkpoint, was saved in it, or follows from its size."""
-    folders = _folders(checkpoint)
-    beside = next(_files(folders[:2]), None)
-    if beside is not None:
-        return _read(*beside, wanted)
+    """What lies beside the checkpoint, was saved in it, lies further off, or follows from its size.
+
+    What lies further off may be another model's: it is taken only if it has as many tokens.
+    """
+    own = next(_files(places.beside(checkpoint)), None)
+    if own is not None:
+        return _read(*own, wanted)
     ids = characters.find_ids(checkpoint.facts) or characters.find_ids(checkpoint.config)
     if ids is not None:
         return characters.build(checkpoint.path, ids, wanted)
-    found = next(_files(folders[2:]), None)
-    if found is not None:
-        source, path = found
-        return add_notes(_read(source, path, wanted), f"The tokenizer was found in {path.parent}.")
+    passed: list[str] = []
+    for source, path in _files(places.around(checkpoint)):
+        try:
+            vocab = _read(source, path, wanted)
+        except ConvertError as error:
+            passed.append(f"{path}: {error.message[:200]}")
+            continue
+        if _fits(vocab, wanted.n_rows):
+            note = f"The tokenizer was found in {path.parent}, not beside the checkpoint."
+            return add_notes(vocab, note)
+        passed.append(f"{path} has {_n_tokens(vocab)} tokens, the model {wanted.n_rows} rows.")
     if wanted.n_rows in shipped.GPT2_ROWS:
         note = f"No tokenizer was found, and {wanted.n_rows} rows are GPT-2's: its own is taken."
-        return add_notes(shipped.read("gpt2", wanted), note)
-    raise _missing(folders, wanted.n_rows)
+        return add_notes(shipped.read("gpt2", wanted), note, *_passed_over(passed))
+    folders = [*places.beside(checkpoint), *places.around(checkpoint)]
+    raise _missing(folders, wanted.n_rows, _passed_over(passed))
+
+
+def _n_tokens(vocab: Vocab) -> int:
+    return len(vocab.tokens) - (vocab.appended is not None)
+
+
+def _fits(vocab: Vocab, n_rows: int) -> bool:
+    """Whether the model's rows are the tokenizer's tokens, and at most rounded up."""
+    n_tokens = _n_tokens(vocab)
+    if n_rows in shipped.GPT2_ROWS:
+        return n_tokens in (shipped.GPT2_TOKENS, n_rows)
+    return n_tokens == n_rows or (n_rows % 64 == 0 and 0 < n_rows - n_tokens < _MOST_ROUNDED)
+
+
+def _passed_over(passed: list[str]) -> tuple[str, ...]:
+    return tuple(f"Passed over: {words}" for words in passed[:3])
 
 
 def _files(folders: Iterable[Path]) -> Iterator[tuple[Source, Path]]:
     """Every tokenizer in `folders`, the best of a folder first."""
     for folder in folders:
         for source in SOURCES:
-            for name in source.FILES:
-                path = folder / name
-                if path.is_file():
-                    yield (_by_head(path) if source is sentencepiece else source), path
+            path = next((folder / name for name in source.FILES if (folder / name).is_file()), None)
+            if path is not None:
+                yield (_by_head(path) if source is sentencepiece else source), path
 
 
 def _read(source: Source, path: Path, wanted: Wanted) -> Vocab:
@@ -156,27 +183,16 @@ def _read(source: Source, path: Path, wanted: Wanted) -> Vocab:
         ) from error
 
 
-def _folders(checkpoint: Checkpoint) -> list[Path]:
-    """Beside the checkpoint first (two entries), then around it and where nanoGPT keeps data."""
-    folder = checkpoint.folder.resolve()
-    beside = [folder, folder / "tokenizer"]
-    around = [place for base in folder.parents[:2] for place in (base, base / "tokenizer")]
-    names = [checkpoint.fact("config", "dataset"), checkpoint.config.get("dataset")]
-    # a name that somebody else wrote: it may not leave the data folder
-    sets = [name for name in names if isinstance(name, str) and Path(name).name == name != ".."]
-    data = [base / "data" / name for base in (folder, *folder.parents[:3]) for name in sets[:1]]
-    return [*beside, *data, *around]
-
-
 def _looked_for(folders: Iterable[Path]) -> str:
     names = ", ".join(name for source in SOURCES for name in source.FILES)
-    places = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
-    return f"No tokenizer beside the checkpoint: looked for {names}, in {places[:600]}."
+    where = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
+    return f"No tokenizer beside the checkpoint: looked for {names}, in {where[:600]}."
 
 
-def _missing(folders: Iterable[Path], n_rows: int) -> VocabError:
+def _missing(folders: Iterable[Path], n_rows: int, passed: tuple[str, ...] = ()) -> VocabError:
     """The question for a tokenizer; those that ship are offered to the size that is theirs."""
-    why = f"{_looked_for(folders)[:-1]}, and for stoi, itos or chars inside it."
+    said = "".join(f" {words}" for words in passed)
+    why = f"{_looked_for(folders)[:-1]}, and for stoi, itos or chars inside it.{said}"
     rows = {"gpt2": range(shipped.GPT2_TOKENS, 50305), "llama2": range(32000, 32001)}
     fitting = tuple(
         Choice(name, f"ships with us; the model has {n_rows} rows, as it asks")

@@ -7,7 +7,7 @@ defaults would name an ordinary one. Names come from `tokenizer_config.json` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,16 +52,41 @@ def _usable(path: Path) -> dict[str, Any]:
         return {}
 
 
+@dataclass(frozen=True)
+class Ends:
+    """Ids that the original puts before and behind every text."""
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, template: Sequence[int | None]) -> Ends:
+        """The ends in a post-processor's template: ids, and None for the text."""
+        if None not in template:
+            return cls()
+        at = template.index(None)
+        before, after = template[:at], template[at + 1 :]
+        return cls(*(tuple(i for i in part if i is not None) for part in (before, after)))
+
+
 def find_special_ids(
-    around: Surroundings, special: Mapping[str, int], n_tokens: int, template: str | None
+    around: Surroundings,
+    special: Mapping[str, int],
+    n_tokens: int,
+    template: str | None,
+    put: Ends = Ends(),
 ) -> tuple[dict[str, int], list[str]]:
     """Ids by role, and notes. `special` maps the text of every special token to its id.
 
-    A missing eos is looked for under its usual names; a missing bos is eos, as in GPT-2; eot, where
-    a turn ends, is the end the chat template writes, else eos.
+    A missing eos is what is put behind every text, else looked for under its usual names; a missing
+    bos is what is put before one, else eos, as in GPT-2; eot, where a turn ends, is the end the
+    chat template writes, else eos.
     """
     ids, notes = _named(around.config, special)
     ends = _listed(around.generation.get("eos_token_id"), n_tokens)
+    for role, one in (("bos", put.before), ("eos", put.after)):
+        if len(one) == 1 and one[0] in range(n_tokens):
+            ids.setdefault(role, one[0])
     if "eos" not in ids and ends:
         ids["eos"] = ends[0]
     if "eos" not in ids:
@@ -139,14 +164,32 @@ def token_text(value: Any) -> str | None:
 
 
 def find_ends(
-    config: Mapping[str, Any], template: list[int | None], ids: Mapping[str, int]
-) -> tuple[bool, bool]:
-    """(add_bos, add_eos). `template` is what a post-processor puts around a text, None for it.
+    config: Mapping[str, Any], put: Ends, ids: dict[str, int]
+) -> tuple[bool, bool, list[str]]:
+    """(add_bos, add_eos, notes); `ids` gets the tokens that llama.cpp is to put there.
 
-    The post-processor is what runs; the configuration's words count where there is none.
+    The post-processor is what runs, unless the configuration says otherwise. llama.cpp has one
+    place before a text and one behind it: bos and eos. What was eos by name then ends a turn.
     """
-    add_bos = template[:1] == [ids["bos"]]
-    add_eos = template[-1:] == [ids["eos"]] and len(template) > int(add_bos)
-    add_bos = bool(config.get("add_bos_token", add_bos))
-    add_eos = bool(config.get("add_eos_token", add_eos))
-    return add_bos, add_eos
+    wanted = {"bos": put.before, "eos": put.after}
+    added, notes = {}, []
+    for role, tokens in wanted.items():
+        said = config.get(f"add_{role}_token")
+        added[role] = bool(said) if said is not None else len(tokens) == 1
+        if said is not None:
+            continue
+        if len(tokens) > 1:
+            side = "before" if role == "bos" else "behind"
+            notes.append(
+                f"The original puts the tokens {list(tokens)} {side} every text; llama.cpp can put "
+                "only one, so none is put: write them into the prompt."
+            )
+        elif tokens and tokens[0] != ids[role]:
+            notes.append(
+                f"{role} is {tokens[0]}, which the original puts around every text; by name it is "
+                f"{ids[role]}."
+            )
+            if role == "eos":
+                ids.setdefault("eot", ids["eos"])
+            ids[role] = tokens[0]
+    return added["bos"], added["eos"], notes

@@ -26,7 +26,7 @@ DESCRIPTION = "GPT-2's vocab.json and merges.txt"
 
 def read(path: Path, wanted: Wanted) -> Vocab:
     """The vocabulary in `path` and in merges.txt beside it. Raises `VocabError`."""
-    ids = read_ids({"vocab": load_json(path)})
+    ids = read_ids(load_json(path), path.name)
     merges_path = path.with_name("merges.txt")
     if not merges_path.is_file():
         raise VocabError(f"merges.txt is missing beside {path.name}.", "Copy both files.")

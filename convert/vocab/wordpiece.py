@@ -68,7 +68,9 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
         raise refuse("a pre-tokenizer", data.get("pre_tokenizer"))
     added = read_added(data.get("added_tokens") or [], FILE)
     post = find_post_template(data)
-    return _assemble(path, wanted, read_ids(model), added, normalizer, tokenizers_file(path), post)
+    return _assemble(
+        path, wanted, read_ids(model.get("vocab")), added, normalizer, tokenizers_file(path), post
+    )
 
 
 def _read_normalizer(normalizer: Any) -> _Normalizer:
