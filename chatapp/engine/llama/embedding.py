@@ -15,6 +15,7 @@ import llama_cpp.llama_cpp as lib
 import numpy as np
 from msgspec.structs import replace
 
+from chatapp.engine.chat.manner import Manner
 from chatapp.engine.embedding import Embed, Embedded, Pooling, normalized
 from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
@@ -56,7 +57,6 @@ class EmbeddingModel:
         size = check_file(path)
         planned = plan_ways(path, options)
         self._options = options
-        self.template = None
         self._context = 0
         place(path, options, planned, lambda way: self._open(path, way, report))
         self.description: ModelDescription = replace(
@@ -71,6 +71,7 @@ class EmbeddingModel:
         self.weights = Weights(path, way.gpu_layers, report, embeds=True)
         try:
             self.vocab = Vocab(self.weights.handle)
+            self.manner = Manner(self.vocab)  # nobody speaks to it
             self.pooling = self._choose_pooling(path)
             self.n_ctx = self._choose_n_ctx(way.n_ctx)
             self._make_context(_FIRST_CTX)
