@@ -34,7 +34,8 @@ test: $(VENV)/.test ## format, lint, types, import contracts, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.models
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	@# Threads that wait must not spin: the tests run side by side.
+	GOMP_SPINCOUNT=3000 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 pictures: $(VENV)/.test ## take the pictures of the README anew
 	$(BIN)/python -m bench.pictures

@@ -23,7 +23,7 @@ settings.register_profile(
 settings.register_profile("search", deadline=None, database=None, max_examples=2000)
 settings.load_profile("gate")
 
-_KEPT = ("HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
+_KEPT = ("GOMP_SPINCOUNT", "HOME", "PATH", "TMPDIR", "VIRTUAL_ENV")
 _KEPT_KINDS = (
     "COV", "CUDA", "DYLD_", "GGML_CUDA", "HIP", "LANG", "LC_", "LD_", "PIP_", "PYTEST", "PYTHON",
     "ROC",
