@@ -165,8 +165,8 @@ def test_dry_run_gives_sizes_and_writes_nothing(make) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda s: s.pop("model_args") and s.pop("config"), "what n_head is"),
-        (lambda s: s["model_args"].update(n_head=5), "does not divide"),
+        (lambda s: s.pop("model_args") and s.pop("config"), "open: n_head"),
+        (lambda s: s["model_args"].update(n_head=5), "does not fit"),
         (lambda s: s["model_args"].update(n_embd=128), "n_embd is 128"),
         (lambda s: s["model"].pop("transformer.h.1.ln_2.weight"), "two norms in transformer.h.1"),
         (lambda s: s["model"].update({"transformer.h.0.gate": torch.ones(2)}), "h.0.gate"),
