@@ -12,7 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from convert.architectures import read_model
+from convert.architectures import bare, read_model
 from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError, OutputError, UsageError
@@ -115,7 +115,8 @@ def open_source(options: Options) -> Checkpoint:
         for key in given
         if key in said and said[key] != given[key]
     )
-    return replace(checkpoint, config=said | given, notes=checkpoint.notes + notes)
+    checkpoint = replace(checkpoint, config=said | given, notes=checkpoint.notes + notes)
+    return bare.complete(checkpoint, options.arch)
 
 
 def make_plan(options: Options) -> Plan:

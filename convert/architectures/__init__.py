@@ -7,6 +7,7 @@ To add one: a module with a `FAMILY`, a line in `FAMILIES`, and a reference for 
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 
 from convert.architectures import (
     bert,
@@ -33,7 +34,12 @@ from convert.architectures import (
 )
 from convert.architectures.family import Family
 from convert.architectures.model import Model
-from convert.architectures.unsupported import refuse_by_names, refuse_unsupported
+from convert.architectures.unsupported import (
+    UNSUPPORTED,
+    refuse_by_names,
+    refuse_heads,
+    refuse_unsupported,
+)
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError, UsageError
 
@@ -74,13 +80,47 @@ def read_model(checkpoint: Checkpoint, arch: str | None = None) -> Model:
 
 def _read(checkpoint: Checkpoint, arch: str | None) -> Model:
     if arch is not None:
-        return _named(arch).read(checkpoint)
+        family = _named(arch)
+        refuse_other_family(checkpoint, family)
+        return _try(family, checkpoint)
     refuse_unsupported(checkpoint)
     for family in FAMILIES:
         if family.recognise(checkpoint):
-            return family.read(checkpoint)
+            return _try(family, checkpoint)
     refuse_by_names(checkpoint)
     raise _unknown(checkpoint)
+
+
+def _try(family: Family, checkpoint: Checkpoint) -> Model:
+    """What `family` reads in `checkpoint`; a configuration in another form than it has is told."""
+    if not family.embeddings:
+        refuse_heads(checkpoint)
+    try:
+        return family.read(checkpoint)
+    except (AttributeError, TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
+        raise ArchitectureError(
+            f"{checkpoint.path.name} cannot be read as {family.name}: something in its "
+            f"configuration or tensors is in another form ({type(error).__name__}: "
+            f"{str(error)[:120]}).",
+            "Is it that family? --arch takes another.",
+        ) from error
+
+
+def refuse_other_family(checkpoint: Checkpoint, family: Family) -> None:
+    """Raise `ArchitectureError` where the configuration names a model that we know to be another
+    than `family`: its tensors may be named alike and still mean something else."""
+    kind = checkpoint.config.get("model_type")
+    if not isinstance(kind, str) or family.recognise(checkpoint):
+        return
+    others = [other.name for other in FAMILIES if other.recognise(checkpoint)]
+    if kind not in UNSUPPORTED and not others:
+        return
+    raise ArchitectureError(
+        f"{checkpoint.path.name} says its model_type is {kind!r:.40}, which is no {family.name}.",
+        f"Without --arch it is read as {others[0]}."
+        if others
+        else f"If its config.json is not its own: --set model_type={family.name}.",
+    )
 
 
 def _unknown(checkpoint: Checkpoint) -> ArchitectureError:
@@ -93,8 +133,10 @@ def _unknown(checkpoint: Checkpoint) -> ArchitectureError:
         near = next((family for family in FAMILIES if family.recognise(plain)), None)
         message = f"{where} says its model_type is {kind!r:.40}, which we do not know."
         if near is not None:
-            hint = f"Its tensors are named as in {near.name}: --arch {near.name} takes it for one."
-            return ArchitectureError(message, hint)
+            message += (
+                f" Its tensors are named as in {near.name}, which does not say that they mean the "
+                "same: whoever gave it a type of its own may have changed what it computes."
+            )
         return ArchitectureError(message, known)
     names = ", ".join(list(checkpoint.tensors)[:6])
     return ArchitectureError(
@@ -107,5 +149,9 @@ def _named(arch: str) -> Family:
     for family in FAMILIES:
         if arch.lower() == family.name:
             return family
-    names = ", ".join(family.name for family in FAMILIES)
-    raise UsageError(f"There is no family {arch!r:.40}.", f"Families: {names}.")
+    names = [family.name for family in FAMILIES]
+    near = get_close_matches(arch.lower(), names, n=1)
+    raise UsageError(
+        f"There is no family {arch!r:.40}{f'; nearest is {near[0]}' if near else ''}.",
+        f"Families: {', '.join(names)}.",
+    )

@@ -18,8 +18,18 @@ from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import cut
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
+from convert.questions import Choice, Question
 
 _TYPES = {"bert": "BERT", "roberta": "RoBERTa", "xlm-roberta": "XLM-RoBERTa"}
+_KIND = Question(
+    "kind",
+    "BERT or RoBERTa: their tensors are named alike, and RoBERTa's first positions are not used.",
+    (
+        Choice("bert", "BERT, MiniLM and most models for embeddings"),
+        Choice("roberta", "positions begin behind the padding token's"),
+        Choice("xlm-roberta", "the same for many languages"),
+    ),
+)
 _HEADS = r"(?:.*\.)?(?:pooler|cls|lm_head|classifier|qa_outputs)\..*"
 # llama.cpp's enum llama_pooling_type, by sentence-transformers' switches.
 _POOLING = {"pooling_mode_mean_tokens": 1, "pooling_mode_cls_token": 2}
@@ -45,15 +55,17 @@ def read(checkpoint: Checkpoint) -> Model:
 
 class _Reader(LayerNormReader):
     def __init__(self, checkpoint: Checkpoint) -> None:
-        kind = str(checkpoint.config.get("model_type"))
+        kind = checkpoint.config.get("model_type")
+        if kind not in tuple(_TYPES):  # the user names the family, and the checkpoint none
+            kind = checkpoint.ask(_KIND)
         prefixes = ("bert.", "roberta.")
         tensors = {
             name.removeprefix(next((p for p in prefixes if name.startswith(p)), "")): tensor
             for name, tensor in checkpoint.tensors.items()
         }
-        super().__init__(replace(checkpoint, tensors=tensors), f"a {_TYPES[kind]}")
+        self._kind = str(kind)
+        super().__init__(replace(checkpoint, tensors=tensors), f"a {_TYPES[self._kind]}")
         self._folder = checkpoint.folder
-        self._kind = kind
 
     def model(self) -> Model:
         """The model."""
@@ -138,4 +150,4 @@ class _Reader(LayerNormReader):
         return found[0] if len(found) == 1 else _MEAN
 
 
-FAMILY = Family("bert", "BERT and RoBERTa (embeddings)", recognise, read)
+FAMILY = Family("bert", "BERT and RoBERTa (embeddings)", recognise, read, embeddings=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from convert.architectures.asking import EPSILON, POSITIONS, head_choices
 from convert.architectures.decoder_form import Decoder, Extra, Shape
 from convert.architectures.decoder_layers import LayerReader, bias_switches, count_experts
 from convert.architectures.family import Family
@@ -81,13 +82,13 @@ class _Reader:
     def _read_shape(self) -> Shape:
         settings, taker = self._settings, self._taker
         n_vocab, n_embd = taker.shape("model.embed_tokens.weight")
-        n_head = settings.integer("num_attention_heads", "n_heads", "n_head")
+        n_head = self._count_heads()
         n_head_kv = settings.integer("num_key_value_heads", default=n_head)
         head_dim = settings.integer("head_dim", default=max(1, n_embd // n_head))
         n_ff_name = "moe_intermediate_size" if self._decoder.experts == "mlp" else ""
         shape = Shape(
             n_vocab=n_vocab,
-            n_ctx=settings.integer("max_position_embeddings", "n_ctx"),
+            n_ctx=int(settings.ask(POSITIONS)),
             n_layer=taker.count_layers(r"model\.layers\.(\d+)\."),
             n_embd=n_embd,
             n_ff=settings.integer(*filter(None, (n_ff_name, "intermediate_size"))),
@@ -103,6 +104,14 @@ class _Reader:
             )
         self._check_heads(shape)
         return shape
+
+    def _count_heads(self) -> int:
+        names = ("num_attention_heads", "n_heads", "n_head")
+        if self._decoder.fused:
+            return self._settings.integer(*names, flag="--n-head")
+        rows, _ = self._taker.shape("model.layers.0.self_attn.q_proj.weight")
+        choices = () if self._settings.has(*names) else head_choices(rows)
+        return self._settings.integer(*names, choices=choices, flag="--n-head")
 
     def _check_heads(self, s: Shape) -> None:
         """Before anything is computed for heads that the tensors do not have."""
@@ -236,7 +245,8 @@ class _Reader:
 
     def _epsilon(self) -> float:
         names = self._decoder.epsilon
-        epsilon = self._settings.number(*names)
+        asked = replace(EPSILON, name=names[0], names=(*names[1:], *EPSILON.names))
+        epsilon = float(self._settings.ask(asked))
         if not 0 <= epsilon < 1:
             raise ArchitectureError(f"{names[0]} is {epsilon!r:.40}, not between 0 and 1.")
         return epsilon

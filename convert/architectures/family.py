@@ -19,3 +19,5 @@ class Family:
     """Whether configuration or tensor names belong to this family."""
     read: Callable[[Checkpoint], Model]
     """The model, or an `ArchitectureError` naming the first thing that does not fit."""
+    embeddings: bool = False
+    """Makes embeddings: heads for training on top of it are left out."""

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import sqrt
 
+from convert.architectures.asking import head_choices
 from convert.architectures.family import Family
 from convert.architectures.gpt2_roles import MASK, Layer, Pair, Roles, find_roles, looks_like_gpt
 from convert.architectures.gpt2_spellings import Spelling, find_spelling
 from convert.architectures.layer_norm import ERF_GELU, ERF_NOTE, TANH_GELU
 from convert.architectures.model import HParam, Model
 from convert.architectures.output_bias import fold_output_bias
-from convert.architectures.settings import Settings, head_choices
+from convert.architectures.settings import Settings
 from convert.architectures.taking import Taker
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import affine, concat, cut, reshape, transpose, zeros

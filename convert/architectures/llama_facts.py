@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from convert.architectures.asking import fill_heads
 from convert.architectures.settings import Settings
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError
+from convert.questions import Choice, Question
 
 # (dim, n_layers) of Llama 3.1 8B, 70B and 405B.
 _LLAMA_3_1 = frozenset({(4096, 32), (8192, 80), (16384, 126)})
@@ -25,29 +27,43 @@ _ALIASES = {
 }
 
 
-def _translate(checkpoint: Checkpoint, gate: str) -> dict[str, Any]:
+def _translate(checkpoint: Checkpoint, gate: str, q: str, k: str) -> dict[str, Any]:
     """Everything the configuration says, and its numbers under Hugging Face's names too; the MLP
-    is as wide as the tensor `gate`."""
+    is as wide as the tensor `gate`, and `q` and `k` tell of heads what nobody says."""
     said = {key: value for key, value in checkpoint.config.items() if value is not None}
     config: dict[str, Any] = {}
     for ours, theirs in _ALIASES.items():
-        config[ours] = next((said[name] for name in theirs if name in said), None)
+        config[ours] = _first(said, theirs)
     config |= said
     tensor = checkpoint.tensors.get(gate)
     if tensor is not None and tensor.shape:
         config["intermediate_size"] = tensor.shape[0]
-    return config
+    return config | fill_heads(checkpoint, q, k)
 
 
-def from_meta(
-    checkpoint: Checkpoint, gate: str = "layers.0.feed_forward.w1.weight"
-) -> dict[str, Any]:
-    """Meta's params.json, and Mistral's. Raises `ArchitectureError`."""
+_FACTOR = Question(
+    "rope_scaling_factor",
+    "params.json switches scaled rope on and does not say by which factor.",
+    (Choice(32.0, "Llama 3.2 1B and 3B"), Choice(8.0, "Llama 3.1")),
+    others=True,
+)
+_ACTIVATION = Question(
+    "hidden_act",
+    "Without config.json or output.weight this may be torchtune's Llama 3.2 or its Gemma.",
+    (Choice("silu", "a Llama"), Choice("gelu_pytorch_tanh", "a Gemma: refused in these names")),
+)
+_META = ("feed_forward.w1", "attention.wq", "attention.wk")
+
+
+def from_meta(checkpoint: Checkpoint, parts: tuple[str, str, str] = _META) -> dict[str, Any]:
+    """Meta's params.json, and Mistral's; `parts` are a layer's gate, Q and K. Raises
+    `ArchitectureError`."""
     settings = Settings(checkpoint)
     for name in ("moe", "moe_args", "quantization_args", "lora_args"):
         because = "only whole weights without experts are read in this format"
         settings.require(name, (), because)
-    config = _translate(checkpoint, gate)
+    gate, q, k = (f"layers.0.{part}.weight" for part in parts)
+    config = _translate(checkpoint, gate, q, k)
     if not settings.raw("use_scaled_rope"):
         return config
     config["rope_parameters"] = {
@@ -63,15 +79,10 @@ def from_meta(
 
 
 def _scaling_factor(settings: Settings, checkpoint: Checkpoint) -> float:
-    if settings.has("rope_scaling_factor"):
-        return settings.number("rope_scaling_factor")
     size = checkpoint.config.get("dim"), checkpoint.config.get("n_layers")
-    if size in _LLAMA_3_1:
+    if size in _LLAMA_3_1 and not settings.has("rope_scaling_factor"):
         return 8.0
-    raise ArchitectureError(
-        "params.json switches scaled rope on and does not say by which factor.",
-        "Give it: --set rope_scaling_factor=32 for Llama 3.2 1B and 3B, 8 for Llama 3.1.",
-    )
+    return float(settings.ask(_FACTOR))
 
 
 def from_llama2_c(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -101,16 +112,17 @@ def from_torchtune(checkpoint: Checkpoint) -> dict[str, Any]:
             "Let torchtune save in Hugging Face's format (safe_serialization with the Hugging Face "
             "checkpointer), and convert that.",
         )
-    config = from_meta(checkpoint, gate)
+    config = from_meta(checkpoint, ("mlp.w1", "attn.q_proj", "attn.k_proj"))
     if kind is None and "output.weight" not in checkpoint.tensors and not config.get("hidden_act"):
-        raise ArchitectureError(
-            "Without config.json or output.weight this may be torchtune's Llama 3.2 or its Gemma.",
-            "--set hidden_act=silu if it is a Llama.",
-        )
+        config["hidden_act"] = checkpoint.ask(_ACTIVATION)
     return config
 
 
 def from_hand_written(checkpoint: Checkpoint) -> dict[str, Any]:
-    """A state dict under transformers' names, with whatever was saved beside it."""
-    gate = "layers.0.mlp.gate_proj.weight"
-    return _translate(checkpoint, gate if gate in checkpoint.tensors else f"model.{gate}")
+    """A state dict under transformers' names, whose configuration `bare` has completed."""
+    config = {ours: _first(checkpoint.config, theirs) for ours, theirs in _ALIASES.items()}
+    return config | {key: value for key, value in checkpoint.config.items() if value is not None}
+
+
+def _first(said: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((said[name] for name in names if said.get(name) is not None), None)

@@ -146,10 +146,6 @@ _TORCHTUNE = Spelling(
     ),
 )
 _HF_SIGNS = ("layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.q_proj.weight")
-_BY_HALVES = (
-    "Positions are taken to rotate as in transformers, by halves; if the model rotates "
-    "neighbouring pairs: --set rope_interleave=true."
-)
 _HF_LIKE = Spelling(
     layout="llama-names",
     evidence="Tensor names are those of transformers' Llama, without a config.json: rows of Q and "
@@ -159,14 +155,12 @@ _HF_LIKE = Spelling(
     layer_names={},
     pairs=False,
     config=from_hand_written,
-    notes=(_BY_HALVES,),
 )
 _HF_LIKE_PAIRS = replace(
     _HF_LIKE,
     evidence="Tensor names are those of transformers' Llama; rope_interleave says that rows of Q "
     "and K are in pairs.",
     pairs=True,
-    notes=(),
 )
 _LITGPT = Spelling(
     layout="litgpt",

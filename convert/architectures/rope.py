@@ -14,23 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.architectures.asking import THETA
 from convert.architectures.model import HParam
 from convert.architectures.settings import Settings
 from convert.checkpoints.operations import computed, gather
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
-from convert.questions import Choice, Question
-
-_THETA = Question(
-    "rope_theta",
-    "The base of the rotary positions, as it was trained with; shapes cannot tell.",
-    (
-        Choice(10000.0, "Llama 1 and 2, llama2.c, most that is written by hand"),
-        Choice(500000.0, "Llama 3"),
-        Choice(1000000.0, "Mistral since 0.2, Qwen2"),
-    ),
-    others=True,
-)
 
 
 @dataclass(frozen=True)
@@ -83,7 +72,7 @@ def read_rope(
         base = default_base
         notes = (f"The configuration names no rope_theta: {base:g}, as transformers has it.",)
     if base is None:
-        base = float(settings.ask(_THETA))
+        base = float(settings.ask(THETA))
     hparams: dict[str, HParam] = {"rope.dimension_count": n_rot, "rope.freq_base": base}
     kind = str(values.get("rope_type", "default"))
     if kind in {"llama3", "yarn"}:

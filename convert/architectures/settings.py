@@ -7,7 +7,6 @@ default is used only where the format itself defines one.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from convert.checkpoints.checkpoint import Checkpoint
@@ -94,10 +93,3 @@ class Settings:
         why = why or f"{self._where} does not say, and shapes cannot tell."
         others = kind is float or not choices
         return self.ask(Question(names[0], why, choices, kind, others, names=names[1:], flag=flag))
-
-
-def head_choices(width: int) -> tuple[Choice, ...]:
-    """Numbers of heads that divide `width`, those with heads of 32 to 128 first."""
-    fitting = [n for n in range(1, width + 1) if width % n == 0]
-    usual = sorted(fitting, key=lambda n: abs(math.log2(width / n / 64)))
-    return tuple(Choice(n, f"heads of {width // n}") for n in usual)

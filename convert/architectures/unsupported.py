@@ -6,6 +6,8 @@ relative because some of its names agree.
 
 from __future__ import annotations
 
+import re
+
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError
 
@@ -97,9 +99,44 @@ _SIGNS = {
 }
 
 
+_STATE = ".A_log"
+_ATTENTION = re.compile(r"\.(?:self_attn|attention|attn|shared_transformer)\.")
+# Models that end in something else than the next token, by the class in config.json or its tensor.
+_OTHER_HEADS = re.compile(
+    r".*For(MaskedLM|SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice"
+    r"|RewardModel|ImageClassification|AudioClassification)"
+)
+_HEAD_TENSORS = re.compile(r"(?:score|classifier|qa_outputs|v_head|reward_head)\..*")
+
+
+def refuse_heads(checkpoint: Checkpoint) -> None:
+    """Raise `ArchitectureError` where a decoder ends in a classifier or the like."""
+    classes = checkpoint.config.get("architectures")
+    named = str(classes[0])[:80] if isinstance(classes, list) and classes else ""
+    by_class = _OTHER_HEADS.fullmatch(named)
+    tensor = next((name for name in checkpoint.tensors if _HEAD_TENSORS.fullmatch(name)), "")
+    if not by_class and not tensor:
+        return
+    what = f"a {named}" if by_class else f"a model with a head of its own, {tensor[:80]}"
+    raise ArchitectureError(
+        f"{checkpoint.path.name} is {what}: it gives scores, not the next token of a text.",
+        "llama.cpp's file has no place for that head. Give the language model it was made from.",
+    )
+
+
 def refuse_by_names(checkpoint: Checkpoint) -> None:
-    """Raise `ArchitectureError` where tensors are named as in a model that we do not convert."""
+    """Raise `ArchitectureError` where tensors without a configuration are named as in a model that
+    we do not convert."""
+    if isinstance(checkpoint.config.get("model_type"), str):  # it says itself what it is
+        return
     for name in checkpoint.tensors:
+        if name.endswith(_STATE) and any(_ATTENTION.search(each) for each in checkpoint.tensors):
+            raise ArchitectureError(
+                f"{checkpoint.path.name} has layers with a state ({name[:80]}) beside layers with "
+                "attention, as Qwen3.5, Granite 4, Jamba and Falcon-H1; which one is not in its "
+                "names.",
+                "Put the model's config.json beside the weights.",
+            )
         for sign, kind in _SIGNS.items():
             if sign in name:
                 raise _refusal(checkpoint, kind, f" by its {name[:80]}")
