@@ -27,6 +27,8 @@ __all__ = ["Decoder", "Extra", "Shape", "decoder_family", "is_decoder", "read_de
 
 _CAMEL = {"smollm3": "SmolLM3", "stablelm": "StableLm"}
 _EPSILON = ("attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon")
+# Of llama.cpp's architectures that are read here, those whose rope divides by factors of its own.
+_WITH_FACTORS = frozenset({"cohere2", "granite", "llama", "mistral3", "phi3"})
 _ROPE_TABLES = r"(.*\.)?(rotary_emb\.inv_freq|freqs_cos|freqs_sin|freqs_cis|rope\.freqs)"
 
 
@@ -146,10 +148,15 @@ class _Reader:
         """The model."""
         decoder, shape, taker, settings = self._decoder, self._shape, self._taker, self._settings
         self._check_settings()
-        rope = read_rope(settings, self._n_rot(), shape.n_ctx, decoder.default_theta)
+        rope = read_rope(
+            settings, self._n_rot(), shape.n_ctx, decoder.default_theta, decoder.rope_of
+        )
         rope = decoder.rope(settings, shape, rope) if decoder.rope else rope
-        if rope.scaling.get("rope_type") == "longrope" and not rope.tensors:
-            raise ArchitectureError(f"Rope scaling of type 'longrope' is not in {decoder.title}.")
+        kind = rope.scaling.get("rope_type")
+        if (kind == "longrope" and not rope.tensors) or (
+            rope.tensors and decoder.arch not in _WITH_FACTORS
+        ):
+            raise ArchitectureError(f"Rope scaling of type {kind!r} is not in {decoder.title}.")
         hparams = self._hparams(rope)
         layers = LayerReader(taker, settings, decoder, shape)
         tensors = [

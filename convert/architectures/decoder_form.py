@@ -69,6 +69,8 @@ class Decoder:
     """"gated": gate_proj and up_proj; "fused": one gate_up_proj; "plain": up_proj and no gate."""
     experts: str = ""
     """Where a layer's experts are: "block_sparse_moe" (Mixtral) or "mlp" (Qwen3)."""
+    shared_expert: bool = False
+    """One expert more is always on, behind a gate of its own."""
     mixer: Part | None = None
     """What a layer has instead of this attention; None from it: the layer has this attention."""
     feed_forward: Part | None = None
@@ -104,5 +106,7 @@ class Decoder:
     """Keys that only this family has; raises what it cannot express."""
     q_scale: Callable[[Settings, Shape], float] | None = None
     """What Q is multiplied with, where llama.cpp's own scale is another."""
+    rope_of: str | None = None
+    """The kind of layers whose rope is the file's, where `rope_parameters` has one for each."""
     rope: Callable[[Settings, Shape, Rope], Rope] | None = None
     """Rope beyond what `read_rope` reads."""

@@ -25,7 +25,7 @@ class LayerReader:
         self.settings = settings
         self._decoder = decoder
         self.shape = shape
-
+        self._with_bias: dict[str, bool] = {}
         self._needed = {
             key
             for switch, keys in bias_switches(decoder).items()
@@ -50,6 +50,11 @@ class LayerReader:
             take = self.taker.take if key in self._needed else self.taker.take_if_there
             bias = take(f"{source}.bias", shape[:1])
             found += [bias.rename(f"{name}.bias")] if bias else []
+            if self._with_bias.setdefault(key, bias is not None) != (bias is not None):
+                raise ArchitectureError(
+                    f"{source}.bias is {'' if bias else 'not '}there, unlike in the layers before.",
+                    "The checkpoint is incomplete.",
+                )
         return found
 
     def layer(self, layer: int) -> list[Tensor]:
@@ -142,6 +147,7 @@ class LayerReader:
         stem = f"{source}.mlp" if fused in self.taker else f"{source}.{self._decoder.experts}"
         router = self.taker.take(f"{stem}.gate.weight", (n, s.n_embd), "the number of experts")
         found = [router.rename(f"{name}.ffn_gate_inp.weight")]
+        found += self._shared_expert(stem, name) if self._decoder.shared_expert else []
         if fused in self.taker:
             return found + self._fused_experts(stem, name, n)
         mixtral = self._decoder.experts == "block_sparse_moe"
@@ -151,6 +157,16 @@ class LayerReader:
             parts = [self.taker.take(f"{stem}.experts.{i}.{word}.weight", shape) for i in range(n)]
             found.append(stack(f"{name}.ffn_{ours}_exps.weight", parts))
         return found
+
+    def _shared_expert(self, stem: str, name: str) -> list[Tensor]:
+        """The expert that is always on, and the vector that says how much of it."""
+        n_embd = self.shape.n_embd
+        gate = self.taker.take(f"{stem}.shared_expert_gate.weight", (1, n_embd))
+        n_ff = self.settings.integer("shared_expert_intermediate_size")
+        return [
+            reshape(gate, (n_embd,)).rename(f"{name}.ffn_gate_inp_shexp.weight"),
+            *self.mlp(f"{stem}.shared_expert", name, n_ff, "_shexp"),
+        ]
 
     def _fused_experts(self, stem: str, name: str, n: int) -> list[Tensor]:
         """As transformers 5 has them in memory: one tensor for all gates and ups."""

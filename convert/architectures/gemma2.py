@@ -45,6 +45,7 @@ DECODER = Decoder(
     norms=NORMS,
     norm_shift=1.0,
     activations=("gelu_pytorch_tanh", "gelu_new"),
+    tied=True,
     own_keys=_own_keys,
     q_scale=scale_queries,
     switches=("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"),

@@ -11,13 +11,9 @@ from convert.architectures.gemma2 import NORMS, scale_queries
 from convert.architectures.model import HParam, Model
 from convert.architectures.rope import Rope, rope_parameters
 from convert.architectures.settings import Settings
+from convert.architectures.text_part import text_part
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
-
-_TOWERS = ("vision_tower.", "multi_modal_projector.")
-_VISION = (*_TOWERS, *(f"model.{name}" for name in _TOWERS))
-_PREFIXES = ("language_model.model.", "model.language_model.", "language_model.")
 
 
 def _own_keys(settings: Settings, shape: Shape) -> dict[str, HParam]:
@@ -52,6 +48,7 @@ DECODER = Decoder(
     own_keys=_own_keys,
     q_scale=scale_queries,
     switches=("final_logit_softcapping", "query_pre_attn_scalar"),
+    rope_of="full_attention",
     rope=_rope,
 )
 
@@ -63,32 +60,9 @@ def recognise(checkpoint: Checkpoint) -> bool:
 
 def read(checkpoint: Checkpoint) -> Model:
     """The model in `checkpoint`. Raises `ArchitectureError`."""
-    checkpoint, seen = _without_vision(checkpoint)
-    full = rope_parameters(Settings(checkpoint), "full_attention")
-    config = checkpoint.config | {"rope_parameters": {**_local(checkpoint), **full}}
-    model = read_decoder(replace(checkpoint, config=config), DECODER)
-    return replace(model, ignored=(*model.ignored, *seen)) if seen else model
-
-
-def _local(checkpoint: Checkpoint) -> dict[str, object]:
-    values = rope_parameters(Settings(checkpoint), "sliding_attention")
-    return {"sliding_attention": {"rope_theta": values.get("rope_theta")}}
-
-
-def _without_vision(checkpoint: Checkpoint) -> tuple[Checkpoint, tuple[tuple[str, str], ...]]:
-    text = checkpoint.config.get("text_config")
-    if not isinstance(text, dict):
-        return checkpoint, ()
-    tensors: dict[str, Tensor] = {}
-    seen = []
-    for name, tensor in checkpoint.tensors.items():
-        if name.startswith(_VISION):
-            seen.append((name, "vision: the file holds the language model"))
-            continue
-        prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
-        tensors[name if prefix is None else f"model.{name.removeprefix(prefix)}"] = tensor
-    config = {**text, "model_type": "gemma3_text"}
-    return replace(checkpoint, tensors=tensors, config=config), tuple(seen)
+    text, seen = text_part(checkpoint, "gemma3_text")
+    model = read_decoder(text, DECODER)
+    return replace(model, ignored=(*model.ignored, *seen))
 
 
 FAMILY = Family("gemma3", "Gemma 3 (text)", recognise, read)

@@ -11,7 +11,7 @@ from convert.errors import ArchitectureError
 TOKEN_EMBEDDING = "token_embd.weight"  # noqa: S105  (a tensor's name)
 OUTPUT = "output.weight"
 
-HParam = int | float | bool | str | list[int] | list[float]
+HParam = int | float | bool | str | list[int] | list[float] | list[bool]
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,18 @@ def rope_parameters(settings: Settings, layer_type: str | None = None) -> dict[s
 
 
 def read_rope(
-    settings: Settings, n_rot: int, n_ctx: int, default_base: float | None = None
+    settings: Settings,
+    n_rot: int,
+    n_ctx: int,
+    default_base: float | None = None,
+    layer_type: str | None = None,
 ) -> Rope:
     """What the configuration says of rope. Raises `ArchitectureError`.
 
     `default_base` is what the format itself means where it names no base; None: it is asked for.
+    `layer_type` picks one rope where layers of different kinds have their own.
     """
-    values = rope_parameters(settings)
+    values = rope_parameters(settings, layer_type)
     notes: tuple[str, ...] = ()
     base = _number(values, "rope_theta")
     if base is None and default_base is not None and values.get("rope_theta") is None:
@@ -155,9 +160,12 @@ def _yarn(values: dict[str, Any], n_ctx: int) -> dict[str, HParam]:
         if values.get(name) not in (None, allowed):
             raise ArchitectureError(f"YaRN with {name}={values[name]!r:.20} is not carried over.")
     said = _number(values, "attention_factor")
-    usual = 0.1 * math.log(factor) + 1 if factor > 1 else 1.0
-    if values.get("mscale") or values.get("truncate") is False:
-        raise ArchitectureError("YaRN with mscale or without truncation is not carried over.")
+    usual = _yarn_scale(factor, 1.0)
+    if values.get("truncate") is False:
+        raise ArchitectureError("YaRN without truncation is not carried over.")
+    if said is None and values.get("mscale") and values.get("mscale_all_dim"):
+        whole = _yarn_scale(factor, _need(values, "mscale_all_dim"))
+        said = _yarn_scale(factor, _need(values, "mscale")) / whole
     hparams: dict[str, HParam] = {
         "rope.scaling.type": "yarn",
         "rope.scaling.factor": factor,
@@ -166,6 +174,11 @@ def _yarn(values: dict[str, Any], n_ctx: int) -> dict[str, HParam]:
     if said is not None and abs(said - usual) > 1e-6:
         hparams["rope.scaling.attn_factor"] = said / usual
     return hparams
+
+
+def _yarn_scale(factor: float, mscale: float) -> float:
+    """What YaRN multiplies cosine and sine with."""
+    return 0.1 * mscale * math.log(factor) + 1 if factor > 1 else 1.0
 
 
 def _number(values: dict[str, Any], name: str) -> float | None:

@@ -69,7 +69,7 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
         with contextlib.redirect_stdout(io.StringIO()):
             described = transformers.AutoConfig.for_model(**config)
             described._attn_implementation = "eager"
-            kind = getattr(transformers, auto)._model_mapping[type(described)]
+            kind = _class_for(transformers, auto, described)
             network, report = kind.from_pretrained(
                 None,
                 config=described,
@@ -85,3 +85,11 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
     if missing:
         raise Unavailable(f"transformers misses weights that it would invent: {missing[0][:100]}")
     return network.eval(), transformers.__version__
+
+
+def _class_for(transformers: Any, auto: str, config: Any) -> Any:
+    """The class by `auto`, or the one that sees pictures where a language model lies in that."""
+    seeing = transformers.AutoModelForImageTextToText._model_mapping
+    if auto == "AutoModelForCausalLM" and type(config) in seeing:
+        return seeing[type(config)]
+    return getattr(transformers, auto)._model_mapping[type(config)]

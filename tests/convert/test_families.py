@@ -46,6 +46,12 @@ YARN = {
     "original_max_position_embeddings": 64,
 }
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}
+MINISTRAL_ROPE = YARN | {
+    "original_max_position_embeddings": 32,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.3,
+}
 LONG = {
     "rope_type": "longrope",
     "rope_theta": 10000.0,
@@ -71,6 +77,22 @@ def plain(kind: str, /, **config: Any) -> Callable[[], Any]:
     return make
 
 
+def seeing(kind: str, text: Any) -> Any:
+    """A language model with a tiny vision tower beside it."""
+    eye = hf.PixtralVisionConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=32,
+        patch_size=16,
+    )
+    config = getattr(hf, f"{kind}Config")(
+        text_config=text, vision_config=eye, tie_word_embeddings=False
+    )
+    return getattr(hf, f"{kind}ForConditionalGeneration")(config)
+
+
 NEOX = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -89,6 +111,12 @@ MODELS: dict[str, Callable[[], Any]] = {
     "llama-linear": gated("Llama", rope_parameters=LINEAR),
     "llama-yarn": gated("Llama", rope_parameters=YARN),
     "mistral": gated("Mistral", sliding_window=None),
+    "ministral3": gated("Ministral3", head_dim=16, rope_parameters=MINISTRAL_ROPE),
+    "mistral3": lambda: seeing("Mistral3", hf.MistralConfig(**GATED, head_dim=16)),
+    "mistral3-ministral3": lambda: seeing(
+        "Mistral3",
+        hf.Ministral3Config(**GATED, head_dim=16, rope_parameters=MINISTRAL_ROPE),
+    ),
     "mixtral": gated("Mixtral", num_local_experts=4, sliding_window=None),
     "qwen2": gated("Qwen2"),
     "qwen3": gated("Qwen3", head_dim=32),
@@ -101,8 +129,25 @@ MODELS: dict[str, Callable[[], Any]] = {
         head_dim=16,
         decoder_sparse_step=1,
     ),
+    "qwen2moe": gated(
+        "Qwen2Moe",
+        num_experts=4,
+        num_experts_per_tok=2,
+        moe_intermediate_size=48,
+        shared_expert_intermediate_size=40,
+    ),
     "smollm3": gated("SmolLM3", num_hidden_layers=4),
     "olmo2": gated("Olmo2"),
+    "olmo3": gated("Olmo3", num_hidden_layers=4, sliding_window=32),
+    "olmo3-yarn": gated(
+        "Olmo3",
+        num_hidden_layers=4,
+        sliding_window=32,
+        rope_parameters={
+            "full_attention": YARN,
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+        },
+    ),
     "granite": gated(
         "Granite",
         embedding_multiplier=6.0,
@@ -110,6 +155,7 @@ MODELS: dict[str, Callable[[], Any]] = {
         residual_multiplier=0.4,
         logits_scaling=2.0,
     ),
+    "gemma": gated("Gemma", head_dim=32, tie_word_embeddings=True),
     "gemma2": gated("Gemma2", head_dim=32, query_pre_attn_scalar=20, sliding_window=32),
     "gemma3": lambda: hf.Gemma3ForCausalLM(
         hf.Gemma3TextConfig(

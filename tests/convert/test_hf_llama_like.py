@@ -280,7 +280,6 @@ REFUSED: list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], Any], str]] 
     ("Llama", {}, rope(rope_type="new"), "type 'new'"),
     ("Llama", {}, rope(rope_type="linear"), "no usable factor"),
     ("Llama", {}, rope(rope_type="yarn", factor=2.0, beta_fast=16), "beta_fast=16"),
-    ("Llama", {}, rope(rope_type="yarn", factor=2.0, mscale=1.0), "mscale"),
     ("Llama", {}, rope(rope_type="yarn", factor=2.0, truncate=False), "truncation"),
     ("Llama", {}, rope(rope_theta="many"), "rope_theta"),
     ("Qwen3", {"attention_bias": True}, put(), "attention_bias is True"),

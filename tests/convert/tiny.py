@@ -60,7 +60,7 @@ def write_hf(folder: Path, model: Any, *, scale: float = 3.0, seed: int = 1) -> 
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
             else:
                 std = scale / weight.shape[-1] ** 0.5 / 2
-                if name.endswith("gate.weight"):
+                if name.endswith((".gate.weight", ".router.weight")):
                     std *= 8  # a router that decides: near ties would be broken by rounding
                 weight.copy_(torch.randn(weight.shape, generator=generator) * std)
             if weight.ndim > 1 and name.startswith(

@@ -1,0 +1,188 @@
+"""What configurations of the newer decoders can say: each switch is the same function, or refused.
+
+At F32, so that only a wrong reading is left to differ: the logits agree to about 1e-5.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+
+import convert.parity
+from convert.architectures import read_model
+from convert.checkpoints import open_checkpoint
+from convert.errors import ArchitectureError, ConvertError
+from convert.pipeline import convert as run
+from tests.convert.test_families import LINEAR, LLAMA3, MINISTRAL_ROPE, MODELS, YARN, gated
+from tests.convert.tiny import write_hf
+
+torch.set_num_threads(1)
+hf.logging.set_verbosity_error()
+hf.logging.disable_progress_bar()
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+Make = Callable[..., Callable[[], Any]]
+LOCAL = {"rope_type": "default", "rope_theta": 1e4}
+
+
+def kind(name: str, /, **base: Any) -> Make:
+    return lambda **changes: gated(name, **(base | changes))
+
+
+GEMMA = kind("Gemma", head_dim=24, tie_word_embeddings=True)
+OLMO3 = kind("Olmo3", num_hidden_layers=4, sliding_window=32)
+QWEN2MOE = kind(
+    "Qwen2Moe",
+    num_experts=4,
+    num_experts_per_tok=2,
+    moe_intermediate_size=48,
+    shared_expert_intermediate_size=40,
+)
+MINISTRAL = kind("Ministral3", head_dim=16, rope_parameters=MINISTRAL_ROPE)
+
+SAME: dict[str, tuple[Make, dict[str, Any]]] = {
+    "gemma-mqa": (GEMMA, {"num_key_value_heads": 1}),
+    "gemma-gelu": (GEMMA, {"hidden_act": "gelu"}),
+    "gemma-yarn": (GEMMA, {"rope_parameters": YARN}),
+    "olmo3-types": (
+        OLMO3,
+        {"layer_types": ["full_attention", *["sliding_attention"] * 2, "full_attention"]},
+    ),
+    "olmo3-no-window": (OLMO3, {"layer_types": ["full_attention"] * 4}),
+    "olmo3-windows-only": (OLMO3, {"layer_types": ["sliding_attention"] * 4}),
+    "olmo3-linear": (
+        OLMO3,
+        {"rope_parameters": {"full_attention": LINEAR, "sliding_attention": LOCAL}},
+    ),
+    "olmo3-tied": (OLMO3, {"tie_word_embeddings": True, "num_key_value_heads": 4}),
+    "qwen2moe-5": (QWEN2MOE, {"num_experts": 5, "num_experts_per_tok": 3, "qkv_bias": False}),
+    "qwen2moe-tied": (QWEN2MOE, {"tie_word_embeddings": True, "rope_parameters": YARN}),
+    "ministral3-mscale": (MINISTRAL, {"rope_parameters": MINISTRAL_ROPE | {"mscale": 0.7}}),
+    "ministral3-plain": (
+        MINISTRAL,
+        {
+            "head_dim": 32,
+            "rope_parameters": LOCAL
+            | {"llama_4_scaling_beta": 0.3, "original_max_position_embeddings": 32},
+        },
+    ),
+    "llama-mscale": (
+        kind("Llama"),
+        {"rope_parameters": YARN | {"mscale": 1.0, "mscale_all_dim": 0.6}},
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def short_greedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert.parity, "GREEDY", 1)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_a_switch_is_carried_over(name: str, tmp_path: Path) -> None:
+    make, changes = SAME[name]
+    torch.manual_seed(3)
+    folder = write_hf(tmp_path / "model", make(**changes)().eval())
+    result = run(folder, tmp_path / "out.gguf", ftype="F32")
+    assert result.proof is not None
+    parity = result.proof["parity"]
+    assert parity["status"] == "measured", parity
+    print(f"{name} top1 {parity['top1']:.4f} kl {parity['kl_mean']:.1e}")
+    assert parity["top1"] >= 0.999
+    assert parity["kl_mean"] < 1e-5  # GELU's table costs 1e-6, all else 1e-10
+
+
+REFUSED: list[tuple[Make, dict[str, Any], str]] = [
+    (kind("Gemma2"), {"tie_word_embeddings": False}, "no matrix of its own for the logits"),
+    (GEMMA, {"tie_word_embeddings": False}, "no matrix of its own for the logits"),
+    (GEMMA, {"hidden_act": "silu"}, "hidden_act is 'silu'"),
+    (GEMMA, {"attention_bias": True}, "attention_bias is True"),
+    (GEMMA, {"use_bidirectional_attention": True}, "attention looks ahead"),
+    (OLMO3, {"rope_parameters": {"full_attention": LLAMA3, "sliding_attention": LOCAL}}, "llama3"),
+    (
+        OLMO3,
+        {"rope_parameters": {"full_attention": YARN, "sliding_attention": YARN}},
+        "unscaled there",
+    ),
+    (OLMO3, {"attention_bias": True}, "attention_bias is True"),
+    (QWEN2MOE, {"norm_topk_prob": True}, "norm_topk_prob is True"),
+    (QWEN2MOE, {"decoder_sparse_step": 2}, "decoder_sparse_step is 2"),
+    (QWEN2MOE, {"mlp_only_layers": [0]}, "mlp_only_layers is [0]"),
+    (QWEN2MOE, {"rope_parameters": LLAMA3}, "'llama3' is not in a Qwen2-MoE"),
+]
+
+
+@pytest.mark.parametrize(("make", "changes", "part"), REFUSED)
+def test_a_switch_that_llama_cpp_does_not_have_is_refused_by_name(
+    make: Make, changes: dict[str, Any], part: str, tmp_path: Path
+) -> None:
+    make(**changes)().save_pretrained(tmp_path)
+    with pytest.raises(ArchitectureError) as error:
+        read_model(open_checkpoint(tmp_path))
+    assert part in str(error.value)
+
+
+def put(**values: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda config: config.update(values)
+
+
+BAD: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
+    ("olmo3", put(layer_types=["full_attention"]), "not a list of 4 layers"),
+    ("olmo3", put(layer_types=7), "not a list of 4 layers"),
+    ("olmo3", put(sliding_window=None), "sliding_window"),
+    ("olmo3", put(sliding_window="wide"), "sliding_window is 'wide'"),
+    ("qwen2moe", put(shared_expert_intermediate_size=41), "asks for"),
+    ("qwen2moe", put(num_experts=5), "the number of experts asks for"),
+    ("qwen2moe", put(num_experts_per_tok=5), "num_experts_per_tok is 5"),
+    ("mistral3", lambda c: c["text_config"].update(model_type="mamba"), "not a Mistral"),
+    ("mistral3", lambda c: c["text_config"].update(model_type=[1]), "not a text"),
+    ("mistral3", put(text_config=3), "not a Mistral"),
+    (
+        "ministral3",
+        lambda c: c["rope_parameters"].update(llama_4_scaling_beta="much"),
+        "cannot be scaled",
+    ),
+    (
+        "ministral3",
+        lambda c: c["rope_parameters"].update(original_max_position_embeddings=-1),
+        "original_max_position_embeddings",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "edit", "part"), BAD)
+def test_a_configuration_that_makes_no_sense_is_refused_with_a_sentence(
+    name: str, edit: Callable[[dict[str, Any]], Any], part: str, tmp_path: Path
+) -> None:
+    MODELS[name]().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    edit(config)
+    path.write_text(json.dumps(config))
+    with pytest.raises(ConvertError) as error:
+        read_model(open_checkpoint(tmp_path))
+    assert part in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["gemma", "mistral3-ministral3", "olmo3", "qwen2moe"])
+def test_no_tensor_may_be_missing_or_of_another_shape(name: str, tmp_path: Path) -> None:
+    MODELS[name]().save_pretrained(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
+    model = read_model(checkpoint)
+    ignored = {ignored for ignored, _ in model.ignored}
+    for tensor in checkpoint.tensors.values():
+        if tensor.name in ignored:
+            continue
+        rest = {key: t for key, t in checkpoint.tensors.items() if t is not tensor}
+        shape = (*tensor.shape[:-1], tensor.shape[-1] + 2)
+        for tensors in (rest, rest | {tensor.name: replace(tensor, shape=shape)}):
+            with pytest.raises(ArchitectureError):
+                read_model(replace(checkpoint, tensors=tensors))
