@@ -28,14 +28,15 @@ $(VENV)/.test: pyproject.toml $(VENV)/.chat
 chat: $(VENV)/.chat ## chat with the built-in model
 	@$(BIN)/chatapp
 
+# Threads that wait must not spin: the tests run side by side.
+test: export GOMP_SPINCOUNT = 3000
 test: $(VENV)/.test ## format, lint, types, import contracts, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.models
-	@# Threads that wait must not spin: the tests run side by side.
-	GOMP_SPINCOUNT=3000 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 pictures: $(VENV)/.test ## take the pictures of the README anew
 	$(BIN)/python -m bench.pictures

@@ -80,6 +80,7 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
         lora=arguments.lora,
         chat_template=arguments.chat_template,
         pre=arguments.pre,
+        inexact_tokenizer=arguments.inexact_tokenizer,
         imatrix=arguments.imatrix,
         fit=None if arguments.fit is None else parse_size(arguments.fit),
         max_kl=arguments.max_kl,
@@ -186,6 +187,11 @@ def _add_understanding(group: argparse._ArgumentGroup) -> None:
     )
     add("--chat-template", metavar="FILE", type=Path, help="Jinja template for chatting")
     add("--pre", metavar="NAME", help="llama.cpp's pre-tokenizer; it is proved all the same")
+    add(
+        "--inexact-tokenizer",
+        action="store_true",
+        help="go on although llama.cpp splits some texts otherwise; they are shown",
+    )
     add("--arch", metavar="FAMILY", help="the family, where it is not recognised")
     add("--n-head", metavar="N", type=int, help="number of attention heads")
     add(

@@ -31,6 +31,8 @@ class Options:
     chat_template: Path | None = None
     pre: str | None = None
     """llama.cpp's name of a pre-tokenizer; it is proved all the same."""
+    inexact_tokenizer: bool = False
+    """Go on with a tokenizer that llama.cpp runs otherwise on some texts."""
     imatrix: Path | None = None
     """Text to measure the importance of weights on."""
     fit: int | None = None

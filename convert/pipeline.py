@@ -133,6 +133,7 @@ def make_plan(options: Options) -> Plan:
             tokenizer=options.tokenizer,
             chat_template=options.chat_template,
             pre=options.pre,
+            inexact=options.inexact_tokenizer,
         )
     model, vocab, cut = fit_vocab(model, vocab)
     temperature, unusable = read_temperature(checkpoint.folder)
@@ -215,7 +216,7 @@ def prove(part: PartFile, plan: Plan, parity: str, text: str, progress: Progress
     from convert.libllama import ModelFile  # 300 ms of llama.cpp, and for the proof only
     from convert.vocab.proof import prove as prove_vocab
 
-    weights = plan.vocab.appended is not None  # a token that must not be chosen
+    weights = bool(plan.vocab.appended)  # tokens that must not be chosen
     with ModelFile(part.path, weights=weights) as file:
         tokenizer = prove_vocab(file, plan.vocab)
     logits: dict[str, Any] = {"status": "not run", "reason": "switched off"}

@@ -195,7 +195,8 @@ class Questions:
         finally:
             self._depth -= 1
         if self._open and not self._depth:
-            raise OpenQuestions(where, list(self._open.values()), besides)
+            met, self._open = [*self._open.values()], {}  # another reading meets its own
+            raise OpenQuestions(where, met, besides)
 
 
 def spell(value: Answer) -> str:

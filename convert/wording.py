@@ -40,7 +40,9 @@ def _sizes(sizes: dict[str, int]) -> list[str]:
 def describe_proof(proof: dict[str, Any]) -> list[str]:
     """The proof as lines of text."""
     tokenizer, parity = proof["tokenizer"], proof["parity"]
-    lines = [f"Tokenizer: {tokenizer['texts']} texts, no difference ({tokenizer['compared_with']})"]
+    found = tokenizer.get("differences", 0)
+    differences = f"{found} differ, which you accepted" if found else "no difference"
+    lines = [f"Tokenizer: {tokenizer['texts']} texts, {differences} ({tokenizer['compared_with']})"]
     if parity["status"] != "measured":
         return [*lines, printable(f"Parity:    not run: {parity['reason']}")]
     if parity.get("kind") == "embedding":

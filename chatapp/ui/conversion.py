@@ -91,7 +91,9 @@ def done_text(done: Mapping[str, Any], proof: Mapping[str, Any]) -> Content:
     if tokenizer:
         against = _clean(tokenizer.get("compared_with", "itself"))
         texts = tokenizer.get("texts", 0)
-        lines.append(Content(f"Tokenizer: {texts} texts, no difference ({against})."))
+        found = tokenizer.get("differences", 0)
+        differences = f"{found} differ, as accepted" if found else "no difference"
+        lines.append(Content(f"Tokenizer: {texts} texts, {differences} ({against})."))
     if parity.get("status") == "measured":
         lines += _logits(parity)
     elif parity:

@@ -56,6 +56,14 @@ def read(path: Path) -> Checkpoint:
     return as_checkpoint(path, NAME, root, machine.unknown)
 
 
+def load_root(path: Path) -> Any:
+    """What was saved in `path`, in dicts, lists, scalars and stubs. Raises `CheckpointError`."""
+    archive = _Archive(path)
+    return Machine(REBUILDERS, archive.resolve, path.name).load(
+        archive.read("data.pkl", MAX_PICKLE)
+    )
+
+
 class _Archive:
     """The entries of the zip, checked against the file's real size."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from convert.vocab.chat import find_templates
-from convert.vocab.layout import Added, find_markers, lay_out
+from convert.vocab.layout import Added, Layout, find_markers, lay_out
 from convert.vocab.special import (
     Ends,
     Surroundings,
@@ -22,6 +22,8 @@ from convert.vocab.special import (
 )
 from convert.vocab.vocabulary import TokenKind, Vocab
 from convert.vocab.wanted import Wanted
+
+END = "<|endoftext|>"
 
 
 def assemble(
@@ -51,6 +53,11 @@ def assemble(
     template, more = find_templates(path.parent, around.config, wanted.chat_template)
     put = Ends.of(post)
     special, said = find_special_ids(around, layout.special(), len(layout.tokens), template, put)
+    appended: tuple[int, ...] = ()
+    if "eos" not in special:
+        layout, end = _append_end(layout)
+        appended, special = (end,), {"bos": end, **special, "eos": end}
+        said.append("No token ends a text: one is added for that, which the model never chooses.")
     markers, odd = find_markers({t: a for t, a in added.items() if a.id < wanted.n_rows})
     add_bos, add_eos, added_ends = find_ends(around.config, put, special)
     return Vocab(
@@ -67,7 +74,15 @@ def assemble(
         notes=(*layout.notes, *said, *added_ends, *odd),
         templates=more,
         markers=markers,
+        appended=appended,
     )
+
+
+def _append_end(layout: Layout) -> tuple[Layout, int]:
+    """`layout` with one more token, which ends a text, and its id."""
+    text = END if END not in layout.tokens else f"{END}>"
+    tokens, kinds = (*layout.tokens, text), (*layout.kinds, TokenKind.CONTROL)
+    return replace(layout, tokens=tokens, kinds=kinds), len(layout.tokens)
 
 
 def _named_ordinary(

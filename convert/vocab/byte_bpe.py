@@ -12,10 +12,18 @@ from typing import Any
 
 from convert.vocab import pretokenizers
 from convert.vocab.assembly import add_notes, assemble
-from convert.vocab.bytelevel import missing_bytes, read_merges
+from convert.vocab.bytelevel import doubt_bytes, read_merges
 from convert.vocab.json_parts import FILE, find_post_template, flatten, read_ids, refuse
 from convert.vocab.layout import read_added
 from convert.vocab.references import tokenizers_file
+from convert.vocab.rewriting import (
+    Rewrite,
+    between,
+    by_tokenizers,
+    chain,
+    compose,
+    prefix_space,
+)
 from convert.vocab.trial import choose
 from convert.vocab.vocabulary import Vocab
 from convert.vocab.wanted import Wanted
@@ -27,6 +35,10 @@ _UNUSED_OPTIONS: dict[str, tuple[Any, ...]] = {
     "end_of_word_suffix": (None, ""),
     "byte_fallback": (None, False),
 }
+_PREFIXED = (
+    "The original puts a space before every text and behind every special token, llama.cpp does "
+    "not: a prompt must begin with one."
+)
 _COMPOSED = (
     "The original composes characters first (NFC); llama.cpp does not: text with separate "
     "combining marks gives other tokens."
@@ -39,12 +51,9 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
     for option, unused in _UNUSED_OPTIONS.items():
         if model.get(option) not in unused:
             raise refuse(f"the option {option}", model[option])
-    composed = _composes(data.get("normalizer"))
     steps, byte_level, prefix = pretokenizers.read_steps(data.get("pre_tokenizer"))
     if not byte_level:
         raise refuse("a pre-tokenizer", data.get("pre_tokenizer"))
-    if prefix:
-        raise refuse("the option", "add_prefix_space=true")
     vocab = assemble(
         path,
         wanted,
@@ -53,15 +62,12 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
         read_added(data.get("added_tokens") or [], FILE),
         post=find_post_template(data),
     )
-    missing = missing_bytes(vocab.tokens)
     vocab = replace(
         vocab,
         merges=tuple(read_merges(model.get("merges"), FILE)),
         reference=tokenizers_file(path),
-        lossless=not missing,
-        form="NFC" if composed else "",
     )
-    vocab = add_notes(vocab, *missing, *([_COMPOSED] if composed else []))
+    vocab = rewrite_text(doubt_bytes(vocab), data.get("normalizer"), prefix=prefix)
     if not (path.parent / "tokenizer_config.json").is_file():
         note = "No tokenizer_config.json: special tokens were found by their usual names."
         vocab = add_notes(vocab, note)
@@ -77,12 +83,24 @@ def choose_pre(
         return replace(vocab, pre=name)
     tried = (replace(vocab, pre=name) for name in pretokenizers.candidates(steps))
     chosen = choose(tried, "a pre-tokenizer")
+    if chosen.doubts != vocab.doubts:
+        return chosen
     note = f"Pre-tokenizer {chosen.pre}, chosen by text: it splits every sample alike."
     return add_notes(chosen, note)
 
 
-def _composes(normalizer: Any) -> bool:
-    kinds = [step.get("type") for step in flatten(normalizer, "normalizers")]
-    if kinds not in ([], ["NFC"]):
-        raise refuse("a normalizer", normalizer)
-    return kinds == ["NFC"]
+def rewrite_text(vocab: Vocab, normalizer: Any, *, prefix: bool) -> Vocab:
+    """`vocab` with what the original does to a text first, which llama.cpp does not."""
+    kinds = [str(step.get("type")) for step in flatten(normalizer, "normalizers")]
+    steps: list[Rewrite] = []
+    if kinds == ["NFC"]:
+        steps.append(compose)
+        vocab = add_notes(vocab, _COMPOSED)
+    elif kinds:
+        steps.append(between(vocab.markers, by_tokenizers(normalizer)))
+        doubt = f"The original normalises text first ({', '.join(kinds)[:80]}), llama.cpp does not."
+        vocab = replace(vocab, doubts=(*vocab.doubts, doubt))
+    if prefix:
+        steps.append(between(vocab.markers, prefix_space))
+        vocab = replace(vocab, doubts=(*vocab.doubts, _PREFIXED))
+    return replace(vocab, rewrite=chain(*steps)) if steps else vocab

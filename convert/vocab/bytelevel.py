@@ -1,15 +1,18 @@
 """Byte-level BPE: bytes in GPT-2's printable alphabet, and merges of them.
 
-llama.cpp's model "gpt2". It promises that every merge is a pair, and says how many of the 256 bytes
-have no token, since text with those loses them.
+llama.cpp's model "gpt2". It promises that every merge is a pair, and a doubt where bytes have no
+token, since text with those loses them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from convert.errors import VocabError
+from convert.samples import TOKENIZER_TEXTS
+from convert.vocab.vocabulary import Vocab
 
 
 def byte_alphabet() -> list[str]:
@@ -20,6 +23,9 @@ def byte_alphabet() -> list[str]:
 
 
 _ALPHABET = byte_alphabet()
+_BYTES = {character: byte for byte, character in enumerate(_ALPHABET)}
+# The 243 bytes that occur in UTF-8.
+_WRITTEN = frozenset(range(0xF5)) - {0xC0, 0xC1}
 
 
 def spell_bytes(data: bytes) -> str:
@@ -27,10 +33,22 @@ def spell_bytes(data: bytes) -> str:
     return "".join(_ALPHABET[byte] for byte in data)
 
 
-def missing_bytes(tokens: Iterable[str]) -> list[str]:
-    """A note on bytes that have no token, if there are any."""
-    missing = len(set(_ALPHABET) - set(tokens))
-    return [f"{missing} of 256 bytes have no token: text with them loses them."] if missing else []
+def doubt_bytes(vocab: Vocab) -> Vocab:
+    """`vocab`, in doubt where bytes that text may have are no tokens of it."""
+    missing = _WRITTEN - {_BYTES[text] for text in vocab.tokens if text in _BYTES}
+    if not missing:
+        return vocab
+    known = sorted({c for text in TOKENIZER_TEXTS for c in text if missing.isdisjoint(c.encode())})
+    doubt = (
+        f"{len(missing)} of the bytes that text is made of have no token. llama.cpp leaves them "
+        "out; the original does too or reads them as unknown, and joins what is left otherwise."
+    )
+    return replace(
+        vocab,
+        doubts=(*vocab.doubts, doubt),
+        differs=lambda text: not missing.isdisjoint(text.encode()),
+        alphabet="".join(known),
+    )
 
 
 def read_merges(merges: Any, where: str) -> Iterator[str]:

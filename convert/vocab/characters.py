@@ -1,4 +1,4 @@
-"""Characters as tokens: nanoGPT's `meta.pkl`, or `stoi`, `itos` or `chars` inside the checkpoint.
+"""Characters as tokens: from a file beside the checkpoint, inside it, or of the training text.
 
 llama.cpp has no such tokenizer, but its byte-level BPE is one when merges build each character from
 its bytes and nothing more. An unknown character is left out, as nanoGPT has no way to write it
@@ -13,76 +13,79 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from convert.checkpoints import torch_zip
+from convert.checkpoints.objects import parse_json
 from convert.checkpoints.pickles import Machine
-from convert.errors import VocabError
+from convert.errors import ConvertError, VocabError
+from convert.vocab.alphabets import find_ids, read_text_ids
+from convert.vocab.assembly import END, add_notes
 from convert.vocab.bytelevel import spell_bytes
 from convert.vocab.files import load_bytes
 from convert.vocab.references import characters
 from convert.vocab.vocabulary import TokenKind, Vocab
 from convert.vocab.wanted import Wanted
 
-FILES: tuple[str, ...] = ("meta.pkl",)
-DESCRIPTION = "characters: nanoGPT's meta.pkl, or stoi or chars inside the checkpoint"
+FILES: tuple[str, ...] = (
+    *("meta.pkl", "meta.json", "chars.json", "chars.pkl", "stoi.json", "stoi.pkl", "itos.json"),
+    *("itos.pkl", "char_vocab.json", "char_to_idx.json", "char2idx.json", "vocab.pkl", "vocab.pt"),
+    *("characters.json", "alphabet.json", "vocabulary.json", "tokenizer.pkl", "vocab.json"),
+    "tokenizer.json",
+)
+DESCRIPTION = (
+    "characters: nanoGPT's meta.pkl; a list, stoi or itos in JSON, a pickle or the checkpoint; the "
+    "training text"
+)
 
-END = "<|endoftext|>"
 # What some put among the characters: <pad>, [UNK], <|endoftext|>.
-_MARKER = re.compile(r"<[^<>\s]{1,30}>|\[[A-Za-z_]{1,30}\]")
-_USUAL_ENDS = (END, "<eos>", "</s>", "[EOS]", "<end>", "<EOS>")
+_NAMES = "PAD|UNK|SOS|BOS|EOS|MASK|START|END|pad|unk|sos|bos|eos|mask"
+_MARKER = re.compile(rf"<[^<>\s]{{1,30}}>|\[[A-Za-z_]{{1,30}}\]|{_NAMES}")
+_USUAL_ENDS = (END, "<eos>", "</s>", "[EOS]", "<end>", "<EOS>", "<END>", "<|eos|>", "EOS", "eos")
+_TEXTS = frozenset({".txt", ".text", ".md", ".py", ".csv"})
 _MAX_BYTES = 64 << 20
 _MAX_CHARACTERS = 200_000  # all of Unicode that is assigned has 155,000
 
 
 def read(path: Path, wanted: Wanted) -> Vocab:
-    """The vocabulary in a `meta.pkl`, which is read without running it. Raises `VocabError`."""
-    data = load_bytes(path, _MAX_BYTES)
-    meta = Machine({}, _no_storage, path.name).load(data)
-    ids = find_ids(meta)
+    """The vocabulary in a file of characters, which is read without running it.
+
+    A text file is what the model was trained on. Raises `VocabError`.
+    """
+    if path.suffix in _TEXTS:
+        vocab = build(path, read_text_ids(path, wanted.n_rows), wanted)
+        return add_notes(vocab, f"Characters are those of {path.name}, numbered in sorted order.")
+    ids = find_ids(_load(path))
     if ids is None:
         raise VocabError(
-            f"{path.name} holds no stoi, itos or chars.",
-            "Give the meta.pkl that nanoGPT's prepare.py wrote, or another tokenizer.",
+            f"{path.name} holds no stoi, itos or chars, nor a list of characters.",
+            "Give the meta.pkl that nanoGPT's prepare.py wrote, the text that the model was "
+            "trained on, or another tokenizer.",
         )
     return build(path, ids, wanted)
 
 
-def find_ids(saved: Any) -> dict[str, int] | None:
-    """Ids by character in what was saved: `stoi`, `itos` or `chars`; None where none is there."""
-    if not isinstance(saved, Mapping):
-        return None
-    for key, turn in (("stoi", _from_stoi), ("itos", _from_itos), ("chars", _from_chars)):
-        found = turn(saved[key]) if saved.get(key) is not None else None
-        if found:
-            return found
-    return None
-
-
-def _from_stoi(value: Any) -> dict[str, int] | None:
-    if not isinstance(value, Mapping):
-        return None
-    pairs = {text: index for text, index in value.items() if isinstance(text, str)}
-    return pairs if len(pairs) == len(value) and all(map(_is_id, pairs.values())) else None
-
-
-def _from_itos(value: Any) -> dict[str, int] | None:
-    if isinstance(value, list | tuple):
-        return _from_chars(value)
-    if not isinstance(value, Mapping):
-        return None
-    numbered = {text: index for index, text in value.items() if isinstance(text, str)}
+def recognise(path: Path) -> bool:
+    """Whether `path`, under a name that others use too, holds characters."""
+    if path.name == "vocab.json" and path.with_name("merges.txt").is_file():
+        return False
     try:
-        return {text: int(index) for text, index in numbered.items()}
-    except (TypeError, ValueError):
-        return None
+        data = load_bytes(path)
+        if len(data) > _MAX_BYTES or b'"model"' in data or b"mergeable_ranks" in data:
+            return False
+        return find_ids(_load(path)) is not None
+    except ConvertError:
+        return False
 
 
-def _from_chars(value: Any) -> dict[str, int] | None:
-    if not isinstance(value, str | list | tuple) or not all(isinstance(c, str) for c in value):
-        return None
-    return {character: index for index, character in enumerate(value)}
-
-
-def _is_id(value: Any) -> bool:
-    return type(value) is int and 0 <= value < _MAX_CHARACTERS
+def _load(path: Path) -> Any:
+    """What was saved in `path`: JSON, a pickle, or a file of torch.save. Raises `ConvertError`."""
+    if path.suffix == ".json":
+        try:
+            return parse_json(load_bytes(path, _MAX_BYTES))
+        except (ValueError, RecursionError) as error:
+            raise VocabError(f"{path.name} is not valid JSON: {str(error)[:120]}.") from None
+    if path.suffix in (".pt", ".pth"):
+        return torch_zip.load_root(path)
+    return Machine({}, _no_storage, path.name).load(load_bytes(path, _MAX_BYTES))
 
 
 def _no_storage(_: Any) -> Any:
@@ -120,10 +123,8 @@ def build(source: Path, ids: Mapping[str, int], wanted: Wanted) -> Vocab:
         source=source,
         notes=tuple(notes),
         reference=characters(single),
-        # honoured by llama.cpp's own samplers: the end is never drawn, however likely
-        options={"suppress_tokens": [n_tokens]} if own is None else {},
         alphabet="".join(sorted(single, key=lambda character: single[character])),
-        appended=n_tokens if own is None else None,
+        appended=(n_tokens,) if own is None else (),
     )
 
 

@@ -4,7 +4,8 @@ llama.cpp wants exactly as many rows as tokens. Rows without a token are padding
 many nobody knows what they are, so they stay as UNUSED tokens. A token without a row (the end of
 text that a vocabulary of characters lacks) gets one that is never the likeliest: the mean of all
 rows, whose logit is the mean of all logits and so below the highest for every text; with a norm
-that has a bias it lies a further 100 lower.
+that has a bias it lies a further 100 lower. Tokens for the bytes of characters that a vocabulary
+lacks get the unknown token's row.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def fit_vocab(model: Model, vocab: Vocab) -> tuple[Model, Vocab, tuple[str, ...]
 
     Raises `VocabError` when the tokenizer has more tokens than the model has rows.
     """
-    n_tokens = len(vocab.tokens) - (vocab.appended is not None)
+    n_tokens = len(vocab.tokens) - len(vocab.appended)
     n_rows = model.n_vocab
     if n_tokens > n_rows:
         raise VocabError(
@@ -46,8 +47,8 @@ def fit_vocab(model: Model, vocab: Vocab) -> tuple[Model, Vocab, tuple[str, ...]
     notes: tuple[str, ...] = ()
     if n_tokens < n_rows:
         model, vocab, notes = _fit_padding(model, vocab, n_tokens)
-    if vocab.appended is not None:
-        model, more = append_end(model)
+    if vocab.appended:
+        model, more = append_rows(model, len(vocab.appended), vocab.appended_like)
         notes += more
     return model, vocab, notes
 
@@ -56,7 +57,7 @@ def _fit_padding(model: Model, vocab: Vocab, n_tokens: int) -> tuple[Model, Voca
     n_rows = model.n_vocab
     surplus = n_rows - n_tokens
     said = f"The model has {n_rows} vocabulary rows and the tokenizer {n_tokens} tokens"
-    if surplus <= _MOST_PADDING or vocab.appended is not None:
+    if surplus <= _MOST_PADDING or vocab.appended:
         note = f"{said}: {surplus} padding rows are cut."
         return cut_vocab(model, n_tokens), vocab, (note,)
     pads = [f"[PAD{index}]" for index in range(n_tokens, n_rows)]
@@ -87,19 +88,30 @@ def cut_vocab(model: Model, n_tokens: int) -> Model:
     return _map_rows(model, lambda tensor: cut(tensor, 0, n_tokens))
 
 
-def append_end(model: Model) -> tuple[Model, tuple[str, ...]]:
-    """`model` with one more row that is never the likeliest, and a note where it is only that."""
+def append_rows(
+    model: Model, count: int = 1, like: int | None = None
+) -> tuple[Model, tuple[str, ...]]:
+    """`model` with `count` more rows that are never the likeliest, and a note where they are only
+    that. They are copies of the row `like`, or the mean of all rows.
+    """
     n_tokens = model.n_vocab
-    longer = _map_rows(model, _with_mean)
+    longer = _map_rows(model, lambda tensor: _with_rows(tensor, count, like))
 
     def constants(start: int, stop: int) -> NDArray[np.float64]:
-        return np.where(np.arange(start, stop) == n_tokens, _NEVER, 0.0)
+        return np.where(np.arange(start, stop) >= n_tokens, _NEVER, 0.0)
 
     if any(tensor.name == "output_norm.bias" for tensor in model.tensors):
         try:
             return add_constants(longer, constants), ()
         except ArchitectureError:
             pass
+    if like is not None:
+        note = (
+            f"The {count} added tokens' logits are that of token {like}, as the last norm has no "
+            "bias to push them lower; llama.cpp is told to suppress them, but a sampler that "
+            "ignores that may draw one."
+        )
+        return longer, (note,)
     note = (
         "The added end token's logit is the mean of all others, as the last norm has no bias to "
         "push it lower: it is never the likeliest, and llama.cpp is told to suppress it, but a "
@@ -108,7 +120,12 @@ def append_end(model: Model) -> tuple[Model, tuple[str, ...]]:
     return longer, (note,)
 
 
-def _with_mean(tensor: Tensor) -> Tensor:
+def _with_rows(tensor: Tensor, count: int, like: int | None) -> Tensor:
+    rows = gather(tensor, [like] * count) if like is not None else _means(tensor, count)
+    return replace(concat(tensor.name, [tensor, rows]), dtype=tensor.dtype, origin=tensor.origin)
+
+
+def _means(tensor: Tensor, count: int) -> Tensor:
     @cache
     def mean() -> NDArray[np.float32]:
         total = sum(rows.sum(axis=0, dtype=np.float64) for rows in tensor.blocks())
@@ -116,11 +133,10 @@ def _with_mean(tensor: Tensor) -> Tensor:
         return row.reshape(1, -1)
 
     def read(start: int, stop: int) -> NDArray[np.float32]:
-        return mean()[start:stop].copy()
+        return np.repeat(mean(), stop - start, axis=0)
 
-    first = gather(tensor, [0], key="mean")
-    row = replace(first, read=read, identity=(*first.identity, "mean"))
-    return replace(concat(tensor.name, [tensor, row]), dtype=tensor.dtype, origin=tensor.origin)
+    first = gather(tensor, [0] * count, key="mean")
+    return replace(first, read=read, identity=(*first.identity, "mean"))
 
 
 def _map_rows(model: Model, change: Callable[[Tensor], Tensor]) -> Model:

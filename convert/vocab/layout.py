@@ -7,7 +7,7 @@ the model's rows are left out, since the model was never run with them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,10 @@ def lay_out(
     Raises `VocabError` when ids collide or ordinary tokens have no row.
     """
     kept, notes = _drop_surplus(ids, added, n_rows, where)
+    twice = [text for text, token in kept.items() if ids.get(text, token.id) != token.id]
+    if twice:  # as the tokenizers library does
+        kept |= {text: replace(kept[text], id=ids[text]) for text in twice}
+        notes.append(f"{len(twice)} added tokens have two ids; that of the vocabulary counts.")
     highest = max([*ids.values(), *(token.id for token in kept.values())], default=-1)
     if highest < 0:
         raise VocabError(f"{where} has no tokens.", "Save the tokenizer again.")
@@ -114,8 +118,9 @@ def read_added(items: Iterable[Any], where: str) -> dict[str, Added]:
     added: dict[str, Added] = {}
     for item in items:
         text = item.get("content") if isinstance(item, dict) else None
-        if not isinstance(text, str) or not text or type(item.get("id")) is not int:
-            raise VocabError(f"{where} has an added token without text or id.")
+        index = item.get("id") if isinstance(item, dict) else None
+        if not isinstance(text, str) or not text or type(index) is not int or index < 0:
+            raise VocabError(f"{where} has an added token without text, or its id is negative.")
         flags = {name: bool(item.get(name)) for name in ("special", "lstrip", "rstrip")}
         added[text] = Added(item["id"], **flags)
     return added

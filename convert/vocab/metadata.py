@@ -36,6 +36,8 @@ def add_vocab(writer: GGUFWriter, vocab: Vocab) -> None:
         writer.add_key_value(key, index, GGUFValueType.UINT32)
     writer.add_add_bos_token(vocab.add_bos)
     writer.add_add_eos_token(vocab.add_eos)
+    if vocab.appended:  # llama.cpp's own samplers never draw these, however likely
+        writer.add_array("tokenizer.ggml.suppress_tokens", list(vocab.appended))
     for name, value in vocab.options.items():
         _add_option(writer, f"tokenizer.ggml.{name}", value)
     if vocab.chat_template:
@@ -44,7 +46,7 @@ def add_vocab(writer: GGUFWriter, vocab: Vocab) -> None:
         writer.add_chat_template([default, *named] if named else vocab.chat_template)
 
 
-def _add_option(writer: GGUFWriter, key: str, value: bool | int | bytes | list[int]) -> None:
+def _add_option(writer: GGUFWriter, key: str, value: bool | int | bytes) -> None:
     if isinstance(value, bool):
         writer.add_bool(key, value)
     elif isinstance(value, int):

@@ -3,8 +3,8 @@
 llama.cpp's model "llama" merges by the score of the result, where `tokenizer.json` merges by rank:
 alike when ranks were made of scores, as for Llama 2, Mistral and Gemma. Otherwise its model
 "gpt2" with the pre-tokenizer "sarvam-moe" merges by rank, but puts no space before a text. Both are
-tried on text. Without a token for every byte, llama.cpp would end its process at an unknown
-character, so such a tokenizer is never given to "llama".
+tried on text. Where bytes have no token, some are added: llama.cpp would end its process at an
+unknown character.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convert.errors import VocabError
 from convert.vocab.assembly import add_notes, assemble
 from convert.vocab.bytelevel import read_merges
 from convert.vocab.json_parts import FILE, find_post_template, flatten, read_ids, refuse
 from convert.vocab.layout import read_added
 from convert.vocab.references import tokenizers_file
+from convert.vocab.rewriting import drop_space, is_space
 from convert.vocab.trial import choose
+from convert.vocab.unknown import BYTES, append_bytes
 from convert.vocab.vocabulary import TokenKind, Vocab
 from convert.vocab.wanted import Wanted
 
 SPACE = "\u2581"
-BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _FIRST = (
     "The original puts a space before a text, but not after a special token; llama.cpp puts one "
     "there too."
 )
-_SPACED = (
-    "The original puts no space before a text that begins with one; llama.cpp does. Such text was "
-    "not compared."
+SPACED = (
+    "The original puts no space before a text that begins with one; llama.cpp does: such text was "
+    "compared without it."
 )
 
 
@@ -69,22 +69,15 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
     if scheme == "first":
         vocab = add_notes(vocab, _FIRST)
     if scheme != "never" and normal != "always":
-        vocab = add_notes(replace(vocab, differs=lambda text: text.startswith(" ")), _SPACED)
-    tried = list(_candidates(vocab, merges, complete, scheme))
-    if not tried:
-        raise VocabError(
-            f"{path.name} has no token for every byte, and llama.cpp would end its process at an "
-            "unknown character.",
-            "Train the tokenizer with byte_fallback.",
-        )
-    return choose(tried, "merges")
+        vocab = add_notes(replace(vocab, rewrite=drop_space, differs=is_space), SPACED)
+    return choose(_candidates(vocab, merges, complete, scheme), "merges")
 
 
 def _candidates(
     vocab: Vocab, merges: tuple[str, ...], complete: bool, scheme: str
 ) -> Iterator[Vocab]:
-    if complete:
-        yield replace(vocab, scores=rank_scores(vocab, merges))
+    scored = replace(vocab, scores=rank_scores(vocab, merges))
+    yield scored if complete else append_bytes(scored)
     if scheme == "never":
         by_rank = replace(vocab, model="gpt2", pre="sarvam-moe", merges=merges, options={})
         yield add_notes(by_rank, "Merged by rank: llama.cpp's pre-tokenizer sarvam-moe does so.")

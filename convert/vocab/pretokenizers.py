@@ -109,74 +109,46 @@ BY_TEXT: tuple[str, ...] = (
     "default",
 )
 
-# All that llama.cpp takes; for --pre.
-NAMES = frozenset(BY_TEXT) | frozenset(
-    [
-        "llama3",
-        "llama-v3",
-        "falcon3",
-        "falcon-h1",
-        "pixtral",
-        "midm-2.0",
-        "lfm2",
-        "jina-v5-nano",
-        "spark2_5",
-        "mpt",
-        "phi-2",
-        "jina-es",
-        "jina-de",
-        "gigachat",
-        "jina-v2-es",
-        "jina-v2-de",
-        "a.x-4.0",
-        "mellum",
-        "modern-bert",
-        "gemma4",
-        "granite-embed-multi-311m",
-        "sarvam-moe",
-        "jina-v1-en",
-        "jina-v2-code",
-        "roberta-bpe",
-        "whitespace",
-        "refact",
-        "command-r",
-        "deepseek-r1-qwen",
-        "kormo",
-        "f2llmv2",
-        "stablelm2",
-        "olmo",
-        "smaug-bpe",
-        "poro-chat",
-        "chatglm-bpe",
-        "glm5",
-        "jais",
-        "smollm",
-        "codeshell",
-        "gpt3-finnish",
-        "exaone",
-        "exaone4",
-        "chameleon",
-        "minerva-7b",
-        "megrez",
-        "llama4",
-        "kanana2",
-        "talkie",
-        "cohere2moe",
-        "trillion",
-        "granite-docling",
-        "bailingmoe2",
-        "llada-moe",
-        "hunyuan",
-        "hunyuan-dense",
-        "hy_v4",
-        "joyai-llm",
-        "grok-2",
-        "afmoe",
-        "minimax-m2",
-        "solar-open",
-        "mellum2",
-    ]
+# Further names of llama.cpp's, by the plainest one with the same program.
+_ALIASES: dict[str, tuple[str, ...]] = {
+    "gpt-2": (
+        *(
+            "phi-2",
+            "jina-es",
+            "jina-de",
+            "gigachat",
+            "jina-v2-es",
+            "jina-v2-de",
+            "a.x-4.0",
+            "mellum",
+        ),
+        *("modern-bert", "jina-v1-en", "jina-v2-code", "roberta-bpe", "mpt", "olmo", "jais"),
+        *("trillion", "granite-docling"),
+    ),
+    "llama-bpe": (
+        *("llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
+        *("jina-v5-nano", "glm4", "glm5"),
+    ),
+    "dbrx": ("smaug-bpe", "chatglm-bpe"),
+    "qwen2": (
+        *("deepseek-r1-qwen", "kormo", "f2llmv2", "stablelm2", "megrez", "hunyuan", "grok-2"),
+        *("solar-open",),
+    ),
+    "starcoder": (
+        *("refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"),
+    ),
+    "gpt-4o": ("llama4", "kanana2", "talkie", "minimax-m2"),
+    "deepseek-v3": ("hunyuan-dense", "joyai-llm", "hy_v4"),
+    "tiny_aya": ("cohere2moe",),
+    "bloom": ("poro-chat", "gpt3-finnish"),
+}
+# Names whose program is several expressions that only llama.cpp has, or no expression at all.
+_OTHERS = (
+    *("spark2_5", "gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace", "exaone4"),
+    *("chameleon", "bailingmoe2", "llada-moe", "afmoe"),
 )
+# All that llama.cpp takes; for --pre.
+NAMES = frozenset([*BY_TEXT, *_OTHERS, *(name for names in _ALIASES.values() for name in names)])
 
 
 def match(steps: Steps, *, ignore_merges: bool) -> str | None:
@@ -187,9 +159,15 @@ def match(steps: Steps, *, ignore_merges: bool) -> str | None:
     return None
 
 
+def find_steps(name: str | None) -> Steps | None:
+    """The program of the pre-tokenizer `name`; None where it is not known."""
+    plain = next((known for known, names in _ALIASES.items() if name in names), name)
+    return next((known.steps for known in KNOWN if known.name == plain), None)
+
+
 def find_expression(name: str | None) -> str | None:
     """The one expression of the pre-tokenizer `name`; None where it has several, or is unknown."""
-    steps = next((known.steps for known in KNOWN if known.name == name), ())
+    steps = find_steps(name) or ()
     return steps[0].removeprefix("split ") if len(steps) == 1 else None
 
 

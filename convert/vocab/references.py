@@ -7,6 +7,7 @@ simple enough to be written down here: ranks of byte pairs, and characters one b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,38 @@ def tokenizers_built(build: Callable[[], Any], where: str) -> Reference:
     return Reference(_named("tokenizers"), lambda: _guard(build, where))
 
 
+def transformers_class(
+    name: str, folder: Path, special: Sequence[str], otherwise: Reference
+) -> Reference:
+    """The tokenizer in `folder` as transformers' class `name` builds it: nobody's guess but its
+    makers'. Where transformers is not installed, or has no such class: `otherwise`.
+
+    Nothing in the folder is run: the class is transformers' own. `special` are further tokens that
+    are to be found in text.
+    """
+    try:
+        found = f"{name} of transformers {version('transformers')}"
+    except PackageNotFoundError:
+        return otherwise
+
+    def load() -> Encode:
+        transformers: Any = import_module("transformers")
+        transformers.logging.set_verbosity_error()
+        kind = getattr(transformers, name, None)
+        if kind is None:
+            return otherwise.load()
+
+        def build() -> Any:
+            backend = kind.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+            known = {token.content for token in backend.get_added_tokens_decoder().values()}
+            backend.add_special_tokens([text for text in special if text not in known])
+            return backend
+
+        return _guard(build, folder.name)
+
+    return Reference(found, load)
+
+
 def _guard(build: Callable[[], Any], where: str) -> Encode:
     try:
         tokenizer = build()
@@ -54,7 +87,10 @@ def _guard(build: Callable[[], Any], where: str) -> Encode:
         ) from None
 
     def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        try:
+            ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+        except Exception as error:  # noqa: BLE001  (as above)
+            raise ProofError(f"{where} cannot split {text[:40]!r}: {str(error)[:120]}.") from None
         return ids
 
     return encode
@@ -95,7 +131,8 @@ def byte_ranks(ranks: Mapping[bytes, int], pattern: str, special: Mapping[str, i
                     ids.append(found)
                     continue
                 for word, _ in splitter.pre_tokenize_str(part):
-                    ids += [ranks[piece] for piece in merge_bytes(word.encode(), ranks)]
+                    pieces = merge_bytes(word.encode(), ranks)
+                    ids += [ranks[piece] for piece in pieces if piece in ranks]
             return ids
 
         return encode

@@ -24,9 +24,11 @@ from convert.vocab import (
     vocab_merges,
     wordpiece,
 )
+from convert.vocab.alphabets import find_ids, read_text_ids
 from convert.vocab.assembly import add_notes
 from convert.vocab.chat import load_template
 from convert.vocab.pretokenizers import NAMES
+from convert.vocab.trial import settle
 from convert.vocab.vocabulary import Vocab, check_vocab
 from convert.vocab.wanted import Wanted
 
@@ -52,14 +54,13 @@ SOURCES: tuple[Source, ...] = (
     wordpiece,
     characters,
 )
-_BY_SUFFIX: dict[str, Source] = {
-    ".json": tokenizer_json,
-    ".model": sentencepiece,
-    ".tiktoken": tiktoken,
-    ".txt": wordpiece,
-}
+_MOST_TEXT_BYTES = 64 << 20
+_MOST_TEXTS = 8  # files beside a checkpoint that are read for a hint
 _MOST_ROUNDED = 512  # rows: vocabularies are rounded up to multiples of 64 to 512
-_HINT = f"Give --tokenizer with a folder or a file, or {' or '.join(shipped.NAMES)}."
+_HINT = (
+    "Give --tokenizer with a folder, a file, the text that characters were taken from, or "
+    f"{' or '.join(shipped.NAMES)}."
+)
 
 
 def read_vocab(
@@ -69,19 +70,21 @@ def read_vocab(
     tokenizer: str | None = None,
     chat_template: Path | None = None,
     pre: str | None = None,
+    inexact: bool = False,
 ) -> Vocab:
     """The vocabulary of `checkpoint`, whose token embedding has `n_rows` rows.
 
     `tokenizer` is a folder, a file, or gpt2 or llama2; else it is looked for around the checkpoint.
-    Raises `VocabError`, saying where that was.
+    Raises `VocabError`, saying where that was, or what llama.cpp would do otherwise: `inexact` goes
+    on then.
     """
     if pre is not None and pre not in NAMES:
         raise UsageError(f"llama.cpp has no pre-tokenizer {pre!r:.40}.", "For example: qwen2.")
-    wanted = Wanted(n_rows, checkpoint.config, chat_template, pre)
+    wanted = Wanted(n_rows, checkpoint.config, chat_template, pre, inexact)
     vocab = _named(tokenizer, wanted) if tokenizer else _around(checkpoint, wanted)
     if chat_template is not None and vocab.chat_template is None:
         vocab = replace(vocab, chat_template=load_template(chat_template) or None)
-    return check_vocab(vocab)
+    return settle(check_vocab(vocab), inexact=inexact)
 
 
 def _named(tokenizer: str, wanted: Wanted) -> Vocab:
@@ -101,15 +104,25 @@ def _named(tokenizer: str, wanted: Wanted) -> Vocab:
 
 def _recognise(path: Path) -> Source:
     """The source that reads a file under any name."""
-    for source in SOURCES:
-        if path.name in source.FILES:
-            return source if source is not sentencepiece else _by_head(path)
-    if path.suffix == ".pkl":
-        return characters if path.name.startswith("meta") else tiktoken
-    found = _BY_SUFFIX.get(path.suffix)
-    if found is None:
-        raise UsageError(f"{path.name} is no tokenizer that we know.", _HINT)
-    return found if found is not sentencepiece else _by_head(path)
+    suffix = path.suffix.lower()
+    if path.name == "vocab.txt":
+        return wordpiece
+    if path.name == "merges.txt" or (path.name == "vocab.json" and not _shared(path)):
+        return vocab_merges
+    if suffix == ".json":
+        return characters if _shared(path) else tokenizer_json
+    if suffix == ".pkl":
+        return characters if characters.recognise(path) else tiktoken
+    if suffix in (".model", ".tiktoken"):
+        return _by_head(path)
+    if suffix in (".txt", ".text", ".md", ".pt", ".pth"):
+        return characters
+    raise UsageError(f"{path.name} is no tokenizer that we know.", _HINT)
+
+
+def _shared(path: Path) -> bool:
+    """Whether a name that several sources use stands for characters here."""
+    return path.suffix in (".json", ".pkl") and characters.recognise(path)
 
 
 def _by_head(path: Path) -> Source:
@@ -127,8 +140,8 @@ def _around(checkpoint: Checkpoint, wanted: Wanted) -> Vocab:
     own = next(_files(places.beside(checkpoint)), None)
     if own is not None:
         return _read(*own, wanted)
-    ids = characters.find_ids(checkpoint.facts) or characters.find_ids(checkpoint.config)
-    if ids is not None:
+    ids = find_ids(checkpoint.facts) or find_ids(checkpoint.config)
+    if ids is not None and 0 <= wanted.n_rows - 1 - max(ids.values()) < _MOST_ROUNDED:
         return characters.build(checkpoint.path, ids, wanted)
     passed: list[str] = []
     for source, path in _files(places.around(checkpoint)):
@@ -145,11 +158,11 @@ def _around(checkpoint: Checkpoint, wanted: Wanted) -> Vocab:
         note = f"No tokenizer was found, and {wanted.n_rows} rows are GPT-2's: its own is taken."
         return add_notes(shipped.read("gpt2", wanted), note, *_passed_over(passed))
     folders = [*places.beside(checkpoint), *places.around(checkpoint)]
-    raise _missing(folders, wanted.n_rows, _passed_over(passed))
+    raise _missing(folders, checkpoint, wanted.n_rows, _passed_over(passed))
 
 
 def _n_tokens(vocab: Vocab) -> int:
-    return len(vocab.tokens) - (vocab.appended is not None)
+    return len(vocab.tokens) - len(vocab.appended)
 
 
 def _fits(vocab: Vocab, n_rows: int) -> bool:
@@ -168,9 +181,19 @@ def _files(folders: Iterable[Path]) -> Iterator[tuple[Source, Path]]:
     """Every tokenizer in `folders`, the best of a folder first."""
     for folder in folders:
         for source in SOURCES:
-            path = next((folder / name for name in source.FILES if (folder / name).is_file()), None)
-            if path is not None:
-                yield (_by_head(path) if source is sentencepiece else source), path
+            for name in source.FILES:
+                path = folder / name
+                if path.is_file() and _is_of(source, path):
+                    yield (_by_head(path) if source is sentencepiece else source), path
+                    break
+
+
+def _is_of(source: Source, path: Path) -> bool:
+    """Whether a file whose name several sources know belongs to `source`."""
+    others = (tokenizer_json, vocab_merges, tiktoken)
+    if source is characters:
+        return not any(path.name in other.FILES for other in others) or _shared(path)
+    return source not in others or path.suffix == ".tiktoken" or not _shared(path)
 
 
 def _read(source: Source, path: Path, wanted: Wanted) -> Vocab:
@@ -183,21 +206,38 @@ def _read(source: Source, path: Path, wanted: Wanted) -> Vocab:
         ) from error
 
 
+def _suggest_texts(checkpoint: Checkpoint, n_rows: int) -> list[Choice]:
+    """Texts beside the checkpoint that have as many characters as the model rows."""
+    found: list[Choice] = []
+    for path in sorted(checkpoint.folder.glob("*.txt"))[:_MOST_TEXTS]:
+        try:
+            if path.stat().st_size > _MOST_TEXT_BYTES:
+                continue
+            read_text_ids(path, n_rows)
+        except (VocabError, OSError):
+            continue
+        found.append(Choice(str(path), f"a text of just {n_rows} characters, the model's rows"))
+    return found
+
+
 def _looked_for(folders: Iterable[Path]) -> str:
-    names = ", ".join(name for source in SOURCES for name in source.FILES)
+    names = ", ".join(dict.fromkeys(name for source in SOURCES for name in source.FILES))
     where = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
     return f"No tokenizer beside the checkpoint: looked for {names}, in {where[:600]}."
 
 
-def _missing(folders: Iterable[Path], n_rows: int, passed: tuple[str, ...] = ()) -> VocabError:
+def _missing(
+    folders: Iterable[Path], checkpoint: Checkpoint, n_rows: int, passed: tuple[str, ...]
+) -> VocabError:
     """The question for a tokenizer; those that ship are offered to the size that is theirs."""
     said = "".join(f" {words}" for words in passed)
     why = f"{_looked_for(folders)[:-1]}, and for stoi, itos or chars inside it.{said}"
     rows = {"gpt2": range(shipped.GPT2_TOKENS, 50305), "llama2": range(32000, 32001)}
-    fitting = tuple(
+    fitting = [
         Choice(name, f"ships with us; the model has {n_rows} rows, as it asks")
         for name, sizes in rows.items()
         if n_rows in sizes
-    )
-    question = Question("tokenizer", why, fitting, str, others=True, flag="--tokenizer")
+    ]
+    fitting += _suggest_texts(checkpoint, n_rows)
+    question = Question("tokenizer", why, tuple(fitting), str, others=True, flag="--tokenizer")
     return VocabError(why, _HINT, question)

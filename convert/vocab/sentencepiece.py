@@ -1,8 +1,7 @@
 """SentencePiece's `tokenizer.model`: pieces with scores, in the form llama.cpp has for each type.
 
-BPE is its "llama", unigrams are its "t5". Only the latter normalises text by a table and joins runs
-of spaces, so a BPE that does is refused; so is one without a token for every byte, because
-llama.cpp would end its process at an unknown character.
+BPE and characters are its "llama", unigrams are its "t5". Only the latter normalises text by a
+table and joins runs of spaces; a BPE that does is in doubt.
 """
 
 from __future__ import annotations
@@ -12,20 +11,23 @@ from pathlib import Path
 
 from convert.errors import VocabError
 from convert.vocab.assembly import assemble
-from convert.vocab.files import load_bytes
-from convert.vocab.layout import read_added_files
+from convert.vocab.classes import PIECES, SAVE, find_class
+from convert.vocab.files import load_bytes, load_json_if_there
+from convert.vocab.layout import Added, read_added_files
 from convert.vocab.protobuf import Model, parse
 from convert.vocab.references import sentencepiece_file
+from convert.vocab.rewriting import by_sentencepiece
+from convert.vocab.unknown import append_bytes, doubt_unknown
 from convert.vocab.vocabulary import TokenKind, Vocab
 from convert.vocab.wanted import Wanted
 
 FILES: tuple[str, ...] = ("tokenizer.model", "spiece.model")
-DESCRIPTION = "SentencePiece's tokenizer.model: BPE or unigrams"
+DESCRIPTION = "SentencePiece's tokenizer.model: BPE, unigrams or characters"
 
 _HINT = "Give another tokenizer with --tokenizer."
 _MAX_BYTES = 64 << 20  # the largest in use has 5 MB
-_BPE, _UNIGRAM = 2, 1
-_MODEL_TYPES = {3: "word", 4: "char"}
+_UNIGRAM, _BPE, _CHARACTERS = 1, 2, 4
+_MOST_EXTRA = 10_000
 
 
 def recognise(head: bytes) -> bool:
@@ -43,6 +45,7 @@ def read(path: Path, wanted: Wanted) -> Vocab:
             "Copy it again.",
         ) from None
     _refuse(path, found)
+    unigram = found.model_type == _UNIGRAM
     ids = {piece.text: index for index, piece in enumerate(found.pieces)}
     if len(ids) != len(found.pieces):
         raise VocabError(f"{path.name} has one piece twice; llama.cpp would abort on it.")
@@ -51,73 +54,93 @@ def read(path: Path, wanted: Wanted) -> Vocab:
         for role, index in found.roles.items()
         if 0 <= index < len(found.pieces)
     }
-    bos = found.roles["bos"]
+    name = find_class(path.parent, wanted.config, PIECES)
+    if name is not None and name not in PIECES:
+        raise VocabError(
+            f"{path.name} is used by {name}, which is not known to number pieces as the file does.",
+            SAVE,
+        )
+    added = read_added_files(path.parent)
+    if name == "T5Tokenizer":
+        added = _extra_ids(path.parent, len(found.pieces)) | added
+    usual = ("text",) if unigram else ("bos", "text")
+    ends = [None if role == "text" else found.roles[role] for role in PIECES.get(name or "", usual)]
     vocab = assemble(
         path,
         wanted,
-        "llama" if found.model_type == _BPE else "t5",
+        "t5" if unigram else "llama",
         ids,
-        {text: token for text, token in read_added_files(path.parent).items() if text not in ids},
+        {text: token for text, token in added.items() if text not in ids},
         kinds={i: TokenKind(piece.kind) for i, piece in enumerate(found.pieces)},
-        post=[bos, None] if bos >= 0 and found.model_type == _BPE else [],
+        post=[i for i in ends if i is None or i >= 0],
         named=named,
     )
     lowest = min(piece.score for piece in found.pieces)
     scores = [piece.score for piece in found.pieces]
     scores += [lowest] * (len(vocab.tokens) - len(scores))
-    return replace(
+    vocab = replace(
         vocab,
         scores=tuple(scores),
         options=_options(found),
         reference=sentencepiece_file(path),
-        lossless=found.model_type == _BPE,
-        markers=(),  # sentencepiece itself knows no special tokens in text
+        lossless=unigram is False,
+        # sentencepiece itself knows no special tokens in text but the symbols of its user
+        markers=tuple(p.text for p in found.pieces if p.kind == TokenKind.USER_DEFINED),
     )
+    return _doubt_pieces(path, found, vocab)
 
 
-def _options(found: Model) -> dict[str, bool | int | bytes | list[int]]:
-    options: dict[str, bool | int | bytes | list[int]] = {"add_space_prefix": found.add_prefix}
+def _doubt_pieces(path: Path, found: Model, vocab: Vocab) -> Vocab:
+    """`vocab` with what llama.cpp's type of it does otherwise than SentencePiece."""
+    doubts: list[str] = []
+    unigram = found.model_type == _UNIGRAM
+    if not unigram and found.table:
+        doubts.append(f"The original normalises text ({found.normalizer[:40]}), llama.cpp not.")
+    if found.remove_extra and not _joins(found):
+        doubts.append("The original joins runs of spaces and drops outer ones, llama.cpp not.")
+    if doubts:
+        vocab = replace(vocab, rewrite=by_sentencepiece(path, prefixed=found.add_prefix))
+    if vocab.markers and found.add_prefix:
+        shown = ", ".join(repr(marker[:30]) for marker in vocab.markers[:3])
+        doubts.append(f"llama.cpp puts a space behind {shown}, the original does not.")
+    vocab = replace(vocab, doubts=tuple(doubts))
+    n_bytes = sum(piece.kind == TokenKind.BYTE for piece in found.pieces)
+    if unigram and n_bytes:
+        known = {c for piece in found.pieces for c in piece.text} | {" "}
+        doubt = "The original writes characters it lacks as bytes, llama.cpp as unknown."
+        return doubt_unknown(vocab, known, doubt)
+    if not unigram and n_bytes < 256:
+        return append_bytes(vocab)
+    return vocab
+
+
+def _extra_ids(folder: Path, n_pieces: int) -> dict[str, Added]:
+    """The tokens T5's class puts behind the pieces, the last one first, which no file lists."""
+    count = load_json_if_there(folder / "tokenizer_config.json").get("extra_ids", 100)
+    count = count if type(count) is int and 0 <= count <= _MOST_EXTRA else 0
+    return {f"<extra_id_{i}>": Added(n_pieces + count - 1 - i, special=True) for i in range(count)}
+
+
+def _joins(found: Model) -> bool:
+    """Whether llama.cpp is to join runs of spaces: where it can, it also puts one before a text."""
+    return found.remove_extra and found.add_prefix and found.model_type == _UNIGRAM
+
+
+def _options(found: Model) -> dict[str, bool | int | bytes]:
+    options: dict[str, bool | int | bytes] = {"add_space_prefix": found.add_prefix}
     if found.model_type == _UNIGRAM:
-        options["remove_extra_whitespaces"] = found.remove_extra
+        options["remove_extra_whitespaces"] = _joins(found)
         if found.table:
             options["precompiled_charsmap"] = found.table
     return options
 
 
 def _refuse(path: Path, found: Model) -> None:
-    if not found.pieces:
-        raise VocabError(f"{path.name} has no pieces.", "Copy it again.")
-    if found.model_type not in (_BPE, _UNIGRAM):
-        kind = _MODEL_TYPES.get(found.model_type, "unknown")
+    if not any(piece.kind == TokenKind.UNKNOWN for piece in found.pieces):
+        raise VocabError(f"{path.name} has no pieces, or none for the unknown.", "Copy it again.")
+    if found.model_type not in (_BPE, _UNIGRAM, _CHARACTERS):
         raise VocabError(
-            f"{path.name} is a SentencePiece model of type {kind}; llama.cpp has BPE and unigrams.",
-            _HINT,
+            f"{path.name} is a SentencePiece model of words; llama.cpp has none.", _HINT
         )
     if found.suffix:
         raise VocabError(f"{path.name} puts spaces after words, as llama.cpp does not.", _HINT)
-    n_bytes = sum(piece.kind == TokenKind.BYTE for piece in found.pieces)
-    if found.model_type == _UNIGRAM:
-        if n_bytes:
-            raise VocabError(
-                f"{path.name} is of unigrams and writes unknown characters as bytes; llama.cpp "
-                "does so for BPE only.",
-                _HINT,
-            )
-        return
-    if found.table:
-        raise VocabError(
-            f"{path.name} normalises text by the table {found.normalizer[:40]!r}, as llama.cpp "
-            "does for unigrams only.",
-            "Train the tokenizer with --normalization_rule_name=identity.",
-        )
-    if found.remove_extra:
-        raise VocabError(
-            f"{path.name} joins runs of spaces, as llama.cpp does for unigrams only.",
-            "Train the tokenizer with --remove_extra_whitespaces=false.",
-        )
-    if n_bytes < 256:
-        raise VocabError(
-            f"{path.name} has no token for every byte, and llama.cpp would end its process at an "
-            "unknown character.",
-            "Train the tokenizer with --byte_fallback.",
-        )

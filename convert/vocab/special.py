@@ -20,6 +20,11 @@ _ROLES = ("bos", "eos", "eot", "eom", "pad", "unk", "sep", "cls", "mask")
 _NEEDED = frozenset({"bos", "eos"})
 # Names that mean "the text ends here" wherever they occur, most common first.
 _USUAL_ENDS = ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "<|end|>", "<|im_end|>")
+# Names of special tokens that are no end.
+_NO_ENDS = frozenset(
+    {"<unk>", "[UNK]", "<pad>", "[PAD]", "<mask>", "[MASK]", "<s>", "<bos>", "[BOS]", "[CLS]"}
+    | {"[SEP]", "<UNK>", "<PAD>", "<BOS>", "<MASK>", "<|unk|>", "<|pad|>", "<|bos|>"}
+)
 # Names that end a turn when a template writes them.
 _TURN_ENDS = ("<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>", "<|eot|>", "<turn|>")
 
@@ -38,6 +43,8 @@ def read_surroundings(folder: Path, model: Mapping[str, Any]) -> Surroundings:
     """The files in `folder`; `model` is the checkpoint's configuration. Raises `VocabError`."""
     config = load_json_if_there(folder / "special_tokens_map.json")
     config = config | load_json_if_there(folder / "tokenizer_config.json")
+    asked = {f"{role}_token": model.get(f"{role}_token") for role in _ROLES}  # with --set
+    config = config | {key: text for key, text in asked.items() if isinstance(text, str)}
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
     ids = {key: model[key] for key in names if model.get(key) is not None}
     said = _usable(folder / "generation_config.json")
@@ -78,9 +85,9 @@ def find_special_ids(
 ) -> tuple[dict[str, int], list[str]]:
     """Ids by role, and notes. `special` maps the text of every special token to its id.
 
-    A missing eos is what is put behind every text, else looked for under its usual names; a missing
-    bos is what is put before one, else eos, as in GPT-2; eot, where a turn ends, is the end the
-    chat template writes, else eos.
+    A missing eos is what is put behind every text, else looked for under its usual names, and left
+    out where no special token can be one; a missing bos is what is put before a text, else eos, as
+    in GPT-2; eot, where a turn ends, is the end the chat template writes, else eos.
     """
     ids, notes = _named(around.config, special)
     ends = _listed(around.generation.get("eos_token_id"), n_tokens)
@@ -92,10 +99,7 @@ def find_special_ids(
     if "eos" not in ids:
         usual = next((text for text in _USUAL_ENDS if text in special), None)
         if usual is None:
-            raise VocabError(
-                "The tokenizer names no end-of-text token, so the model would never stop.",
-                'Write {"eos_token": "..."} into tokenizer_config.json beside it.',
-            )
+            return _without_end(ids, special), notes
         ids["eos"] = special[usual]
     starts = _listed(around.generation.get("bos_token_id"), n_tokens)
     ids.setdefault("bos", starts[0] if starts else ids["eos"])
@@ -104,6 +108,20 @@ def find_special_ids(
     elif len(ends) > 1:
         notes += _place([i for i in ends if i != ids["eos"]], ids)
     return {role: ids[role] for role in _ROLES if role in ids}, notes
+
+
+def _without_end(ids: dict[str, int], special: Mapping[str, int]) -> dict[str, int]:
+    """`ids` as they are, where no special token can be the end. Raises `VocabError` else."""
+    taken = set(ids.values())
+    others = [text for text, i in special.items() if i not in taken and text not in _NO_ENDS]
+    if not others:
+        return ids
+    shown = ", ".join(repr(text[:40]) for text in others[:12])
+    raise VocabError(
+        "The tokenizer names no end-of-text token, so the model would never stop. Its special "
+        f"tokens are {shown}.",
+        "Say which one ends a text: --set eos_token=TOKEN.",
+    )
 
 
 def _named(

@@ -20,7 +20,7 @@ from convert.errors import VocabError
 from convert.vocab import pretokenizers
 from convert.vocab.assembly import add_notes, assemble
 from convert.vocab.byte_bpe import choose_pre
-from convert.vocab.bytelevel import missing_bytes, spell_bytes
+from convert.vocab.bytelevel import doubt_bytes, spell_bytes
 from convert.vocab.files import load_bytes, load_text
 from convert.vocab.layout import Added, read_added_files
 from convert.vocab.references import byte_ranks, merge_bytes
@@ -33,19 +33,40 @@ DESCRIPTION = "tiktoken: a pickled Encoding, or ranks in base64"
 _MAX_TOKENS = 1_000_000
 _MAX_WORK = 1 << 28  # squared bytes: finding the merges of 200,000 real tokens takes 10 million
 _LLAMA3_RANKS = 128_000
+_QWEN = (pretokenizers.QWEN2, "Qwen's, by its name")
+# By the number of ranks: the expression is in their publishers' code.
+_PUBLISHED = {
+    _LLAMA3_RANKS: (pretokenizers.LLAMA3, "Llama 3's, by its size"),
+    50_256: (pretokenizers.GPT2, "GPT-2's, by its size"),
+    100_256: (pretokenizers.LLAMA3, "OpenAI's cl100k, by its size"),
+    199_998: (pretokenizers.GPT4O, "OpenAI's o200k, by its size"),
+}
 
 
 def read(path: Path, wanted: Wanted) -> Vocab:
     """The vocabulary in `path`. Raises `VocabError`."""
     if path.suffix == ".pkl":
         ranks, pattern, special = _read_pickle(path)
-    else:
-        ranks, pattern, special = _read_lines(path)
-        pattern = pretokenizers.find_expression(wanted.pre) or pattern
-        note = f"{path.name} does not say how text is split; taken to be as in "
-        note += wanted.pre or ("Qwen 2." if path.suffix == ".tiktoken" else "Llama 3.")
-        return add_notes(build(path, ranks, pattern, special, wanted), note)
-    return build(path, ranks, pattern, special, wanted)
+        return build(path, ranks, pattern, special, wanted)
+    ranks, special = _read_lines(path)
+    pattern, whose = _find_pattern(path, len(ranks), wanted.pre)
+    note = f"{path.name} does not say how text is split; it is {whose}."
+    return add_notes(build(path, ranks, pattern, special, wanted), note)
+
+
+def _find_pattern(path: Path, n_ranks: int, pre: str | None) -> tuple[str, str]:
+    """(the splitting expression, whose it is): asked for, or of a file that everybody has."""
+    asked = pretokenizers.find_expression(pre)
+    if asked is not None:
+        return asked, f"split as in {pre}, as you say"
+    found = _QWEN if path.name == "qwen.tiktoken" else _PUBLISHED.get(n_ranks)
+    if found is not None:
+        return found
+    raise VocabError(
+        f"{path.name} does not say how text is split, and its {n_ranks} ranks are no published "
+        "tokenizer's.",
+        "Say it with --pre: llama-bpe (as cl100k), gpt-4o (as o200k), qwen2, gpt-2 or another.",
+    )
 
 
 def recognise_lines(head: bytes) -> bool:
@@ -72,14 +93,8 @@ def build(
             parts = merge_bytes(piece, ranks, below=rank)
             if len(parts) == 2:
                 merges.append(" ".join(map(spell_bytes, parts)))
-    missing = missing_bytes(vocab.tokens)
-    vocab = replace(
-        vocab,
-        merges=tuple(merges),
-        reference=byte_ranks(ranks, pattern, special),
-        lossless=not missing,
-        notes=(*vocab.notes, *missing),
-    )
+    vocab = replace(vocab, merges=tuple(merges), reference=byte_ranks(ranks, pattern, special))
+    vocab = doubt_bytes(vocab)
     steps = (f"split {pretokenizers.simplify(pattern)}",)
     found = pretokenizers.match(steps, ignore_merges=False)
     found = found or pretokenizers.match(steps, ignore_merges=True)
@@ -114,7 +129,7 @@ def _arguments(root: Any, state: Any) -> Any:
     return state
 
 
-def _read_lines(path: Path) -> tuple[dict[bytes, int], str, dict[str, int]]:
+def _read_lines(path: Path) -> tuple[dict[bytes, int], dict[str, int]]:
     ranks: dict[bytes, int] = {}
     for line in load_text(path).splitlines():
         word, _, rank = line.partition(" ")
@@ -132,8 +147,7 @@ def _read_lines(path: Path) -> tuple[dict[bytes, int], str, dict[str, int]]:
         names += ["<|eot_id|>"] + [f"<|reserved_special_token_{i}|>" for i in range(5, 251)]
         special = {name: len(ranks) + i for i, name in enumerate(names)}
     _check(path, ranks, special)
-    qwen = path.suffix == ".tiktoken"
-    return ranks, pretokenizers.QWEN2 if qwen else pretokenizers.LLAMA3, special
+    return ranks, special
 
 
 def _check(path: Path, ranks: Any, special: Any) -> None:

@@ -1,13 +1,14 @@
 """Tries vocabularies in llama.cpp on text, where the structure alone does not say which fits.
 
-It promises the first candidate without a difference, or a refusal with the smallest difference
-there was. A candidate is a real file without weights, written to a temporary folder.
+It promises the first candidate without a difference, or the nearest and a question with the texts
+that differ. A candidate is a real file without weights, written to a temporary folder.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ from convert.vocab.vocabulary import Encode, Vocab, check_vocab
 
 if TYPE_CHECKING:
     from convert.vocab.proof import Difference
+
+
+_SHOWN = 3  # differing texts in a question
 
 
 def write_vocab(path: Path, vocab: Vocab) -> Path:
@@ -36,12 +40,13 @@ def write_vocab(path: Path, vocab: Vocab) -> Path:
 def choose(candidates: Iterable[Vocab], part: str) -> Vocab:
     """The first of `candidates` that splits every sample as its reference does.
 
-    `part` names what is in question. Raises `VocabError`: none does, or there is no reference.
+    `part` names what is in question. Where none does, the nearest is given, in doubt. Raises
+    `VocabError`: there is no reference.
     """
-    from convert.vocab.proof import load_reference, smallest
+    from convert.vocab.proof import load_reference
 
     encode: Encode | None = None
-    best: tuple[int, str, str] | None = None
+    best: tuple[int, Vocab] | None = None
     for vocab in candidates:
         if encode is None:
             encode, why = load_reference(vocab)
@@ -51,22 +56,47 @@ def choose(candidates: Iterable[Vocab], part: str) -> Vocab:
                 f"tried on text: {why}.",
                 "Install the converter's extra: pip install 'chatapp[convert]'.",
             )
-        found, n_texts = _try(vocab, encode)
+        found, _ = run_trial(vocab, encode)
         if not found:
             return vocab
         if best is None or len(found) < best[0]:
-            best = (len(found), f"{vocab.model} {vocab.pre}", f"{len(found)} of {n_texts} texts")
-            words = smallest(found)
+            best = (len(found), vocab)
     if best is None:
         raise VocabError(f"llama.cpp has nothing like {part}.")
-    raise VocabError(
-        f"The tokenizer has {part} that none of llama.cpp's does. The nearest, {best[1]}, differs "
-        f"on {best[2]}: {words}.",
-        "Nothing was written: a model reads other tokens than it learned.",
-    )
+    doubt = f"It has {part} that none of llama.cpp's does; the nearest is {best[1].model} {{}}."
+    return replace(best[1], doubts=(*best[1].doubts, doubt.format(best[1].pre)))
 
 
-def _try(vocab: Vocab, encode: Encode) -> tuple[list[Difference], int]:
+def settle(vocab: Vocab, *, inexact: bool) -> Vocab:
+    """`vocab`, unless it is in doubt: then what differs is a question, or with `inexact` a note.
+
+    Raises `VocabError`, with the shortest texts that are split otherwise.
+    """
+    if not vocab.doubts:
+        return replace(vocab, accepted=inexact)
+    from convert.vocab.proof import GO_ON, load_reference, smallest
+
+    encode, why = load_reference(vocab)
+    said = why
+    if encode is not None:
+        # even as the original rewrites text, most of it comes out otherwise: another tokenizer
+        rewritten, n_texts = run_trial(vocab, encode)
+        found, _ = run_trial(replace(vocab, accepted=True), encode)
+        said = f"llama.cpp differs on {len(found)} of {n_texts} texts"
+        said += f": {smallest(found, _SHOWN)}" if found else ""
+        if len(rewritten) * 2 > n_texts:
+            raise VocabError(
+                f"{vocab.source.name}: {' '.join(vocab.doubts)} {said}.",
+                "Nothing was written: the model would read other tokens than it learned.",
+            )
+    if not inexact:
+        raise VocabError(f"{vocab.source.name}: {' '.join(vocab.doubts)} {said}.", GO_ON)
+    note = f"Accepted: {' '.join(vocab.doubts)} {said}."
+    return replace(vocab, notes=(*vocab.notes, note), accepted=True)
+
+
+def run_trial(vocab: Vocab, encode: Encode) -> tuple[list[Difference], int]:
+    """Where llama.cpp differs from `encode` on the samples, and how many there are."""
     from convert.libllama import ModelFile  # 300 ms of llama.cpp, and only where a trial is needed
     from convert.vocab.proof import Difference, compare, sample_texts
 
@@ -77,4 +107,4 @@ def _try(vocab: Vocab, encode: Encode) -> tuple[list[Difference], int]:
             with ModelFile(path, vocab_only=True) as model:
                 return compare(model, vocab, encode, texts), len(texts)
         except ProofError as error:
-            return [Difference(0, error.message)], len(texts)
+            return [Difference(0, error.message)] * len(texts), len(texts)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import VocabError
-from convert.vocab.assembly import assemble
+from convert.vocab.assembly import add_notes, assemble
 from convert.vocab.json_parts import FILE, find_post_template, flatten, refuse
 from convert.vocab.layout import read_added
+from convert.vocab.metaspace import SPACED
 from convert.vocab.references import tokenizers_file
+from convert.vocab.rewriting import drop_space, is_space
 from convert.vocab.vocabulary import TokenKind, Vocab
 from convert.vocab.wanted import Wanted
 
@@ -40,16 +42,20 @@ def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:
     scores = [float(piece[1]) for piece in pieces]
     kinds = list(vocab.kinds)
     kinds[unknown] = TokenKind.UNKNOWN
-    return replace(
+    options = _read_options(data)
+    vocab = replace(
         vocab,
         kinds=tuple(kinds),
         scores=tuple(scores + [0.0] * (len(vocab.tokens) - len(scores))),
         special_ids=vocab.special_ids | {"unk": unknown},
-        options=_read_options(data),
+        options=options,
         reference=tokenizers_file(path),
         lossless=False,
         markers=(),
     )
+    if options["add_space_prefix"] and not options["remove_extra_whitespaces"]:
+        return add_notes(replace(vocab, rewrite=drop_space, differs=is_space), SPACED)
+    return vocab
 
 
 def _is_piece(piece: Any) -> bool:

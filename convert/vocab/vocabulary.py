@@ -62,7 +62,7 @@ class Vocab:
     notes: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     """One a token for SentencePiece models, else none."""
-    options: Mapping[str, bool | int | bytes | list[int]] = field(default_factory=dict)
+    options: Mapping[str, bool | int | bytes] = field(default_factory=dict)
     """Other keys under `tokenizer.ggml.`, such as `add_space_prefix`."""
     templates: Mapping[str, str] = field(default_factory=dict)
     """Further chat templates by name, such as `tool_use`."""
@@ -73,13 +73,21 @@ class Vocab:
     """Added tokens the reference knows too, so that text with them can be compared."""
     alphabet: str = ""
     """What the vocabulary itself can write, as text the proof reads too."""
-    form: str = ""
-    """The Unicode form, such as NFC, that text must be in to be split as the original does."""
+    rewrite: Callable[[str], str] | None = field(default=None, compare=False, repr=False)
+    """What the original does to a text first and llama.cpp does not: text must be given to
+    llama.cpp so written to be split as the original does."""
+    doubts: tuple[str, ...] = ()
+    """What llama.cpp is known to do otherwise, in sentences: a question to the user."""
+    accepted: bool = False
+    """Whether the user goes on all the same: differences are then counted and shown."""
     differs: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)
     """Tells text that llama.cpp is known to split otherwise; a note says which, and the proof
     leaves it out."""
-    appended: int | None = None
-    """A token that no row of the model stands for: `fit_vocab` makes one that is never chosen."""
+    appended: tuple[int, ...] = ()
+    """The last tokens, where no row of the model stands for them: `fit_vocab` makes rows that are
+    never chosen."""
+    appended_like: int | None = None
+    """The token that appended ones read like; None: the mean of all."""
 
 
 def check_vocab(vocab: Vocab) -> Vocab:

@@ -20,3 +20,5 @@ class Wanted:
     """A template to use instead of the tokenizer's own."""
     pre: str | None = None
     """llama.cpp's name of a pre-tokenizer, instead of the one found."""
+    inexact: bool = False
+    """Whether a tokenizer that llama.cpp is known to run otherwise is taken all the same."""

@@ -15,6 +15,7 @@ from unicodedata import category
 
 from convert.errors import VocabError
 from convert.vocab.assembly import add_notes, assemble
+from convert.vocab.classes import SAVE, WORD_PIECES, find_class
 from convert.vocab.files import load_json_if_there, load_text
 from convert.vocab.json_parts import FILE, find_post_template, flatten, read_ids, refuse
 from convert.vocab.layout import Added, read_added
@@ -45,7 +46,12 @@ def read(path: Path, wanted: Wanted) -> Vocab:
     lines = load_text(path).splitlines()
     ids = {line.rstrip("\r"): index for index, line in enumerate(lines) if line}
     config = load_json_if_there(path.parent / "tokenizer_config.json")
-    lowercase = bool(config.get("do_lower_case", True))
+    name = find_class(path.parent, wanted.config, WORD_PIECES)
+    if name is not None and name not in WORD_PIECES:
+        raise VocabError(f"{path.name} is used by {name}, which is not known to be BERT's.", SAVE)
+    said = config.get("do_lower_case", wanted.config.get("do_lower_case"))
+    # a vocabulary with capitals is of no use to a tokenizer that writes none
+    lowercase = bool(said) if said is not None else not any(map(_has_capitals, ids))
     accents = config.get("strip_accents")
     if config.get("tokenize_chinese_chars", True) is not True:
         raise VocabError(
@@ -54,7 +60,15 @@ def read(path: Path, wanted: Wanted) -> Vocab:
     normalizer = _Normalizer(lowercase, lowercase if accents is None else bool(accents))
     added = {t: Added(ids[t], special=True) for t in _SPECIAL.values() if t in ids}
     reference = tokenizers_built(lambda: _build(ids, added, normalizer), path.name)
-    return _assemble(path, wanted, ids, added, normalizer, reference, ())
+    vocab = _assemble(path, wanted, ids, added, normalizer, reference, ())
+    if said is not None:
+        return vocab
+    case = "no token has a capital, so text is lower-cased" if lowercase else "tokens have capitals"
+    return add_notes(vocab, f"{path.name} does not say do_lower_case: {case}.")
+
+
+def _has_capitals(text: str) -> bool:
+    return text != text.lower() and text not in _SPECIAL.values() and not text.startswith("[")
 
 
 def from_json(path: Path, data: dict[str, Any], wanted: Wanted) -> Vocab:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from convert.checkpoints import open_checkpoint
-from convert.errors import ArchitectureError, ProofError, UsageError
+from convert.errors import ArchitectureError, ConvertError, ProofError, UsageError
 from convert.libllama import ModelFile, open_log
 from convert.options import Options
 from convert.output import REPORT_BYTES, REPORT_KEY, PartFile
@@ -178,7 +178,7 @@ def test_dry_run_gives_sizes_and_writes_nothing(make) -> None:
 def test_what_is_no_gpt2_is_refused_with_the_reason(make, edit: Any, reason: str) -> None:
     folder = make(edit=edit)
     before = set(folder.iterdir())
-    with pytest.raises(ArchitectureError, match=reason):
+    with pytest.raises(ConvertError, match=reason):
         convert(folder, ftype="F16", parity="off")
     assert set(folder.iterdir()) == before
 

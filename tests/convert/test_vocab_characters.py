@@ -117,7 +117,7 @@ def test_characters_saved_in_the_checkpoint(make: Any, saved: dict[str, Any]) ->
     vocab = make_plan(Options(folder)).vocab
     assert vocab.tokens[0] == "a"
     assert vocab.tokens[-1] == "<|endoftext|>"
-    assert vocab.appended == len(vocab.tokens) - 1
+    assert vocab.appended == (len(vocab.tokens) - 1,)
 
 
 def test_a_dataset_name_cannot_leave_the_data_folder(make: Any, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_markers_among_the_characters_keep_their_meaning(tmp_path: Path) -> None
     (tmp_path / "meta.pkl").write_bytes(pickle.dumps({"stoi": stoi}))
     vocab = read_vocab(source(tmp_path), 4)
     assert vocab.special_ids == {"bos": 1, "eos": 1}
-    assert vocab.appended is None
+    assert vocab.appended == ()
     assert vocab.kinds == (TokenKind.CONTROL,) * 2 + (TokenKind.NORMAL,) * 2
 
 

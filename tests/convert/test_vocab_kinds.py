@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sentencepiece
 from tokenizers import (
     Tokenizer,
     models,
@@ -25,10 +24,17 @@ from convert.errors import VocabError
 from convert.libllama import ModelFile
 from convert.vocab import pretokenizers, read_vocab
 from convert.vocab.bytelevel import byte_alphabet
-from convert.vocab.metaspace import BYTES
 from convert.vocab.trial import write_vocab
+from convert.vocab.unknown import BYTES
 from convert.vocab.vocabulary import TokenKind
-from tests.convert.vocabularies import TEXTS, prove_folder, source, split, train_bpe
+from tests.convert.vocabularies import (
+    TEXTS,
+    prove_folder,
+    source,
+    split,
+    train_bpe,
+    train_sentencepiece,
+)
 
 DATA = Path(__file__).parent / "data"
 BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -65,19 +71,6 @@ def test_wordpiece(tmp_path: Path, lowercase: bool, as_text: bool) -> None:
     assert (report["differences"], report["texts"] > 45) == (0, True)
 
 
-def train_sentencepiece(folder: Path, **options: Any) -> int:
-    lines = [line.replace("\0", "") for text in TEXTS for line in text.splitlines()]
-    (folder / "corpus.txt").write_text("\n".join(lines))
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "corpus.txt"),
-        model_prefix=str(folder / "tokenizer"),
-        minloglevel=2,
-        num_threads=1,
-        **options,
-    )
-    return len(sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model")))
-
-
 PLAIN = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
 BPE = {"model_type": "bpe", "byte_fallback": True, "vocab_size": 1000, "character_coverage": 0.98}
 
@@ -107,15 +100,11 @@ def test_sentencepiece_unigrams(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (BPE | {"remove_extra_whitespaces": False}, "normalises text by the table 'nmt_nfkc'"),
-        (BPE | {"normalization_rule_name": "identity"}, "joins runs of spaces"),
-        (BPE | PLAIN | {"byte_fallback": False}, "no token for every byte"),
-        ({"model_type": "char", "vocab_size": 200}, "of type char"),
-        ({"vocab_size": 700, "byte_fallback": True}, "unknown characters as bytes"),
+        ({"model_type": "word", "vocab_size": 200}, "of words"),
         (BPE | PLAIN | {"treat_whitespace_as_suffix": True}, "spaces after words"),
     ],
 )
-def test_sentencepiece_models_that_llama_cpp_runs_otherwise_are_refused(
+def test_sentencepiece_models_that_llama_cpp_cannot_run_are_refused(
     tmp_path: Path, options: dict[str, Any], reason: str
 ) -> None:
     n_tokens = train_sentencepiece(tmp_path, **options)
@@ -218,6 +207,8 @@ def test_vocab_json_and_merges(tmp_path: Path) -> None:
     merges = [" ".join(pair) for pair in model["merges"]]
     (tmp_path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<|user|>": n_tokens}))
+    config = {"tokenizer_class": "GPT2Tokenizer"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     vocab, report = prove_folder(tmp_path, n_tokens + 1)
     assert vocab.special_ids == {"bos": 0, "eos": 0}
     assert vocab.kinds[0] == vocab.kinds[n_tokens] == TokenKind.CONTROL
@@ -277,7 +268,9 @@ def test_ranks_in_base64_under_sentencepieces_name(tmp_path: Path) -> None:
     added = {str(len(ranks)): {"content": "<|endoftext|>", "special": True}}
     config = {"eos_token": "<|endoftext|>", "added_tokens_decoder": added}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    vocab, report = prove_folder(tmp_path, len(ranks) + 1)
+    with pytest.raises(VocabError, match=r"does not say how text is split.*--pre"):
+        read_vocab(source(tmp_path), len(ranks) + 1)
+    vocab, report = prove_folder(tmp_path, len(ranks) + 1, pre="dbrx")
     assert vocab.pre == "dbrx"
     assert any("does not say how text is split" in note for note in vocab.notes)
     assert report["differences"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,23 @@ def prove_folder(folder: Path, n_rows: int, **options: Any) -> tuple[Vocab, dict
     """The vocabulary in `folder` and its proof, from a file without weights."""
     vocab = read_vocab(source(folder), n_rows, **options)
     with ModelFile(write_vocab(folder / "vocab.gguf", vocab), vocab_only=True) as file:
-        return vocab, prove(file, vocab)
+        return vocab, prove(file, replace(vocab, appended=()))  # no weights: nothing to choose
+
+
+def train_sentencepiece(folder: Path, **options: Any) -> int:
+    """A SentencePiece model, `tokenizer.model`; the number of pieces."""
+    import sentencepiece
+
+    lines = [line.replace("\0", "") for text in TEXTS for line in text.splitlines()]
+    (folder / "corpus.txt").write_text("\n".join(lines))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"),
+        model_prefix=str(folder / "tokenizer"),
+        minloglevel=2,
+        num_threads=1,
+        **options,
+    )
+    return len(sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model")))
 
 
 def split(expression: str, behaviour: str = "isolated", *, invert: bool = False) -> Any:
