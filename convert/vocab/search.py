@@ -57,6 +57,7 @@ SOURCES: tuple[Source, ...] = (
 _MOST_TEXT_BYTES = 64 << 20
 _MOST_TEXTS = 8  # files beside a checkpoint that are read for a hint
 _MOST_ROUNDED = 512  # rows: vocabularies are rounded up to multiples of 64 to 512
+_MOST_NAMES = 8  # that are told: those of most tokenizers come first
 _HINT = (
     "Give --tokenizer with a folder, a file, the text that characters were taken from, or "
     f"{' or '.join(shipped.NAMES)}."
@@ -221,9 +222,10 @@ def _suggest_texts(checkpoint: Checkpoint, n_rows: int) -> list[Choice]:
 
 
 def _looked_for(folders: Iterable[Path]) -> str:
-    names = ", ".join(dict.fromkeys(name for source in SOURCES for name in source.FILES))
+    names = list(dict.fromkeys(name for source in SOURCES for name in source.FILES))
+    told = f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} other names"
     where = ", ".join(dict.fromkeys(str(folder) for folder in folders if folder.is_dir()))
-    return f"No tokenizer beside the checkpoint: looked for {names}, in {where[:600]}."
+    return f"No tokenizer beside the checkpoint: looked for {told}, in {where[:600]}."
 
 
 def _missing(
@@ -239,5 +241,6 @@ def _missing(
         if n_rows in sizes
     ]
     fitting += _suggest_texts(checkpoint, n_rows)
-    question = Question("tokenizer", why, tuple(fitting), str, others=True, flag="--tokenizer")
+    only = fitting[0].value if len(fitting) == 1 else None
+    question = Question("tokenizer", why, tuple(fitting), str, True, only, flag="--tokenizer")
     return VocabError(why, _HINT, question)
