@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from convert.answers import add_flags, read_answers
 from convert.errors import ConvertError
 from convert.ftype import FTYPES
-from convert.options import PARITY, Options, parse_setting, parse_size
+from convert.options import PARITY, Options, parse_size
 from convert.progress import Human, JsonLines, Progress
 from convert.questions import OpenQuestions
 from convert.wording import printable
@@ -67,20 +68,14 @@ def run(as_json: bool, work: Callable[[Progress], int | None], command: Sequence
 
 
 def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
-    settings = dict(parse_setting(text) for text in arguments.set)
-    if arguments.n_head is not None:
-        settings |= {"n_head": arguments.n_head, "num_attention_heads": arguments.n_head}
     options = Options(
         source=arguments.source,
         output=arguments.output,
         ftype=arguments.quantize,
-        tokenizer=arguments.tokenizer,
-        arch=arguments.arch,
-        settings=settings,
+        **read_answers(arguments),
         lora=arguments.lora,
         chat_template=arguments.chat_template,
         pre=arguments.pre,
-        inexact_tokenizer=arguments.inexact_tokenizer,
         imatrix=arguments.imatrix,
         fit=None if arguments.fit is None else parse_size(arguments.fit),
         max_kl=arguments.max_kl,
@@ -179,28 +174,10 @@ def _add_types(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_understanding(group: argparse._ArgumentGroup) -> None:
+    add_flags(group)
     add = group.add_argument
-    add(
-        "--tokenizer",
-        metavar="DIR|FILE|gpt2|llama2",
-        help="where the tokenizer is, if not beside the checkpoint; two ship with us",
-    )
     add("--chat-template", metavar="FILE", type=Path, help="Jinja template for chatting")
     add("--pre", metavar="NAME", help="llama.cpp's pre-tokenizer; it is proved all the same")
-    add(
-        "--inexact-tokenizer",
-        action="store_true",
-        help="go on although llama.cpp splits some texts otherwise; they are shown",
-    )
-    add("--arch", metavar="FAMILY", help="the family, where it is not recognised")
-    add("--n-head", metavar="N", type=int, help="number of attention heads")
-    add(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="a value for the model's configuration; may be repeated",
-    )
     add("--lora", metavar="DIR", type=Path, help="PEFT LoRA folder to merge into SRC")
     add(
         "--adapter",

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from convert.answers import add_flags, read_answers
 from convert.cli import INTERRUPTED, run
 from convert.progress import Progress
 from convert.wording import printable
@@ -39,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
             text=arguments.text,
             logits=not arguments.weights,
             tolerance=arguments.tolerance,
+            answers=read_answers(arguments),
         )
         differs = not report["same"]
         progress("difference", **report)
@@ -66,4 +68,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--all", action="store_true", help="list every tensor, not the 20 that differ most")
     add("--tolerance", metavar="X", type=float, help="relative error that counts as rounding")
     add("--json", action="store_true", help="print one JSON object")
+    add_flags(parser.add_argument_group("what a checkpoint does not say"))
     return parser

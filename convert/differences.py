@@ -6,6 +6,7 @@ into llama.cpp, and are left out where memory is short).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isclose, sqrt
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import ProofError, UsageError
 from convert.progress import Progress
 from convert.samples import read_text
-from convert.side import Side, open_side
+from convert.side import NO_ANSWERS, Side, open_side
 
 TOKENIZER = "tokenizer."
 MAX_TOKENS = 1024
@@ -36,18 +37,20 @@ def compare(
     text: Path | None = None,
     logits: bool = True,
     tolerance: float | None = None,
+    answers: Mapping[str, Any] = NO_ANSWERS,
 ) -> dict[str, Any]:
     """The report on two models. Raises `ConvertError`.
 
     Keys: a, b, same, metadata ([key, a, b]), only_a, only_b, shapes ([name, a, b]), tensors (name,
     types, relative, max_abs, same; the worst first), logits. `relative` is ||a - b|| / ||a||, None
-    where that is no number. `tolerance` replaces `ROUNDING`.
+    where that is no number. `tolerance` replaces `ROUNDING`. `answers` are fields of `Options` for
+    whichever of the two is a checkpoint.
     """
     for path in (a, b):
         if not path.exists():
             raise UsageError(f"{path} does not exist.", "Give two GGUFs, checkpoints or folders.")
     words = read_text(text)
-    first, second = open_side(a), open_side(b)
+    first, second = open_side(a, answers), open_side(b, answers)
     shared = [name for name in first.tensors if name in second.tensors]
     shapes = [name for name in shared if _shape(first, name) != _shape(second, name)]
     alike = [name for name in shared if name not in set(shapes)]

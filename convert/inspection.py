@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from chatapp.gguf.size import size_text
+from convert.answers import add_flags, read_answers
 from convert.cli import run
 from convert.errors import UsageError
-from convert.options import Options, parse_setting
+from convert.options import Options
 from convert.progress import Progress
 from convert.witness import CAVEAT, READING, kind_of, name_of
 from convert.wording import printable
@@ -196,14 +197,7 @@ def _conversion(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    settings = dict(parse_setting(text) for text in arguments.set)
-    return Options(
-        source=arguments.file,
-        tokenizer=arguments.tokenizer,
-        arch=arguments.arch,
-        settings=settings,
-        dry_run=True,
-    )
+    return Options(source=arguments.file, dry_run=True, **read_answers(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -215,7 +209,5 @@ def _parser() -> argparse.ArgumentParser:
     add("file", metavar="FILE", type=Path, help="a checkpoint, its folder, or a GGUF")
     add("--tensors", action="store_true", help="list every tensor")
     add("--json", action="store_true", help="print one JSON object")
-    add("--arch", metavar="FAMILY", help="the family, where it is not recognised")
-    add("--set", metavar="KEY=VALUE", action="append", default=[], help="as in convert")
-    add("--tokenizer", metavar="DIR|FILE|gpt2|llama2", help="as in convert")
+    add_flags(parser.add_argument_group("what the checkpoint does not say"))
     return parser

@@ -27,6 +27,8 @@ class Options:
     """Name of a family, where recognition is wrong or impossible."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Laid over the checkpoint's own configuration."""
+    typed: tuple[str, ...] = ()
+    """Those of `settings` that somebody wrote for this model: what nobody reads is told."""
     lora: Path | None = None
     chat_template: Path | None = None
     pre: str | None = None
@@ -45,25 +47,6 @@ class Options:
     license: str | None = None
     dry_run: bool = False
     force: bool = False
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value` as (key, value): a number, true, false, or text. Raises `UsageError`."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {text[:60]!r} is not key=value.", "For example: --set n_head=12.")
-    return key.strip(), _plain(value.strip())
-
-
-def _plain(value: str) -> Any:
-    if value.lower() in {"true", "false"}:
-        return value.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
 
 
 def parse_size(text: str) -> int:

@@ -12,6 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from convert.answers import unread
 from convert.architectures import bare, read_model
 from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
@@ -110,6 +111,7 @@ def open_source(options: Options) -> Checkpoint:
     if adapter is not None:
         checkpoint = peft_adapter.merge(checkpoint, adapter)
     said, given = checkpoint.config, options.settings
+    checkpoint.questions.known |= said.keys()
     notes = tuple(
         f"{key} is {given[key]}, as you say; the checkpoint says {said[key]!r:.40}."
         for key in given
@@ -135,6 +137,7 @@ def make_plan(options: Options) -> Plan:
             pre=options.pre,
             inexact=options.inexact_tokenizer,
         )
+        unused = unread(options.typed, checkpoint)
     model, vocab, cut = fit_vocab(model, vocab)
     temperature, unusable = read_temperature(checkpoint.folder)
     with type_map(model) as mixture:
@@ -155,7 +158,7 @@ def make_plan(options: Options) -> Plan:
             mixture.sizes(imatrix=imatrix) if every else {ftype.name: weight_bytes(model, types)}
         )
     notes = [*checkpoint.notes, *model.notes, *vocab.notes, *cut, *template_notes(vocab)]
-    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else [])]
+    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else []), *unused]
     if vocab.chat_template is None and not model.embeddings:
         notes.append("No chat template: a base model, which completes text.")
     return Plan(

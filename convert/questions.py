@@ -163,9 +163,12 @@ class Questions:
     def __init__(self) -> None:
         self._open: dict[str, Question] = {}
         self._depth = 0
+        self.known: set[str] = set()
+        """Keys that its configuration has, and that somebody looked for."""
 
     def ask(self, question: Question, said: Mapping[str, Any]) -> Answer:
         """The answer in `said`, or one for the moment. Raises `ArchitectureError`."""
+        self.known |= {question.name, *question.names}
         for name in (question.name, *question.names):
             if said.get(name) is not None:
                 return question.check(name, said[name])

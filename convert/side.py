@@ -6,9 +6,11 @@ follows a block of rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from chatapp.gguf.header import Header, is_gguf
@@ -38,18 +40,25 @@ class Side:
     """What could not be read of it."""
 
 
-def open_side(path: Path) -> Side:
-    """The model in `path`. Raises `ConvertError`."""
+NO_ANSWERS: Mapping[str, Any] = MappingProxyType({})
+
+
+def open_side(path: Path, answers: Mapping[str, Any] = NO_ANSWERS) -> Side:
+    """The model in `path`; `answers` are fields of `Options` to a checkpoint's open questions.
+
+    Raises `ConvertError`.
+    """
     if is_gguf(path):
         return _open_gguf(open_header(path))
+    options = Options(path, **answers)
     try:
-        plan = make_plan(Options(path))
+        plan = make_plan(options)
     except VocabError as error:
-        return _open_weights(path, error)
+        return _open_weights(options, error)
     except OpenQuestions as error:
         if [question.name for question in error.questions] != ["tokenizer"]:
             raise
-        return _open_weights(path, error)
+        return _open_weights(options, error)
     return Side(
         path=path,
         format=plan.checkpoint.format,
@@ -60,12 +69,12 @@ def open_side(path: Path) -> Side:
     )
 
 
-def _open_weights(path: Path, error: ConvertError) -> Side:
+def _open_weights(options: Options, error: ConvertError) -> Side:
     """A checkpoint whose tokenizer is missing or refused: its weights compare all the same."""
-    checkpoint = open_source(Options(path))
-    model = read_model(checkpoint)
+    checkpoint = open_source(options)
+    model = read_model(checkpoint, options.arch)
     return Side(
-        path=path,
+        path=options.source,
         format=checkpoint.format,
         arch=model.arch,
         values=dict(model.hparams),

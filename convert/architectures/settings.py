@@ -28,6 +28,7 @@ class Settings:
 
     def said(self, name: str) -> bool:
         """Whether `name` is there, be it null."""
+        self._checkpoint.questions.known.add(name)
         return name in self._config
 
     def raw(self, *names: str) -> Any:
@@ -69,11 +70,12 @@ class Settings:
 
     def require(self, name: str, allowed: tuple[Any, ...], because: str) -> None:
         """Raise unless `name` is missing, null or one of `allowed`; `because` says why."""
-        value = self._config.get(name)
+        value = self.raw(name)
         if value is not None and value not in allowed:
             raise ArchitectureError(f"{name} is {value!r:.60} in {self._where}: {because}.")
 
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
+        self._checkpoint.questions.known |= set(names)
         for name in names:
             if self._config.get(name) is not None:
                 return name, self._config[name]
