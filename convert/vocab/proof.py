@@ -18,6 +18,7 @@ from convert.samples import TOKENIZER_TEXTS
 from convert.vocab.vocabulary import Encode, Vocab
 
 GO_ON = "To go on all the same: --inexact-tokenizer. The model then reads such text otherwise."
+_WORD = 8  # characters
 _MARKERS = 12  # special tokens put between words: more add nothing
 _ALPHABET = 4096  # characters of the vocabulary's own alphabet, in lines of 64
 
@@ -101,8 +102,9 @@ def compare(
 
 
 def smallest(found: Sequence[Difference], count: int = 1) -> str:
-    """The differences on the shortest texts."""
-    return "; ".join(one.words for one in sorted(found, key=lambda one: one.size)[:count])
+    """The differences on the shortest texts, those of a word or more first."""
+    ordered = sorted(found, key=lambda one: (one.size < _WORD, one.size))
+    return "; ".join(one.words for one in ordered[:count])
 
 
 def sample_texts(vocab: Vocab) -> list[str]:

@@ -84,6 +84,8 @@ def settle(vocab: Vocab, *, inexact: bool) -> Vocab:
         found, _ = run_trial(replace(vocab, accepted=True), encode)
         said = f"llama.cpp differs on {len(found)} of {n_texts} texts"
         said += f": {smallest(found, _SHOWN)}" if found else ""
+        if rewritten and len(rewritten) < len(found):
+            said += f"; {len(rewritten)} for no reason that we know: {smallest(rewritten)}"
         if len(rewritten) * 2 > n_texts:
             raise VocabError(
                 f"{vocab.source.name}: {' '.join(vocab.doubts)} {said}.",
