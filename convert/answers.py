@@ -74,6 +74,7 @@ def read_answers(arguments: argparse.Namespace) -> dict[str, Any]:
         "settings": settings,
         "typed": tuple(typed),
         "inexact_tokenizer": inexact,
+        "text": getattr(arguments, "text", None),
     }
 
 

@@ -176,6 +176,12 @@ def _add_types(group: argparse._ArgumentGroup) -> None:
 def _add_understanding(group: argparse._ArgumentGroup) -> None:
     add_flags(group)
     add = group.add_argument
+    add(
+        "--text",
+        metavar="FILE",
+        type=Path,
+        help="text that a hand-written model should know, to find out how it was built",
+    )
     add("--chat-template", metavar="FILE", type=Path, help="Jinja template for chatting")
     add("--pre", metavar="NAME", help="llama.cpp's pre-tokenizer; it is proved all the same")
     add("--lora", metavar="DIR", type=Path, help="PEFT LoRA folder to merge into SRC")

@@ -63,7 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("a", metavar="A", type=Path, help="a GGUF, a checkpoint, or its folder")
     add("b", metavar="B", type=Path, help="what it is compared with")
-    add("--text", metavar="FILE", type=Path, help="text for the logits of two GGUFs")
+    add(
+        "--text",
+        metavar="FILE",
+        type=Path,
+        help="text for the logits, and for how a hand-written model was built",
+    )
     add("--weights", action="store_true", help="compare weights and metadata only, not logits")
     add("--all", action="store_true", help="list every tensor, not the 20 that differ most")
     add("--tolerance", metavar="X", type=float, help="relative error that counts as rounding")

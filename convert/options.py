@@ -35,6 +35,8 @@ class Options:
     """llama.cpp's name of a pre-tokenizer; it is proved all the same."""
     inexact_tokenizer: bool = False
     """Go on with a tokenizer that llama.cpp runs otherwise on some texts."""
+    text: Path | None = None
+    """Text that a hand-written model should know, to find out how it was built."""
     imatrix: Path | None = None
     """Text to measure the importance of weights on."""
     fit: int | None = None

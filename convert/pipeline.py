@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from convert.answers import unread
-from convert.architectures import bare, read_model
+from convert.architectures import bare, is_hand_written, read_model
+from convert.architectures.model import Model
 from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.errors import CheckpointError, OutputError, UsageError
+from convert.errors import CheckpointError, OutputError, UsageError, VocabError
 from convert.generation_config import read_temperature
 from convert.options import Options
 from convert.output import PartFile, check_output, check_space
@@ -37,6 +38,7 @@ from convert.typemap import type_map, weight_bytes
 from convert.vocab import read_vocab
 from convert.vocab.chat import template_notes
 from convert.vocab.fit import fit_vocab
+from convert.vocab.vocabulary import Vocab
 
 # Types whose own error is far below what a wrong mapping does to the logits.
 _NEARLY_EXACT = frozenset({"F32", "F16", "BF16", "Q8_0"})
@@ -63,7 +65,7 @@ def convert(
 def run_conversion(options: Options, progress: Progress = silent) -> Result:
     """Convert a checkpoint or its folder to a GGUF. Raises `ConvertError`."""
     started = time.monotonic()
-    plan = make_plan(options)
+    plan = make_plan(options, progress)
     progress("plan", **plan.as_dict())
     # --max-kl names the file after the type it comes to, and checks again then
     unnamed = options.output is None or options.output.is_dir()
@@ -121,23 +123,49 @@ def open_source(options: Options) -> Checkpoint:
     return bare.complete(checkpoint, options.arch)
 
 
-def make_plan(options: Options) -> Plan:
-    """Read names and shapes, map them, and decide everything else. No weight is read.
+def understand(options: Options, progress: Progress) -> tuple[Checkpoint, Model, Vocab]:
+    """The checkpoint with its model and vocabulary; a hand-written model is measured for it.
 
-    Raises `OpenQuestions` with everything that model and tokenizer leave open."""
-    check_choice(options)
+    Raises `OpenQuestions` with everything that model and tokenizer leave open.
+    """
     checkpoint = open_source(options)
-    with checkpoint.questions.together(checkpoint.path.name):
-        model = read_model(checkpoint, options.arch)
-        vocab = read_vocab(
+
+    def vocab_of(n_rows: int) -> Vocab:
+        return read_vocab(
             checkpoint,
-            model.n_vocab,
+            n_rows,
             tokenizer=options.tokenizer,
             chat_template=options.chat_template,
             pre=options.pre,
             inexact=options.inexact_tokenizer,
         )
+
+    with checkpoint.questions.together(checkpoint.path.name):
+        if not is_hand_written(checkpoint, options.arch):
+            model = read_model(checkpoint, options.arch)
+            vocab = vocab_of(model.n_vocab)
+        else:
+            from convert.handwritten.finding import find_roles
+            from convert.handwritten.settling import settle
+
+            try:
+                vocab = vocab_of(find_roles(checkpoint).n_vocab)
+            except VocabError:
+                read_model(checkpoint, options.arch)  # what else is open
+                raise
+            checkpoint = settle(checkpoint, vocab, options.text, progress)
+            model = read_model(checkpoint, options.arch)
         unused = unread(options.typed, checkpoint)
+    return replace(checkpoint, notes=checkpoint.notes + unused), model, vocab
+
+
+def make_plan(options: Options, progress: Progress = silent) -> Plan:
+    """Read names and shapes, map them, and decide everything else.
+
+    No weight is read, but of a hand-written model, which says itself how it was built.
+    """
+    check_choice(options)
+    checkpoint, model, vocab = understand(options, progress)
     model, vocab, cut = fit_vocab(model, vocab)
     temperature, unusable = read_temperature(checkpoint.folder)
     with type_map(model) as mixture:
@@ -158,7 +186,7 @@ def make_plan(options: Options) -> Plan:
             mixture.sizes(imatrix=imatrix) if every else {ftype.name: weight_bytes(model, types)}
         )
     notes = [*checkpoint.notes, *model.notes, *vocab.notes, *cut, *template_notes(vocab)]
-    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else []), *unused]
+    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else [])]
     if vocab.chat_template is None and not model.embeddings:
         notes.append("No chat template: a base model, which completes text.")
     return Plan(

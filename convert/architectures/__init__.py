@@ -93,9 +93,10 @@ def _read(checkpoint: Checkpoint, arch: str | None) -> Model:
         return _try(family, checkpoint)
     refuse_unsupported(checkpoint)
     for family in FAMILIES:
+        if family is gpt2.FAMILY and not gpt2.is_transformers(checkpoint):
+            refuse_by_names(checkpoint)  # before anybody's model is taken for a hand-written one
         if family.recognise(checkpoint):
             return _try(family, checkpoint)
-    refuse_by_names(checkpoint)
     raise _unknown(checkpoint)
 
 
@@ -129,6 +130,16 @@ def refuse_other_family(checkpoint: Checkpoint, family: Family) -> None:
         if others
         else f"If its config.json is not its own: --set model_type={family.name}.",
     )
+
+
+def is_hand_written(checkpoint: Checkpoint, arch: str | None = None) -> bool:
+    """Whether `read_model` reads it by the roles of its tensors, in a form to be found out."""
+    if arch is not None:
+        return arch.lower() == "gpt2" and not gpt2.is_transformers(checkpoint)
+    others = FAMILIES[: FAMILIES.index(gpt2.FAMILY)]
+    if any(family.recognise(checkpoint) for family in others):
+        return False
+    return gpt2.is_hand_written(checkpoint)
 
 
 def _unknown(checkpoint: Checkpoint) -> ArchitectureError:

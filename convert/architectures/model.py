@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from convert.architectures.assumptions import Assumption
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
+from convert.handwritten.form import Form
 
 TOKEN_EMBEDDING = "token_embd.weight"  # noqa: S105  (a tensor's name)
 OUTPUT = "output.weight"
@@ -37,6 +38,8 @@ class Model:
     assumptions: tuple[Assumption, ...] = ()
     """How it computes, as far as neither names nor shapes tell: what a proof against our own
     reading rests on. Empty where a known author's code or a configuration says everything."""
+    form: Form | None = None
+    """Of a hand-written model: how its reference computes."""
 
     @property
     def n_vocab(self) -> int:

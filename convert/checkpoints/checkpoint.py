@@ -11,6 +11,17 @@ from convert.questions import Answer, Question, Questions
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A setting that neither configuration nor shapes tell, and that was measured."""
+
+    value: Any
+    clear: bool
+    """Whether the measurement decides it; else it is what most people do."""
+    detail: str
+    """The figures, in words."""
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """Lazy tensors with the names the training code gave them, and what was saved beside them."""
 
@@ -29,6 +40,9 @@ class Checkpoint:
     What the user gives with --set is laid over it."""
     files: tuple[Path, ...] = ()
     """The files the weights lie in, hashed for provenance; () means `path` alone."""
+
+    findings: dict[str, Finding] = field(default_factory=dict)
+    """What was measured, by setting."""
 
     questions: Questions = field(default_factory=Questions, compare=False)
     """What it leaves open; copies that are read under other names share them."""

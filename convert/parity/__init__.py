@@ -50,7 +50,7 @@ class Proof:
         self, checkpoint: Checkpoint, model: Model, scope: Scope, text: str, progress: Progress
     ) -> None:
         """Load the reference. Raises `Unavailable`."""
-        _check_memory(model, scope)
+        check_memory(model.n_weights, scope.max_weights)
         self._reference: Reference = load_reference(checkpoint, model)
         self._text = text
         self._scope = scope
@@ -123,12 +123,13 @@ def _shorten(text: bytes) -> str:
     return text.decode("utf-8", "replace")[:200]
 
 
-def _check_memory(model: Model, scope: Scope) -> None:
-    if scope.max_weights is not None and model.n_weights > scope.max_weights:
+def check_memory(n_weights: int, most: int | None) -> None:
+    """Raise `Unavailable` where a model of `n_weights` is more than `most`, or than memory."""
+    if most is not None and n_weights > most:
         raise Unavailable(
-            f"{model.n_weights / 1e9:.1f} G weights take PyTorch minutes; --parity full runs it"
+            f"{n_weights / 1e9:.1f} G weights take PyTorch minutes; --parity full runs it"
         )
-    needed, free = 10 * model.n_weights, _available_memory()  # float32 twice while loading, logits
+    needed, free = 10 * n_weights, _available_memory()  # float32 twice while loading, logits
     if free is not None and needed > free:
         raise Unavailable(
             f"PyTorch would need {size_text(needed)} of memory and {size_text(free)} are free"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
+from convert.handwritten.spellings import LAYOUTS
 from convert.witness import assumed, describe_reading
 
 
@@ -37,12 +38,7 @@ class Reference(Protocol):
 
 # `Model.layout` to the module's name under `convert.parity`.
 REFERENCES: dict[str, str] = {
-    "nanogpt": "gpt2",
-    "mingpt": "hand_written",
-    "lecture": "hand_written",
-    "raschka": "hand_written",
-    "pytorch-encoder": "hand_written",
-    "hand-written": "hand_written",
+    **dict.fromkeys(LAYOUTS, "hand_written"),
     "llama2.c": "llama",
     "meta": "llama",
     "torchtune": "llama",

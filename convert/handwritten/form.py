@@ -1,0 +1,149 @@
+"""How a hand-written model computes, as far as neither names nor shapes tell.
+
+A `Form` has one value for each switch. `SWITCHES` says what each value means, in the words of a
+report and of `--set`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+# Every switch and the meaning of its values, the usual one first.
+SWITCHES: dict[str, dict[str, str]] = {
+    "n_head": {},
+    "scale": {
+        "head": "scores are divided by the root of a head's width",
+        "width": "scores are divided by the root of the whole width",
+        "none": "scores are not scaled",
+    },
+    "norms": {
+        "before": "norms stand before attention and MLP",
+        "behind": "norms stand behind attention and MLP, after the sum",
+        "output": "norms stand on what attention and MLP put out, before the sum",
+        "through": "norms stand before attention and MLP, and sums go on from what they put out",
+    },
+    "last_norm": {
+        "used": "the last norm is applied",
+        "unused": "the last norm is saved and not applied",
+    },
+    "norm": {
+        "layernorm": "norms are LayerNorm",
+        "rmsnorm": "norms are RMSNorm",
+    },
+    "order": {
+        "qkv": "Q, K and V follow one another",
+        "kqv": "K, Q and V follow one another",
+        "qvk": "Q, V and K follow one another",
+        "vqk": "V, Q and K follow one another",
+        "kvq": "K, V and Q follow one another",
+        "vkq": "V, K and Q follow one another",
+        "qkv-heads": "each head has its Q, K and V together",
+        "kqv-heads": "each head has its K, Q and V together",
+        "qkv-each": "Q, K and V alternate row by row",
+        "kqv-each": "K, Q and V alternate row by row",
+    },
+    "activation": {
+        "gelu": "the MLP has GELU by erf",
+        "gelu_new": "the MLP has GELU by tanh",
+        "relu": "the MLP has ReLU",
+        "silu": "the MLP has SiLU",
+        "relu2": "the MLP has ReLU squared",
+    },
+    "gate": {
+        "first": "the first of the two upper matrices goes through the activation",
+        "second": "the second of the two upper matrices goes through the activation",
+    },
+    "embeddings": {
+        "plain": "embeddings are added as they are",
+        "sqrt": "embeddings are multiplied by the root of the width",
+    },
+    "blocks": {
+        "sequence": "the MLP comes after attention",
+        "parallel": "attention and MLP run side by side",
+    },
+    "positions": {
+        "table": "positions are a table in the checkpoint",
+        "offset": "positions are a table in the checkpoint that is read from its second row on",
+        "halves": "positions rotate the two halves of each head",
+        "pairs": "positions rotate neighbouring pairs in each head",
+        "sines": "positions are sines and cosines by turns",
+        "none": "there are no positions",
+    },
+    "rope_theta": {},
+    "qk_norm": {
+        "before": "Q and K have norms before they are rotated",
+        "after": "Q and K have norms after they are rotated",
+    },
+}
+# Numbers that shapes do not tell and that are not measured: (what is assumed, meaning).
+NUMBERS = {"eps": "the norms' epsilon", "n_ctx": "positions"}
+
+SAME = {  # other spellings of values
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "gelu_tanh": "gelu_new",
+    "gelu_python_tanh": "gelu_new",
+    "tanh": "gelu_new",
+    "swish": "silu",
+    "swiglu": "silu",
+    "geglu": "gelu",
+    "reglu": "relu",
+    "squared_relu": "relu2",
+    "relu_squared": "relu2",
+    "layer_norm": "layernorm",
+    "rms": "rmsnorm",
+    "rms_norm": "rmsnorm",
+    "pre": "before",
+    "post": "behind",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """One value for every switch; those that a model does not have keep their first value."""
+
+    n_head: int = 1
+    scale: str = "head"
+    norms: str = "before"
+    last_norm: str = "used"
+    norm: str = "layernorm"
+    order: str = "qkv"
+    activation: str = "gelu"
+    gate: str = "first"
+    embeddings: str = "plain"
+    blocks: str = "sequence"
+    positions: str = "table"
+    rope_theta: float = 10000.0
+    qk_norm: str = "before"
+    eps: float = 1e-5
+
+    def value(self, switch: str) -> Any:
+        """The value of a switch."""
+        return getattr(self, switch)
+
+    def but(self, **values: Any) -> Form:
+        """The same with other values."""
+        return replace(self, **values)
+
+    def rotates(self) -> bool:
+        """Whether positions rotate Q and K."""
+        return self.positions in ("halves", "pairs")
+
+
+FIELDS = tuple(field.name for field in fields(Form))
+
+
+def meaning(switch: str, value: Any) -> str:
+    """What a value says, in words."""
+    if switch == "n_head":
+        return f"attention has {value} heads"
+    if switch == "rope_theta":
+        return f"positions rotate by a base of {value:g}"
+    return SWITCHES[switch].get(str(value), f"{switch} is {value}")
+
+
+def text_of(value: Any) -> str:
+    """A value as it is typed after --set."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,129 @@
+"""Models written by hand that differ from the usual in one or two things are never kept wrong.
+
+Each is trained for a moment on a text that it then knows by heart, and is read without a word about
+how it was built. What llama.cpp can compute comes out as the author's own module computes it; the
+rest is refused by its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from convert.errors import ConvertError
+from convert.libllama import ModelFile
+from convert.parity.measure import Agreement
+from convert.pipeline import convert
+from convert.samples import PROSE
+from tests.convert.forms import Style, Variant, characters, conv_gpt2, save_variant, train
+
+torch.set_num_threads(1)
+TEXT = PROSE[:160] * 8
+STEPS, LENGTH = 120, 32
+
+LLAMA = Style(rope="pairs", rms=True, gated=True, bias=False, activation="silu")
+CS336 = (
+    ("^tok_emb", "token_embeddings"), (r"^blocks\.", "layers."), ("^ln_f", "ln_final"),
+    ("^head", "lm_head"), (r"\.ffwd\.", ".ffn."), (r"\.attn\.proj", ".attn.output_proj"),
+    (r"\.(query|key|value)\.", lambda m: f".{m[1][0]}_proj."),
+)  # fmt: skip
+BOOK = (
+    ("^blocks", "trf_blocks"), ("^ln_f", "final_norm"), ("^head", "out_head"),
+    (r"\.attn\.proj", ".att.out_proj"), (r"\.attn\.(query|key|value)", r".att.W_\1"),
+    (r"\.attn\.", ".att."), (r"\.ln([12])\.", r".norm\1."), (r"\.ffwd\.w1", ".ff.fc1"),
+    (r"\.ffwd\.w3", ".ff.fc2"), (r"\.ffwd\.w2", ".ff.fc3"),
+    (r"norm([12]?)\.weight", r"norm\1.scale"),
+)  # fmt: skip
+GAMMA = ((r"(ln\w*)\.weight", r"\1.gamma"), (r"(ln\w*)\.bias", r"\1.beta"))
+
+TAKEN: dict[str, tuple[Style, str]] = {
+    "scale by the whole width, ReLU": (Style(scale="width", activation="relu"), "gpt2"),
+    "no scale": (Style(scale="none"), "gpt2"),
+    "a fused matrix kqv": (
+        Style(fused="kqv", names=(("qkv", "kqv"), *GAMMA)),
+        "gpt2",
+    ),
+    "V, Q and K under the name qkv": (Style(fused="vqk"), "gpt2"),
+    "each head's Q, K and V together": (Style(fused="heads"), "gpt2"),
+    "embeddings times the root of the width, tied": (Style(root=True, tied=True), "gpt2"),
+    "no output matrix, a bias on the logits": (Style(out=False, head_bias=True), "gpt2"),
+    "no biases": (Style(bias=False), "gpt2"),
+    "the scale and the order": (Style(scale="width", fused="kqv"), "gpt2"),
+    "a Llama that rotates pairs": (replace(LLAMA, names=CS336), "llama"),
+    "a Llama that rotates halves": (replace(LLAMA, rope="halves", kv=2), "llama"),
+    "a Qwen3": (replace(LLAMA, rope="halves", kv=2, qk_norm=True, names=BOOK), "qwen3"),
+    "LayerNorm and rope": (Style(rope="halves"), "starcoder2"),
+    "LayerNorm, rope and a gate": (
+        Style(rope="pairs", gated=True, activation="silu", bias=False),
+        "stablelm",
+    ),
+}
+REFUSED: dict[str, tuple[Style, str]] = {
+    "norms behind": (Style(norms="behind"), "norms stand behind"),
+    "norms on what comes out": (Style(norms="output"), "before the sum"),
+    "a last norm that is not called": (Style(last_norm=False), "saved and not applied"),
+    "side by side": (Style(parallel=True), "side by side"),
+    "the scale and the last norm": (Style(scale="width", last_norm=False), "saved and not applied"),
+    "ReLU squared": (Style(activation="relu2"), "ReLU squared"),
+}
+
+
+def trained(style: Style) -> Variant:
+    """The model of a style; names change nothing of it."""
+    return train(replace(style, width=32, context=LENGTH, names=()), TEXT, STEPS, 8)
+
+
+def agreement(path: Path, model: Variant) -> dict[str, Any]:
+    """The file against the author's own module, on the text."""
+    _, ids = characters(TEXT)
+    sums = Agreement()
+    with ModelFile(path) as file, torch.inference_mode():
+        for start in range(0, 8 * LENGTH, LENGTH):
+            window = ids[start : start + LENGTH]
+            expected = model(window[None])[0].numpy()
+            found = file.logits(window.tolist())[:, : expected.shape[1]]
+            sums.add(expected, found, window.tolist())
+    return sums.report()
+
+
+def saved(folder: Path, style: Style) -> tuple[Path, Variant]:
+    model = trained(style)
+    assert model.last_loss < 1.6, "it has not learned the text"
+    names = replace(model.s, names=style.names)
+    renamed = Variant(names, len(characters(TEXT)[0]))
+    renamed.load_state_dict(model.state_dict())
+    save_variant(folder, renamed, TEXT, config={"n_head": 4})
+    return folder / "model.pt", model
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_model_that_llama_cpp_runs_is_taken_for_what_it_is(name: str, tmp_path: Path) -> None:
+    style, arch = TAKEN[name]
+    source, model = saved(tmp_path, style)
+    result = convert(source, tmp_path / "out.gguf", ftype="F32")
+    report = agreement(result.output, model)
+    print(f"{name:45} loss {model.last_loss:.2f} KL {report['kl_mean']:.1e}")
+    assert result.plan["arch"] == arch
+    assert report["kl_mean"] < 1e-4
+    assert any(one["evidence"] == "measured" for one in result.plan["assumptions"])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_model_that_llama_cpp_does_not_run_is_refused(name: str, tmp_path: Path) -> None:
+    style, reason = REFUSED[name]
+    source, _ = saved(tmp_path, style)
+    with pytest.raises(ConvertError, match=reason):
+        convert(source, tmp_path / "out.gguf", ftype="F32")
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_gpt2_of_transformers_in_a_bare_state_dict_is_turned(tmp_path: Path) -> None:
+    model = trained(Style(fused="qkv", activation="gelu_new"))
+    save_variant(tmp_path, model, TEXT, conv_gpt2(model), config={"n_head": 4})
+    result = convert(tmp_path / "model.pt", tmp_path / "out.gguf", ftype="F32")
+    assert result.plan["layout"] == "gpt2-names"
+    assert agreement(result.output, model)["kl_mean"] < 1e-4
