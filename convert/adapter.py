@@ -82,6 +82,7 @@ def _check_options(options: Options) -> None:
         "--max-kl": options.max_kl,
         "--imatrix": options.imatrix,
         "--dry-run": options.dry_run or None,
+        "--code": options.code,
     }
     unused = [flag for flag, value in given.items() if value is not None]
     if unused:

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from convert.answers import add_flags, read_answers
+from convert.author.command import add_options, read_options
 from convert.errors import ConvertError
 from convert.ftype import FTYPES
 from convert.options import PARITY, Options, parse_size
@@ -81,6 +82,7 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> None:
         max_kl=arguments.max_kl,
         parity=arguments.parity,
         parity_text=arguments.parity_text,
+        code=read_options(arguments),
         name=arguments.name,
         license=arguments.license,
         dry_run=arguments.dry_run,
@@ -200,3 +202,4 @@ def _add_proof(group: argparse._ArgumentGroup) -> None:
         help="compare the file's logits with PyTorch's: where it is quick, never, or at any size",
     )
     group.add_argument("--parity-text", metavar="FILE", type=Path, help="text to compare on")
+    add_options(group.add_argument)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convert.answers import add_flags, read_answers
+from convert.author.command import add_options, read_options
 from convert.cli import INTERRUPTED, run
 from convert.progress import Progress
 from convert.wording import printable
@@ -41,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
             logits=not arguments.weights,
             tolerance=arguments.tolerance,
             answers=read_answers(arguments),
+            code=read_options(arguments),
         )
         differs = not report["same"]
         progress("difference", **report)
@@ -74,4 +76,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--tolerance", metavar="X", type=float, help="relative error that counts as rounding")
     add("--json", action="store_true", help="print one JSON object")
     add_flags(parser.add_argument_group("what a checkpoint does not say"))
+    add_options(add)
     return parser

@@ -7,13 +7,15 @@ into llama.cpp, and are left out where memory is short).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isclose, sqrt
+from math import inf, isclose, sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chatapp.gguf.size import size_text
+from convert.author.asked import Code
+from convert.author.command import call_author
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import ProofError, UsageError
 from convert.progress import Progress
@@ -38,19 +40,26 @@ def compare(
     logits: bool = True,
     tolerance: float | None = None,
     answers: Mapping[str, Any] = NO_ANSWERS,
+    code: Code | None = None,
 ) -> dict[str, Any]:
     """The report on two models. Raises `ConvertError`.
 
     Keys: a, b, same, metadata ([key, a, b]), only_a, only_b, shapes ([name, a, b]), tensors (name,
     types, relative, max_abs, same; the worst first), logits. `relative` is ||a - b|| / ||a||, None
     where that is no number. `tolerance` replaces `ROUNDING`. `answers` are fields of `Options` for
-    whichever of the two is a checkpoint.
+    whichever of the two is a checkpoint. With `code`, the model's own, a GGUF is proved against the
+    checkpoint that it was made of.
     """
     for path in (a, b):
         if not path.exists():
             raise UsageError(f"{path} does not exist.", "Give two GGUFs, checkpoints or folders.")
     words = read_text(text)
     first, second = open_side(a, answers), open_side(b, answers)
+    if code is not None and (not logits or {first.gguf, second.gguf} != {False, True}):
+        raise UsageError(
+            "--code compares the logits of a GGUF with those of a checkpoint.",
+            "Give a GGUF and a checkpoint, without --weights.",
+        )
     shared = [name for name in first.tensors if name in second.tensors]
     shapes = [name for name in shared if _shape(first, name) != _shape(second, name)]
     alike = [name for name in shared if name not in set(shapes)]
@@ -67,7 +76,13 @@ def compare(
     weights_same = all(tensor["same"] for tensor in report["tensors"])
     report["same"] = weights_same and not any(report[key] for key in found)
     report["logits"] = {"status": "not run", "reason": "switched off"}
-    if logits:
+    if code is not None:
+        report["logits"] = prove_again(first, second, code, words, progress, answers)
+        from convert.parity import limit_of
+
+        found = report["logits"]
+        report["same"] &= found.get("kl_mean", inf) <= limit_of(found)
+    elif logits:
         report["logits"] = compare_logits(first, second, words, text is not None, progress)
     return report
 
@@ -170,6 +185,31 @@ def compare_logits(a: Side, b: Side, text: str, asked: bool, progress: Progress)
         return _run_both(a.path, b.path, text, progress)
     except ProofError as error:
         return {"status": "not run", "reason": error.message}
+
+
+def prove_again(
+    a: Side, b: Side, code: Code, text: str, progress: Progress, answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a GGUF and the checkpoint's own code compute on `text`. Raises `ConvertError`."""
+    from convert.libllama import ModelFile
+    from convert.parity import AUTO, Proof
+
+    file, source = (a, b) if a.gguf else (b, a)
+    assert source.source is not None
+    checkpoint, model = source.source
+    told = answers.get("settings", {})
+    with call_author(code, checkpoint, model, told) as author, ModelFile(file.path) as loaded:
+        proof = Proof(checkpoint, model, AUTO, text, progress, author)
+        report = proof.compare(loaded)
+    report["type"] = "F16" if _types(file) <= {"F32", "F16"} else "mixed"
+    for side, name in ((file, "file"), (source, "source")):
+        if f"perplexity_{name}" in report:
+            report[f"perplexity_{'a' if side is a else 'b'}"] = report.pop(f"perplexity_{name}")
+    return report
+
+
+def _types(side: Side) -> set[str]:
+    return {tensor.dtype for tensor in side.tensors.values()}
 
 
 def _run_both(a: Path, b: Path, text: str, progress: Progress) -> dict[str, Any]:

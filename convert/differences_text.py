@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from convert.witness import name_of
+
 _NAMES = 8  # shown of a list of names
 
 
@@ -66,6 +68,9 @@ def _logits(logits: dict[str, Any]) -> Iterator[str]:
         yield f"Logits: not compared: {logits['reason']}"
         return
     behind = " behind BOS" if logits["bos"] else ""
+    if "reference" in logits:
+        yield f"Logits: against {name_of(logits)}"
+    yield from (f"   {note}" for note in logits.get("notes", []))
     yield (
         f"Logits: {logits['tokens']} tokens{behind}, top-1 {logits['top1']:.2%}, "
         f"KL mean {logits['kl_mean']:.2g}, max {logits['kl_max']:.2g}, "

@@ -50,5 +50,9 @@ class OutputError(ConvertError):
     """The model file cannot be written."""
 
 
+class CodeError(ConvertError):
+    """The model's own code, which was to say what the checkpoint computes, cannot."""
+
+
 class ProofError(ConvertError):
     """The written file was not the same model. It was removed."""

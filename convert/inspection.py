@@ -172,6 +172,8 @@ def _proof(proof: dict[str, Any]) -> Iterator[str]:
         if isinstance(found, dict):
             words = [f"{label} {_figure(found[key])}" for key, label in _FIGURES if key in found]
             yield _row("", f"logits: {name}{', '.join(words)}"[:200])
+    notes = parity.get("notes")
+    yield from _rows("", [str(note)[:200] for note in notes] if isinstance(notes, list) else [])
     if kind_of(parity) == READING:
         yield _row("", CAVEAT)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from convert.author.asked import Code
 from convert.errors import UsageError
 
 PARITY = ("auto", "off", "full")
@@ -45,6 +46,8 @@ class Options:
     """Mean KL divergence (nats) the file may have; chooses the type."""
     parity: str = "auto"
     parity_text: Path | None = None
+    code: Code | None = None
+    """The model's own code, to compare with."""
     name: str | None = None
     license: str | None = None
     dry_run: bool = False

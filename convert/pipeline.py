@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convert.answers import unread
 from convert.architectures import bare, is_hand_written, read_model
 from convert.architectures.model import Model
+from convert.author.command import call_author
 from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError, OutputError, UsageError, VocabError
@@ -39,6 +40,9 @@ from convert.vocab import read_vocab
 from convert.vocab.chat import template_notes
 from convert.vocab.fit import fit_vocab
 from convert.vocab.vocabulary import Vocab
+
+if TYPE_CHECKING:
+    from convert.parity.references import Reference
 
 # Types whose own error is far below what a wrong mapping does to the logits.
 _NEARLY_EXACT = frozenset({"F32", "F16", "BF16", "Q8_0"})
@@ -79,6 +83,20 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
     matrix_text = None if options.imatrix is None else read_text(options.imatrix)
     if options.dry_run:
         return Result(plan.output, 0, plan.as_dict(), None, time.monotonic() - started)
+    with call_author(options.code, plan.checkpoint, plan.model, options.settings) as author:
+        return _convert(plan, options, text, matrix_text, author, progress, started)
+
+
+def _convert(
+    plan: Plan,
+    options: Options,
+    text: str,
+    matrix_text: str | None,
+    author: Reference | None,
+    progress: Progress,
+    started: float,
+) -> Result:
+    """The plan, carried out. `author` is the model's own code, if it was named."""
     before = stamp(plan.checkpoint)
     if matrix_text is not None:
         progress("step", name="imatrix")
@@ -96,7 +114,7 @@ def run_conversion(options: Options, progress: Progress = silent) -> Result:
                 "Is it still training? Copy the checkpoint and convert the copy.",
             )
         progress("step", name="prove")
-        proof = prove(part, plan, options.parity, text, progress)
+        proof = prove(part, plan, options.parity, text, progress, author)
         part.fill_report(proof)
         size = part.commit()
     seconds = time.monotonic() - started
@@ -202,6 +220,7 @@ def make_plan(options: Options, progress: Progress = silent) -> Plan:
         temperature=temperature,
         notes=tuple(notes),
         sizes=sizes,
+        code=options.code,
     )
 
 
@@ -213,6 +232,8 @@ def check_choice(options: Options) -> None:
         raise UsageError(f"{ways[0]} and {ways[1]} both choose the type.", "Give one of them.")
     if options.max_kl is not None and not 0 < options.max_kl < inf:
         raise UsageError(f"{options.max_kl} is no distance.", "For example: --max-kl 0.01.")
+    if options.code is not None and options.parity == "off":
+        raise UsageError("--code compares logits, and --parity off does not.", "Give one of them.")
     if options.max_kl is not None and options.dry_run:
         raise UsageError("--max-kl writes files and measures them: not in a dry run.", "Use --fit.")
 
@@ -242,7 +263,14 @@ def measure_importance(plan: Plan, text: str, progress: Progress) -> Importance:
         return collect(part.path, text, progress)
 
 
-def prove(part: PartFile, plan: Plan, parity: str, text: str, progress: Progress) -> dict[str, Any]:
+def prove(
+    part: PartFile,
+    plan: Plan,
+    parity: str,
+    text: str,
+    progress: Progress,
+    author: Reference | None = None,
+) -> dict[str, Any]:
     """The proof's report: tokenizer by text, and logits on `text` unless `parity` is "off"."""
     from convert.libllama import ModelFile  # 300 ms of llama.cpp, and for the proof only
     from convert.vocab.proof import prove as prove_vocab
@@ -252,14 +280,19 @@ def prove(part: PartFile, plan: Plan, parity: str, text: str, progress: Progress
         tokenizer = prove_vocab(file, plan.vocab)
     logits: dict[str, Any] = {"status": "not run", "reason": "switched off"}
     if parity != "off":
-        logits = prove_logits(part.path, plan, parity, text, progress)
+        logits = prove_logits(part.path, plan, parity, text, progress, author)
     report = {"tokenizer": tokenizer, "parity": logits}
     progress("proof", **report)
     return report
 
 
 def prove_logits(
-    path: Path, plan: Plan, parity: str, text: str, progress: Progress
+    path: Path,
+    plan: Plan,
+    parity: str,
+    text: str,
+    progress: Progress,
+    author: Reference | None = None,
 ) -> dict[str, Any]:
     """The report on `path`; under `at_source` the one on a file in the source's precision.
 
@@ -274,13 +307,13 @@ def prove_logits(
         return prove_embeddings(path, plan, progress)
     scope = FULL if parity == "full" else AUTO
     try:
-        proof = Proof(plan.checkpoint, plan.model, scope, text, progress)
+        proof = Proof(plan.checkpoint, plan.model, scope, text, progress, author)
     except Unavailable as reason:
         return {"status": "not run", "reason": str(reason)}
     with ModelFile(path) as file:
         report = proof.compare(file) | {"type": plan.ftype.name}
     if plan.ftype.name in _NEARLY_EXACT:
-        judge(report)
+        judge(report, plan.model)
     precise = at_source_precision(plan)
     if precise.ftype == plan.ftype:
         return report
@@ -292,9 +325,10 @@ def prove_logits(
         part.write(precise, {}, silent)
         with ModelFile(part.path) as source_file:
             at_source = proof.compare(source_file)
-    judge(at_source)
+    at_source = {"type": precise.ftype.name, **at_source}
+    judge(at_source, plan.model)
     at_source.pop("greedy", None)
-    return report | {"at_source": {"type": precise.ftype.name, **at_source}}
+    return report | {"at_source": at_source}
 
 
 def prove_embeddings(path: Path, plan: Plan, progress: Progress) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.architectures.model import Model
+from convert.author.asked import Code
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import widest
 from convert.ftype import F32, FTYPES, FileType, find_ftype
@@ -48,6 +49,8 @@ class Plan:
     notes: tuple[str, ...]
     sizes: dict[str, int]
     """Bytes of the tensors by file type: of the chosen one, or of all for a dry run."""
+    code: Code | None = None
+    """The model's own code, which the logits will be compared with."""
     importance: Importance = field(default_factory=dict)
     """Importance of every column, by tensor; empty without --imatrix."""
 
@@ -55,6 +58,8 @@ class Plan:
     def witness(self) -> str:
         """What the logits will be compared with."""
         model = self.model
+        if self.code is not None:
+            return f"the model's own code ({self.code.label})"
         return foresee(model.layout, assumed(model), embeddings=model.embeddings)
 
     def as_dict(self) -> dict[str, Any]:

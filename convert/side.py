@@ -15,6 +15,8 @@ from typing import Any
 
 from chatapp.gguf.header import Header, is_gguf
 from convert.architectures import read_model
+from convert.architectures.model import Model
+from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.gguf_file import open_header, read_tensors
 from convert.checkpoints.tensor import Tensor
 from convert.description import list_values, read_stored_vocab
@@ -38,6 +40,8 @@ class Side:
     gguf: bool
     note: str = ""
     """What could not be read of it."""
+    source: tuple[Checkpoint, Model] | None = None
+    """Of a checkpoint: as it was read, and as it was understood."""
 
 
 NO_ANSWERS: Mapping[str, Any] = MappingProxyType({})
@@ -66,6 +70,7 @@ def open_side(path: Path, answers: Mapping[str, Any] = NO_ANSWERS) -> Side:
         values=dict(plan.model.hparams) | _tokenizer(plan.vocab),
         tensors={tensor.name: tensor for tensor in plan.model.tensors},
         gguf=False,
+        source=(plan.checkpoint, plan.model),
     )
 
 
@@ -81,6 +86,7 @@ def _open_weights(options: Options, error: ConvertError) -> Side:
         tensors={tensor.name: tensor for tensor in model.tensors},
         gguf=False,
         note=error.message,
+        source=(checkpoint, model),
     )
 
 

@@ -19,7 +19,10 @@ _PUBLISHED = {
     "torchtune": "torchtune's Llama",
     "litgpt": "litgpt's model.py",
 }
-CAVEAT = "That is what we read in the checkpoint, not yet that its author's code computes the same."
+CAVEAT = (
+    "That is what we read in the checkpoint, not yet that its author's code computes the same: "
+    "--code FILE.py compares with that."
+)
 
 
 def assumed(model: object) -> tuple[str, ...]:
@@ -31,6 +34,12 @@ def assumed(model: object) -> tuple[str, ...]:
             words = str(getattr(one, "meaning", one))
             found.append(words if evidence == "assumed" else f"{words}, {evidence}")
     return tuple(found)
+
+
+def flags_of(model: object) -> tuple[str, ...]:
+    """What `model` rests on, each with what says otherwise on the command line."""
+    found = [one for one in getattr(model, "assumptions", ()) if hasattr(one, "flag")]
+    return tuple(f"{one.meaning}; {one.flag} says otherwise" for one in found)
 
 
 def describe_reading(layout: str, assumptions: Iterable[str], where: str = "") -> str:

@@ -61,6 +61,7 @@ def describe_proof(proof: dict[str, Any]) -> list[str]:
         lines.append(_parity_row(f"as {at_source['type']}", at_source))
     elif at_source:
         lines.append(printable(f"  at the source's precision not run: {at_source['reason']}"))
+    lines += [printable(f"  {note}") for note in parity.get("notes", [])]
     if kind_of(parity) == READING:
         lines.append(f"  {CAVEAT}")
     greedy = parity["greedy"]

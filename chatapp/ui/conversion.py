@@ -19,7 +19,8 @@ AS_SOURCE = ""
 
 _READING = "reading"
 _CAVEAT = (
-    "That is what was read in the checkpoint, not yet that its author's code computes the same."
+    "That is what was read in the checkpoint, not yet that its author's code computes the same: "
+    "--code FILE.py among the options compares with that."
 )
 _LONGEST = 400
 _SHOWN = 4  # names of what is left out
@@ -109,6 +110,7 @@ def _logits(parity: Mapping[str, Any]) -> list[Content]:
         f"Logits: compared with {_clean(parity.get('reference', 'PyTorch'))}:",
         f"{agreed}, mean KL {parity['kl_mean']:.2g}.",
     ]
+    lines += [_clean(note) for note in parity.get("notes", [])]
     if parity.get("against") == _READING:
         lines.append(_CAVEAT)
     greedy = parity.get("greedy")

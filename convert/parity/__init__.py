@@ -23,9 +23,14 @@ from convert.libllama import ModelFile
 from convert.parity.measure import Agreement
 from convert.parity.references import Reference, Unavailable, load_reference
 from convert.progress import Progress
+from convert.witness import CODE, flags_of, name_of
 
 MAX_WEIGHTS = 3_000_000_000  # of `auto`: in PyTorch 12 GB of float32 and a minute a window
 MAX_MEAN_KL = 0.1  # nats; Q8_0 measures below 0.01, a wrong head count or transpose above 1
+MAX_MEAN_KL_OF_CODE = (
+    0.005  # in F32 and F16, where the same model measures 1e-5; SiLU for GELU 0.05
+)
+_EXACT = frozenset({"F32", "F16"})
 GREEDY = 24  # tokens of the greedy continuation
 _WINDOW = 512
 _MEMORY = Path("/proc/meminfo")
@@ -47,11 +52,19 @@ class Proof:
     """The reference's answers on one text, computed once and compared with any number of files."""
 
     def __init__(
-        self, checkpoint: Checkpoint, model: Model, scope: Scope, text: str, progress: Progress
+        self,
+        checkpoint: Checkpoint,
+        model: Model,
+        scope: Scope,
+        text: str,
+        progress: Progress,
+        reference: Reference | None = None,
     ) -> None:
-        """Load the reference. Raises `Unavailable`."""
-        check_memory(model.n_weights, scope.max_weights)
-        self._reference: Reference = load_reference(checkpoint, model)
+        """Load the reference, unless one is there. Raises `Unavailable`."""
+        if reference is None:
+            check_memory(model.n_weights, scope.max_weights)
+            reference = load_reference(checkpoint, model)
+        self._reference = reference
         self._text = text
         self._scope = scope
         self._progress = progress
@@ -80,6 +93,7 @@ class Proof:
             "against": self._reference.against,
             "reference": self._reference.name,
             "bos": file.adds_bos,
+            **({"notes": list(notes)} if (notes := self._reference.notes) else {}),
             **sums.report(),
         }
         n_prompt = max(1, min(16, len(windows[0]) // 2))
@@ -99,13 +113,23 @@ class Proof:
         }
 
 
-def judge(report: dict[str, Any]) -> None:
+def limit_of(report: dict[str, Any]) -> float:
+    """The mean KL that the same model may have in the file's type, by what it is compared with."""
+    exact = report["against"] == CODE and report.get("type") in _EXACT
+    return MAX_MEAN_KL_OF_CODE if exact else MAX_MEAN_KL
+
+
+def judge(report: dict[str, Any], model: Model) -> None:
     """Raise `ProofError` when the file at source precision is another model."""
-    if report["status"] == "measured" and not report["kl_mean"] <= MAX_MEAN_KL:
+    if report["status"] == "measured" and not report["kl_mean"] <= limit_of(report):
+        hint = "An unstable model may pass with -q F32 or --parity off."
+        if report["against"] == CODE:
+            hint = "The checkpoint was read otherwise than its code computes."
+            hint += "".join(f"\nTaken: {line}." for line in flags_of(model))
         raise ProofError(
-            f"The file does not compute what the checkpoint does: top-1 agreement "
+            f"The file does not compute what {name_of(report)} does: top-1 agreement "
             f"{report['top1']:.1%}, mean KL {report['kl_mean']:.3g}.",
-            "Nothing was kept. An unstable model may pass with -q F32 or --parity off.",
+            f"Nothing was kept. {hint}",
         )
 
 

@@ -53,7 +53,7 @@ def load(checkpoint: Checkpoint, model: Model) -> HandWritten:
 class HandWritten:
     """Attention and MLP by roles, in a form that may change from call to call."""
 
-    against = READING
+    against, notes = READING, ()
 
     def __init__(self, checkpoint: Checkpoint, roles: Roles, form: Form, name: str) -> None:
         self.name = name

@@ -32,7 +32,7 @@ def load(checkpoint: Checkpoint, model: Model) -> HuggingFace:  # noqa: ARG001  
 class HuggingFace:
     """A causal language model of transformers, in float32 on the CPU."""
 
-    against = TRANSFORMERS
+    against, notes = TRANSFORMERS, ()
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         network, version = build(checkpoint, "AutoModelForCausalLM")

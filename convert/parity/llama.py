@@ -29,7 +29,7 @@ def load(checkpoint: Checkpoint, model: Model) -> Llama:
 class Llama:
     """RMSNorm, grouped attention with rope, a MLP gated by SiLU."""
 
-    against = READING
+    against, notes = READING, ()
 
     def __init__(self, checkpoint: Checkpoint, model: Model) -> None:
         self.name = name_reading(model)

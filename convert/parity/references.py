@@ -31,6 +31,8 @@ class Reference(Protocol):
     """What it is, for the report: "transformers 5.2", "our reading of nanoGPT's model.py ..."."""
     against: str
     """`CODE`, `TRANSFORMERS` or `READING` of `convert.witness`."""
+    notes: Sequence[str]
+    """How it was run, where that is not plain."""
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Logits [len(ids), n_rows] after each of `ids`, from an empty context, in float32."""

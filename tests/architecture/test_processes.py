@@ -13,6 +13,10 @@ from tests.architecture.sources import ROOT
 # does without, and an import of ours would fail.
 _HIDE_NUMPY = "import sys; sys.modules['numpy'] = None\n"
 
+# What imports torch in the converter: the references, each one when a proof asks for it, and what
+# runs in the process of a model's own code.
+_REFERENCES = r"convert\.(parity\.(?!references|measure)|author\.(calling|loading|model)$)\w*"
+
 _LIST = """
 import json, sys
 found = {name.partition(".")[0] for name, module in sys.modules.items() if module is not None}
@@ -80,19 +84,16 @@ def test_the_echo_engine_needs_no_llama_cpp() -> None:
 
 
 def test_the_converter_knows_nothing_of_the_chat() -> None:
-    # the references are what imports torch, each one when a proof asks for it
-    references = r"convert\.parity\.(?!references|measure)\w+"
-    loaded = loaded_by(modules_of("convert", but=references))
+    loaded = loaded_by(modules_of("convert", but=_REFERENCES))
     assert {"convert", "gguf"} <= loaded
     assert not loaded & {"msgspec", "torch", "textual"}
     assert not loaded_by("import convert, convert.cli") & {"numpy", "gguf", "llama_cpp"}
 
 
 def test_the_converter_shares_the_lowest_layer_and_no_more() -> None:
-    references = r"convert\.parity\.(?!references|measure)\w+"
     listed = "import sys, json\nprint(json.dumps([n for n in sys.modules if n[:8] == 'chatapp.']))"
     done = subprocess.run(
-        [sys.executable, "-c", modules_of("convert", but=references) + listed],
+        [sys.executable, "-c", modules_of("convert", but=_REFERENCES) + listed],
         capture_output=True,
         text=True,
         cwd=ROOT,

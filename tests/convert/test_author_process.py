@@ -1,0 +1,312 @@
+"""The author's code in its own process: limits, endings, and what a person is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from torch import nn
+
+from convert.author import process as author_process
+from convert.author.asked import Code, parse_code
+from convert.author.command import call_author
+from convert.differences import compare
+from convert.errors import CodeError, UsageError
+from convert.options import Options
+from convert.pipeline import convert, make_plan
+from convert.plan import Plan
+from convert.progress import silent
+from tests.convert.authors import FOLDER, STYLES, make_state
+from tests.convert.test_command import run, start
+from tests.convert.tiny import N_TOKENS
+
+torch.set_num_threads(1)
+
+MODEL = f"""
+import os, socket, subprocess, time, torch
+from pathlib import Path
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ln_1, self.ln_2 = nn.LayerNorm(64, bias=False), nn.LayerNorm(64, bias=False)
+        self.attn = nn.ModuleDict(dict(c_attn=nn.Linear(64, 192, bias=False),
+                                       c_proj=nn.Linear(64, 64, bias=False)))
+        self.mlp = nn.ModuleDict(dict(c_fc=nn.Linear(64, 256, bias=False),
+                                      c_proj=nn.Linear(256, 64, bias=False)))
+
+    def forward(self, x):
+        q, k, v = (y.view(1, -1, 4, 16).transpose(1, 2) for y in
+                   self.attn.c_attn(self.ln_1(x)).chunk(3, dim=-1))
+        y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.attn.c_proj(y.transpose(1, 2).reshape(1, -1, 64))
+        return x + self.mlp.c_proj(nn.functional.gelu(self.mlp.c_fc(self.ln_2(x))))
+
+class GPT(nn.Module):
+    def __init__(self):
+        super().__init__()
+        print("a line of its own", flush=True)
+        MADE
+        self.transformer = nn.ModuleDict(dict(
+            wte=nn.Embedding({N_TOKENS}, 64), wpe=nn.Embedding(64, 64),
+            h=nn.ModuleList(Block() for _ in range(2)), ln_f=nn.LayerNorm(64, bias=False)))
+        self.lm_head = nn.Linear(64, {N_TOKENS}, bias=False)
+        self.lm_head.weight = self.transformer.wte.weight
+
+    def forward(self, ids):
+        CALLED
+        x = self.transformer.wte(ids) + self.transformer.wpe.weight[: ids.shape[1]]
+        for block in self.transformer.h:
+            x = block(x)
+        return self.lm_head(self.transformer.ln_f(x))
+"""
+
+
+def write(folder: Path, made: str = "pass", called: str = "pass") -> Path:
+    path = folder / "code" / "mine.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(MODEL.replace("MADE", made).replace("CALLED", called))
+    return path
+
+
+@pytest.fixture
+def plan(make) -> Plan:
+    return make_plan(Options(make(), dry_run=True))
+
+
+def ask(plan: Plan, path: Path, ids: list[int] | None = None, **limits: Any) -> Any:
+    with call_author(Code(path, **limits), plan.checkpoint, plan.model) as author:
+        assert author is not None
+        return author.logits(ids or [1, 2, 3])
+
+
+FORBIDDEN = """
+        import shutil
+        said = []
+        for attempt in (
+            lambda: socket.create_connection(("127.0.0.1", PORT)),
+            lambda: subprocess.run(["true"]),
+            lambda: torch.save({}, "ckpt.pt"),
+            lambda: Path(__file__).unlink(),
+            lambda: shutil.move(__file__, "moved"),
+            lambda: os.kill(os.getppid(), 0),
+            lambda: input("which? "),
+        ):
+            try:
+                said.append(f"done {attempt()}")
+            except Exception as error:
+                said.append(str(error).partition(":")[0].removeprefix("model code may not "))
+        raise ValueError(said)
+"""
+REFUSED = (
+    r"\['use the network', 'start programs', 'write files', 'change files', 'write files', "
+    "'end other programs', 'EOF when reading a line'"
+)
+FAILING = {
+    "raises": ("raise KeyError('n_embd')", "pass", {}, r"`raise KeyError\('n_embd'\)`: KeyError"),
+    "fails when called": ("pass", "ids = ids @ ids", {}, r"cannot be run: line \d+ of mine.py, in"),
+    "hangs": ("time.sleep(99)", "pass", {"seconds": 0.5}, "ran for more than 0.5 s"),
+    "kills itself": ("pass", "os.kill(os.getpid(), 9)", {}, r"to an end \(signal SIGKILL\)"),
+    "leaves": ("os._exit(0)", "pass", {}, r"to an end \(exit code 0\)"),
+    "does what is forbidden": (FORBIDDEN, "pass", {}, REFUSED),
+    "eats memory": (
+        *("self.x = [torch.ones(1 << 24) for _ in range(64)]", "pass"),
+        *({"memory": 1 << 30}, "memory"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_code_that_fails_ends_in_a_sentence(case: str, plan: Plan, tmp_path: Path) -> None:
+    made, called, limits, message = FAILING[case]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        path = write(tmp_path, made.replace("PORT", str(server.getsockname()[1])), called)
+        with pytest.raises(CodeError, match=message) as caught:
+            ask(plan, path, **limits)
+    assert caught.value.message.startswith("mine.py")
+    assert path.exists()
+    assert not list(path.parent.glob("ckpt*"))
+    if case == "eats memory":
+        assert "--code-memory" in caught.value.hint
+    if case == "hangs":
+        assert "--code-seconds" in caught.value.hint
+
+
+def test_what_it_prints_is_not_ours_and_its_environment_is_clean(
+    plan: Plan, tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_SECRET", "of ours")
+    made = (
+        "assert 'A_SECRET' not in os.environ\n"
+        "        print('x' * 1_000_000); os.write(1, b'y' * 1_000_000)\n"
+        "        Path(os.environ['HOME'], 'mine').write_text('scratch'); self.made = os.getpid()"
+    )
+    called = "print('called'); os.write(2, b'z')"
+    assert ask(plan, write(tmp_path, made, called)).shape == (3, N_TOKENS)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_it_ends_with_its_use(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl+C while it thinks, and everything else."""
+    path = write(tmp_path, called="time.sleep(99) if ids.shape[1] == 5 else None")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        call_author(Code(path), plan.checkpoint, plan.model) as author,
+    ):
+        assert author is not None
+        process = author._process
+        assert process is not None
+        scratch = Path(author._scratch)
+        assert scratch.is_dir()
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        author.logits([1, 2, 3, 4, 5])
+    assert process.returncode is not None
+    assert not scratch.exists()
+
+
+def test_it_dies_with_us(make, tmp_path: Path) -> None:
+    """After a kill nothing is left to clean it up but itself."""
+    path = write(tmp_path, called="open(os.environ['HOME'] + '/busy', 'w'); time.sleep(99)")
+    ours = start(make(), "--code", path)
+    try:
+        child = wait_for(lambda: find_author(ours.pid))
+        home = Path(child.environ()["HOME"])
+        wait_for(lambda: (home / "busy").exists())
+        ours.kill()
+        ours.wait()
+        child.wait(30)
+    finally:
+        ours.kill()
+    assert not child.is_running()
+
+
+def find_author(pid: int) -> psutil.Process | None:
+    """The process of the author's code below `pid`."""
+    children = psutil.Process(pid).children(recursive=True)
+    found = [child for child in children if "convert.author.serving" in child.cmdline()]
+    return found[0] if found else None
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    """What `found` gives when it gives something."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if value := found():
+                return value
+        except psutil.Error:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("it never came")
+
+
+def test_a_file_is_proved_against_the_authors_code(make) -> None:
+    name, build, config, arguments = STYLES["dictionary"]
+    _, state = make_state(build)
+    folder = make(edit=lambda saved: saved.update(model=state, model_args=config, config={}))
+    said = [f"{key}={value}" for key, value in arguments.items()]
+    words = [folder, "-q", "f16", "--n-head", "4", "--code", FOLDER / f"{name}.py"]
+    code, out, err = run(*words, "--json", *(["--code-args", *said] if said else []))
+    assert code == 0, err
+    events = [json.loads(line) for line in out.splitlines()]
+    assert events[0]["compared_with"] == f"the model's own code ({name}.py)"
+    parity = events[-2]["parity"]
+    digest = Code(FOLDER / f"{name}.py").digest[:16]
+    assert parity["against"] == "code"
+    assert f"({name}.py:GPT" in parity["reference"]
+    assert digest in parity["reference"]
+    assert parity["kl_mean"] < 1e-3
+    assert parity["at_source"]["kl_mean"] < 1e-4
+    shown = run("inspect", events[-1]["output"])[1]
+    assert f"against the model's own code ({name}.py:GPT" in shown
+    assert "not yet that its author's" not in shown
+
+
+def test_what_we_read_otherwise_than_the_code_computes_is_not_kept(make) -> None:
+    """The lecture's first version: attention scaled by the whole width."""
+    _, build, config, _ = STYLES["globals"]
+    _, state = make_state(build)
+    folder = make(edit=lambda saved: saved.update(model=state, model_args=config, config={}))
+    code = parse_code(str(FOLDER / "lecture.py"))
+    with pytest.raises(Exception, match=r"does not compute what .* own code \(lecture.py:GPT"):
+        convert(folder, code=code)
+    assert not list(folder.glob("*.gguf*"))
+
+
+def test_diff_proves_again(make, tmp_path: Path) -> None:
+    folder = make()
+    path = write(tmp_path)
+    kept = convert(folder, ftype="F16", parity="off").output
+    report = compare(kept, folder, silent, code=Code(path))
+    assert report["same"]
+    assert (report["logits"]["status"], report["logits"]["against"]) == ("measured", "code")
+    assert report["logits"]["kl_mean"] < 1e-3
+    path.write_text(path.read_text().replace("nn.functional.gelu(", "nn.functional.silu("))
+    code, out, _ = run("diff", folder, kept, "--code", f"{path}:GPT")
+    assert code == 1
+    assert "against the model's own code (mine.py:GPT" in out
+    assert "The models differ." in out
+    with pytest.raises(UsageError, match="a GGUF with those of a checkpoint"):
+        compare(kept, kept, silent, code=Code(path))
+
+
+def test_a_whole_module_of_a_class_in_the_file_is_read_as_weights(make, tmp_path: Path) -> None:
+    values: dict[str, Any] = {}
+    path = write(tmp_path)
+    exec(compile(path.read_text(), "mine.py", "exec"), values)
+    model: nn.Module = values["GPT"]()
+    folder = make()
+    state = torch.load(folder / "ckpt.pt")["model"]
+    model.load_state_dict(state)
+    import sys
+    from types import ModuleType
+
+    module = ModuleType("mine_elsewhere")
+    module.__dict__.update(values)
+    for kind in (values["GPT"], values["Block"]):
+        kind.__module__ = module.__name__
+    sys.modules[module.__name__] = module
+    torch.save(model, folder / "ckpt.pt")
+    plan = make_plan(Options(folder, settings={"n_head": 4}, dry_run=True))
+    ids = [7, 8, 9]
+    with torch.no_grad():
+        expected = model(torch.tensor([ids]))[0].numpy()
+    assert np.abs(ask(plan, path, ids) - expected).max() < 1e-4
+
+
+def test_what_cannot_be_meant_is_wrong_usage(make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        parse_code(str(tmp_path / "nothing.py"))
+    with pytest.raises(UsageError, match="0 Python files"):
+        parse_code(str(tmp_path))
+    with pytest.raises(UsageError, match="is not key=value"):
+        parse_code(str(write(tmp_path)), ["ckpt.pt"])
+    path = write(tmp_path)
+    assert parse_code(str(path.parent)).path == path
+    found = parse_code(f"{path}:GPT", ["a=1", "b=none", "c=[1, 2]", "d=gelu", "e=True"])
+    assert (found.path, found.name) == (path, "GPT")
+    assert found.arguments == {"a": 1, "b": None, "c": [1, 2], "d": "gelu", "e": True}
+    with pytest.raises(UsageError, match="--parity off"):
+        convert(make(), code=Code(path), parity="off")
+    assert run(make(), "--code-args", "a=1")[0] == 2
+
+
+def test_no_process_is_no_crash(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(author_process.sys, "executable", str(tmp_path / "no-python"))
+    with pytest.raises(CodeError, match="No process can be started"):
+        ask(plan, write(tmp_path))
