@@ -25,6 +25,7 @@ from chatapp.sampling_input import read_value
 from chatapp.thinking import Thinking
 
 KvType = Literal["auto", "f16", "q8_0"]
+BackendChoice = Literal["auto", "llama", "torch"]
 EnterDoes = Literal["send", "newline"]
 Align = Literal["left", "centre"]
 WindowTitles = Literal["off", "answers", "chat"]
@@ -54,6 +55,9 @@ class EngineConfig:
     flash_attn: bool = True
     kv_type: KvType = "auto"
     """Type of the KV cache; `q8_0` takes half the memory, `auto` takes it where it has to."""
+    backend: BackendChoice = "auto"
+    """What runs a checkpoint: `llama` converts it for llama.cpp, `torch` runs it in PyTorch as it
+    is, `auto` does that where it cannot be converted without a question."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,11 @@ class Paths:
         return self.data / "models"
 
     @property
+    def converted(self) -> Path:
+        """Model files that were made of checkpoints which were named in place of one."""
+        return self.data / "converted"
+
+    @property
     def settings(self) -> Path:
         """The TOML file with every setting."""
         return self.config / "config.toml"

@@ -60,7 +60,7 @@ CHATAPP_HOME moves settings, models and history to another folder.
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("-m", "--model", metavar="MODEL", help="A GGUF file, its name, or `builtin`.")
+@click.option("-m", "--model", metavar="MODEL", help="A GGUF file or its name, or a checkpoint.")
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("--conversation", metavar="ID", type=int, help="Open this conversation.")
 @click.option("--temporary", is_flag=True, help="Keep the conversation in memory only.")

@@ -39,7 +39,7 @@ The answer goes to standard output, everything else to standard error. Exit code
 
 @click.command(epilog=_EPILOG)
 @click.argument("prompt", nargs=-1)
-@click.option("-m", "--model", metavar="MODEL", help="A GGUF file, its name, or `builtin`.")
+@click.option("-m", "--model", metavar="MODEL", help="A GGUF file or its name, or a checkpoint.")
 @preset_options
 @click.option("-s", "--system", metavar="TEXT", help="The system prompt.")
 @click.option("-c", "--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
@@ -97,6 +97,7 @@ def ask(
     tools: Path | None,
     no_save: bool,
     show_thinking: bool,
+    backend: Any,
     gpu_layers: int | None,
     n_ctx: int | None,
     kv_type: Any,
@@ -115,15 +116,14 @@ def ask(
     from chatapp.config import load_config
     from chatapp.paths import find_paths
 
-    paths = find_paths()
-    config = load_config(paths)
+    config = load_config(paths := find_paths())
     usual = "" if raw or go_on else config.chat.preset  # that is for new conversations
     filled, text = _read_question(choose_preset(preset, usual, paths), values, prompt, raw=raw)
     chat = _read_chat(preset, filled, paths, go_on=go_on)
     think = (chat.choose_think("") or None) if think is None else think
     n_ctx = (chat.choose_n_ctx() or None) if n_ctx is None else n_ctx
-    flags = {"gpu_layers": gpu_layers, "n_ctx": n_ctx, "kv_type": kv_type, "think": think}
-    config = setting.override(config, **flags)
+    flags = {"n_ctx": n_ctx, "kv_type": kv_type, "think": think, "backend": backend}
+    config = setting.override(config, gpu_layers=gpu_layers, **flags)
     path = _choose_model(model or chat.model or None, chat.preset, config, paths)
     config = setting.override_template(config, path, chat_template)
     question = answering.Question(

@@ -104,22 +104,27 @@ def _of(name: str | None) -> "tuple[ChatTemplate, str]":
 
 
 def _read_model(path: Path, config: "Config", paths: "Paths") -> "tuple[ChatTemplate, str]":
-    from chatapp.engine.chat.files import template_for
+    from chatapp.engine.chat.files import read_beside_tokenizer, template_for
     from chatapp.engine.chat.template import ChatTemplate
     from chatapp.gguf.header import read_header
 
-    header = read_header(path)
-    bos, eos = (_token(header, f"tokenizer.ggml.{kind}_token_id") for kind in ("bos", "eos"))
+    if path.is_dir():
+        source, bos, eos = read_beside_tokenizer(path)
+        for_tools, origin = "", "the folder"
+    else:
+        header = read_header(path)
+        bos, eos = (_token(header, f"tokenizer.ggml.{kind}_token_id") for kind in ("bos", "eos"))
+        source = header.text("tokenizer.chat_template")
+        for_tools = header.text("tokenizer.chat_template.tool_use")
+        origin = "the model file"
     if given := template_for(path, config.templates, paths.config):
         return ChatTemplate(given, bos, eos), "the settings"
-    source = header.text("tokenizer.chat_template")
     if not source:
         raise UsageError(
             f"{path.name} has no chat template: it completes text instead of answering.",
             "--chat-template NAME speaks to it in a known format.",
         )
-    for_tools = header.text("tokenizer.chat_template.tool_use")
-    return ChatTemplate(source, bos, eos, for_tools=for_tools), "the model file"
+    return ChatTemplate(source, bos, eos, for_tools=for_tools), origin
 
 
 def _token(header: Any, key: str) -> str:

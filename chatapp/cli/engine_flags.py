@@ -9,8 +9,13 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def engine_options(command: _Command) -> _Command:
-    """Add `--gpu-layers`, `--n-ctx`, `--kv-type`, `--chat-template` and `--think`."""
+    """Add `--backend`, `--gpu-layers`, `--n-ctx`, `--kv-type`, `--chat-template` and `--think`."""
     options = (
+        click.option(
+            "--backend",
+            type=click.Choice(["auto", "llama", "torch"]),
+            help="Run a checkpoint in PyTorch as it is, or convert it; auto decides.",
+        ),
         click.option(
             "--gpu-layers",
             metavar="N",

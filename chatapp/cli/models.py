@@ -79,6 +79,7 @@ def show_path(name: str | None) -> None:
 def set_default(name: str | None) -> None:
     """Show the model that is used without --model, or make MODEL that one."""
     from chatapp.config import load_config, save_setting
+    from chatapp.library.checkpoints import is_checkpoint
     from chatapp.library.headers import Headers
     from chatapp.library.local import find_model, resolve_model
     from chatapp.library.names import Names
@@ -94,7 +95,8 @@ def set_default(name: str | None) -> None:
         name = str(resolve_model(name, config, paths))
     else:
         file = find_model(name, config, paths)
-        Headers(None).read_model(file.path)  # a broken one is refused here, not at every start
+        if not is_checkpoint(file.path):
+            Headers(None).read_model(file.path)  # a broken one is refused here, not at every start
         name = file.name if file.source == "built-in" else spell_path(file.path)
     save_setting(paths, "engine", "model", name)
     click.echo(f"From now on: {Names(paths).of(resolve_model(name, config, paths))}", err=True)

@@ -8,6 +8,7 @@ from chatapp.gguf.size import size_text
 from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
+    from chatapp.engine.protocol import LoadProgress
     from chatapp.library.fetching import Progress as Fetch
 
 _CLEAR = "\r\x1b[K"
@@ -20,9 +21,9 @@ class Progress:
         self._on = sys.stderr.isatty()
         self._shown = False
 
-    def show_load(self, fraction: float) -> None:
-        """How much of the model is loaded, 0 to 1."""
-        self._show(f"loading the model {fraction:.0%}")
+    def show_load(self, progress: "LoadProgress") -> None:
+        """How much of the model is loaded, or converted before that."""
+        self._show(f"{progress.doing} the model {progress.fraction:.0%}")
 
     def show_prefill(self, done: int, total: int) -> None:
         """How many tokens of the prompt are read."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from chatapp.errors import ChatAppError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from chatapp.config import Config, KvType
+    from chatapp.config import BackendChoice, Config, KvType
     from chatapp.engine.client import EngineClient
     from chatapp.engine.protocol import LoadOptions
     from chatapp.paths import Paths
@@ -73,6 +73,7 @@ def override(
     n_ctx: int | None,
     kv_type: "KvType | None",
     think: str | None,
+    backend: "BackendChoice | None" = None,
 ) -> "Config":
     """Settings with the options that were given in their place."""
     engine = config.engine
@@ -82,6 +83,8 @@ def override(
         engine = replace(engine, n_ctx=n_ctx)
     if kv_type is not None:
         engine = replace(engine, kv_type=kv_type)
+    if backend is not None:
+        engine = replace(engine, backend=backend)
     chat = config.chat if think is None else replace(config.chat, think=think)
     return replace(config, engine=engine, chat=chat)
 
@@ -133,4 +136,5 @@ def load_options(
         kv_type=engine.kv_type,
         chat_template="" if raw else template_for(model, config.templates, paths.config),
         raw=raw,
+        backend=engine.backend,
     )

@@ -13,7 +13,7 @@ from chatapp.errors import UsageError
 from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
-    from chatapp.config import KvType
+    from chatapp.config import BackendChoice, KvType
     from chatapp.paths import Paths
     from chatapp.store import Store
 
@@ -27,6 +27,7 @@ def open_chat(
     conversation: int | None,
     temporary: bool,
     offline: bool,
+    backend: "BackendChoice | None",
     gpu_layers: int | None,
     n_ctx: int | None,
     kv_type: "KvType | None",
@@ -41,8 +42,9 @@ def open_chat(
     from chatapp.paths import find_paths
 
     paths = find_paths()
+    config = load_config(paths)
     config = setting.override(
-        load_config(paths), gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think
+        config, gpu_layers=gpu_layers, n_ctx=n_ctx, kv_type=kv_type, think=think, backend=backend
     )
     try:
         path, problem = setting.choose_model(model, config, paths), ""

@@ -108,6 +108,7 @@ def check_model(report: Report, paths: Paths) -> None:
     """Whether the model that is used by default is there and whole."""
     from chatapp.config import load_config
     from chatapp.errors import ConfigError
+    from chatapp.library.checkpoints import is_checkpoint
     from chatapp.library.headers import read_info
     from chatapp.library.local import resolve_model
     from chatapp.remotes import PREFIX, find_remote
@@ -123,6 +124,10 @@ def check_model(report: Report, paths: Paths) -> None:
         name = find_remote(str(path), paths).title
         report.facts["model"] = {"path": str(path), "name": name}
         report.add("note", "model", f"{name} runs on a server, which is not asked here.")
+        return
+    if is_checkpoint(path):
+        report.facts["model"] = {"path": spell_path(path), "name": path.name}
+        report.add("note", "model", f"{path.name} is a checkpoint, which is not looked into here.")
         return
     info = read_info(path)
     report.facts["model"] = {

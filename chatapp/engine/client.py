@@ -175,7 +175,7 @@ class EngineClient:
         return event
 
     async def load(
-        self, options: LoadOptions, on_progress: Callable[[float], None] | None = None
+        self, options: LoadOptions, on_progress: Callable[[LoadProgress], None] | None = None
     ) -> ModelDescription:
         """Load a model in a fresh process, which alone is sure to free what the last one held."""
         async with self._lock:
@@ -276,7 +276,7 @@ class EngineClient:
         self._phase = "stopped"
 
     async def _load(
-        self, options: LoadOptions, on_progress: Callable[[float], None] | None = None
+        self, options: LoadOptions, on_progress: Callable[[LoadProgress], None] | None = None
     ) -> ModelDescription:
         if self._abandoned:
             await self.stop()
@@ -292,7 +292,7 @@ class EngineClient:
             while True:
                 event = await request.next_event()
                 if isinstance(event, LoadProgress) and on_progress:
-                    on_progress(event.fraction)
+                    on_progress(event)
                 elif isinstance(event, Loaded):
                     self.model = self.last_model = event.model
                     self.options = options

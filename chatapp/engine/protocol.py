@@ -76,6 +76,9 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """No chat template at all: messages are the beginning of a text, control tokens included."""
     embed: Pooling = ""
     """Load it to make embeddings, pooled like this, and no text."""
+    backend: Literal["auto", "llama", "torch"] = "auto"
+    """What runs it. `auto`: llama.cpp where it is a model file, or a checkpoint that converts
+    without a question, else PyTorch."""
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,8 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     only if this is the same."""
     host: str = ""
     """The server that text goes to; empty: it stays on this machine."""
+    runtime: str = ""
+    """What computes it, in words, where that is not llama.cpp."""
     load_s: float = 0.0
     notices: list[str] = []
     """Sentences the user should see: a clamped context, a broken template."""
@@ -216,10 +221,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class LoadProgress(msgspec.Struct, frozen=True, tag="load_progress"):
-    """`fraction` (0 to 1) of the weights is in memory."""
+    """`fraction` (0 to 1) of the weights is in memory, or of what is done before that."""
 
     request_id: str
     fraction: float
+    doing: str = "loading"
+    """`loading`, or `converting`: a checkpoint is made into a model file first."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):

@@ -38,15 +38,16 @@ from chatapp.engine.protocol import (
     Shutdown,
     end_before_start,
 )
+from chatapp.engine.routing import load_model
 from chatapp.errors import (
     ChatAppError,
     ConnectionLostError,
     ContextOverflowError,
+    EngineError,
     ModelError,
     TemplateError,
     UsageError,
 )
-from chatapp.remotes import PREFIX
 
 _Served = Load | Generate | Measure | Embed
 """What has its turn, one after the other."""
@@ -181,14 +182,18 @@ class Worker:
             )
 
     def _load(self, command: Load) -> None:
-        wanted = "remote" if command.options.path.startswith(PREFIX) else self._local
-        if self._backend.name != wanted:
-            self._backend.unload()
-            self._backend = make_backend(wanted)
-        model = self._backend.load(
-            command.options, lambda fraction: self._emit(LoadProgress(command.request_id, fraction))
-        )
+        def report(fraction: float, doing: str = "loading") -> None:
+            self._emit(LoadProgress(command.request_id, fraction, doing))
+
+        model = load_model(command.options, self._local, self._switch, report)
         self._emit(Loaded(command.request_id, model))
+
+    def _switch(self, name: str) -> Backend:
+        """Make the backend `name` the one that answers."""
+        if self._backend.name != name:
+            self._backend.unload()
+            self._backend = make_backend(name)
+        return self._backend
 
     def _generate(self, command: Generate) -> None:
         with self._requests_lock:
@@ -242,7 +247,7 @@ def _kind_of(error: ChatAppError) -> FailureKind:
 
 
 def make_backend(name: str) -> Backend:
-    """`llama`, `remote` or `echo`."""
+    """`llama`, `remote`, `echo` or `torch`. Raises `EngineError` where PyTorch is missing."""
     if name == "remote":
         from chatapp.engine.remote import RemoteBackend
 
@@ -251,9 +256,23 @@ def make_backend(name: str) -> Backend:
         from chatapp.engine.echo import EchoBackend
 
         return EchoBackend()
+    if name == "torch":
+        return _make_torch()
     from chatapp.engine.llama.backend import LlamaBackend
 
     return LlamaBackend()
+
+
+def _make_torch() -> Backend:
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: nothing is fetched
+    try:
+        from chatapp.engine.pytorch.backend import TorchBackend
+    except ImportError as error:
+        raise EngineError(
+            f"It would run in PyTorch, which is not installed: {error}.",
+            "Install it: pip install 'chatapp[torch]'",
+        ) from error
+    return TorchBackend()
 
 
 def main() -> None:

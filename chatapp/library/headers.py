@@ -24,8 +24,9 @@ from chatapp.gguf.errors import GgufError
 from chatapp.gguf.model_info import ModelInfo, name_size, read_model_info
 from chatapp.gguf.reader import KnownTexts
 from chatapp.gguf.replacing import write_whole
+from chatapp.library.checkpoints import is_checkpoint
 from chatapp.library.local import list_shards
-from chatapp.paths import spell_path
+from chatapp.paths import sees_folder, spell_path
 
 _THREADS = 4
 """The disk is waited for in parallel; the reading itself holds the interpreter."""
@@ -71,6 +72,12 @@ class Headers:
 
     def read(self, path: Path) -> ModelInfo:
         """The header of one file; `ModelError` as `read_info` has it, remembered too."""
+        if sees_folder(path) and is_checkpoint(path):
+            raise ModelError(
+                f"{path} is a checkpoint, not a model file.",
+                "`chatapp inspect` says what is in it; --model runs it, `chatapp convert` makes a "
+                "model file of it.",
+            )
         rows = self._load()
         key = spell_path(path.absolute())
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chatapp.config import Config
 from chatapp.errors import ModelError
+from chatapp.library.checkpoints import is_checkpoint
 from chatapp.library.places import LATEST, Place, list_blobs, list_places
 from chatapp.paths import BUILTIN_MODEL, Paths, expand_home, read_path, sees_file, sees_folder
 from chatapp.remotes import PREFIX, find_remote
@@ -124,7 +125,8 @@ def find_model(name: str, config: Config, paths: Paths) -> ModelFile:
 
 
 def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path:
-    """The file meant by a path, a file name in one of the usual places, or `builtin`.
+    """The file meant by a path, a file name in one of the usual places, or `builtin`; of a
+    checkpoint, its folder.
 
     None means the settings' `engine.model`, else the built-in model. `ModelError` names what was
     looked for and the names that come near.
@@ -137,10 +139,12 @@ def resolve_model(name: str | Path | None, config: Config, paths: Paths) -> Path
         return path.absolute()
     if wanted.lower() in BUILTIN_NAMES:
         return _builtin()
+    if is_checkpoint(path):
+        return path.absolute()
     if sees_folder(path):
         inside = sorted(item.name for item in _walk(path, 0))
-        hint = f"It holds: {', '.join(inside[:5])}." if inside else "It holds no .gguf file."
-        raise ModelError(f"{path} is a folder; a model is one file.", hint)
+        what = ", ".join(inside[:5]) or "no .gguf file and no checkpoint"
+        raise ModelError(f"{path} is a folder; a model is one file.", f"It holds {what}.")
     files = find_models(paths, config.library.folders)
     named = [f for f in files if wanted.lower() in _names(f)]
     same = [file for file in named if file.source == named[0].source]  # ours before others'

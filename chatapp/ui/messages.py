@@ -31,10 +31,11 @@ class Queued:
 
 @dataclass
 class ModelLoading(Message):
-    """A model file is being read; `fraction` is 0 to 1."""
+    """A model file is being read, or made of a checkpoint; `fraction` is 0 to 1."""
 
     name: str
     fraction: float
+    doing: str = "loading"
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """What the status line, titles and progress say."""
 
+from dataclasses import replace
+
 import pytest
 
 from chatapp.conversation import make_title
@@ -55,6 +57,12 @@ def test_a_full_context_is_marked():
     line = compose_line(StatusFacts(model="m", n_past=7000, n_ctx=8192), 80).plain
     assert "▲ 85%" in line
     assert "▲" not in compose_line(StatusFacts(model="m", n_past=6900, n_ctx=8192), 80).plain
+
+
+def test_a_model_in_pytorch_is_said_to_be_so():
+    facts = StatusFacts(model="xlnet", layers=13, gpu_layers=13, runtime="PyTorch, not converted")
+    assert compose_line(facts, 120).plain == "xlnet · PyTorch, not converted (GPU)"
+    assert "loading 5%" in compose_line(replace(facts, loading="loading 5%"), 120).plain
 
 
 def test_the_processor_is_always_named():

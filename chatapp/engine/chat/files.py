@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,27 @@ def read_template(named: str, folder: Path) -> str:
     if not template.strip():
         raise UsageError(f"There is no chat template in {named}.")
     return template
+
+
+def read_beside_tokenizer(folder: Path) -> tuple[str, str, str]:
+    """(the chat template in a folder of transformers', its BOS, its EOS); each empty where there
+    is none that can be read."""
+    source = ""
+    for name in ("chat_template.jinja", "chat_template.json", "tokenizer_config.json"):
+        with contextlib.suppress(UsageError):
+            source = source or read_template(name, folder)
+    try:
+        with (folder / "tokenizer_config.json").open("rb") as file:
+            config = json.loads(file.read(MAX_TEMPLATE * 4))
+    except (OSError, ValueError, RecursionError):
+        return source, "", ""
+    tokens = config if isinstance(config, dict) else {}
+    return source, _token_text(tokens.get("bos_token")), _token_text(tokens.get("eos_token"))
+
+
+def _token_text(value: Any) -> str:
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""
 
 
 def _unwrap(text: str) -> str:

@@ -12,7 +12,7 @@ from textual.message import Message as Fact
 
 from chatapp.config import EngineConfig, KvType
 from chatapp.engine.client import EngineClient
-from chatapp.engine.protocol import LoadOptions, ModelDescription
+from chatapp.engine.protocol import LoadOptions, LoadProgress, ModelDescription
 from chatapp.errors import ChatAppError, ModelError
 from chatapp.paths import spell_path
 from chatapp.ui.messages import ModelFailed, ModelLoading, ModelReady
@@ -84,8 +84,8 @@ class ModelHost:
         problem: ChatAppError = ModelError(f"{name} was not loaded.")
         loaded: ModelDescription | None = None
 
-        def report(fraction: float) -> None:
-            self._post(ModelLoading(name, fraction))
+        def report(progress: LoadProgress) -> None:
+            self._post(ModelLoading(name, progress.fraction, progress.doing))
 
         try:
             options = LoadOptions(
@@ -97,6 +97,7 @@ class ModelHost:
                 flash_attn=self._config.flash_attn,
                 kv_type=kv_type or self._config.kv_type,
                 chat_template=self._find_template(path),
+                backend=self._config.backend,
             )
             loaded = await self._client.load(options, report)
         except ChatAppError as error:

@@ -232,8 +232,9 @@ class ChatStatus:
         self.line = replace(
             self.line,
             model=fact.name,
-            loading=f"loading {fact.fraction:.0%}",
+            loading=f"{fact.doing} {fact.fraction:.0%}",
             host="",
+            runtime="",
             completion=False,
             n_ctx=0,
             n_past=0,
@@ -253,6 +254,7 @@ class ChatStatus:
             layers=model.n_layers + 1,
             gpu_layers=model.gpu_layers,
             host=model.host,
+            runtime=model.runtime,
             idle_gpu="pip install" in model.gpu_note,
             completion=not model.chat_template,
             n_ctx=model.n_ctx,

@@ -42,8 +42,8 @@ class Hearing:
         self._said = ""
         """What has been told of the answer that is being written."""
         self._thought = False
-        self.loading = ""
-        """The model that is being loaded."""
+        self.loading, self._doing = "", ""
+        """The model that is being loaded, and whether it is converted first."""
         self._asked_at = 0.0
         self._told_tenth = 0
         self.came_back: list[str] = []
@@ -52,9 +52,9 @@ class Hearing:
     def hear(self, fact: Fact) -> None:
         """Tell a fact of the chat."""
         match fact:
-            case ModelLoading() if fact.name != self.loading:
-                self.loading = fact.name
-                self.say(f"Loading {clean_line(fact.name)}.")
+            case ModelLoading() if (fact.name, fact.doing) != (self.loading, self._doing):
+                self.loading, self._doing = fact.name, fact.doing
+                self.say(f"{fact.doing.capitalize()} {clean_line(fact.name)}.")
             case ModelFailed():
                 self.loading = ""
             case ModelReady():

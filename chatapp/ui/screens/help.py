@@ -195,6 +195,8 @@ def model_rows(model: ModelDescription | None) -> Rows:
     where = "CPU only"
     if model.gpu_layers:
         where = f"GPU {model.gpu_layers}/{model.n_layers + 1} layers on {', '.join(model.devices)}"
+    if model.runtime:
+        where = f"{model.runtime}; {', '.join(model.devices) or 'CPU'}"
     rows = [
         ("Name", model.name),
         ("File", model.path),

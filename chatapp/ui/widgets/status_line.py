@@ -36,6 +36,8 @@ class StatusFacts:
     """How far a download is."""
     host: str = ""
     """The server a remote model runs on."""
+    runtime: str = ""
+    """What computes the model, where that is not llama.cpp."""
     completion: bool = False
     """The model has no chat template: it completes text."""
     n_past: int = 0
@@ -77,6 +79,9 @@ def parts_of(facts: StatusFacts) -> list[Part]:
         parts.append(Part(facts.loading, 2, "$foreground 70%"))
     elif facts.host:
         parts.append(Part(f"text goes to {clean_line(facts.host)}", 2, "$text-warning"))
+    elif facts.runtime:
+        device = "GPU" if facts.gpu_layers else "CPU"
+        parts.append(Part(f"{facts.runtime} ({device})", 2, "$text-warning"))
     elif facts.model and facts.gpu_layers:
         parts.append(Part(f"GPU {facts.gpu_layers}/{facts.layers}", 3, "$text-success"))
     elif facts.model:

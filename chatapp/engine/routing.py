@@ -1,0 +1,82 @@
+"""Which backend runs what was named: a server, a model file, a checkpoint.
+
+A checkpoint is converted where that needs no question, and then is a model file like any other;
+else it runs in PyTorch, which is said with the reason. `LoadOptions.backend` decides otherwise.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from chatapp.engine.backend import Backend
+from chatapp.engine.converted import find_model_file
+from chatapp.engine.protocol import LoadOptions, ModelDescription
+from chatapp.errors import ChatAppError, ConversionError, ModelError, UsageError
+from chatapp.library.checkpoints import is_checkpoint
+from chatapp.paths import read_path, spell_path
+from chatapp.remotes import PREFIX
+
+Switch = Callable[[str], Backend]
+"""Makes the backend of that name the one that answers, and gives it."""
+
+
+class Report(Protocol):
+    """Takes how far a load is."""
+
+    def __call__(self, fraction: float, doing: str = "loading") -> None:
+        """`fraction`: 0 to 1 of what is being done."""
+
+
+def load_model(
+    options: LoadOptions, local: str, switch: Switch, report: Report
+) -> ModelDescription:
+    """Load what `options` name; `local` is the backend that the process was started for.
+
+    Raises what the backend raises, and `ModelError` where none runs it.
+    """
+    asked = "llama" if options.embed else options.backend  # vectors are llama.cpp's alone
+    if options.path.startswith(PREFIX):
+        if asked != "auto":
+            raise UsageError(
+                f"{options.path} is a server, which has a backend of its own.",
+                "Leave out --backend, or choose a model on this machine.",
+            )
+        return switch("remote").load(options, report)
+    if local == "echo":
+        return switch("echo").load(options, report)
+    path = read_path(options.path)
+    if not is_checkpoint(path):
+        if asked == "torch":
+            raise ModelError(
+                f"{path.name} is no checkpoint, and PyTorch runs nothing else.",
+                "Leave out --backend torch: llama.cpp runs model files.",
+            )
+        return switch("llama").load(options, report)
+    if asked == "torch":
+        return switch("torch").load(options, report)
+    try:
+        file, is_new = find_model_file(path, lambda fraction: report(fraction, "converting"))
+    except ConversionError as error:
+        if asked == "llama":
+            raise
+        return _load_as_it_is(path, error, options, switch, report)
+    model = switch("llama").load(replace(options, path=spell_path(file)), report)
+    said = f"{path.name} was converted to a model file, which is kept until it changes."
+    return replace(model, path=options.path, notices=[*([said] if is_new else []), *model.notices])
+
+
+def _load_as_it_is(
+    path: Path, why: ConversionError, options: LoadOptions, switch: Switch, report: Report
+) -> ModelDescription:
+    """Run a checkpoint in PyTorch because it could not be converted."""
+    try:
+        model = switch("torch").load(options, report)
+    except ChatAppError as error:
+        raise ModelError(
+            f"{path.name} cannot be converted: {why.message}",
+            f"{why.hint}\nNor can it run as it is: {error.message} {error.hint}".strip(),
+        ) from error
+    notice = f"{path.name} runs in PyTorch, not converted: {why.message}"
+    return replace(model, notices=[notice, *model.notices])

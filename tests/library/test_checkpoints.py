@@ -1,0 +1,57 @@
+"""What is a checkpoint, and when it is another one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chatapp.config import Config
+from chatapp.errors import ModelError
+from chatapp.library.checkpoints import is_checkpoint, stamp_checkpoint
+from chatapp.library.local import resolve_model
+from chatapp.paths import find_paths
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with weights in it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "ckpt.pt").write_bytes(b"weights")
+    return folder
+
+
+def test_weights_are_a_checkpoint_and_model_files_are_none(folder: Path, tmp_path: Path) -> None:
+    assert is_checkpoint(folder)
+    assert is_checkpoint(folder / "ckpt.pt")
+    (tmp_path / "renamed.bin").write_bytes(b"GGUF and more")
+    assert not is_checkpoint(tmp_path / "renamed.bin")
+    (tmp_path / "notes.txt").write_text("weights")
+    assert not is_checkpoint(tmp_path / "notes.txt")
+    assert not is_checkpoint(tmp_path)
+    assert not is_checkpoint(tmp_path / "nowhere")
+
+
+def test_a_folder_means_its_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolve_model(folder, Config(), find_paths()) == folder
+    monkeypatch.chdir(tmp_path)
+    assert resolve_model("run", Config(), find_paths()) == folder
+    (folder / "ckpt.pt").unlink()
+    with pytest.raises(ModelError, match="is a folder") as caught:
+        resolve_model(folder, Config(), find_paths())
+    assert "no checkpoint" in caught.value.hint
+
+
+@pytest.mark.parametrize("named", ["run", "run/ckpt.pt"])
+def test_the_stamp_changes_with_every_file_that_counts(
+    folder: Path, tmp_path: Path, named: str
+) -> None:
+    source = tmp_path / named
+    first = stamp_checkpoint(source)
+    assert stamp_checkpoint(source) == first
+    (folder / "meta.pkl").write_bytes(b"characters")
+    second = stamp_checkpoint(source)
+    os.utime(folder / "ckpt.pt", (1, 1))
+    assert len({first, second, stamp_checkpoint(source)}) == 3
