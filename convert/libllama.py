@@ -143,6 +143,13 @@ class ModelFile:
         return n < 0 or buffer.value != b"false"
 
     @property
+    def has_encoder(self) -> bool:
+        """Whether one part of it reads and another says, as in T5."""
+        return bool(C.llama_model_has_encoder(self._model)) and bool(
+            C.llama_model_has_decoder(self._model)
+        )
+
+    @property
     def adds_bos(self) -> bool:
         """Whether its texts begin with a token of their own."""
         return bool(C.llama_vocab_get_add_bos(self._vocab)) and self.special_ids["bos"] >= 0
@@ -211,21 +218,32 @@ class ModelFile:
         n = len(ids)
         if not 0 < n <= self.n_ctx_train:
             raise ProofError(f"{n} positions asked for, {self.n_ctx_train} trained.")
+        if self.has_encoder:
+            return self._decode_behind(ids)
         if self._context is None or self._n_ctx < n:
             self._open_context(n)
+        return self._decode(ids)
+
+    def _decode_behind(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The same of an encoder–decoder: its encoder has read `ids`, and its decoder begins with
+        the token that it always begins with."""
+        start = int(C.llama_model_decoder_start_token(self._model))
+        if self._context is None or self._n_ctx < len(ids) + 1:
+            self._open_context(len(ids) + 1)
         C.llama_memory_clear(C.llama_get_memory(self._context), True)
-        batch = C.llama_batch_init(n, 0, 1)
-        try:
-            batch.n_tokens = n
-            for i, token in enumerate(ids):
-                batch.token[i], batch.pos[i] = token, i
-                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+        with _batch(ids) as batch:
+            if C.llama_encode(self._context, batch) != 0:
+                raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")
+        return self._decode([start, *ids])[1:]
+
+    def _decode(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        C.llama_memory_clear(C.llama_get_memory(self._context), True)
+        with _batch(ids) as batch:
             if C.llama_decode(self._context, batch) != 0:
                 raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")
-            rows = C.llama_get_logits(self._context)
-            return np.ctypeslib.as_array(rows, (n * self.n_tokens,)).reshape(n, -1).copy()
-        finally:
-            C.llama_batch_free(batch)
+        n = len(ids)
+        rows = C.llama_get_logits(self._context)
+        return np.ctypeslib.as_array(rows, (n * self.n_tokens,)).reshape(n, -1).copy()
 
     def embeddings(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Last hidden states [len(ids), n_embd] of an embedding model."""
@@ -234,19 +252,12 @@ class ModelFile:
             raise ProofError(f"{n} positions asked for, {self.n_ctx_train} trained.")
         if self._context is None or self._n_ctx < n:
             self._open_context(n, embeddings=True)
-        batch = C.llama_batch_init(n, 0, 1)
-        try:
-            batch.n_tokens = n
-            for i, token in enumerate(ids):
-                batch.token[i], batch.pos[i] = token, i
-                batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+        with _batch(ids) as batch:
             if C.llama_encode(self._context, batch) != 0:
                 raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")
-            n_embd = int(C.llama_model_n_embd(self._model))
-            rows = C.llama_get_embeddings(self._context)
-            return np.ctypeslib.as_array(rows, (n * n_embd,)).reshape(n, -1).copy()
-        finally:
-            C.llama_batch_free(batch)
+        n_embd = int(C.llama_model_n_embd(self._model))
+        rows = C.llama_get_embeddings(self._context)
+        return np.ctypeslib.as_array(rows, (n * n_embd,)).reshape(n, -1).copy()
 
     def _open_context(self, n: int, *, embeddings: bool = False) -> None:
         assert self._has_weights  # llama.cpp would end the process
@@ -267,3 +278,17 @@ class ModelFile:
         self._context = C.llama_init_from_model(self._model, params)
         if not self._context:
             raise ProofError(f"llama.cpp cannot run the file: {open_log().reason()}.")
+
+
+@contextmanager
+def _batch(ids: Sequence[int]) -> Iterator[Any]:
+    """A batch of one sequence that asks for every output."""
+    batch = C.llama_batch_init(len(ids), 0, 1)
+    try:
+        batch.n_tokens = len(ids)
+        for i, token in enumerate(ids):
+            batch.token[i], batch.pos[i] = token, i
+            batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = 1, 0, 1
+        yield batch
+    finally:
+        C.llama_batch_free(batch)

@@ -119,6 +119,7 @@ def _print_info(info: "ModelInfo") -> None:
     use = {
         "chat": "chat",
         "completion": "completion: no chat template, so it continues text instead of answering",
+        "text to text": "text to text: it answers the last message alone",
         "embeddings": "embeddings: it cannot write; `chatapp embed` uses it",
     }[info.use]
     rows = {

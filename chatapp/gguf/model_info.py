@@ -76,9 +76,12 @@ class ModelInfo:
 
     @property
     def use(self) -> str:
-        """What it is for: `embeddings`, `chat`, or `completion` where it has no chat template."""
+        """What it is for: `embeddings`, `chat`, `text to text`, or `completion` where it has no
+        chat template."""
         if self.embeds:
             return "embeddings"
+        if self.arch == "t5":
+            return "text to text"
         return "chat" if self.chat_template else "completion"
 
 

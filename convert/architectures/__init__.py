@@ -35,6 +35,7 @@ from convert.architectures import (
     smollm3,
     stablelm,
     starcoder2,
+    t5,
 )
 from convert.architectures.family import Family
 from convert.architectures.model import Model
@@ -73,6 +74,7 @@ FAMILIES: tuple[Family, ...] = (
     starcoder2.FAMILY,
     falcon.FAMILY,
     bert.FAMILY,
+    t5.FAMILY,
     gpt2.FAMILY,
 )
 

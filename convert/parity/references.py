@@ -35,7 +35,8 @@ class Reference(Protocol):
     """How it was run, where that is not plain."""
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Logits [len(ids), n_rows] after each of `ids`, from an empty context, in float32."""
+        """Logits [len(ids), n_rows] after each of `ids`, from an empty context, in float32. The
+        encoder of an encoder–decoder has read `ids` before its decoder says them."""
 
 
 # `Model.layout` to the module's name under `convert.parity`.
@@ -47,6 +48,7 @@ REFERENCES: dict[str, str] = {
     "litgpt": "llama",
     "llama-names": "llama",
     "hf": "hf",
+    "encoder-decoder": "encoder_decoder",
 }
 
 

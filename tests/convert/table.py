@@ -224,6 +224,15 @@ def _encoders() -> Iterator[Row]:
         BYTES,
         lambda f: (write(f, "Roberta", "Model", type_vocab_size=1, pad_token_id=1), {}),
     )
+    from tests.convert.test_t5 import KINDS
+    from tests.convert.test_t5 import write as write_t5
+
+    for name in KINDS:
+
+        def write_kind(folder: Path, name: str = name) -> Any:
+            return write_t5(folder, name), {}
+
+        yield "Hugging Face folder", name, "SentencePiece, unigrams", write_kind
 
 
 def measure(write: Callable[[Path], tuple[Path, dict[str, Any]]], folder: Path) -> list[str]:

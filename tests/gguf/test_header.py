@@ -238,6 +238,7 @@ def test_parameter_counts_in_short(n_params: int, label: str) -> None:
     [
         ("llama", {"tokenizer.chat_template": "x"}, "chat"),
         ("llama", {}, "completion"),
+        ("t5", {}, "text to text"),
         ("nomic-bert", {}, "embeddings"),
         ("qwen3", {"qwen3.pooling_type": 3, "tokenizer.chat_template": "x"}, "embeddings"),
         ("gemma3", {"gemma3.attention.causal": False}, "embeddings"),

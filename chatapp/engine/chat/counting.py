@@ -13,7 +13,13 @@ from msgspec.structs import replace
 
 from chatapp.engine.chat.detect import switches_of
 from chatapp.engine.chat.manner import Manner
-from chatapp.engine.chat.prompt import Prompt, build_completion, build_prompt, join_texts
+from chatapp.engine.chat.prompt import (
+    Prompt,
+    build_completion,
+    build_prompt,
+    build_source,
+    join_texts,
+)
 from chatapp.engine.content import countable
 from chatapp.engine.protocol import ChatMessage, Generate, Measure, Measured
 from chatapp.parts import Reasoning
@@ -21,7 +27,11 @@ from chatapp.thinking import Thinking
 
 
 def render_prompt(manner: Manner, request: Generate | Measure) -> Prompt:
-    """The prompt of these messages, as the model's template has it."""
+    """The prompt of these messages, as the model's template has it. A text-to-text model reads
+    the last that somebody asked, and no other."""
+    if manner.is_text_to_text:
+        asked = [message for message in request.messages if message.role != "assistant"]
+        return build_source(manner.vocab, join_texts(asked[-1:]))
     if manner.is_raw:
         return build_completion(manner.vocab, join_texts(request.messages), special=True)
     return build_prompt(
@@ -55,7 +65,8 @@ def count_prompt(manner: Manner, request: Measure) -> Measured:
 
 
 def _count(manner: Manner, request: Measure) -> int:
-    return len(render_prompt(manner, request).tokens)
+    prompt = render_prompt(manner, request)
+    return len(prompt.tokens) + len(prompt.source)
 
 
 def _without_tokens(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -15,7 +15,13 @@ from chatapp.engine.chat.turn_end import find_turn_end
 from chatapp.engine.chat.vocabulary import Vocabulary
 from chatapp.engine.chat.writing import write_calls
 from chatapp.engine.protocol import LoadOptions
+from chatapp.errors import UsageError
 from chatapp.gguf.sandbox import TemplateProcess
+
+_TEXT_TO_TEXT = (
+    "This model makes a text of a text: it reads the last message alone, without a system prompt "
+    "and what was said before."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,8 @@ class Manner:
     """None: text is completed."""
     is_raw: bool = False
     """No template was asked for: messages are the beginning of a text, control tokens included."""
+    is_text_to_text: bool = False
+    """An encoder reads one text, and a decoder says another: T5 and its kin."""
     understood: Understood = field(default_factory=lambda: Understood(PLAIN))
     stop: tuple[str, ...] = ()
     """Texts that end an answer."""
@@ -45,9 +53,18 @@ def find_manner(
     vocab: Vocabulary,
     options: LoadOptions,
     process: TemplateProcess,
+    *,
+    is_text_to_text: bool = False,
 ) -> Manner:
     """How a model is spoken to that has the templates `own` and is called `names`; `vocab` learns
     of tokens that end answers. Raises `TemplateError` where nobody knows how."""
+    if is_text_to_text:
+        if options.chat_template:
+            raise UsageError(
+                "This model makes a text of a text, and has no use for a chat template.",
+                "Leave out --chat-template, or its line in the settings.",
+            )
+        return Manner(vocab, is_text_to_text=True, notices=(_TEXT_TO_TEXT,))
     chosen = choose_template(own, names, vocab, options, process)
     template = chosen.template
     if template is None:
@@ -62,7 +79,7 @@ def find_manner(
         vocab,
         template,
         options.raw,
-        understood,
+        understood=understood,
         stop=(end.text,) if end.text else (),
         notices=(*chosen.notices, *odd, *filter(None, [end.notice])),
     )

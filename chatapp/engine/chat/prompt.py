@@ -38,6 +38,8 @@ class Prompt:
     """A prompt ready for the model."""
 
     tokens: list[int] = field(default_factory=list)
+    source: list[int] = field(default_factory=list)
+    """What the encoder of a text-to-text model reads; `tokens` is then for its decoder."""
     opens_thought: bool = False
     """The prompt ends within a thought."""
     thought_budget: int | None = None
@@ -97,6 +99,11 @@ def build_completion(vocab: Vocabulary, text: str, *, special: bool = False) -> 
     """Tokens of plain text to go on from; control tokens in it are only text, unless `special`."""
     has_bos = special and bool(vocab.bos_text) and text.startswith(vocab.bos_text)
     return Prompt(vocab.tokenize(text, special=special, add_special=not has_bos))
+
+
+def build_source(vocab: Vocabulary, text: str) -> Prompt:
+    """Tokens for the encoder of a text-to-text model, with the mark that ends its texts."""
+    return Prompt(source=vocab.tokenize(text, special=False, add_special=True))
 
 
 def join_texts(messages: Sequence[ChatMessage]) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.chat.counting import count_prompt, render_prompt
-from chatapp.engine.chat.prompt import Prompt, build_completion
+from chatapp.engine.chat.prompt import Prompt, build_completion, build_source
 from chatapp.engine.embedding import Embed, Embedded
 from chatapp.engine.llama import native
 from chatapp.engine.llama.cache import TokenCache
@@ -99,8 +99,13 @@ class LlamaBackend:
         vocab = self._model.vocab
         params = request.params.filled(self._model.description.sampling)
         request = replace(request, params=params)
-        if request.prompt is not None:
-            prompt = build_completion(vocab, request.prompt)
-        else:
+        is_encoder_decoder = self._model.manner.is_text_to_text
+        if request.prompt is None:
             prompt = self._build_prompt(self._model, request)
+        elif is_encoder_decoder:
+            prompt = build_source(vocab, request.prompt)
+        else:
+            prompt = build_completion(vocab, request.prompt)
+        if is_encoder_decoder:
+            prompt = dataclasses.replace(prompt, tokens=[self._model.start_token])
         return Generation(self._model, self._cache, request, prompt, emit, started).run(cancelled)

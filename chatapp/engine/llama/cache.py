@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
@@ -115,6 +116,24 @@ class TokenCache:
             self.tokens = []
             lib.llama_memory_clear(memory, False)
 
+    def encode(self, source: list[int]) -> None:
+        """Let the encoder read `source`, for every alternative. What was decoded goes: it rests on
+        what the encoder had read. Raises `Cancelled`."""
+        self.cut(0)
+        n, n_seqs = len(source), self._model.n_parallel
+        batch = lib.llama_batch_init(n, 0, n_seqs)
+        try:
+            for row, token in enumerate(source):
+                batch.token[row], batch.pos[row] = token, row
+                batch.n_seq_id[row], batch.logits[row] = n_seqs, True
+                for sequence in range(n_seqs):
+                    batch.seq_id[row][sequence] = sequence
+            batch.n_tokens = n
+            self.threads.begin(prompt=True)
+            self._compute(lib.llama_encode, batch, n)
+        finally:
+            lib.llama_batch_free(batch)
+
     def prefill(self, prompt: list[int], progress: Callable[[int], None]) -> None:
         """Decode the rest of `prompt` in chunks of about a second each, less on a GPU.
 
@@ -171,15 +190,22 @@ class TokenCache:
         batch.logits[row] = True
 
     def _decode(self, n: int, start: int) -> None:
+        self._batch.n_tokens = n
+        try:
+            self._compute(lib.llama_decode, self._batch, n)
+        except (Cancelled, EngineError):
+            self.cut(start)
+            raise
+
+    def _compute(self, how: Callable[[int, Any], int], batch: Any, n: int) -> None:
+        """`how` is llama.cpp's decode or encode, of `n` tokens."""
         if self._flag[0] != b"\0":
             raise Cancelled
-        self._batch.n_tokens = n
         self.threads.before()
-        code = lib.llama_decode(self._model.context, self._batch)
+        code = how(self._model.context, batch)
         if code == 0:
             self.threads.after(n)
             return
-        self.cut(start)
         if code == _ABORTED:
             raise Cancelled
         if code == 1:

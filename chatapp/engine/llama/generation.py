@@ -101,7 +101,7 @@ class Generation:
         assembler = self._make_assembler()
         if request.prefix_tokens:
             vocab.check(request.prefix_tokens)
-            pieces = [vocab.spoken(token) for token in request.prefix_tokens]
+            pieces = [self._spoken(*pair) for pair in enumerate(request.prefix_tokens)]
             if assembler.begin_with_tokens(request.prefix, pieces):
                 return assembler, request.prefix_tokens
         known = trim_broken(request.prefix)
@@ -116,11 +116,20 @@ class Generation:
             *vocab.tokenize(text, special=False),
         ]
 
+    def _spoken(self, place: int, token: int) -> tuple[bytes, bool]:
+        """The bytes of the answer's token `place`, and whether it is a control token. What a
+        text-to-text model says begins with a word, whose space is none of it."""
+        data, is_control = self._model.vocab.spoken(token)
+        begins = place == 0 and bool(self._prompt.source)
+        return (data.removeprefix(b" ") if begins else data), is_control
+
     def _check_fit(self) -> None:
         if not self._tokens:
             raise UsageError("There is nothing to answer: the prompt is empty.")
         n, room = len(self._tokens), self._model.n_ctx
-        if n >= room:
+        n_source = len(self._prompt.source)  # has a room of its own, as large
+        if n >= room or n_source > room:
+            n = max(n, n_source)
             hint = "Start a new chat, shorten the message, or choose a longer context with --n-ctx."
             if room >= self._model.n_ctx_train:
                 hint = (
@@ -187,7 +196,7 @@ class Generation:
         n_thought = 0
         for count, token in enumerate(self._prefix):
             was_thinking = assembler.is_thinking
-            data, is_control = self._model.vocab.spoken(token)
+            data, is_control = self._spoken(count, token)
             assembler.feed(data, control=is_control)
             # Behind a thought: white space, and marks before what is said.
             says_nothing = not data.strip() or is_control or bool(form.say_open)
@@ -212,8 +221,11 @@ class Generation:
         )
 
     def _prefill(self) -> None:
-        self._reused = self._cache.keep_prefix(self._tokens)
         began = time.perf_counter()
+        if self._prompt.source:
+            self._report_prefill(0)
+            self._cache.encode(self._prompt.source)
+        self._reused = self._cache.keep_prefix(self._tokens)
         self._report_prefill(self._reused)
         self._cache.prefill(self._tokens, self._report_prefill)
         self._prefill_s = time.perf_counter() - began
@@ -291,7 +303,7 @@ class Generation:
             return
         alternative.next_token = token
         alternative.tokens.append(token)
-        data, is_control = vocab.spoken(token)
+        data, is_control = self._spoken(len(alternative.tokens) - 1, token)
         was_thinking = assembler.is_thinking
         assembler.feed(data, control=is_control)
         self._follow_thought(alternative, data, wish, was_thinking=was_thinking)
@@ -342,14 +354,15 @@ class Generation:
                 )
             )
         n_new = sum(alternative.n_new for alternative in alternatives)
-        n_read = len(self._tokens) - self._reused
+        n_prompt = len(self._prompt.source) + len(self._tokens)
+        n_read = n_prompt - self._reused
         first = self._first_token_at or ended
         steps = n_new - len(alternatives)  # the first token of each came from prefill
         return Finished(
             request_id=self._request.request_id,
             choices=choices,
             usage=Usage(
-                prompt_tokens=len(self._tokens),
+                prompt_tokens=n_prompt,
                 reused_tokens=self._reused,
                 completion_tokens=n_new,
                 reasoning_tokens=sum(one.thoughts.n_tokens for one in alternatives),

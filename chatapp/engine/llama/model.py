@@ -53,8 +53,14 @@ class LoadedModel:
         try:
             self._say_what_was_given_up(options, planned)
             release_pages(path)
-            own = dict(read_templates(self.weights))
-            self.manner = find_manner(own, self._names, self.vocab, options, self._templates)
+            self.manner = find_manner(
+                dict(read_templates(self.weights)),
+                self._names,
+                self.vocab,
+                options,
+                self._templates,
+                is_text_to_text=self.weights.is_encoder_decoder,
+            )
             self.notices += self.manner.notices
             self.description = describe(self, path, size, time.perf_counter() - started, planned)
         except BaseException:  # whatever it was, nobody else could give the memory back
@@ -76,6 +82,9 @@ class LoadedModel:
             batches = _GPU_BATCHES if self.is_on_gpu else 1
             self.n_batch: int = max(32, min(options.n_batch * batches, self.n_ctx))
             self.n_ubatch: int = min(options.n_batch, self.n_batch)
+            if self.weights.is_encoder_decoder:  # what it reads, it reads at once
+                self.n_batch = self.n_ubatch = self.n_ctx
+                options = self._without_flash(options)
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
             self.context = self._make_context(path, options)
         except BaseException:  # whatever it was, the weights may not stay in memory
@@ -83,6 +92,12 @@ class LoadedModel:
             raise
         self.kv_type = options.kv_type
         self.memory = lib.llama_get_memory(self.context)
+
+    def _without_flash(self, options: LoadOptions) -> LoadOptions:
+        """T5's bias by distance has no place in flash attention, nor keys in 8 bits without."""
+        if options.kv_type == "q8_0":
+            self.notices.append("Keys and values are held in 16 bits: this model takes no q8_0.")
+        return replace(options, flash_attn=False, kv_type="f16")
 
     def _say_what_was_given_up(self, options: LoadOptions, planned: Planned) -> None:
         usual = min(self.n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
@@ -152,6 +167,12 @@ class LoadedModel:
             )
         handle: int = context
         return handle
+
+    @property
+    def start_token(self) -> int:
+        """What the decoder of a text-to-text model begins with: BOS where the file names none."""
+        start: int = lib.llama_model_decoder_start_token(self.weights.handle)
+        return start if start >= 0 else int(lib.llama_vocab_bos(self.vocab.handle))
 
     @property
     def _names(self) -> list[str]:

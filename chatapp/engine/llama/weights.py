@@ -59,6 +59,12 @@ class Weights:
         lib.llama_model_free(self.handle)
 
     @property
+    def is_encoder_decoder(self) -> bool:
+        """Whether one part of it reads a text and another says one, as in T5."""
+        has_decoder: bool = lib.llama_model_has_decoder(self.handle)
+        return has_decoder and bool(lib.llama_model_has_encoder(self.handle))
+
+    @property
     def looks_both_ways(self) -> bool:
         """Whether tokens see those behind them: such a model writes no text."""
         # an encoder alone: its context would have no memory
@@ -68,8 +74,6 @@ class Weights:
     def _check_chats(self, path: Path) -> None:
         """Refuse what cannot generate text: llama.cpp would abort at the first token."""
         reason, hint = self._has_no_vocab(), "Choose a text generation model."
-        if not reason and lib.llama_model_has_encoder(self.handle):
-            reason = "it is an encoder-decoder model"
         pools = self.meta(f"{self.arch}.pooling_type") not in ("", "0")
         if not reason and (self.looks_both_ways or pools):
             reason, hint = "it makes embeddings", f'chatapp embed --model {path} "TEXT" uses it.'
@@ -78,11 +82,8 @@ class Weights:
 
     def _check_embeds(self, path: Path) -> None:
         reason = self._has_no_vocab()
-        has_both = lib.llama_model_has_encoder(self.handle) and lib.llama_model_has_decoder(
-            self.handle
-        )
-        if has_both:
-            reason = "it is an encoder-decoder model"
+        if self.is_encoder_decoder:
+            reason = "it makes a text of a text"
         if reason:
             raise ModelError(f"{path} makes no embeddings: {reason}.", "Choose an embedding model.")
 

@@ -254,5 +254,10 @@ def describe(info: ModelInfo, machine: Machine | None = None) -> Content:
     if machine is not None:
         parts.append(plan(info, machine).mark)
     text = " · ".join(clean_line(part) for part in parts if part)
-    said = {"chat": "", "completion": " · completes text only", "embeddings": " · embeddings only"}
+    said = {
+        "chat": "",
+        "completion": " · completes text only",
+        "text to text": " · text to text",
+        "embeddings": " · embeddings only",
+    }
     return Content.styled(text, "dim") + Content.styled(said[info.use], "$text-warning")
