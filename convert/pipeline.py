@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.answers import unread
-from convert.architectures import bare, is_hand_written, read_model
+from convert.architectures import bare, is_hand_written, read_model, told
 from convert.architectures.model import Model
 from convert.author.command import call_author
 from convert.checkpoints import locate, open_checkpoint, peft_adapter
@@ -161,20 +161,20 @@ def understand(options: Options, progress: Progress) -> tuple[Checkpoint, Model,
     with checkpoint.questions.together(checkpoint.path.name):
         if not is_hand_written(checkpoint, options.arch):
             model = read_model(checkpoint, options.arch)
-            vocab = vocab_of(model.n_vocab)
-        else:
-            from convert.handwritten.finding import find_roles
-            from convert.handwritten.settling import settle
+            return checkpoint, model, vocab_of(model.n_vocab)
+        from convert.handwritten.finding import find_roles
+        from convert.handwritten.settling import settle
 
-            try:
-                vocab = vocab_of(find_roles(checkpoint).n_vocab)
-            except VocabError:
-                read_model(checkpoint, options.arch)  # what else is open
-                raise
-            checkpoint = settle(checkpoint, vocab, options.text, progress)
-            model = read_model(checkpoint, options.arch)
-        unused = unread(options.typed, checkpoint)
-    return replace(checkpoint, notes=checkpoint.notes + unused), model, vocab
+        with told(checkpoint, "a hand-written model"):
+            n_rows = find_roles(checkpoint).n_vocab
+        try:
+            vocab = vocab_of(n_rows)
+        except VocabError:
+            read_model(checkpoint, options.arch)  # what else is open
+            raise
+        with told(checkpoint, "a hand-written model"):
+            settled = settle(checkpoint, vocab, options.text, progress)
+        return settled, read_model(settled, options.arch), vocab
 
 
 def make_plan(options: Options, progress: Progress = silent) -> Plan:
@@ -184,6 +184,7 @@ def make_plan(options: Options, progress: Progress = silent) -> Plan:
     """
     check_choice(options)
     checkpoint, model, vocab = understand(options, progress)
+    unused = unread(options.typed, checkpoint)
     model, vocab, cut = fit_vocab(model, vocab)
     temperature, unusable = read_temperature(checkpoint.folder)
     with type_map(model) as mixture:
@@ -204,7 +205,7 @@ def make_plan(options: Options, progress: Progress = silent) -> Plan:
             mixture.sizes(imatrix=imatrix) if every else {ftype.name: weight_bytes(model, types)}
         )
     notes = [*checkpoint.notes, *model.notes, *vocab.notes, *cut, *template_notes(vocab)]
-    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else [])]
+    notes += [*fallback_notes(model, ftype, types), *([unusable] if unusable else []), *unused]
     if vocab.chat_template is None and not model.embeddings:
         notes.append("No chat template: a base model, which completes text.")
     return Plan(

@@ -6,6 +6,8 @@ To add one: a module with a `FAMILY`, a line in `FAMILIES`, and a reference for 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -96,7 +98,7 @@ def _read(checkpoint: Checkpoint, arch: str | None) -> Model:
     refuse_unsupported(checkpoint)
     for family in FAMILIES:
         if family is gpt2.FAMILY and not gpt2.is_transformers(checkpoint):
-            refuse_by_names(checkpoint)  # before anybody's model is taken for a hand-written one
+            refuse_by_names(checkpoint)
         if family.recognise(checkpoint):
             return _try(family, checkpoint)
     raise _unknown(checkpoint)
@@ -106,11 +108,21 @@ def _try(family: Family, checkpoint: Checkpoint) -> Model:
     """What `family` reads in `checkpoint`; a configuration in another form than it has is told."""
     if not family.embeddings:
         refuse_heads(checkpoint)
-    try:
+    with told(checkpoint, family.name):
         return family.read(checkpoint)
+
+
+@contextmanager
+def told(checkpoint: Checkpoint, name: str) -> Iterator[None]:
+    """Turns what a configuration or tensors in another form than `name` has cause into a sentence.
+
+    Raises `ArchitectureError`.
+    """
+    try:
+        yield
     except (AttributeError, TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
         raise ArchitectureError(
-            f"{checkpoint.path.name} cannot be read as {family.name}: something in its "
+            f"{checkpoint.path.name} cannot be read as {name}: something in its "
             f"configuration or tensors is in another form ({type(error).__name__}: "
             f"{str(error)[:120]}).",
             "Is it that family? --arch takes another.",
@@ -135,13 +147,23 @@ def refuse_other_family(checkpoint: Checkpoint, family: Family) -> None:
 
 
 def is_hand_written(checkpoint: Checkpoint, arch: str | None = None) -> bool:
-    """Whether `read_model` reads it by the roles of its tensors, in a form to be found out."""
+    """Whether `read_model` reads it by the roles of its tensors, in a form to be found out.
+
+    Raises `ArchitectureError` for tensors named as in a model that we do not convert.
+    """
     if arch is not None:
-        return arch.lower() == "gpt2" and not gpt2.is_transformers(checkpoint)
+        if arch.lower() != "gpt2" or gpt2.is_transformers(checkpoint):
+            return False
+        refuse_other_family(checkpoint, gpt2.FAMILY)
+        return True
+    refuse_unsupported(checkpoint)
     others = FAMILIES[: FAMILIES.index(gpt2.FAMILY)]
     if any(family.recognise(checkpoint) for family in others):
         return False
-    return gpt2.is_hand_written(checkpoint)
+    found = gpt2.is_hand_written(checkpoint)
+    if found:
+        refuse_by_names(checkpoint)  # before anybody's model is taken for a hand-written one
+    return found
 
 
 def _unknown(checkpoint: Checkpoint) -> ArchitectureError:
