@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from convert.author.asked import SECONDS, Code, parse_code
@@ -54,7 +55,10 @@ def read_options(arguments: argparse.Namespace) -> Code | None:
 
 
 def call_author(
-    code: Code | None, checkpoint: Checkpoint, model: Model, told: Iterable[str] = ()
+    code: Code | None,
+    checkpoint: Checkpoint,
+    model: Model,
+    told: Mapping[str, Any] = MappingProxyType({}),
 ) -> AbstractContextManager[AuthorCode | None]:
     """The code's process, ready to be asked; None where no code was named.
 

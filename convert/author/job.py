@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from convert.architectures.model import TOKEN_EMBEDDING, Model
 from convert.author.asked import Code
+from convert.author.known import role_of
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import FLOATS
 
@@ -24,26 +25,27 @@ _LONGEST = 80  # characters of a setting's name
 
 
 def describe_job(
-    code: Code, checkpoint: Checkpoint, model: Model, told: Iterable[str]
+    code: Code, checkpoint: Checkpoint, model: Model, told: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What `AuthorModel` needs, as JSON has it. `told` names the settings that the user gave."""
+    """What `AuthorModel` needs, as JSON has it. `told` is what the user said of it."""
     n_rows = _vocabulary_rows(checkpoint, model)
     sizes = {role: model.hparams.get(key) for role, key in _BY_SHAPE.items()} | {"vocab": n_rows}
     if any(tensor.name == _POSITIONS for tensor in model.tensors):
         sizes["ctx"] = model.hparams.get("context_length")
-    if not any(one.name == "n_head" for one in getattr(model, "assumptions", ())):
-        sizes["head"] = model.hparams.get("attention.head_count")  # counted, or said
+    said = {name: value for name, value in _plain_settings(checkpoint).items() if name not in told}
+    if not any(role_of(name) == "head" for name in (*said, *told)):
+        sizes["head"] = model.hparams.get("attention.head_count")  # counted
     return {
         "path": str(code.path),
         "name": code.name,
         "arguments": code.arguments,
-        "config": _plain_settings(checkpoint),
+        "config": said,
         "shapes": {
             name: list(tensor.shape)
             for name, tensor in checkpoint.tensors.items()
             if tensor.dtype in FLOATS
         },
-        "told": sorted(told),
+        "told": {role: value for name, value in told.items() if (role := role_of(name))},
         "ignored": [name for name, _ in model.ignored],
         "sizes": {role: size for role, size in sizes.items() if isinstance(size, int)},
         "hints": {role: v for role, key in _HINTS.items() if (v := model.hparams.get(key))},

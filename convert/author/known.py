@@ -2,17 +2,19 @@
 
 In order: what the user gave with --code-args; the checkpoint's own configuration under the very
 name; what shapes tell for a name that can mean one thing only; the configuration under a kindred
-name. What the code itself says stands below these, and above what our reading of the checkpoint had
-to be told by others (`hints`).
+name. What the code itself says stands below these, and above what our reading of the checkpoint has
+found (`hints`). What the user said of the checkpoint (`told`) stands in where the code is silent.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from argparse import Namespace
-from collections.abc import Collection, Mapping
-from types import SimpleNamespace
+from collections.abc import Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
+
+from convert.author.faults import AuthorError
 
 MISSING: Any = object()
 # Names people give one thing, without underscores and in small letters.
@@ -58,11 +60,10 @@ class Known:
         config: Mapping[str, Any],
         shapes: Mapping[str, int],
         hints: Mapping[str, Any],
-        told: Collection[str] = (),
+        told: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """`shapes` and `hints` by role; `told`: what in `config` the user said, not the
-        checkpoint."""
-        self._told = {*told, *filter(None, map(role_of, told)), *arguments}
+        """`shapes`, `hints` and `told`, what the user said of the checkpoint, by role."""
+        self._told = dict(told)
         self._arguments = dict(arguments)
         self._config = dict(config)
         self._shapes = dict(shapes)
@@ -70,8 +71,6 @@ class Known:
         self._roles = {role_of(name): value for name, value in self._config.items()}
         self.used: set[str] = set()
         """Arguments of the user's that the code has asked for."""
-        self.replaced: dict[str, tuple[Any, Any]] = {}
-        """Settings that the user said and the code says otherwise: (the code's, the user's)."""
         self.bias: bool | None = None
         """What flags about biases are, where nobody says: tried by what the checkpoint holds."""
         self.guessed = False
@@ -87,11 +86,19 @@ class Known:
         return self._config | self._arguments
 
     def instead(self, name: str, own: Any) -> Any:
-        """What stands in for `own`, which the code says; `MISSING` where the code is right."""
-        found = self.strong(name)
-        is_told = name in self._told or role_of(name) in self._told
-        if is_told and found is not MISSING and found != own and _is_plain(own) and own is not None:
-            self.replaced[name] = (own, found)
+        """What stands in for `own`, which the code says; `MISSING` where the code is right.
+
+        Raises `AuthorError` where the user has said otherwise than the code: one of them is wrong,
+        and a proof that takes the user's word would agree with it.
+        """
+        found, role = self.strong(name), role_of(name)
+        if found is MISSING and role in self._told and own is not None and _is_plain(own):
+            said = self._told[role]
+            if said != own:
+                raise AuthorError(
+                    f"{name} is {said!r} as you say, {own!r} in the code.",
+                    f"Which was it trained with? --code-args {name}={said} or {name}={own}.",
+                )
         return found
 
     def strong(self, name: str) -> Any:
@@ -117,6 +124,8 @@ class Known:
     def weak(self, name: str) -> Any:
         """What may stand in where the code says nothing; `MISSING`."""
         role = role_of(name)
+        if role in self._told:
+            return self._told[role]
         if role in self._hints:
             return self._hints[role]
         if _is_bias(name):
@@ -233,8 +242,10 @@ class Settings(dict[str, Any]):
         known: Known = self.__dict__["_known"]
         if name in self.__dict__["_set"]:
             return self.__dict__["_set"][name]
-        if name in self.__dict__["_own"] and known.strong(name) is MISSING:
-            return self.__dict__["_own"][name]
+        if name in self.__dict__["_own"]:
+            own = self.__dict__["_own"][name]
+            better = known.instead(name, own)
+            return own if better is MISSING else better
         found = known.find(name)
         return super().get(name, MISSING) if found is MISSING else found
 

@@ -18,16 +18,14 @@ from convert.author.known import Known, MissingSettingError
 from convert.author.loading import Places, find_places, refuse_misfit, settle, without_dropout
 from convert.author.script import Script
 
-_MOST_NOTES = 4
-
 
 class AuthorModel:
     """Built, filled and asked, in this order."""
 
     def __init__(self, path: Path, data: bytes, job: dict[str, Any]) -> None:
         """`data` is the file at `path`. `job`: name, arguments, config, shapes (of the checkpoint's
-        tensors), ignored, sizes and hints (by role), told (what in config the user
-        said), widths, n_ctx."""
+        tensors), ignored, sizes and hints (by role), told (by role), widths,
+        n_ctx."""
         self._path, self._data, self._job = path, data, job
         parts = {name.partition(".")[0] for name in job["shapes"] if name not in job["ignored"]}
         script = Script(path, data)
@@ -48,7 +46,7 @@ class AuthorModel:
         Raises `AuthorError`, or whatever the code raises.
         """
         without_dropout()
-        best: tuple[Places, Any, Known] | None = None
+        best: tuple[Places, Any] | None = None
         for bias in (None, False, True):
             known = self._known(bias)
             try:
@@ -61,15 +59,11 @@ class AuthorModel:
             settle(model)
             places = find_places(model, self._job["shapes"], self._job["ignored"])
             if best is None or places.amiss < best[0].amiss:
-                best = places, model, known
+                best = places, model
             if places.fits or not known.guessed:
                 break
         assert best is not None
-        self._places, self._model, known = best
-        self.notes += [
-            f"{setting} is {ours} as you say, {own} in {self._path.name}."
-            for setting, (own, ours) in known.replaced.items()
-        ][:_MOST_NOTES]
+        self._places, self._model = best
         refuse_misfit(self._places, self._path.name, self.name)
 
     def _known(self, bias: bool | None) -> Known:
@@ -107,7 +101,7 @@ class AuthorModel:
         except MissingSettingError as error:
             raise self._lacks(error.setting) from None
         except AuthorError as error:
-            said = error.message
+            said = error.message.rstrip(".")
             raise AuthorError(f"{self._path.name}'s {self.name}: {said}.", error.hint) from None
         except Exception as error:  # noqa: BLE001  (the author's code may raise anything)
             said = explain(error, self._path.parent)

@@ -17,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -62,10 +62,14 @@ class AuthorCode:
     against = CODE
 
     def __init__(
-        self, code: Code, checkpoint: Checkpoint, model: Model, told: Iterable[str] = ()
+        self,
+        code: Code,
+        checkpoint: Checkpoint,
+        model: Model,
+        told: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Nothing is started before the context is entered. `told` names the settings that the
-        user gave, not the checkpoint."""
+        """Nothing is started before the context is entered. `told` is what the user said of
+        the checkpoint."""
         self._code, self._checkpoint, self._model, self._told = code, checkpoint, model, told
         self._data = code.read()
         self.name = ""
@@ -146,8 +150,9 @@ class AuthorCode:
         self._send_weights(built["wanted"])
         done, _ = self._hear(self._code.seconds)
         self.notes = [str(note) for note in done["notes"]]
-        digest = self._code.digest[:16]
-        self.name = f"the model's own code ({self._file}:{built['name']}, sha256 {digest})"
+        given = "".join(f" {key}={value}" for key, value in self._code.arguments.items())[:200]
+        called = f"{self._file}:{built['name']}{' with' + given if given else ''}"
+        self.name = f"the model's own code ({called}, sha256 {self._code.digest[:16]})"
 
     @property
     def _file(self) -> str:

@@ -125,7 +125,7 @@ def describe(
         "config": config,
         "shapes": shapes,
         "ignored": [],
-        "told": [],
+        "told": {},
         "sizes": SIZES,
         "hints": {},
         "widths": [N_TOKENS],

@@ -227,7 +227,7 @@ def test_a_file_is_proved_against_the_authors_code(make) -> None:
     digest = Code(FOLDER / f"{name}.py").digest[:16]
     assert parity["against"] == "code"
     assert f"({name}.py:GPT" in parity["reference"]
-    assert digest in parity["reference"]
+    assert parity["reference"].endswith(f"with n_heads=4, sha256 {digest})")
     assert parity["kl_mean"] < 1e-3
     assert parity["at_source"]["kl_mean"] < 1e-4
     shown = run("inspect", events[-1]["output"])[1]

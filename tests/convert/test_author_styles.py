@@ -127,13 +127,16 @@ def test_the_last_position_alone_is_asked_for_each() -> None:
     assert any("last position" in note for note in author.notes)
 
 
-def test_constants_of_the_code_give_way_and_what_was_replaced_is_said() -> None:
+def test_the_code_gives_way_to_the_checkpoint_and_is_asked_about_with_the_user() -> None:
     name, make, config, _ = STYLES["globals"]
     _, state = make_state(make)
-    author = fill(describe(f"{name}.py", state, config, told=["n_heads"]), state)
-    assert author.notes[0] == "n_head is 4 as you say, 6 in lecture.py."
-    author = fill(describe(f"{name}.py", state, config), state)
-    assert not any("n_head" in note or "n_embd" in note for note in author.notes)
+    assert fill(describe(f"{name}.py", state, config), state).wanted
+    with pytest.raises(AuthorError, match="n_head is 4 as you say, 6 in the code") as caught:
+        describe(f"{name}.py", state, {}, told={"head": 4}).build()
+    assert "--code-args n_head=4 or n_head=6" in caught.value.hint
+    author = describe("book.py", state := make_state(book)[1], {}, told={"head": 4})
+    with pytest.raises(AuthorError, match="n_heads is 4 as you say, 12 in the code"):
+        author.build()
 
 
 @pytest.mark.parametrize(
