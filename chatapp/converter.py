@@ -81,7 +81,11 @@ class Converter:
         if self._stopping or code == 0:
             return
         if refusal is not None:
-            raise ConversionError(str(refusal.get("message", "")), str(refusal.get("hint", "")))
+            asked = refusal.get("questions", [])
+            questions = [q for q in asked if isinstance(q, dict)] if isinstance(asked, list) else []
+            raise ConversionError(
+                str(refusal.get("message", "")), str(refusal.get("hint", "")), questions
+            )
         self._remove_parts()
         lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines()]
         last = next((line for line in reversed(lines) if line), "it printed nothing")

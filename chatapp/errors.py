@@ -5,6 +5,9 @@ next. They are raised where the fact is known and caught in two places only, the
 the app. `exit_code` is what `chatapp` ends with when the error reaches the command line.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from chatapp.text import whole_text
 
 
@@ -77,3 +80,10 @@ class StoreError(ChatAppError):
 
 class ConversionError(ChatAppError):
     """The converter refused a checkpoint, or failed at it. It left nothing behind."""
+
+    def __init__(
+        self, message: str, hint: str = "", questions: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """`questions`: what the checkpoint leaves open, where that is all."""
+        super().__init__(message, hint)
+        self.questions = tuple(questions)

@@ -114,7 +114,12 @@ class Question:
             "why": self.why,
             "kind": {bool: "flag", int: "integer", float: "number", str: "text"}[self.type],
             "choices": [
-                {"value": c.value, "meaning": c.meaning, "measured": dict(c.measured)}
+                {
+                    "value": c.value,
+                    "text": spell(c.value),
+                    "meaning": c.meaning,
+                    "measured": dict(c.measured),
+                }
                 for c in self.choices
             ],
             "others": self.others or not self.choices,

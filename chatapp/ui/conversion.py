@@ -10,7 +10,7 @@ from typing import Any
 
 from textual.content import Content
 
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, ConversionError
 from chatapp.gguf.size import size_text
 from chatapp.ui.wording import clean_line, explain, grouped
 
@@ -127,6 +127,23 @@ def error_text(error: ChatAppError) -> Content:
     """The sentence, and what to do about it."""
     message, _, hint = explain(error).partition("\n")
     return Content.assemble((message, "$text-error"), f"\n{hint}" if hint else "")
+
+
+def questions_text(error: ConversionError) -> Content:
+    """What a checkpoint leaves open: why each is asked, and what its values mean."""
+    lines = [Content.styled(_clean(error.message), "bold")]
+    lines.append(Content("Answer above; Enter goes on. The values are what the shapes allow."))
+    for question in error.questions:
+        name, why = _clean(question.get("name", "")), _clean(question.get("why", ""))
+        lines.append(Content(f"\n{name}: {why}"))
+        for choice in question.get("choices", ()):
+            words = [_clean(choice.get("meaning", ""))]
+            words += [f"{_clean(k)} {v:.4g}" for k, v in choice.get("measured", {}).items()]
+            said = ", ".join(word for word in words if word)
+            lines.append(Content.styled(f"    {_clean(choice.get('text', ''))}  {said}", "dim"))
+    besides = error.hint.partition("Besides: ")[2]
+    lines += [Content(f"\nBesides: {_clean(besides)}")] if besides else []
+    return Content("\n").join(lines)
 
 
 def _clean(text: object) -> str:

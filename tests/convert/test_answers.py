@@ -36,7 +36,7 @@ def test_questions_are_data_for_a_program(source: Path, capsys: Any) -> None:
     assert [question["name"] for question in error["questions"]] == ["n_head", "tokenizer"]
     heads = error["questions"][0]
     assert heads["flag"] == "--n-head"
-    assert {"value": 4, "meaning": "heads of 16", "measured": {}} in heads["choices"]
+    assert {"value": 4, "text": "4", "meaning": "heads of 16", "measured": {}} in heads["choices"]
 
 
 def test_a_person_gets_one_command_with_all_flags(source: Path, capsys: Any) -> None:

@@ -91,8 +91,18 @@ def test_a_question_is_data_and_text() -> None:
         "why": "Which norm.",
         "kind": "text",
         "choices": [
-            {"value": "layernorm", "meaning": "", "measured": {"perplexity": 6.125}},
-            {"value": "rmsnorm", "meaning": "", "measured": {"perplexity": 80.0}},
+            {
+                "value": "layernorm",
+                "text": "layernorm",
+                "meaning": "",
+                "measured": {"perplexity": 6.125},
+            },
+            {
+                "value": "rmsnorm",
+                "text": "rmsnorm",
+                "meaning": "",
+                "measured": {"perplexity": 80.0},
+            },
         ],
         "others": False,
         "default": "layernorm",

@@ -12,6 +12,7 @@ from textual.widgets import Button, Input, Select, Static
 from chatapp.ui.conversion import default_output, plan_text, types_of
 from chatapp.ui.screens.convert import ConvertScreen
 from chatapp.ui.screens.models import ModelsScreen
+from chatapp.ui.widgets.answers import Answers
 from chatapp.ui.widgets.path_input import complete
 from chatapp.ui.widgets.steps import Steps
 from tests.convert.conftest import make_state
@@ -139,7 +140,6 @@ async def test_a_refusal_is_a_sentence_and_a_hint(run, tmp_path, source):
         await form.plan(source)
         assert "leaves 1 thing open: tokenizer." in form.text
         assert "No tokenizer beside the checkpoint" in form.text
-        assert "--tokenizer" in form.text
         assert form.button("convert").disabled
         await form.plan(tmp_path / "nothing.pt")
         assert "does not exist" in form.text
@@ -309,3 +309,30 @@ def test_types_that_need_more_are_offered_with_it():
 def test_a_name_that_is_taken_gets_a_number(tmp_path):
     (tmp_path / "tiny-F16.gguf").touch()
     assert default_output(tmp_path, PLAN, "").name == "tiny-F16-2.gguf"
+
+
+async def test_what_is_open_becomes_fields_and_their_answers_the_plan(run, tmp_path):
+    from tests.convert.hand_written import Own
+    from tests.convert.test_gpt2_spellings import randomise
+
+    torch.save(randomise(Own()).state_dict(), tmp_path / "model.pt")
+    write_tokenizer(tmp_path / "words" / "inside")
+    async with run() as ui:
+        form = await Form(ui).open()
+        await form.plan(tmp_path / "model.pt")
+        assert "leaves 3 things open: n_head, activation, tokenizer." in form.text
+        assert "heads of 16" in form.text
+        assert form.button("convert").disabled
+        heads, activation = form.screen.query(Answers).first().query(Select)
+        line = form.screen.query_one(Answers).query_one(Input)
+        await ui.wait(lambda: form.screen.focused is heads)
+        heads.value, activation.value = "4", "gelu"
+        line.value = str(tmp_path / "words" / "inside")
+        line.focus()
+        await ui.press("enter")
+        await ui.wait(lambda: not form.button("convert").disabled, 60)
+        assert "gpt2 · " in form.text
+        heads.value = "8"
+        await ui.wait(lambda: form.button("convert").disabled)
+        form.field("source").value = "elsewhere.pt"
+        await ui.wait(lambda: not form.screen.query_one(Answers).children)

@@ -22,7 +22,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 from textual.widgets._select import SelectCurrent
 
 from chatapp.converter import Converter, Event, can_compare_logits
-from chatapp.errors import ChatAppError, UsageError
+from chatapp.errors import ChatAppError, ConversionError, UsageError
 from chatapp.paths import Paths, expand_home
 from chatapp.ui.conversion import (
     AS_SOURCE,
@@ -30,8 +30,10 @@ from chatapp.ui.conversion import (
     done_text,
     error_text,
     plan_text,
+    questions_text,
     types_of,
 )
+from chatapp.ui.widgets.answers import Answers
 from chatapp.ui.widgets.path_input import PathInput
 from chatapp.ui.widgets.steps import Steps
 
@@ -43,6 +45,11 @@ _HINT = (
     "litgpt, Meta or torchtune model. Its tokenizer lies beside it.\n\nEnter makes a plan; nothing "
     "is written before Convert."
 )
+
+
+_WRITTEN = ("source", "options")
+_Asked = tuple[str, str, tuple[str, ...]]
+"""Source, options, and answers as words."""
 
 
 class ConvertScreen(ModalScreen[Path | None]):
@@ -57,7 +64,9 @@ class ConvertScreen(ModalScreen[Path | None]):
         self._paths = paths
         self._converter = converter
         self._plan: Event | None = None
-        self._planned: tuple[str, str] | None = None
+        self._planned: _Asked | None = None
+        self._questioned = ""
+        """The source that the answers are about."""
         self._proof: Event = {}
         self._output: Path | None = None
         self._suggested = ""
@@ -92,6 +101,7 @@ class ConvertScreen(ModalScreen[Path | None]):
                     compact=True,
                     placeholder="as for chatapp convert, such as --tokenizer gpt2",
                 )
+            yield Answers(id="answers")
             with VerticalScroll(id="report"):
                 yield Static(_HINT, id="text", markup=False)
             yield Steps(id="steps")
@@ -125,7 +135,14 @@ class ConvertScreen(ModalScreen[Path | None]):
         if self.activity == "":
             self.run_worker(self._guard(self._make_plan()), group="conversion")
 
+    @on(Input.Changed, "#source")
+    async def _forget_answers(self) -> None:
+        """They are about another checkpoint."""
+        if self.query_one("#source", Input).value != self._questioned:
+            await self.query_one(Answers).clear()
+
     @on(Input.Changed, "#source,#options")
+    @on(Answers.Changed)
     def _forget_plan(self) -> None:
         """The plan is of something else now."""
         if self._planned != self._asked:
@@ -217,10 +234,18 @@ class ConvertScreen(ModalScreen[Path | None]):
             await work
         except ChatAppError as error:
             self.query_one(Steps).clear()
-            self._say(error_text(error))
+            await self._show_error(error)
         finally:
             if self.is_attached:
                 self._show_activity("")
+
+    async def _show_error(self, error: ChatAppError) -> None:
+        if not isinstance(error, ConversionError) or not error.questions:
+            self._say(error_text(error))
+            return
+        self._questioned = self.query_one("#source", Input).value
+        await self.query_one(Answers).ask(error.questions)
+        self._say(questions_text(error))
 
     @on(Button.Pressed, "#cancel")
     async def _cancel(self) -> None:
@@ -249,15 +274,16 @@ class ConvertScreen(ModalScreen[Path | None]):
         self.dismiss(None)
 
     @property
-    def _asked(self) -> tuple[str, str]:
-        return self.query_one("#source", Input).value, self.query_one("#options", Input).value
+    def _asked(self) -> _Asked:
+        source, options = (self.query_one(f"#{name}", Input).value for name in _WRITTEN)
+        return source, options, tuple(self.query_one(Answers).words)
 
     def _read_fields(self) -> tuple[str, list[str]]:
-        source, options = self._asked
+        source, options, answers = self._asked
         if not source.strip():
             raise UsageError("There is no source yet.", "Give a checkpoint, or its folder.")
         try:
-            return str(expand_home(source.strip())), shlex.split(options)
+            return str(expand_home(source.strip())), [*shlex.split(options), *answers]
         except ValueError as error:
             raise UsageError(f"The options cannot be read: {error}.") from None
 
@@ -284,7 +310,7 @@ class ConvertScreen(ModalScreen[Path | None]):
             chat.focus()
         elif ready:
             convert.focus()
-        else:
+        elif not self.query_one(Answers).focus_open():
             self.query_one("#source", Input).focus()
 
 
