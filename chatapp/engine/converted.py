@@ -1,8 +1,8 @@
 """Model files made of checkpoints that were named in place of one, kept until the source changes.
 
-They lie in the data folder under a name made of the source's place and its stamp. A conversion
-writes into a folder of its own, so that two programs may do the same at once, and what a killed one
-leaves there is removed by the next. What was not used for longest goes when there is too much.
+Each lies in a folder whose name is made of the source's place and its stamp. A conversion writes
+into a folder of its own, so that two programs may do the same at once, and what a killed one leaves
+there is removed by the next. What was not used for longest goes when there is too much.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ MOST_BYTES = 20 << 30
 """What all of them may take together; the newest one may take more alone."""
 _STEPS = ("read", "write", "prove")
 _MAKING = "making-"
+_LONGEST = 80
+"""Characters of a file's name."""
 
 
 def find_model_file(source: Path, report: Callable[[float], None]) -> tuple[Path, bool]:
@@ -36,24 +38,31 @@ def find_model_file(source: Path, report: Callable[[float], None]) -> tuple[Path
     folder = find_paths().converted
     place = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:16]
     state = hashlib.sha256(f"{stamp_checkpoint(source)} {__version__}".encode()).hexdigest()[:16]
-    target = folder / f"{place}-{state}.gguf"
-    if target.is_file():
+    kept = folder / f"{place}-{state}"
+    file = kept / f"{_name(source)}.gguf"
+    if file.is_file():
         with contextlib.suppress(OSError):
-            os.utime(target)  # used now: it goes last
-        return target, False
+            os.utime(kept)  # used now: it goes last
+        return file, False
     making = folder / f"{_MAKING}{os.getpid()}"
     try:
         _clean(folder)
         making.mkdir(parents=True, exist_ok=True)
-        made = making / "model.gguf"
-        asyncio.run(_convert(source, made, report))
-        made.replace(target)
+        asyncio.run(_convert(source, making / file.name, report))
+        shutil.rmtree(kept, ignore_errors=True)
+        making.replace(kept)
     except OSError as error:
         raise ConversionError(f"{folder} cannot be written: {error.strerror}.") from error
     finally:
         shutil.rmtree(making, ignore_errors=True)
-    _make_room(folder, target)
-    return target, True
+    _make_room(folder, kept)
+    return file, True
+
+
+def _name(source: Path) -> str:
+    """What the file is called, in which the model's name stands where its header has none."""
+    name = source.name if source.is_dir() else f"{source.parent.name}-{source.stem}"
+    return name[:_LONGEST] or "model"
 
 
 async def _convert(source: Path, output: Path, report: Callable[[float], None]) -> None:
@@ -73,19 +82,24 @@ def _clean(folder: Path) -> None:
 
 
 def _make_room(folder: Path, newest: Path) -> None:
-    """Remove the file of the source's last state, and those that were not used for longest."""
+    """Remove what was made of the source's last state, and what was not used for longest."""
     place = newest.name.partition("-")[0]
-    kept: list[tuple[float, int, Path]] = []
-    for file in folder.glob("*.gguf"):
-        with contextlib.suppress(OSError):
-            if file != newest and file.name.startswith(f"{place}-"):
-                file.unlink()
-            elif file != newest:
-                status = file.stat()
-                kept.append((status.st_mtime, status.st_size, file))
-    total = newest.stat().st_size
-    for _, size, file in sorted(kept, reverse=True):
-        total += size
-        if total > MOST_BYTES:
+    others: list[tuple[float, Path]] = []
+    for kept in folder.iterdir():
+        if kept.name.startswith(f"{place}-") and kept != newest:
+            shutil.rmtree(kept, ignore_errors=True)
+        elif kept != newest and not kept.name.startswith(_MAKING):
             with contextlib.suppress(OSError):
-                file.unlink()
+                others.append((kept.stat().st_mtime, kept))
+    total = _weigh(newest)
+    for _, kept in sorted(others, reverse=True):
+        total += _weigh(kept)
+        if total > MOST_BYTES:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+def _weigh(kept: Path) -> int:
+    """Bytes of the files in a folder."""
+    with contextlib.suppress(OSError):
+        return sum(file.stat().st_size for file in kept.iterdir())
+    return 0

@@ -85,8 +85,8 @@ def test_a_checkpoint_is_converted_once(
     assert conversions == [checkpoint]
     (name, path), again = loads.asked
     assert (name, path) == again
-    assert (name, Path(path).parent) == ("llama", home / "converted")
-    assert list((home / "converted").iterdir()) == [Path(path)]
+    assert (name, Path(path).name) == ("llama", "checkpoint.gguf")
+    assert list((home / "converted").glob("**/*.*")) == [Path(path)]
 
 
 def test_a_source_that_changed_is_converted_again_and_the_old_file_goes(
@@ -97,7 +97,7 @@ def test_a_source_that_changed_is_converted_again_and_the_old_file_goes(
     (checkpoint / "model.safetensors").write_bytes(b"more weights")
     loads.route(checkpoint)
     assert len(conversions) == 2
-    assert [str(p) for p in (home / "converted").iterdir()] == [loads.asked[-1][1]]
+    assert [str(p) for p in (home / "converted").glob("*/*")] == [loads.asked[-1][1]]
     (checkpoint / "tokenizer.json").write_text("{}")
     loads.route(checkpoint)
     assert len(conversions) == 3
@@ -112,11 +112,11 @@ def test_what_was_not_used_for_longest_goes_when_there_is_too_much(
     for number, file in enumerate(files[:2]):
         file.write_bytes(b"x")
         loads.route(file)
-        os.utime(loads.asked[-1][1], (number, number))
+        os.utime(Path(loads.asked[-1][1]).parent, (number, number))
     loads.route(files[0])  # used again: the other one is older now
     files[2].write_bytes(b"x")
     loads.route(files[2])
-    kept = {str(path) for path in (home / "converted").iterdir()}
+    kept = {str(path) for path in (home / "converted").glob("*/*")}
     assert kept == {loads.asked[0][1], loads.asked[3][1]}
 
 

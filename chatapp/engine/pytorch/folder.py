@@ -33,6 +33,8 @@ _WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+_FLOATS = ("Infinity", "-Infinity", "NaN")
+"""Numbers that JSON lacks, as transformers writes them."""
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
 _LEFT_OUT = (
     "_implementation",
@@ -141,6 +143,8 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return [_clean(item, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
+    if [*value] == ["__float__"] and value["__float__"] in _FLOATS:
+        return float(value["__float__"])
     for key, item in value.items():
         if "layers" in key and isinstance(item, int) and item > _MOST_LAYERS:
             raise ModelError(f"The configuration speaks of {item:,} layers ({key}).")

@@ -59,7 +59,9 @@ class Hearing:
                 self.loading = ""
             case ModelReady():
                 self.loading, model = "", fact.model
-                self.say(f"Model: {clean_line(model.name or model.path)}, {model.n_ctx} tokens.")
+                where = f", {model.runtime}" if model.runtime else ""
+                name = clean_line(model.name or model.path)
+                self.say(f"Model: {name}, {model.n_ctx} tokens{where}.")
             case ConversationOpened():
                 self._tell_opened(fact)
             case MessageStored():
