@@ -30,7 +30,7 @@ def test_nothing_is_unsupported_and_a_family() -> None:
     assert [name for name in nearest if name not in described] == []
 
 
-@pytest.mark.parametrize("kind", ["t5", "qwen3_next", "nanochat"])
+@pytest.mark.parametrize("kind", ["bart", "qwen3_next", "nanochat"])
 def test_a_known_stranger_is_named_with_its_nearest_family(kind: str, folder: Path) -> None:
     edit_config(folder, lambda config: config.update(model_type=kind))
     with pytest.raises(ArchitectureError, match="nearest family is") as error:

@@ -55,7 +55,6 @@ def write_unigrams(folder: Path) -> None:
     (folder / "spiece.model").write_bytes(model.getvalue())
     config = {
         "tokenizer_class": "T5Tokenizer",
-        "add_eos_token": True,
         "eos_token": "</s>",
         "pad_token": "<pad>",
         "unk_token": "<unk>",
