@@ -36,9 +36,9 @@ def load_model(
 
     Raises what the backend raises, and `ModelError` where none runs it.
     """
-    asked = "llama" if options.embed else options.backend  # vectors are llama.cpp's alone
+    asked = "llama" if options.embed else options.backend  # here vectors are its alone
     if options.path.startswith(PREFIX):
-        if asked != "auto":
+        if options.backend != "auto":
             raise UsageError(
                 f"{options.path} is a server, which has a backend of its own.",
                 "Leave out --backend, or choose a model on this machine.",

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from chatapp.engine.client import EngineClient
 from chatapp.engine.embedding import Embed, Embedded
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import ChatAppError, UsageError
 from tests.remote.answers import Asking, says
-from tests.remote.conftest import Script
+from tests.remote.conftest import Name, Script
 
 
 def answer(*rows: object, **more: object) -> bytes:
@@ -59,6 +60,16 @@ def test_what_is_no_answer_is_refused(lab: Asking, script: Script, body: bytes) 
     script.answers.append(says(200, body))
     with pytest.raises(ChatAppError, match="does not answer as"):
         embed(lab, "a", "b")
+
+
+async def test_the_engine_s_process_asks_the_server(
+    client: EngineClient, script: Script, name: Name
+) -> None:
+    name("lab", script.url)
+    script.answers.append(says(200, answer(row(0, 0, 2))))
+    model = await client.load(LoadOptions(path="remote:lab", embed="auto"))
+    assert model.pooling == "server"
+    assert (await client.embed(Embed(texts=["a"]))).vectors == [[0, 1]]
 
 
 def test_a_server_s_refusal_is_passed_on_and_pooling_is_its_own_business(
