@@ -22,7 +22,7 @@ def load(checkpoint: Checkpoint, model: Model) -> EncoderDecoder:
 class EncoderDecoder:
     """A model of transformers that makes a text of a text, in float32 on the CPU."""
 
-    against = TRANSFORMERS
+    against, notes = TRANSFORMERS, ()
 
     def __init__(self, checkpoint: Checkpoint, model: Model) -> None:
         network, version = build(checkpoint, "AutoModelForSeq2SeqLM")
