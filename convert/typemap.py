@@ -22,9 +22,9 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 from chatapp.gguf.ggml_types import TYPES_BY_NAME, TensorType
 from chatapp.gguf.header import padded
 from convert.architectures.model import TOKEN_EMBEDDING, HParam, Model
-from convert.checkpoints.gguf_file import open_header
+from convert.checkpoints.gguf_file import PackedTensor, open_header
 from convert.errors import ArchitectureError
-from convert.ftype import FTYPES, FileType
+from convert.ftype import EXACT, FTYPES, FileType
 
 _LINE = re.compile(
     r"\[ *\d+/ *\d+\] (\S+) .*?size = +[\d.]+ MiB(?: -> +[\d.]+ MiB \((\w+)\))?\s*\n"
@@ -60,8 +60,15 @@ class TypeMap:
         """The type of every tensor in a file of `ftype`. `imatrix`: one will be given."""
         key = (ftype.name, imatrix)
         if key not in self._found:
-            self._found[key] = dry_run(self._path, ftype, imatrix=imatrix)
+            found = dry_run(self._path, ftype, imatrix=imatrix)
+            self._found[key] = found | (self._packed if ftype.name in EXACT else {})
         return self._found[key]
+
+    @property
+    def _packed(self) -> Types:
+        """What the source has in one of llama.cpp's types: no exact type is closer to it."""
+        packed = [tensor for tensor in self._model.tensors if isinstance(tensor, PackedTensor)]
+        return {tensor.name: _tensor_type(tensor.dtype) for tensor in packed}
 
     def size(self, ftype: FileType, *, imatrix: bool = False) -> int:
         """Bytes the tensors take in a file of `ftype`, padding included."""

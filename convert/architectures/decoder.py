@@ -28,7 +28,7 @@ __all__ = ["Decoder", "Extra", "Shape", "decoder_family", "is_decoder", "read_de
 _CAMEL = {"smollm3": "SmolLM3", "stablelm": "StableLm"}
 _EPSILON = ("attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon")
 # Of llama.cpp's architectures that are read here, those whose rope divides by factors of its own.
-_WITH_FACTORS = frozenset({"cohere2", "granite", "llama", "mistral3", "phi3"})
+_WITH_FACTORS = frozenset({"cohere2", "gemma4", "granite", "llama", "mistral3", "phi3"})
 _ROPE_TABLES = r"(.*\.)?(rotary_emb\.inv_freq|freqs_cos|freqs_sin|freqs_cis|rope\.freqs)"
 
 
@@ -109,7 +109,7 @@ class _Reader:
 
     def _count_heads(self) -> int:
         names = ("num_attention_heads", "n_heads", "n_head")
-        if self._decoder.fused:
+        if self._decoder.fused or self._decoder.mixer is not None:
             return self._settings.integer(*names, flag="--n-head")
         rows, _ = self._taker.shape("model.layers.0.self_attn.q_proj.weight")
         choices = () if self._settings.has(*names) else head_choices(rows)
@@ -126,11 +126,12 @@ class _Reader:
         word = "qkv_proj" if fused else "q_proj"
         names = (f"model.layers.{i}.self_attn.{word}.weight" for i in range(s.n_layer))
         name = next((name for name in names if name in self._taker), None)
-        rows = (s.n_head + 2 * s.n_head_kv * fused) * s.head_dim
+        n_parts = s.n_head * (1 + self._decoder.query_gate) + 2 * s.n_head_kv * fused
+        rows = n_parts * s.head_dim
         if name is None:
             if self._decoder.mixer is None:
                 self._taker.shape(f"model.layers.0.self_attn.{word}.weight")
-        elif self._taker.shape(name)[0] != rows:
+        elif not self._decoder.uneven and self._taker.shape(name)[0] != rows:
             raise ArchitectureError(
                 f"{name} has {self._taker.shape(name)[0]} rows, but {s.n_head} heads of "
                 f"{s.head_dim} over {s.n_head_kv} ask for {rows}.",
@@ -153,7 +154,7 @@ class _Reader:
         )
         rope = decoder.rope(settings, shape, rope) if decoder.rope else rope
         kind = rope.scaling.get("rope_type")
-        if (kind == "longrope" and not rope.tensors) or (
+        if (kind in ("longrope", "proportional") and not rope.tensors) or (
             rope.tensors and decoder.arch not in _WITH_FACTORS
         ):
             raise ArchitectureError(f"Rope scaling of type {kind!r} is not in {decoder.title}.")
@@ -164,6 +165,7 @@ class _Reader:
                 "token_embd.weight"
             ),
             *rope.tensors,
+            *(decoder.shared(layers) if decoder.shared else ()),
         ]
         for layer in range(shape.n_layer):
             tensors += layers.layer(layer)

@@ -65,6 +65,8 @@ class Decoder:
     activations: tuple[str, ...] = ("silu", "swish")
     fused: bool = False
     """Q, K and V are one qkv_proj, as Phi-3 has them."""
+    query_gate: bool = False
+    """Behind every head's query q_proj has a gate of the head's output, as wide."""
     mlp: str = "gated"
     """"gated": gate_proj and up_proj; "fused": one gate_up_proj; "plain": up_proj and no gate."""
     experts: str = ""
@@ -75,6 +77,10 @@ class Decoder:
     """What a layer has instead of this attention; None from it: the layer has this attention."""
     feed_forward: Part | None = None
     """What a layer has instead of this MLP; None from it: the layer has this MLP."""
+    uneven: bool = False
+    """Heads of layers differ, which `mixer` checks."""
+    shared: Callable[[LayerReader], list[Tensor]] | None = None
+    """Tensors of no layer, beside embedding, last norm and head."""
     layer_types: tuple[str, ...] = ("full_attention", "sliding_attention")
     """What `layer_types` may say."""
     biases: tuple[str, ...] = ()

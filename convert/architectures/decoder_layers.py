@@ -64,7 +64,7 @@ class LayerReader:
         for theirs, ours in decoder.norms.items():
             found += self.norm(f"{source}.{theirs}", f"{name}.{ours}", self.shape.n_embd)
         mixed = decoder.mixer(self, layer) if decoder.mixer else None
-        found += self._attention(f"{source}.self_attn", name) if mixed is None else mixed
+        found += self.attention(f"{source}.self_attn", name) if mixed is None else mixed
         fed = decoder.feed_forward(self, layer) if decoder.feed_forward else None
         if fed is not None:
             return found + fed
@@ -72,7 +72,8 @@ class LayerReader:
             return found + self._experts(source, name)
         return found + self.mlp(f"{source}.mlp", name)
 
-    def _attention(self, source: str, name: str) -> list[Tensor]:
+    def attention(self, source: str, name: str) -> list[Tensor]:
+        """Projections of a layer's attention, and the norms of its queries and keys."""
         s, decoder = self.shape, self._decoder
         q_rows, kv_rows = s.n_head * s.head_dim, s.n_head_kv * s.head_dim
         output = self.linear(f"{source}.o_proj", f"{name}.attn_output", (s.n_embd, q_rows), "o")
@@ -82,7 +83,8 @@ class LayerReader:
                 self.linear(f"{source}.qkv_proj", f"{name}.attn_qkv", (rows, s.n_embd), "q")
                 + output
             )
-        q = self.linear(f"{source}.q_proj", f"{name}.attn_q", (q_rows, s.n_embd), "q")
+        gated = q_rows * (1 + decoder.query_gate)
+        q = self.linear(f"{source}.q_proj", f"{name}.attn_q", (gated, s.n_embd), "q")
         k = self.linear(f"{source}.k_proj", f"{name}.attn_k", (kv_rows, s.n_embd), "k")
         v = self.linear(f"{source}.v_proj", f"{name}.attn_v", (kv_rows, s.n_embd), "v")
         if decoder.pairs:
@@ -191,7 +193,7 @@ def bias_switches(decoder: Decoder) -> dict[str, tuple[str, ...]]:
 def count_experts(settings: Settings) -> int:
     """Experts in a layer. Raises `ArchitectureError`."""
     n = settings.integer("num_local_experts", "num_experts")
-    used = settings.integer("num_experts_per_tok")
+    used = settings.integer("num_experts_per_tok", "top_k_experts")
     if n > MAX_EXPERTS:
         raise ArchitectureError(f"{n} experts are more than llama.cpp has ({MAX_EXPERTS}).")
     if used > n:

@@ -98,7 +98,7 @@ def read_rope(
         return rope
     if kind == "dynamic":
         return _dynamic(rope, n_ctx)
-    if kind == "longrope":
+    if kind in ("longrope", "proportional"):
         return rope
     raise ArchitectureError(f"Rope scaling of type {kind!r:.40} is not in llama.cpp.")
 

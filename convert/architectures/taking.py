@@ -66,16 +66,27 @@ class Taker:
 
     def take(self, name: str, shape: tuple[int, ...], because: str = "the model's width") -> Tensor:
         """The tensor `name`, checked. Raises `ArchitectureError`."""
-        name = self._spelled(name)
-        tensor = self._left.pop(name, None)
-        if tensor is None:
-            raise self._missing(name)
-        expect_shape(tensor, shape, because)
+        tensor = self._take(name, shape, because)
         if tensor.dtype not in FLOATS:
             raise ArchitectureError(
                 f"{name} holds {tensor.dtype} integers: another tool quantised the weights.",
                 "Convert the original checkpoint, before quantisation.",
             )
+        return tensor
+
+    def take_codes(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """The tensor `name` of bytes that stand for weights. Raises `ArchitectureError`."""
+        tensor = self._take(name, shape, "the configuration")
+        if tensor.dtype != "U8":
+            raise ArchitectureError(f"{name} holds {tensor.dtype}, not bytes.")
+        return tensor
+
+    def _take(self, name: str, shape: tuple[int, ...], because: str) -> Tensor:
+        name = self._spelled(name)
+        tensor = self._left.pop(name, None)
+        if tensor is None:
+            raise self._missing(name)
+        expect_shape(tensor, shape, because)
         return tensor
 
     def again(self, name: str) -> Tensor:

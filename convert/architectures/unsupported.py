@@ -49,7 +49,6 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
     "deepseek_v2": (_MLA, "Mixtral", _OWN),
     "deepseek_v3": (_MLA, "Mixtral", _OWN),
     "dots1": (_SHARED, "Qwen3-MoE", _OWN),
-    "gpt_oss": ("attention has sinks, and its experts are clipped", "Mixtral", _OWN),
     "hunyuan_v1_dense": ("Q and K have norms after rope", "Qwen3", _OWN),
     "ernie4_5": ("its positions rotate neighbouring pairs", "Llama", _OWN),
     "nanochat": (
@@ -92,7 +91,6 @@ _SIGNS = {
     ".A_log": "mamba",
     ".time_decay": "rwkv",
     ".kv_a_proj_with_mqa.": "deepseek_v3",
-    ".self_attn.sinks": "gpt_oss",
     ".W_pack.": "baichuan",
     ".attention.wqkv.": "internlm2",
 }

@@ -14,6 +14,7 @@ from typing import Any
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError
 
+_MXFP4 = re.compile(r".*_proj_(?:blocks|scales)")
 # (what the names of its tensors look like, the tool)
 _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
@@ -29,7 +30,7 @@ _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r".*\.(?:weight_scale_inv|weight_scale|input_scale|weight_scale_2)"),
         "an FP8 tool",
     ),
-    (re.compile(r".*_proj_(?:blocks|scales)"), "MXFP4"),
+    (_MXFP4, "MXFP4"),
     (re.compile(r".*\._packed_params(?:\..*)?"), "PyTorch"),
     (re.compile(r".*\.(?:W_q|quantizers\..*)"), "HQQ"),
     (re.compile(r".*\.weight\.?_(?:qdata|tensor_impl.*|data|scale)"), "torchao or quanto"),
@@ -39,7 +40,11 @@ _CODES = frozenset({"I8", "U8", "I16", "U16", "I32", "U32"})
 
 
 def refuse_quantised(checkpoint: Checkpoint) -> Checkpoint:
-    """`checkpoint`, or a `CheckpointError` naming the tool that quantised it."""
+    """`checkpoint`, or a `CheckpointError` naming the tool that quantised it.
+
+    gpt-oss is published in MXFP4, which llama.cpp has too: its codes and scales are read.
+    """
+    known = checkpoint.config.get("model_type") == "gpt_oss"
     said = next(
         (value for key in _CONFIG_KEYS if isinstance(value := checkpoint.config.get(key), dict)), {}
     )
@@ -51,6 +56,9 @@ def refuse_quantised(checkpoint: Checkpoint) -> Checkpoint:
             "Save with StateDictType.FULL_STATE_DICT, or with get_model_state_dict.",
         )
     for name, tensor in checkpoint.tensors.items():
+        if known and _MXFP4.fullmatch(name):
+            said = {}
+            continue
         for pattern, tool in _SIGNS:
             if pattern.fullmatch(name):
                 raise _error(checkpoint, tool, f"it holds {name[:100]}")

@@ -112,6 +112,16 @@ def gather(tensor: Tensor, index: Sequence[int] | Rows, *, key: object = None) -
     return replace(tensor, shape=shape, read=read, identity=identity, origin=_origin(tensor))
 
 
+def gather_columns(tensor: Tensor, index: Rows) -> Tensor:
+    """Column `index[i]` of the matrix `tensor` as column i; `index` is a permutation."""
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        return np.ascontiguousarray(tensor.read(start, stop)[:, index])
+
+    identity = (*tensor.identity, "columns", index.tobytes())
+    return replace(tensor, read=read, identity=identity, origin=_origin(tensor))
+
+
 def cut(tensor: Tensor, start: int, stop: int) -> Tensor:
     """The part from `start` to `stop` of the first axis: a third of a fused matrix, one expert."""
     per_item = tensor.n_rows // tensor.shape[0] if tensor.shape[0] else 0
@@ -182,6 +192,16 @@ def affine(tensor: Tensor, *, scale: float = 1.0, shift: float = 0.0) -> Tensor:
         return tensor.read(start, stop) * np.float32(scale) + np.float32(shift)
 
     identity = (*tensor.identity, "affine", scale, shift)
+    return replace(tensor, dtype="F32", read=read, identity=identity, origin=_origin(tensor))
+
+
+def minus_exp(tensor: Tensor) -> Tensor:
+    """-exp(`tensor`): a state's decay, which checkpoints keep as its logarithm."""
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        return -np.exp(tensor.read(start, stop))
+
+    identity = (*tensor.identity, "minus exp")
     return replace(tensor, dtype="F32", read=read, identity=identity, origin=_origin(tensor))
 
 

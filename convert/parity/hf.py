@@ -38,6 +38,10 @@ class HuggingFace:
         network, version = build(checkpoint, "AutoModelForCausalLM")
         self.name = f"transformers {version}"
         self._network = network
+        try:
+            self.logits([0])
+        except Exception as error:  # noqa: BLE001  (a foreign library on a foreign configuration)
+            raise Unavailable(f"{self.name} cannot run it: {str(error)[:200]}") from None
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
@@ -66,6 +70,7 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
         if tensor.dtype in FLOATS
     }
     try:
+        weights |= _unpacked(checkpoint)
         with contextlib.redirect_stdout(io.StringIO()):
             described = transformers.AutoConfig.for_model(**config)
             described._attn_implementation = "eager"
@@ -93,3 +98,16 @@ def _class_for(transformers: Any, auto: str, config: Any) -> Any:
     if auto == "AutoModelForCausalLM" and type(config) in seeing:
         return seeing[type(config)]
     return getattr(transformers, auto)._model_mapping[type(config)]
+
+
+def _unpacked(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """Experts in MXFP4 as transformers itself unpacks them."""
+    found = {}
+    for name, tensor in checkpoint.tensors.items():
+        stem = name.removesuffix("_blocks")
+        if tensor.dtype == "U8" and stem != name and f"{stem}_scales" in checkpoint.tensors:
+            unpack = import_module("transformers.integrations.mxfp4").convert_moe_packed_tensors
+            parts = (tensor, checkpoint.tensors[f"{stem}_scales"])
+            codes = (torch.from_numpy(part.float32()).to(torch.uint8) for part in parts)
+            found[stem] = unpack(*codes, dtype=torch.float32)
+    return found

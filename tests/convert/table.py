@@ -106,6 +106,7 @@ def _llamas() -> Iterator[Row]:
 def _hugging_face() -> Iterator[Row]:
     import transformers as hf
 
+    from tests.convert.recent import RECENT
     from tests.convert.test_families import MODELS
     from tests.convert.test_families_beyond_llama import MODELS as BEYOND
     from tests.convert.test_gpt2_spellings import GPT2
@@ -141,12 +142,20 @@ def _hugging_face() -> Iterator[Row]:
         "falcon-40b": "Falcon 40B",
     }
 
+    recent = {
+        "gpt-oss": "gpt-oss",
+        "qwen35": "Qwen3.5 (text)",
+        "qwen35moe": "Qwen3.5-MoE (text)",
+        "gemma4": "Gemma 4 (text)",
+    }
+
     def gpt2() -> Any:
         return hf.GPT2LMHeadModel(hf.GPT2Config(**GPT2))
 
     for family, make in (
         ("GPT-2", gpt2),
         *((title, MODELS[key]) for key, title in families.items()),
+        *((title, RECENT[key]) for key, title in recent.items()),
         *BEYOND.values(),
     ):
 
