@@ -28,6 +28,8 @@ from convert.architectures import (
     mistral,
     mistral3,
     mixtral,
+    modern_bert,
+    nomic_bert,
     olmo2,
     olmo3,
     phi2,
@@ -44,6 +46,7 @@ from convert.architectures import (
 )
 from convert.architectures.family import Family
 from convert.architectures.model import Model
+from convert.architectures.pooling import find_pooling
 from convert.architectures.unsupported import (
     UNSUPPORTED,
     refuse_by_names,
@@ -83,6 +86,8 @@ FAMILIES: tuple[Family, ...] = (
     starcoder2.FAMILY,
     falcon.FAMILY,
     bert.FAMILY,
+    modern_bert.FAMILY,
+    nomic_bert.FAMILY,
     t5.FAMILY,
     gpt2.FAMILY,
 )
@@ -116,7 +121,7 @@ def _try(family: Family, checkpoint: Checkpoint) -> Model:
     if not family.embeddings:
         refuse_heads(checkpoint)
     with told(checkpoint, family.name):
-        return family.read(checkpoint)
+        return _pooled(checkpoint, family.read(checkpoint))
 
 
 @contextmanager
@@ -134,6 +139,18 @@ def told(checkpoint: Checkpoint, name: str) -> Iterator[None]:
             f"{str(error)[:120]}).",
             "Is it that family? --arch takes another.",
         ) from error
+
+
+def _pooled(checkpoint: Checkpoint, model: Model) -> Model:
+    """`model`, with the pooling where sentence-transformers makes embeddings with a decoder."""
+    pooling = None if model.embeddings else find_pooling(checkpoint.folder)
+    if pooling is None:
+        return model
+    return replace(
+        model,
+        hparams=model.hparams | {"pooling_type": pooling},
+        notes=(*model.notes, "Makes embeddings (`chatapp embed`), as modules.json says."),
+    )
 
 
 def refuse_other_family(checkpoint: Checkpoint, family: Family) -> None:

@@ -1,26 +1,32 @@
-"""BERT and RoBERTa: encoders that make embeddings, not text.
+"""BERT, RoBERTa and DistilBERT: encoders that make embeddings, not text.
 
 Attention looks both ways, and norms come after. Pooler and language-model heads have no place in
 llama.cpp's BERT. RoBERTa's positions begin behind its padding token's: those rows are cut.
+DistilBERT is a BERT in other names, without token types.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from convert.architectures.family import Family
 from convert.architectures.layer_norm import LayerNormReader
 from convert.architectures.model import Model
+from convert.architectures.pooling import MEAN, find_pooling, note_length
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import cut
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
 from convert.questions import Choice, Question
 
-_TYPES = {"bert": "BERT", "roberta": "RoBERTa", "xlm-roberta": "XLM-RoBERTa"}
+_TYPES = {
+    "bert": "BERT",
+    "roberta": "RoBERTa",
+    "xlm-roberta": "XLM-RoBERTa",
+    "distilbert": "DistilBERT",
+}
 _KIND = Question(
     "kind",
     "BERT or RoBERTa: their tensors are named alike, and RoBERTa's first positions are not used.",
@@ -30,16 +36,27 @@ _KIND = Question(
         Choice("xlm-roberta", "the same for many languages"),
     ),
 )
-_HEADS = r"(?:.*\.)?(?:pooler|cls|lm_head|classifier|qa_outputs)\..*"
-# llama.cpp's enum llama_pooling_type, by sentence-transformers' switches.
-_POOLING = {"pooling_mode_mean_tokens": 1, "pooling_mode_cls_token": 2}
-_MEAN = 1
+_HEADS = r"(?:.*\.)?(?:pooler|cls|lm_head|classifier|qa_outputs|pre_classifier|vocab_\w+)\..*"
 _LINEARS = (
     ("attention.self.query", "attn_q"),
     ("attention.self.key", "attn_k"),
     ("attention.self.value", "attn_v"),
     ("attention.output.dense", "attn_output"),
 )
+
+
+_DISTILLED = re.compile(r"transformer\.layer\.(\d+)\.(.+)\.(weight|bias)")
+_NAMES = {
+    "attention.q_lin": "attention.self.query",
+    "attention.k_lin": "attention.self.key",
+    "attention.v_lin": "attention.self.value",
+    "attention.out_lin": "attention.output.dense",
+    "sa_layer_norm": "attention.output.LayerNorm",
+    "ffn.lin1": "intermediate.dense",
+    "ffn.lin2": "output.dense",
+    "output_layer_norm": "output.LayerNorm",
+}
+_DISTILLED_EPSILON = 1e-12  # in its code, not in its configuration
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
@@ -57,15 +74,25 @@ class _Reader(LayerNormReader):
     def __init__(self, checkpoint: Checkpoint) -> None:
         kind = checkpoint.config.get("model_type")
         if kind not in tuple(_TYPES):  # the user names the family, and the checkpoint none
-            kind = checkpoint.ask(_KIND)
-        prefixes = ("bert.", "roberta.")
+            distilled = any(".attention.q_lin." in name for name in checkpoint.tensors)
+            kind = "distilbert" if distilled else checkpoint.ask(_KIND)
+        self._kind = str(kind)
+        prefixes = ("bert.", "roberta.", "distilbert.")
         tensors = {
-            name.removeprefix(next((p for p in prefixes if name.startswith(p)), "")): tensor
+            self._spell(
+                name.removeprefix(next((p for p in prefixes if name.startswith(p)), ""))
+            ): tensor
             for name, tensor in checkpoint.tensors.items()
         }
-        self._kind = str(kind)
         super().__init__(replace(checkpoint, tensors=tensors), f"a {_TYPES[self._kind]}")
         self._folder = checkpoint.folder
+
+    def _spell(self, name: str) -> str:
+        """BERT's name of a tensor."""
+        found = _DISTILLED.fullmatch(name) if self._kind == "distilbert" else None
+        if found is None or found[2] not in _NAMES:
+            return name
+        return f"encoder.layer.{found[1]}.{_NAMES[found[2]]}.{found[3]}"
 
     def model(self) -> Model:
         """The model."""
@@ -75,17 +102,20 @@ class _Reader(LayerNormReader):
         settings.require("is_decoder", (False,), "llama.cpp's BERT looks both ways")
         settings.require("add_cross_attention", (False,), "llama.cpp's BERT has one input")
         n_vocab, n_embd = taker.shape("embeddings.word_embeddings.weight")
-        n_types, _ = taker.shape("embeddings.token_type_embeddings.weight")
         n_layer = taker.count_layers(r"encoder\.layer\.(\d+)\.")
         n_ff, _ = taker.shape("encoder.layer.0.intermediate.dense.weight")
-        n_head = settings.integer("num_attention_heads")
+        n_head = settings.integer("num_attention_heads", "n_heads")
         if n_embd % n_head:
             raise ArchitectureError(f"{n_head} heads do not divide the width {n_embd}.")
-        notes = self.check_gelu("hidden_act")
+        distilled = self._kind == "distilbert"
+        notes = self.check_gelu("activation" if distilled else "hidden_act")
+        epsilon = settings.number(
+            "layer_norm_eps", default=_DISTILLED_EPSILON if distilled else None
+        )
         positions = self._positions(n_embd)
         tensors = [
             self._table("word_embeddings", "token_embd", (n_vocab, n_embd)),
-            self._table("token_type_embeddings", "token_types", (n_types, n_embd)),
+            *self._token_types(n_embd),
             positions,
             *self.pair("embeddings.LayerNorm", "token_embd_norm", (n_embd,)),
         ]
@@ -102,9 +132,9 @@ class _Reader(LayerNormReader):
                 "block_count": n_layer,
                 "feed_forward_length": n_ff,
                 "attention.head_count": n_head,
-                "attention.layer_norm_epsilon": settings.number("layer_norm_eps"),
+                "attention.layer_norm_epsilon": epsilon,
                 "attention.causal": False,
-                "pooling_type": self._pooling(),
+                "pooling_type": find_pooling(self._folder) or MEAN,
             },
             tensors=tuple(tensors),
             ignored=taker.finish(),
@@ -112,17 +142,27 @@ class _Reader(LayerNormReader):
                 f"config.json says {self._kind!r}, and the tensor names agree.",
                 f"{n_layer} layers, {n_embd} wide, {n_head} heads, {positions.shape[0]} positions.",
             ),
-            notes=("Makes embeddings (`chatapp embed`): not a model to chat with.", *notes),
+            notes=(
+                "Makes embeddings (`chatapp embed`): not a model to chat with.",
+                *notes,
+                *note_length(self._folder, positions.shape[0]),
+            ),
             embeddings=True,
         )
 
     def _table(self, source: str, name: str, shape: tuple[int, int]) -> Tensor:
         return self.taker.take(f"embeddings.{source}.weight", shape).rename(f"{name}.weight")
 
+    def _token_types(self, n_embd: int) -> list[Tensor]:
+        if self._kind == "distilbert":
+            return []
+        n_types, _ = self.taker.shape("embeddings.token_type_embeddings.weight")
+        return [self._table("token_type_embeddings", "token_types", (n_types, n_embd))]
+
     def _positions(self, n_embd: int) -> Tensor:
         n_rows, _ = self.taker.shape("embeddings.position_embeddings.weight")
         table = self._table("position_embeddings", "position_embd", (n_rows, n_embd))
-        if self._kind == "bert":
+        if self._kind in ("bert", "distilbert"):
             return table
         first = int(self.settings.number("pad_token_id", default=1)) + 1
         if not 0 < first < n_rows:
@@ -139,15 +179,7 @@ class _Reader(LayerNormReader):
         yield from self.pair(f"{source}.output.dense", f"{name}.ffn_down", (n_embd, n_ff))
         yield from self.pair(f"{source}.output.LayerNorm", f"{name}.layer_output_norm", (n_embd,))
 
-    def _pooling(self) -> int:
-        """What sentence-transformers says beside the model; the mean where nothing is said."""
-        path: Path = self._folder / "1_Pooling" / "config.json"
-        try:
-            said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        except (OSError, ValueError, RecursionError):
-            said = {}
-        found = [n for key, n in _POOLING.items() if isinstance(said, dict) and said.get(key)]
-        return found[0] if len(found) == 1 else _MEAN
 
-
-FAMILY = Family("bert", "BERT and RoBERTa (embeddings)", recognise, read, embeddings=True)
+FAMILY = Family(
+    "bert", "BERT and RoBERTa, DistilBERT (embeddings)", recognise, read, embeddings=True
+)

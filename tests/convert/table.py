@@ -20,6 +20,7 @@ from convert.pipeline import convert
 from convert.progress import silent
 
 BYTES = "byte-level BPE"
+ENCODERS = {"DistilBERT": "WordPiece", "ModernBERT": BYTES, "nomic-embed": "WordPiece"}
 Row = tuple[str, str, str, Callable[[Path], tuple[Path, dict[str, Any]]]]
 
 
@@ -233,6 +234,14 @@ def _encoders() -> Iterator[Row]:
         BYTES,
         lambda f: (write(f, "Roberta", "Model", type_vocab_size=1, pad_token_id=1), {}),
     )
+    from tests.convert.test_encoders import write_kind as write_encoder
+
+    for name, tokenizer in ENCODERS.items():
+
+        def write_other(folder: Path, name: str = name) -> Any:
+            return write_encoder(folder, name), {}
+
+        yield "Hugging Face folder", f"{name} (embeddings)", tokenizer, write_other
     from tests.convert.test_t5 import KINDS
     from tests.convert.test_t5 import write as write_t5
 
