@@ -17,6 +17,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from numpy.typing import NDArray
 
 from convert.adapter_map import MERGE, Factors, Pair, map_factors
+from convert.architectures import bare
 from convert.checkpoints import locate, open_checkpoint, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.peft_adapter import is_turned
@@ -57,7 +58,7 @@ def run_adapter(options: Options, progress: Progress = silent) -> AdapterFile:
     if folder is None:
         folder, source = source, peft_adapter.find_base(source)
     base = open_checkpoint(locate(source))
-    base = replace(base, config=base.config | options.settings)
+    base = bare.complete(replace(base, config=base.config | options.settings), options.arch)
     output = options.output or folder.resolve().with_name(f"{folder.resolve().name}-lora.gguf")
     output = output / f"{folder.resolve().name}-lora.gguf" if output.is_dir() else output
     progress("step", name="write")

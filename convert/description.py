@@ -240,6 +240,9 @@ def _stored_proof(header: Header) -> dict[str, Any] | None:
 
 def _notes(header: Header) -> list[str]:
     notes = []
+    if not header.tensors:
+        has = "A vocabulary" if "tokenizer.ggml.model" in header.values else "Metadata"
+        notes.append(f"{has} and no weights: it can split text, and nothing else.")
     shards = header.integer("split.count") or 1
     if shards > 1:
         notes.append(f"One of {shards} shards: the figures are of this one.")

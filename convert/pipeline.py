@@ -16,7 +16,7 @@ from convert.answers import unread
 from convert.architectures import bare, is_hand_written, read_model, told
 from convert.architectures.model import Model
 from convert.author.command import call_author
-from convert.checkpoints import locate, open_checkpoint, peft_adapter
+from convert.checkpoints import locate, open_checkpoint, others_beside, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError, OutputError, UsageError, VocabError
 from convert.generation_config import read_temperature
@@ -127,7 +127,11 @@ def open_source(options: Options) -> Checkpoint:
     source, adapter = options.source, options.lora
     if adapter is None and peft_adapter.recognise(source):
         source, adapter = peft_adapter.find_base(source), source
-    checkpoint = open_checkpoint(locate(source))
+    taken = locate(source)
+    checkpoint = open_checkpoint(taken)
+    beside = others_beside(source, taken)
+    if beside:
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, beside))
     if adapter is not None:
         checkpoint = peft_adapter.merge(checkpoint, adapter)
     said, given = checkpoint.config, options.settings

@@ -13,10 +13,10 @@ from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.files import FORMATS, Format, read_file
 from convert.checkpoints.leftovers import refuse_quantised
 from convert.checkpoints.prefixes import strip_shared
-from convert.checkpoints.source import locate
+from convert.checkpoints.source import locate, others_beside
 from convert.errors import CheckpointError
 
-__all__ = ["FORMATS", "Format", "locate", "open_checkpoint", "read_file"]
+__all__ = ["FORMATS", "Format", "locate", "open_checkpoint", "others_beside", "read_file"]
 
 
 def open_checkpoint(path: Path) -> Checkpoint:

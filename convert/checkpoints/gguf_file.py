@@ -46,7 +46,12 @@ def open_header(path: Path) -> Header:
 
 
 def read_tensors(header: Header) -> dict[str, Tensor]:
-    """Every tensor by its name. Raises `CheckpointError`."""
+    """Every tensor by its name. Raises `CheckpointError`, also where there is none."""
+    if not header.tensors:
+        raise CheckpointError(
+            f"{header.path.name} holds a vocabulary or metadata, and no weights.",
+            "Give the model file itself.",
+        )
     if (header.integer("split.count") or 1) > 1:
         raise CheckpointError(
             f"{header.path.name} is one shard of several.",

@@ -8,6 +8,7 @@ model has both. The base is never fetched: it lies on the disk, or is asked for.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,18 @@ from convert.checkpoints.objects import load_object
 from convert.checkpoints.peft_arithmetic import add_bias, add_product, with_lengths, with_rows
 from convert.checkpoints.peft_base import BaseModel
 from convert.checkpoints.peft_config import CONFIG, AdapterConfig, Strength, misfit
-from convert.checkpoints.peft_tensors import WEIGHTS, AdapterTensors, Delta, read_tensors
+from convert.checkpoints.peft_tensors import (
+    WEIGHTS,
+    AdapterTensors,
+    Delta,
+    find_weights,
+    read_tensors,
+)
 from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError, UsageError
 
+# What the hub's quantised copies are called.
+_QUANTISED = re.compile(r"[-_.](?:bnb|4bit|8bit|int4|int8|gptq|awq|fp8|nf4|gguf|hqq|mlx)\b", re.I)
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -31,8 +40,7 @@ def recognise(path: Path) -> bool:
     if not (folder / CONFIG).is_file():
         return False
     # a whole model beside a forgotten adapter_config.json is that model
-    has_weights = any((folder / name).is_file() for name in WEIGHTS)
-    return has_weights or not (folder / "config.json").is_file()
+    return find_weights(folder) is not None or not (folder / "config.json").is_file()
 
 
 def find_base(path: Path) -> Path:
@@ -44,9 +52,11 @@ def find_base(path: Path) -> Path:
             if place.exists() and place.resolve() != folder.resolve():
                 return place
     said = f", {name[:80]!r}," if isinstance(name, str) and name else ""
+    hint = f"Give the model's folder: chatapp convert MODEL --lora {folder}."
+    if isinstance(name, str) and _QUANTISED.search(name):
+        hint = f"That is a quantised copy: give the 16-bit model that it was made from. {hint}"
     raise UsageError(
-        f"{folder.name} is a LoRA adapter; the model under it{said} is not on this disk.",
-        f"Give the model's folder: chatapp convert MODEL --lora {folder}.",
+        f"{folder.name} is a LoRA adapter; the model under it{said} is not on this disk.", hint
     )
 
 
@@ -79,7 +89,10 @@ def merge(base: Checkpoint, path: Path) -> Checkpoint:
 
 
 def _folder(path: Path) -> Path:
-    return path.parent if path.name in {*WEIGHTS, CONFIG} else path
+    if path.name in {*WEIGHTS, CONFIG}:
+        return path.parent
+    beside = path.is_file() and (path.parent / CONFIG).is_file()
+    return path.parent if beside and find_weights(path.parent) == path else path
 
 
 class _Merge:
@@ -177,6 +190,12 @@ class _Merge:
         n_rows = sum(rows.shape[0] for rows in found.tokens.values())
         if n_rows:
             notes.append(f"{n_rows} rows replaced in {', '.join(sorted(found.tokens))[:200]}.")
+        trained_on = load_object(self._folder / CONFIG).get("base_model_name_or_path")
+        if isinstance(trained_on, str) and _QUANTISED.search(trained_on):
+            notes.append(
+                f"It was trained on a quantised copy, {trained_on[:80]}, and is merged into whole "
+                "weights: nearly what it was in training, and no worse."
+            )
         if any((self._folder / name).is_file() for name in _TOKENIZERS):
             notes.append(
                 f"The adapter has a tokenizer too; --tokenizer {self._folder} takes it instead of "

@@ -7,6 +7,7 @@ peft leaves out when it saves and other tools do not.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from convert.checkpoints.tensor import FLOATS, Tensor
 from convert.errors import CheckpointError
 
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+_MODEL_NAMES = ("model.safetensors", "pytorch_model.bin")
 _FACTORS = r"lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector"
 _NAMED = r"(?:\.(?!(?:weight|bias)$)[^.]+)?"
 _PART = re.compile(rf"(.+)\.({_FACTORS}){_NAMED}(?:\.(weight|bias))?")
@@ -28,6 +30,19 @@ _COPY = re.compile(r"\.original_module\.|\.trainable_tokens_original(?:\.|$)")
 _WRAPPER = re.compile(
     r"\.(?:token_adapter|base_layer|modules_to_save(?:\.(?!weight$|bias$)[^.]+)?)\."
 )
+
+
+def find_weights(folder: Path) -> Path | None:
+    """The adapter's file in `folder`: by peft's name for it, or a model's name with factors in it,
+    as trainers that save "the model" write it."""
+    named = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    if named is not None:
+        return named
+    for path in (folder / name for name in _MODEL_NAMES):
+        with contextlib.suppress(CheckpointError, OSError):
+            if path.is_file() and any(_PART.fullmatch(name) for name in read_file(path).tensors):
+                return path
+    return None
 
 
 @dataclass
@@ -82,7 +97,7 @@ class AdapterTensors:
 
 def read_tensors(folder: Path) -> AdapterTensors:
     """The tensors in the adapter's folder. Raises `CheckpointError`."""
-    path = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
+    path = find_weights(folder)
     if path is None:
         raise CheckpointError(
             f"{folder.name} holds no weights: looked for {' and '.join(WEIGHTS)}.",

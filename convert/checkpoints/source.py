@@ -45,6 +45,42 @@ def locate(source: Path) -> Path:
         ) from error
 
 
+def others_beside(source: Path, taken: Path) -> str:
+    """A note on checkpoints in the folder `source` beside the one that is `taken`; "" for none."""
+    try:
+        if not source.is_dir() or source not in (taken, taken.parent):
+            return ""
+        with os.scandir(source) as entries:
+            names = sorted(entry.name for entry in islice(entries, _MAX_LISTED))
+    except OSError:
+        return ""
+    patterns = [pattern for pattern, *_ in folder.LAYOUTS] if taken == source else [taken.name]
+    others = [
+        name
+        for name in _loose(source, names)
+        if not any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    if not others:
+        return ""
+    more = f" and {len(others) - 4} more" if len(others) > 4 else ""
+    what = "The folder's model" if taken == source else taken.name
+    return (
+        f"{what} is taken; also in {source.name}: {', '.join(others[:4])[:200]}{more}. "
+        "Name the file to convert another."
+    )
+
+
+def _loose(source: Path, names: list[str]) -> list[str]:
+    """Of `names` those of checkpoints."""
+    return [
+        name
+        for name in names
+        if any(fnmatchcase(name, pattern) for pattern in _LOOSE)
+        and not any(fnmatchcase(name, pattern) for pattern in _NO_WEIGHTS)
+        and (source / name).is_file()
+    ]
+
+
 def _locate_in(source: Path) -> Path:
     with os.scandir(source) as entries:
         names = sorted(entry.name for entry in islice(entries, _MAX_LISTED))
@@ -62,13 +98,7 @@ def _locate_in(source: Path) -> Path:
     for name in _NAMES:
         if (source / name).is_file():
             return source / name
-    loose = [
-        name
-        for name in names
-        if any(fnmatchcase(name, pattern) for pattern in _LOOSE)
-        and not any(fnmatchcase(name, pattern) for pattern in _NO_WEIGHTS)
-        and (source / name).is_file()
-    ]
+    loose = _loose(source, names)
     if len(loose) == 1:
         return source / loose[0]
     if len(loose) > 1:

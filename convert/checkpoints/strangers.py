@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from convert.errors import CheckpointError, UsageError
 
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_MAX_BELOW = 200  # folders, and files in each, that are looked at for a hint
 _FROM_PYTORCH = "Give the model's PyTorch or safetensors files."
 _UNPACK = "Unpack it first."
 _OLD_GGML = ("in llama.cpp's format from before GGUF", "Convert the model it was made from.")
@@ -102,8 +105,19 @@ def diagnose_folder(folder: Path, names: list[str], looked_for: str) -> UsageErr
         if any(fnmatchcase(name, pattern) for name in names):
             return UsageError(f"{folder} holds {kind}, and no checkpoint that we read.", hint)
     seen = ", ".join(name[:60] for name in names[:8]) or "nothing"
-    below = next((name for name in names if (folder / name).is_dir()), None)
+    below = _model_below(folder, names)
     return UsageError(
         f"No checkpoint found in {folder}: looked for {looked_for}; saw {seen}.",
-        f"Is it in a folder below, such as {below[:60]}?" if below else "Name the file to convert.",
+        f"Is it in {below[:60]}, in this folder?" if below else "Name the file to convert.",
     )
+
+
+def _model_below(folder: Path, names: list[str]) -> str:
+    """The folder in `folder` that looks most like a model's: by the largest file of weights."""
+    sizes = {}
+    for name in [name for name in names if (folder / name).is_dir()][:_MAX_BELOW]:
+        with contextlib.suppress(OSError):
+            inside = [path for path in (folder / name).iterdir() if path.suffix in _WEIGHTS]
+            sizes[name] = max((path.stat().st_size for path in inside[:_MAX_BELOW]), default=0)
+    best = max(sizes, key=lambda name: sizes[name], default="")
+    return best if sizes.get(best) else ""

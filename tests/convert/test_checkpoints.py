@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from convert.checkpoints import FORMATS, locate, open_checkpoint
+from convert.checkpoints import FORMATS, locate, open_checkpoint, others_beside
 from convert.errors import CheckpointError, UsageError
 from tests.convert.states import State, assert_same, make_state
 
@@ -221,8 +221,29 @@ def test_the_choice_in_a_folder(tmp_path: Path) -> None:
         locate(tmp_path)
     torch.save(WEIGHTS, tmp_path / "ckpt.pt")
     assert locate(tmp_path) == tmp_path / "ckpt.pt"
+    said = others_beside(tmp_path, tmp_path / "ckpt.pt")
+    assert said.startswith("ckpt.pt is taken; also in ")
+    assert ": step1.pt, step2.pt. Name the file" in said
+    assert others_beside(tmp_path / "step1.pt", tmp_path / "step1.pt") == ""
     save_file(WEIGHTS, tmp_path / "model.safetensors")
     assert locate(tmp_path) == tmp_path
+    said = others_beside(tmp_path, tmp_path)
+    assert said.startswith("The folder's model is taken; also in ")
+    assert ": ckpt.pt, step1.pt, step2.pt. Name the file" in said
+
+
+def test_a_hint_names_the_folder_that_holds_the_model(tmp_path: Path) -> None:
+    for name in ("a_logs", "b_run", "c_empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "a_logs" / "events.out").write_bytes(b"x" * 10_000)
+    torch.save(WEIGHTS, tmp_path / "b_run" / "ckpt.pt")
+    with pytest.raises(UsageError) as error:
+        locate(tmp_path)
+    assert error.value.hint == "Is it in b_run, in this folder?"
+    (tmp_path / "b_run" / "ckpt.pt").unlink()
+    with pytest.raises(UsageError) as error:
+        locate(tmp_path)
+    assert error.value.hint == "Name the file to convert."
 
 
 def test_the_cache_of_downloads_is_looked_into(tmp_path: Path) -> None:

@@ -231,3 +231,19 @@ def test_any_damage_gives_a_report_or_a_refusal(written: Path) -> None:
 def test_what_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         look(tmp_path / "nothing.gguf")
+
+
+def test_a_file_without_weights_is_said_to_have_none(written: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "vocabulary.gguf"
+    writer = gguf.GGUFWriter(bare, "gpt2")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["a", "b"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert "A vocabulary and no weights" in look(bare)["notes"][0]
+    for words in (["diff", bare, written], ["quantize", bare, "Q8_0"]):
+        code, _, said = run(*words)
+        assert code in (1, 2)
+        assert "holds a vocabulary or metadata, and no weights" in said

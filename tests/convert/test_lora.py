@@ -189,8 +189,21 @@ def test_an_adapter_alone_finds_its_base_on_the_disk(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'somebody/somewhere', is not on this disk") as error:
         peft_adapter.open_adapter(adapter)
     assert f"chatapp convert MODEL --lora {adapter}" in error.value.hint
+    rewrite(adapter, base_model_name_or_path="unsloth/Qwen3-4B-bnb-4bit")
+    with pytest.raises(UsageError) as error:
+        peft_adapter.open_adapter(adapter)
+    assert error.value.hint.startswith("That is a quantised copy: give the 16-bit model")
+    notes = peft_adapter.open_adapter(adapter, base).notes
+    assert any("trained on a quantised copy, unsloth/Qwen3-4B-bnb-4bit" in note for note in notes)
     rewrite(adapter, base_model_name_or_path=str(base))
     assert_same_logits(peft_adapter.open_adapter(adapter), adapted)
+    # as trainers that save "the model" call it
+    (adapter / "adapter_model.safetensors").rename(adapter / "model.safetensors")
+    (adapter / "config.json").write_text((base / "config.json").read_text())
+    assert peft_adapter.recognise(adapter)
+    assert peft_adapter.recognise(adapter / "model.safetensors")
+    assert_same_logits(peft_adapter.open_adapter(adapter), adapted)
+    assert not peft_adapter.recognise(base / "model.safetensors")
     with pytest.raises(UsageError, match="is a LoRA adapter too"):
         peft_adapter.open_adapter(adapter, adapter)
     with pytest.raises(UsageError, match="It holds adapters in adapter"):
