@@ -16,6 +16,7 @@ SWITCHES: dict[str, dict[str, str]] = {
         "head": "scores are divided by the root of a head's width",
         "width": "scores are divided by the root of the whole width",
         "none": "scores are not scaled",
+        "size": "scores are divided by a head's width",
     },
     "norms": {
         "before": "norms stand before attention and MLP",

@@ -84,6 +84,11 @@ class LayerFinder:
                 tuple(self._pair(name) for name in sorted(group, key=natural)) for group in groups
             )
             return parts, [name for name in matrices if name not in taken]
+        numbered = [n for n in matrices if words.ATTENTION.search(n) and words.NUMBERED.search(n)]
+        if len(numbered) == 4 and {matrices[n].shape for n in numbered} == {(width, width)}:
+            first = tuple((self._pair(name),) for name in sorted(numbered, key=natural)[:3])
+            taken = {pair.weight.removeprefix(self._prefix) for (pair,) in first}
+            return first, [name for name in matrices if name not in taken]
         fused = [n for n, t in matrices.items() if words.FUSED.search(n) and self._is_fused(t)]
         if len(fused) != 1:
             raise self._missing(

@@ -214,9 +214,13 @@ class Mapping:
 
     def _scale(self, number: int) -> float:
         """What Q is multiplied with, for the graph divides by the root of a head's width."""
-        form = self._form
-        scale = {"head": 1.0, "width": sqrt(self._size / self._roles.n_embd)}.get(form.scale)
-        return (sqrt(self._size) if scale is None else scale) * self.query_scale[number]
+        factors = {
+            "head": 1.0,
+            "width": sqrt(self._size / self._roles.n_embd),
+            "none": sqrt(self._size),
+            "size": 1 / sqrt(self._size),
+        }
+        return factors[self._form.scale] * self.query_scale[number]
 
     def _qk_norms(self, attention: Attention, name: str, scale: float) -> Iterator[Tensor]:
         for letter, pair in (("q", attention.q_norm), ("k", attention.k_norm)):

@@ -25,6 +25,7 @@ VALUE = re.compile(_LETTER.format("v(?:al(?:ues?)?)?"), re.IGNORECASE)
 FUSED = re.compile(r"[qkv]{3}|attn|att|in_proj", re.IGNORECASE)
 Q_NORM = re.compile(r"(?:^|[._])(?:q(?:uery)?_?(?:norm|ln)|(?:norm|ln)_?q)", re.IGNORECASE)
 K_NORM = re.compile(r"(?:^|[._])(?:k(?:ey)?_?(?:norm|ln)|(?:norm|ln)_?k)", re.IGNORECASE)
+NUMBERED = re.compile(r"\.[0-3]\.weight$")  # linears.0 to linears.3: Q, K, V and the output
 POSITION = re.compile(r"wpe|pos|(?:^|\.)pe(?:$|\.)", re.IGNORECASE)
 TOKEN = re.compile(r"wte|tok|emb|vocab|(?:^|\.)w?e(?:$|\.)", re.IGNORECASE)
 HEAD = re.compile(r"head|unemb|out|decoder|logits|classif", re.IGNORECASE)
@@ -82,7 +83,9 @@ def find_norms(inside: Mapping[str, Tensor], width: int) -> list[Pair]:
     biases = {with_bias(name, inside).bias for name, t in inside.items() if len(t.shape) > 1}
     found: dict[str, dict[str, str]] = {}
     for name, tensor in inside.items():
-        if tensor.shape != (width,) or name in biases or (stem(name) in matrices and stem(name)):
+        if tensor.shape != (width,) or name in biases:
+            continue
+        if name.endswith((".weight", ".bias")) and stem(name) in matrices:
             continue
         whose, kind = _norm_part(name)
         if kind:

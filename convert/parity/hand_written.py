@@ -179,7 +179,9 @@ class HandWritten:
         each = form.n_head // n_kv
         k, v = k.repeat_interleave(each, dim=2), v.repeat_interleave(each, dim=2)
         size = q.shape[-1]
-        scale = {"head": size**-0.5, "width": roles.n_embd**-0.5, "none": 1.0}[form.scale]
+        scale = {"head": size**-0.5, "width": roles.n_embd**-0.5, "none": 1.0, "size": 1 / size}[
+            form.scale
+        ]
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
         mixed = mixed.transpose(1, 2).flatten(2)
