@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from chatapp.engine.backend import Backend
 from chatapp.engine.converted import find_model_file
 from chatapp.engine.protocol import LoadOptions, ModelDescription
-from chatapp.errors import ChatAppError, ConversionError, ModelError, UsageError
+from chatapp.errors import ChatAppError, ConversionError, EngineError, ModelError, UsageError
 from chatapp.library.checkpoints import is_checkpoint
 from chatapp.paths import read_path, spell_path
 from chatapp.remotes import PREFIX
@@ -74,9 +74,10 @@ def _load_as_it_is(
     try:
         model = switch("torch").load(options, report)
     except ChatAppError as error:
+        way = error.hint if isinstance(error, EngineError) else ""  # others speak of converting it
         raise ModelError(
             f"{path.name} cannot be converted: {why.message}",
-            f"{why.hint}\nNor can it run as it is: {error.message} {error.hint}".strip(),
+            f"{why.hint}\nNor can it run as it is: {error.message} {way}".strip(),
         ) from error
     notice = f"{path.name} runs in PyTorch, not converted: {why.message}"
     return replace(model, notices=[notice, *model.notices])
