@@ -119,6 +119,9 @@ async def test_alternatives_stops_and_limits_are_as_in_any_model(engine: EngineC
 async def test_what_it_cannot_do_is_refused_by_name(engine: EngineClient, path: Path) -> None:
     with pytest.raises(ContextOverflowError, match="holds 512"):
         await answers(engine, asking("risen " * 600))
+    shaped = replace(GREEDY, json_schema='{"enum": ["red", "blue"]}')
+    with pytest.raises(UsageError, match="cannot be held to a JSON schema"):
+        await answers(engine, asking(ASKED[0], params=shaped))
     with pytest.raises(UsageError, match="no use for a chat template"):
         await engine.load(LoadOptions(path=str(path), chat_template="{{ messages }}"))
     with pytest.raises(ModelError, match="makes a text of a text"):

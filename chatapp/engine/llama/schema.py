@@ -148,13 +148,19 @@ def _make_tokenizer(vocab: Vocab) -> LLTokenizer:
         raise UsageError("No token of this model ends an answer, so none can be held to a schema.")
     tokenize = ctypes.cast(lib._lib.llama_tokenize, ctypes.c_void_p).value
     make: Any = LLTokenizer.from_llamacpp  # type: ignore[attr-defined]  # its stub lacks it
-    made: LLTokenizer = make(
-        tokens=[_spell(vocab, token) for token in range(vocab.n_tokens)],
-        vocab_ptr=vocab.handle,
-        tokenize_fptr=tokenize,
-        eos_token=ends,
-        slices=LLTokenizer.json_slices(),
-    )
+    try:
+        made: LLTokenizer = make(
+            tokens=[_spell(vocab, token) for token in range(vocab.n_tokens)],
+            vocab_ptr=vocab.handle,
+            tokenize_fptr=tokenize,
+            eos_token=ends,
+            slices=LLTokenizer.json_slices(),
+        )
+    except ValueError as error:  # T5's drops every control character, and one is looked for
+        raise UsageError(
+            f"What this model writes cannot be held to a JSON schema: {error}.",
+            "A grammar can be followed: --grammar FILE.",
+        ) from None
     return made
 
 
