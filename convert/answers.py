@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 1 << 20
 _FLAGS = ("arch", "tokenizer")
+_INEXACT = "inexact_tokenizer"
+# What tokenizers read of it.
+_OF_TOKENIZERS = frozenset(
+    {"do_lower_case", "bos_token", "eos_token", "eot_token", "eom_token", "pad_token"}
+    | {"unk_token", "sep_token", "cls_token", "mask_token"}
+)
 _HEADS = ("n_head", "num_attention_heads")
 # Read past `Settings`: what decides which family reads a checkpoint, and aliases of one number.
-_ELSEWHERE = frozenset({*_HEADS, *_FLAGS, "model_type", "architectures", "dataset", "kind"})
+_ELSEWHERE = _OF_TOKENIZERS | frozenset(
+    {_INEXACT, *_HEADS, *_FLAGS, "model_type", "architectures", "dataset", "kind"}
+)
 
 
 def add_flags(group: argparse._ArgumentGroup) -> None:
@@ -68,12 +76,12 @@ def read_answers(arguments: argparse.Namespace) -> dict[str, Any]:
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{name} is {value!r:.40}, not a text.")
         flags[name] = getattr(arguments, name) or value
-    inexact = bool(arguments.inexact_tokenizer)
+    inexact = settings.pop(_INEXACT, False) is True or bool(arguments.inexact_tokenizer)
     return {
         **flags,
         "settings": settings,
         "typed": tuple(typed),
-        "inexact_tokenizer": inexact,
+        _INEXACT: inexact,
         "text": getattr(arguments, "text", None),
     }
 

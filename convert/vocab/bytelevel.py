@@ -34,18 +34,18 @@ def spell_bytes(data: bytes) -> str:
 
 
 def doubt_bytes(vocab: Vocab) -> Vocab:
-    """`vocab`, in doubt where bytes that text may have are no tokens of it."""
+    """`vocab`, and what is said of bytes that text may have and that are no tokens of it."""
     missing = _WRITTEN - {_BYTES[text] for text in vocab.tokens if text in _BYTES}
     if not missing:
         return vocab
     known = sorted({c for text in TOKENIZER_TEXTS for c in text if missing.isdisjoint(c.encode())})
-    doubt = (
+    lacks = (
         f"{len(missing)} of the bytes that text is made of have no token. llama.cpp leaves them "
         "out; the original does too or reads them as unknown, and joins what is left otherwise."
     )
     return replace(
         vocab,
-        doubts=(*vocab.doubts, doubt),
+        lacks=lacks,
         differs=lambda text: not missing.isdisjoint(text.encode()),
         alphabet="".join(known),
     )

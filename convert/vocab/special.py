@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import VocabError
+from convert.questions import Choice, Question
 from convert.vocab.files import load_json_if_there
 
 _ROLES = ("bos", "eos", "eot", "eom", "pad", "unk", "sep", "cls", "mask")
@@ -117,11 +118,13 @@ def _without_end(ids: dict[str, int], special: Mapping[str, int]) -> dict[str, i
     if not others:
         return ids
     shown = ", ".join(repr(text[:40]) for text in others[:12])
-    raise VocabError(
+    why = (
         "The tokenizer names no end-of-text token, so the model would never stop. Its special "
-        f"tokens are {shown}.",
-        "Say which one ends a text: --set eos_token=TOKEN.",
+        f"tokens are {shown}."
     )
+    choices = tuple(Choice(text) for text in others[:64])
+    question = Question("eos_token", why, choices, str, others=True)
+    raise VocabError(why, "Say which one ends a text: --set eos_token=TOKEN.", question)
 
 
 def _named(

@@ -24,6 +24,7 @@ from convert.vocab.bytelevel import doubt_bytes, spell_bytes
 from convert.vocab.files import load_bytes, load_text
 from convert.vocab.layout import Added, read_added_files
 from convert.vocab.references import byte_ranks, merge_bytes
+from convert.vocab.vocab_merges import ask_pre
 from convert.vocab.vocabulary import Vocab
 from convert.vocab.wanted import Wanted
 
@@ -62,11 +63,11 @@ def _find_pattern(path: Path, n_ranks: int, pre: str | None) -> tuple[str, str]:
     found = _QWEN if path.name == "qwen.tiktoken" else _PUBLISHED.get(n_ranks)
     if found is not None:
         return found
-    raise VocabError(
+    why = (
         f"{path.name} does not say how text is split, and its {n_ranks} ranks are no published "
-        "tokenizer's.",
-        "Say it with --pre: llama-bpe (as cl100k), gpt-4o (as o200k), qwen2, gpt-2 or another.",
+        "tokenizer's."
     )
+    raise VocabError(why, "Say it with --pre llama-bpe or another.", ask_pre(why))
 
 
 def recognise_lines(head: bytes) -> bool:

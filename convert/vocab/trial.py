@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import ProofError, VocabError
+from convert.questions import Choice, Question
 from convert.vocab.metadata import add_vocab
 from convert.vocab.vocabulary import Encode, Vocab, check_vocab
 
@@ -72,11 +73,16 @@ def settle(vocab: Vocab, *, inexact: bool) -> Vocab:
 
     Raises `VocabError`, with the shortest texts that are split otherwise.
     """
-    if not vocab.doubts:
+    if not vocab.doubts and not vocab.lacks:
         return replace(vocab, accepted=inexact)
     from convert.vocab.proof import GO_ON, load_reference, smallest
 
     encode, why = load_reference(vocab)
+    if vocab.lacks:
+        whole = replace(vocab, differs=None)
+        if not vocab.doubts and (encode is None or not run_trial(whole, encode)[0]):
+            return replace(whole, notes=(*vocab.notes, vocab.lacks), accepted=inexact)
+        vocab = replace(vocab, doubts=(*vocab.doubts, vocab.lacks))
     said = why
     if encode is not None:
         # even as the original rewrites text, most of it comes out otherwise: another tokenizer
@@ -92,7 +98,9 @@ def settle(vocab: Vocab, *, inexact: bool) -> Vocab:
                 "Nothing was written: the model would read other tokens than it learned.",
             )
     if not inexact:
-        raise VocabError(f"{vocab.source.name}: {' '.join(vocab.doubts)} {said}.", GO_ON)
+        why = f"{vocab.source.name}: {' '.join(vocab.doubts)} {said}."
+        go_on = Choice(True, "go on all the same; the model then reads such text otherwise")
+        raise VocabError(why, GO_ON, Question("inexact_tokenizer", why, (go_on,)))
     note = f"Accepted: {' '.join(vocab.doubts)} {said}."
     return replace(vocab, notes=(*vocab.notes, note), accepted=True)
 

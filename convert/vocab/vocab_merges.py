@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import VocabError
+from convert.questions import Choice, Question
 from convert.vocab import pretokenizers
 from convert.vocab.assembly import add_notes, assemble
 from convert.vocab.byte_bpe import choose_pre, rewrite_text
@@ -56,11 +57,20 @@ def _as_asked(path: Path, name: str | None, pre: str | None) -> Bytes:
     if steps is not None:
         return Bytes(steps)
     said = f"its class {name} is none that we know" if name else "nothing names its class"
-    raise VocabError(
-        f"{path.name} and merges.txt do not say how text is split, and {said}.",
-        "Say it with --pre: gpt-2 (also for ByteLevelBPETokenizer), qwen2, llama-bpe, starcoder, "
-        f"or another of llama.cpp's. Or: {SAVE}",
+    why = f"{path.name} and merges.txt do not say how text is split, and {said}."
+    raise VocabError(why, f"Say it with --pre gpt-2 or another. Or: {SAVE}", ask_pre(why))
+
+
+def ask_pre(why: str) -> Question:
+    """The question for a pre-tokenizer by llama.cpp's name."""
+    choices = (
+        Choice("gpt-2", "GPT-2's, and that of tokenizers' ByteLevelBPETokenizer"),
+        Choice("llama-bpe", "Llama 3's, and cl100k"),
+        Choice("qwen2", "Qwen 2's and 3's"),
+        Choice("gpt-4o", "o200k"),
+        Choice("starcoder", "GPT-2's with every digit alone, as SmolLM's"),
     )
+    return Question("pre", why, choices, str, others=True, flag="--pre")
 
 
 def _build(

@@ -78,6 +78,8 @@ class Vocab:
     llama.cpp so written to be split as the original does."""
     doubts: tuple[str, ...] = ()
     """What llama.cpp is known to do otherwise, in sentences: a question to the user."""
+    lacks: str = ""
+    """What is said of bytes that the vocabulary lacks: a note, and a doubt if samples show it."""
     accepted: bool = False
     """Whether the user goes on all the same: differences are then counted and shown."""
     differs: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)

@@ -38,9 +38,6 @@ def test_kinds_and_special_ids(tokenizer_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "part"),
     [
-        (lambda d: d.update(normalizer={"type": "NFKC"}), r"normalises text first \(NFKC"),
-        (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "puts a space before"),
-        (lambda d: d["pre_tokenizer"].update(use_regex=False), "none of llama.cpp's does"),
         (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "a pre-tokenizer"),
         (lambda d: d["model"].update(type="WordLevel"), "a model"),
         (lambda d: d["model"].update(byte_fallback=True), "byte_fallback"),
@@ -61,6 +58,27 @@ def test_what_llama_cpp_has_not_is_refused(make, edit: Any, part: str) -> None:
     with pytest.raises(VocabError, match=part):
         convert(folder, parity="off")
     assert set(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("edit", "part"),
+    [
+        (lambda d: d.update(normalizer={"type": "NFKC"}), r"normalises text first \(NFKC"),
+        (lambda d: d["pre_tokenizer"].update(add_prefix_space=True), "puts a space before"),
+        (lambda d: d["pre_tokenizer"].update(use_regex=False), "none of llama.cpp's does"),
+    ],
+)
+def test_what_llama_cpp_does_otherwise_is_asked(make, edit: Any, part: str) -> None:
+    folder = make(vocab_size=520)
+    edit_json(folder / "tokenizer.json", edit)
+    with pytest.raises(OpenQuestions, match=part) as raised:
+        convert(folder, parity="off")
+    assert [question.name for question in raised.value.questions] == ["inexact_tokenizer"]
+    assert not list(folder.glob("*.gguf*"))
+    result = convert(folder, parity="off", inexact_tokenizer=True)
+    assert result.proof is not None
+    assert result.proof["tokenizer"]["differences"] > 0
+    assert any(note.startswith("Accepted: ") for note in result.plan["notes"])
 
 
 def test_a_token_that_takes_the_spaces_beside_it_is_noted(make) -> None:
