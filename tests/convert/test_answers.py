@@ -26,7 +26,8 @@ def source(tmp_path: Path) -> Path:
 def events(capsys: pytest.CaptureFixture[str], *words: object) -> list[dict[str, Any]]:
     code = main([*map(str, words), "--json"])
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    return [{"code": code}, *found]
+    ends = ("plan", "error", "model", "difference")  # a trained model is measured before
+    return [{"code": code}, *(event for event in found if event["event"] in ends)]
 
 
 def test_questions_are_data_for_a_program(source: Path, capsys: Any) -> None:
@@ -36,7 +37,9 @@ def test_questions_are_data_for_a_program(source: Path, capsys: Any) -> None:
     assert [question["name"] for question in error["questions"]] == ["n_head", "tokenizer"]
     heads = error["questions"][0]
     assert heads["flag"] == "--n-head"
-    assert {"value": 4, "text": "4", "meaning": "heads of 16", "measured": {}} in heads["choices"]
+    assert {"value": 4, "text": "4", "meaning": "attention has 4 heads", "measured": {}} in heads[
+        "choices"
+    ]
 
 
 def test_a_person_gets_one_command_with_all_flags(source: Path, capsys: Any) -> None:
@@ -74,7 +77,7 @@ def test_inspect_shows_what_is_open(source: Path, capsys: Any) -> None:
     assert main(["inspect", str(source)]) == 0
     said = capsys.readouterr().out
     assert "Open        model.pt leaves 2 things open: n_head, tokenizer." in said
-    assert "heads of 16" in said
+    assert "attention has 4 heads" in said
 
 
 def test_what_nobody_reads_is_told(make: Any, capsys: Any) -> None:

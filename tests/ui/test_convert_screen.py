@@ -321,7 +321,7 @@ async def test_what_is_open_becomes_fields_and_their_answers_the_plan(run, tmp_p
         form = await Form(ui).open()
         await form.plan(tmp_path / "model.pt")
         assert "leaves 3 things open: n_head, activation, tokenizer." in form.text
-        assert "heads of 16" in form.text
+        assert "attention has 4 heads" in form.text
         assert form.button("convert").disabled
         heads, activation = form.screen.query(Answers).first().query(Select)
         line = form.screen.query_one(Answers).query_one(Input)
