@@ -121,6 +121,14 @@ RECENT: dict[str, Make] = {
     "gemma4-seeing": _gemma4_seeing,
 }
 
+# In the table of what has been compared.
+TITLES = {
+    "gpt-oss": "gpt-oss",
+    "qwen35": "Qwen3.5 (text)",
+    "qwen35moe": "Qwen3.5-MoE (text)",
+    "gemma4": "Gemma 4 (text)",
+}
+
 
 def pack_experts(folder: Path) -> dict[str, torch.Tensor]:
     """Put random experts in MXFP4 into a gpt-oss, as it is published; what they were made of."""
