@@ -177,7 +177,9 @@ def understand(options: Options, progress: Progress) -> tuple[Checkpoint, Model,
             read_model(checkpoint, options.arch)  # what else is open
             raise
         with told(checkpoint, "a hand-written model"):
-            settled = settle(checkpoint, vocab, options.text, progress)
+            settled = settle(
+                checkpoint, vocab, options.text, progress, options.code, options.settings
+            )
         return settled, read_model(settled, options.arch), vocab
 
 

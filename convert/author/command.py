@@ -70,6 +70,7 @@ def call_author(
         raise UsageError(
             "--code compares next tokens, and this model makes embeddings.", "Leave --code out."
         )
+    from convert.author.job import subject_of
     from convert.author.process import AuthorCode
 
-    return AuthorCode(code, checkpoint, model, told)
+    return AuthorCode(code, checkpoint, subject_of(checkpoint, model), told)

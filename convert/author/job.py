@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from convert.architectures.model import TOKEN_EMBEDDING, Model
@@ -24,17 +25,51 @@ _MOST_SETTINGS = 4000
 _LONGEST = 80  # characters of a setting's name
 
 
-def describe_job(
-    code: Code, checkpoint: Checkpoint, model: Model, told: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What `AuthorModel` needs, as JSON has it. `told` is what the user said of it."""
+@dataclass(frozen=True)
+class Subject:
+    """What is known of the model before its code is asked."""
+
+    n_rows: int
+    """Of the token embedding as it lies in the checkpoint."""
+    n_tokens: int
+    """Of the vocabulary that goes into the file."""
+    n_ctx: int
+    n_weights: int
+    sizes: dict[str, int]
+    """By role (`convert.author.known`), as the shapes tell them."""
+    ignored: tuple[str, ...]
+    """Tensors that the code may have no place for."""
+    hints: dict[str, Any] = field(default_factory=dict)
+    """By role, what may stand in where the code says nothing."""
+
+
+def subject_of(checkpoint: Checkpoint, model: Model) -> Subject:
+    """The subject that a model is which was read."""
     n_rows = _vocabulary_rows(checkpoint, model)
     sizes = {role: model.hparams.get(key) for role, key in _BY_SHAPE.items()} | {"vocab": n_rows}
+    n_ctx = model.hparams.get("context_length", 512)
     if any(tensor.name == _POSITIONS for tensor in model.tensors):
-        sizes["ctx"] = model.hparams.get("context_length")
+        sizes["ctx"] = n_ctx
+    said = any(role_of(name) == "head" for name in checkpoint.config)
+    if not said and "n_head" not in checkpoint.findings:
+        sizes["head"] = model.hparams.get("attention.head_count")  # counted in the names
+    hints = {role: v for role, key in _HINTS.items() if (v := model.hparams.get(key))}
+    return Subject(
+        n_rows=n_rows,
+        n_tokens=model.n_vocab,
+        n_ctx=n_ctx if isinstance(n_ctx, int) else 512,
+        n_weights=model.n_weights,
+        sizes={role: size for role, size in sizes.items() if isinstance(size, int)},
+        ignored=tuple(name for name, _ in model.ignored),
+        hints=hints,
+    )
+
+
+def describe_job(
+    code: Code, checkpoint: Checkpoint, subject: Subject, told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `AuthorModel` needs, as JSON has it. `told` is what the user said of it."""
     said = {name: value for name, value in _plain_settings(checkpoint).items() if name not in told}
-    if not any(role_of(name) == "head" for name in (*said, *told)):
-        sizes["head"] = model.hparams.get("attention.head_count")  # counted
     return {
         "path": str(code.path),
         "name": code.name,
@@ -46,11 +81,11 @@ def describe_job(
             if tensor.dtype in FLOATS
         },
         "told": {role: value for name, value in told.items() if (role := role_of(name))},
-        "ignored": [name for name, _ in model.ignored],
-        "sizes": {role: size for role, size in sizes.items() if isinstance(size, int)},
-        "hints": {role: v for role, key in _HINTS.items() if (v := model.hparams.get(key))},
-        "widths": sorted({n_rows, model.n_vocab}),
-        "n_ctx": model.hparams.get("context_length", 512),
+        "ignored": list(subject.ignored),
+        "sizes": subject.sizes,
+        "hints": subject.hints,
+        "widths": sorted({subject.n_rows, subject.n_tokens}),
+        "n_ctx": subject.n_ctx,
     }
 
 

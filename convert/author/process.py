@@ -28,10 +28,9 @@ from numpy.typing import NDArray
 import chatapp.gguf
 from chatapp.gguf.processes import OWN_SESSION, resident_bytes
 from chatapp.gguf.size import size_text
-from convert.architectures.model import Model
 from convert.author.asked import Code
 from convert.author.frames import BrokenFrameError, pack, unpack
-from convert.author.job import describe_job
+from convert.author.job import Subject, describe_job
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CodeError
 from convert.witness import CODE
@@ -65,16 +64,16 @@ class AuthorCode:
         self,
         code: Code,
         checkpoint: Checkpoint,
-        model: Model,
+        subject: Subject,
         told: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Nothing is started before the context is entered. `told` is what the user said of
         the checkpoint."""
-        self._code, self._checkpoint, self._model, self._told = code, checkpoint, model, told
+        self._code, self._checkpoint, self._subject, self._told = code, checkpoint, subject, told
         self._data = code.read()
         self.name = ""
         self.notes: Sequence[str] = ()
-        self._memory = code.memory or _LEAST_MEMORY + 4 * 4 * model.n_weights
+        self._memory = code.memory or _LEAST_MEMORY + 4 * 4 * subject.n_weights
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch = ""
 
@@ -139,7 +138,7 @@ class AuthorCode:
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             os.set_blocking(pipe.fileno(), False)
-        job = describe_job(self._code, self._checkpoint, self._model, self._told) | {
+        job = describe_job(self._code, self._checkpoint, self._subject, self._told) | {
             "seconds": self._code.seconds,
             "memory": self._memory,
             "scratch": self._scratch,

@@ -12,40 +12,60 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import exp
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
+from convert.author.asked import Code
 from convert.checkpoints.checkpoint import Checkpoint, Finding
 from convert.handwritten.form import text_of
-from convert.handwritten.judging import Contest, Losses, Verdict, judge
+from convert.handwritten.judging import Contest, Verdict, judge
 from convert.handwritten.reading import Reading, open_reading, question
 from convert.handwritten.texts import Text, find_text
 from convert.parity.references import Unavailable, require_torch
 from convert.progress import Progress
 from convert.vocab.vocabulary import Vocab
 
+if TYPE_CHECKING:
+    from convert.parity.hand_written import HandWritten
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MAX_WEIGHTS = 3_000_000_000
 _LEAST = 128  # tokens of a text
 _ROTATED, _TABLE = 32, 256  # tokens at a time
 
 
 def settle(
-    checkpoint: Checkpoint, vocab: Vocab, text: Path | None, progress: Progress
+    checkpoint: Checkpoint,
+    vocab: Vocab,
+    text: Path | None,
+    progress: Progress,
+    code: Code | None = None,
+    told: Mapping[str, Any] = NOTHING,
 ) -> Checkpoint:
-    """`checkpoint` with what was found out; what is to be asked is asked."""
+    """`checkpoint` with what was found out; what is to be asked is asked.
+
+    `code`, the model's own, settles everything; `told` is what the user said of the checkpoint.
+    """
     reading = open_reading(checkpoint)
     switches = _open(reading)
     if not switches:
         return checkpoint
     try:
-        losses, found = _prepare(reading, vocab, text)
+        model, found = _prepare(reading, vocab, text)
     except Unavailable as reason:
         return _noted(checkpoint, f"How it was built could not be measured: {reason}.")
+    if code is not None:
+        from convert.handwritten.asking_code import settle_by_code
+
+        length = _length(reading)
+        by_code = settle_by_code(reading, switches, code, model, found.ids, length, progress, told)
+        return replace(checkpoint, findings=checkpoint.findings | by_code)
     verdict = judge(
         reading.choices.form(),
         switches,
         found.ids,
         _length(reading),
-        losses,
+        model.losses,
         lambda line: progress("note", text=line),
         reading.choices.asked,
     )
@@ -78,7 +98,7 @@ def _open(reading: Reading) -> Mapping[str, tuple[Any, ...]]:
     return {s: v for s, v in reading.choices.open.items() if len(v) > 1}
 
 
-def _prepare(reading: Reading, vocab: Vocab, text: Path | None) -> tuple[Losses, Text]:
+def _prepare(reading: Reading, vocab: Vocab, text: Path | None) -> tuple[HandWritten, Text]:
     """What computes losses, and on what. Raises `Unavailable`."""
     checkpoint, roles = reading.checkpoint, reading.roles
     require_torch()
@@ -101,7 +121,7 @@ def _prepare(reading: Reading, vocab: Vocab, text: Path | None) -> tuple[Losses,
     if len(found.ids) < _LEAST:
         raise Unavailable(f"{found.name} is {len(found.ids)} tokens")
     model = HandWritten(checkpoint, roles, reading.choices.form(), reading.spelling.layout)
-    return model.losses, found
+    return model, found
 
 
 def _judge(reading: Reading, switch: str, verdict: Verdict, text: Text) -> Finding:

@@ -63,7 +63,7 @@ class HandWritten:
         self._weights = {
             name: torch.from_numpy(tensor.float32())
             for name, tensor in checkpoint.tensors.items()
-            if tensor.dtype in FLOATS and name in _used(roles)
+            if tensor.dtype in FLOATS and name in used_by(roles)
         }
 
     @torch.inference_mode()
@@ -87,6 +87,27 @@ class HandWritten:
             logits = self._logits(window)[:, :-1].flatten(0, 1)
             found.append(F.cross_entropy(logits, window[:, 1:].flatten(), reduction="none"))
         result: NDArray[np.float64] = torch.cat(found).double().numpy()
+        return np.nan_to_num(result, nan=_WORST, posinf=_WORST)
+
+    @torch.inference_mode()
+    def distances(
+        self, windows: NDArray[np.int64], form: Form, expected: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """KL divergence in nats of every token's distribution from `expected`, flat.
+
+        `expected`: log-probabilities [n, length, n_rows] for `windows` [n, length].
+        """
+        self.form = form
+        try:
+            kv_heads(self._roles, form, self._fused_rows)
+        except ArchitectureError:  # heads that do not fit
+            return np.full(windows.size, _WORST)
+        found = []
+        for window, wanted in zip(torch.from_numpy(windows), expected, strict=True):
+            source = torch.from_numpy(wanted)
+            ours = self._logits(window[None])[0].double().log_softmax(-1)
+            found.append((source.exp() * (source - ours)).nan_to_num(0.0).sum(-1))
+        result: NDArray[np.float64] = torch.cat(found).numpy()
         return np.nan_to_num(result, nan=_WORST, posinf=_WORST)
 
     def _logits(self, ids: torch.Tensor) -> torch.Tensor:
@@ -252,7 +273,7 @@ def sines(n: int, width: int) -> torch.Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width].float()
 
 
-def _used(roles: Roles) -> set[str]:
+def used_by(roles: Roles) -> set[str]:
     """Names of every tensor that has a role."""
     pairs = [*roles.norms(), *([roles.head] if roles.head else [])]
     for layer in roles.layers:

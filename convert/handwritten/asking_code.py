@@ -1,0 +1,96 @@
+"""Settles what a hand-written model leaves open by its own code, where the user has named it.
+
+The same search as on a text (`judging`), but what counts is how far each form's next tokens are
+from those of the code (KL divergence): it needs no trained model and no text of its own, and the
+right form is at nought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.author.asked import Code
+from convert.author.job import Subject
+from convert.author.process import AuthorCode
+from convert.checkpoints.checkpoint import Finding
+from convert.errors import CodeError
+from convert.handwritten.form import Form, text_of
+from convert.handwritten.judging import Contest, judge
+from convert.handwritten.reading import Reading
+from convert.parity.measure import log_softmax
+from convert.progress import Progress
+
+if TYPE_CHECKING:
+    from convert.parity.hand_written import HandWritten
+
+MAX_KL = 0.005  # nats; the right form measures 1e-7, SiLU for GELU 0.05
+_MOST_LOGITS = 1 << 24  # numbers that are kept of the code's answers
+_LEAST = 256  # tokens
+
+
+def settle_by_code(
+    reading: Reading,
+    switches: Mapping[str, tuple[Any, ...]],
+    code: Code,
+    model: HandWritten,
+    ids: NDArray[np.int64],
+    length: int,
+    progress: Progress,
+    told: Mapping[str, Any],
+) -> dict[str, Finding]:
+    """Every switch as the code has it. Raises `CodeError` where no form computes the same."""
+    n_vocab = reading.roles.n_vocab
+    ids = ids[: max(_LEAST, _MOST_LOGITS // n_vocab)]
+    with AuthorCode(code, reading.checkpoint, _subject(reading), told) as author:
+        answers: dict[bytes, NDArray[np.float64]] = {}
+
+        def distances(windows: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
+            key = windows.tobytes()
+            if key not in answers:
+                rows = [log_softmax(author.logits(window.tolist())) for window in windows]
+                answers[key] = np.stack(rows)
+            return model.distances(windows, form, answers[key])
+
+        first = reading.choices.form()
+        verdict = judge(
+            first, switches, ids, length, distances, lambda line: progress("note", text=line)
+        )
+    if verdict.loss > MAX_KL:
+        raise CodeError(
+            f"{code.label} computes what none of the forms does that the tensors allow: the "
+            f"nearest is {verdict.loss:.2g} nats from it (mean KL).",
+            "llama.cpp has no graph for it that we know of.",
+        )
+    return {switch: _finding(contest, code) for switch, contest in verdict.contests.items()}
+
+
+def _finding(contest: Contest, code: Code) -> Finding:
+    best, other = contest.loss, contest.loss + contest.worse
+    figures = f"KL {best:.2g} from {code.label}, with {text_of(contest.other)} {other:.2g}"
+    return Finding(contest.best, clear=contest.worse > MAX_KL, detail=figures)
+
+
+def _subject(reading: Reading) -> Subject:
+    """What the process is told of a model that is not read yet."""
+    from convert.parity.hand_written import used_by
+
+    roles, used = reading.roles, used_by(reading.roles)
+    sizes = {"vocab": roles.n_vocab, "embd": roles.n_embd, "layer": len(roles.layers)}
+    sizes["ff"] = roles.n_ff
+    if roles.positions is not None and roles.n_positions:
+        sizes["ctx"] = roles.n_positions
+    if roles.n_per_head:
+        sizes["head"] = roles.n_per_head
+    tensors = reading.checkpoint.tensors
+    return Subject(
+        n_rows=roles.n_vocab,
+        n_tokens=roles.n_vocab,
+        n_ctx=roles.n_positions or 512,
+        n_weights=sum(tensor.n_weights for tensor in tensors.values()),
+        sizes=sizes,
+        ignored=tuple(name for name in tensors if name not in used),
+    )
