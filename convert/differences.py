@@ -54,7 +54,8 @@ def compare(
         if not path.exists():
             raise UsageError(f"{path} does not exist.", "Give two GGUFs, checkpoints or folders.")
     words = read_text(text)
-    first, second = open_side(a, answers), open_side(b, answers)
+    said = {**answers, "code": code}  # it settles what a hand-written checkpoint leaves open
+    first, second = open_side(a, said), open_side(b, said)
     if code is not None and (not logits or {first.gguf, second.gguf} != {False, True}):
         raise UsageError(
             "--code compares the logits of a GGUF with those of a checkpoint.",

@@ -60,10 +60,11 @@ def settle_by_code(
             first, switches, ids, length, distances, lambda line: progress("note", text=line)
         )
     if verdict.loss > MAX_KL:
+        said = ", ".join(f"{key}={value}" for key, value in reading.choices.said.items())
         raise CodeError(
             f"{code.label} computes what none of the forms does that the tensors allow: the "
             f"nearest is {verdict.loss:.2g} nats from it (mean KL).",
-            "llama.cpp has no graph for it that we know of.",
+            f"Is it so that {said}?" if said else "llama.cpp has no graph that we know of for it.",
         )
     return {switch: _finding(contest, code) for switch, contest in verdict.contests.items()}
 

@@ -21,15 +21,18 @@ from torch import nn
 from convert.author import process as author_process
 from convert.author.asked import Code, parse_code
 from convert.author.command import call_author
+from convert.comparison import main as diff
 from convert.differences import compare
 from convert.errors import CodeError, UsageError
 from convert.options import Options
 from convert.pipeline import convert, make_plan
 from convert.plan import Plan
 from convert.progress import silent
+from convert.witness import CAVEAT
 from tests.convert.authors import FOLDER, STYLES, make_state
+from tests.convert.conftest import make_state as make_nanogpt
 from tests.convert.test_command import run, start
-from tests.convert.tiny import N_TOKENS
+from tests.convert.tiny import N_TOKENS, write_tokenizer
 
 torch.set_num_threads(1)
 
@@ -81,9 +84,15 @@ def write(folder: Path, made: str = "pass", called: str = "pass") -> Path:
     return path
 
 
-@pytest.fixture
-def plan(make) -> Plan:
-    return make_plan(Options(make(), dry_run=True))
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """A checkpoint in nanoGPT's names, of the very model that `MODEL` is."""
+    folder = tmp_path_factory.mktemp("plan")
+    args = {"n_layer": 2, "n_head": 4, "n_embd": 64, "block_size": 64, "bias": False}
+    args["vocab_size"] = N_TOKENS
+    write_tokenizer(folder)
+    torch.save({"model": make_nanogpt(args), "model_args": args}, folder / "ckpt.pt")
+    return make_plan(Options(folder, settings={"activation": "gelu"}, dry_run=True))
 
 
 def ask(plan: Plan, path: Path, ids: list[int] | None = None, **limits: Any) -> Any:
@@ -119,7 +128,6 @@ FAILING = {
     "fails when called": ("pass", "ids = ids @ ids", {}, r"cannot be run: line \d+ of mine.py, in"),
     "hangs": ("time.sleep(99)", "pass", {"seconds": 0.5}, "ran for more than 0.5 s"),
     "kills itself": ("pass", "os.kill(os.getpid(), 9)", {}, r"to an end \(signal SIGKILL\)"),
-    "leaves": ("os._exit(0)", "pass", {}, r"to an end \(exit code 0\)"),
     "does what is forbidden": (FORBIDDEN, "pass", {}, REFUSED),
     "eats memory": (
         *("self.x = [torch.ones(1 << 24) for _ in range(64)]", "pass"),
@@ -213,50 +221,62 @@ def wait_for(found: Callable[[], Any]) -> Any:
     raise AssertionError("it never came")
 
 
-def test_a_file_is_proved_against_the_authors_code(make) -> None:
-    name, build, config, arguments = STYLES["dictionary"]
-    _, state = make_state(build)
-    folder = make(edit=lambda saved: saved.update(model=state, model_args=config, config={}))
-    said = [f"{key}={value}" for key, value in arguments.items()]
-    words = [folder, "-q", "f16", "--n-head", "4", "--code", FOLDER / f"{name}.py"]
-    code, out, err = run(*words, "--json", *(["--code-args", *said] if said else []))
-    assert code == 0, err
-    events = [json.loads(line) for line in out.splitlines()]
-    assert events[0]["compared_with"] == f"the model's own code ({name}.py)"
-    parity = events[-2]["parity"]
-    digest = Code(FOLDER / f"{name}.py").digest[:16]
-    assert parity["against"] == "code"
-    assert f"({name}.py:GPT" in parity["reference"]
-    assert parity["reference"].endswith(f"with n_heads=4, sha256 {digest})")
-    assert parity["kl_mean"] < 1e-3
-    assert parity["at_source"]["kl_mean"] < 1e-4
-    shown = run("inspect", events[-1]["output"])[1]
-    assert f"against the model's own code ({name}.py:GPT" in shown
-    assert "not yet that its author's" not in shown
-
-
-def test_what_we_read_otherwise_than_the_code_computes_is_not_kept(make) -> None:
-    """The lecture's first version: attention scaled by the whole width."""
+@pytest.fixture
+def lecture(make) -> tuple[Path, Code]:
+    """The lecture's first version, untrained: attention scaled by the whole width."""
     _, build, config, _ = STYLES["globals"]
     _, state = make_state(build)
     folder = make(edit=lambda saved: saved.update(model=state, model_args=config, config={}))
-    code = parse_code(str(FOLDER / "lecture.py"))
-    with pytest.raises(Exception, match=r"does not compute what .* own code \(lecture.py:GPT"):
-        convert(folder, code=code)
+    return folder, parse_code(str(FOLDER / "lecture.py"))
+
+
+def test_the_code_settles_what_weights_do_not_tell(lecture: tuple[Path, Code]) -> None:
+    folder, code = lecture
+    exit_code, out, err = run(folder, "-q", "f16", "--code", code.path, "--json")
+    assert exit_code == 0, err
+    assert "M parameters" not in out + err
+    events = [json.loads(line) for line in out.splitlines()]
+    plan = next(event for event in events if event["event"] == "plan")
+    assert plan["compared_with"] == "the model's own code (lecture.py)"
+    scale = next(one for one in plan["assumptions"] if one["name"] == "scale")
+    assert (scale["value"], scale["evidence"]) == ("width", "measured")
+    assert "from lecture.py" in scale["detail"]
+    parity = events[-2]["parity"]
+    assert parity["against"] == "code"
+    assert parity["reference"] == (
+        f"the model's own code (lecture.py:GPTLanguageModel, sha256 {code.digest[:16]})"
+    )
+    assert parity["kl_mean"] < 1e-3
+    assert parity["at_source"]["kl_mean"] < 1e-4
+    shown = run("inspect", events[-1]["output"])[1]
+    assert "against the model's own code (lecture.py:GPT" in shown
+    assert CAVEAT not in shown
+
+
+def test_what_the_user_says_otherwise_than_the_code_computes_is_refused(
+    lecture: tuple[Path, Code], plan: Plan, tmp_path: Path
+) -> None:
+    folder, code = lecture
+    with pytest.raises(CodeError, match=r"lecture.py computes what none of the forms") as caught:
+        convert(folder, code=code, settings={"scale": "head"})
+    assert "scale=head" in caught.value.hint
     assert not list(folder.glob("*.gguf*"))
-
-
-def test_diff_proves_again(make, tmp_path: Path) -> None:
-    folder = make()
     path = write(tmp_path)
-    kept = convert(folder, ftype="F16", parity="off").output
-    report = compare(kept, folder, silent, code=Code(path))
+    path.write_text(path.read_text().replace("nn.functional.gelu(", "torch.sin("))
+    with pytest.raises(CodeError, match=r"mine.py computes what none of the forms does"):
+        make_plan(Options(plan.checkpoint.path, code=Code(path), dry_run=True))
+
+
+def test_diff_proves_again(plan: Plan, tmp_path: Path, capsys: Any) -> None:
+    source, path = plan.checkpoint.path, write(tmp_path)
+    kept = convert(source, tmp_path / "kept.gguf", ftype="F16", code=Code(path)).output
+    report = compare(kept, source, silent, code=Code(path))
     assert report["same"]
     assert (report["logits"]["status"], report["logits"]["against"]) == ("measured", "code")
     assert report["logits"]["kl_mean"] < 1e-3
-    path.write_text(path.read_text().replace("nn.functional.gelu(", "nn.functional.silu("))
-    code, out, _ = run("diff", folder, kept, "--code", f"{path}:GPT")
-    assert code == 1
+    path.write_text(path.read_text().replace("is_causal=True", "is_causal=True, scale=0.125"))
+    assert diff([str(source), str(kept), "--code", f"{path}:GPT"]) == 1
+    out = capsys.readouterr().out
     assert "against the model's own code (mine.py:GPT" in out
     assert "The models differ." in out
     with pytest.raises(UsageError, match="a GGUF with those of a checkpoint"):
