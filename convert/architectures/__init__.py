@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from convert.architectures import (
     bert,
     cohere2,
+    deepseek,
     falcon,
     gemma,
     gemma2,
@@ -24,6 +25,8 @@ from convert.architectures import (
     gpt_oss,
     gptneox,
     granite,
+    granitemoe,
+    lfm2,
     llama,
     mistral,
     mistral3,
@@ -44,12 +47,14 @@ from convert.architectures import (
     starcoder2,
     t5,
 )
+from convert.architectures.elsewhere import known_elsewhere
 from convert.architectures.family import Family
 from convert.architectures.model import Model
 from convert.architectures.pooling import find_pooling
 from convert.architectures.unsupported import (
     UNSUPPORTED,
     refuse_by_names,
+    refuse_elsewhere,
     refuse_heads,
     refuse_unsupported,
 )
@@ -82,6 +87,9 @@ FAMILIES: tuple[Family, ...] = (
     glm4.FAMILY,
     cohere2.FAMILY,
     gpt_oss.FAMILY,
+    lfm2.FAMILY,
+    granitemoe.FAMILY,
+    deepseek.FAMILY,
     gptneox.FAMILY,
     starcoder2.FAMILY,
     falcon.FAMILY,
@@ -111,6 +119,7 @@ def _read(checkpoint: Checkpoint, arch: str | None) -> Model:
     for family in FAMILIES:
         if family is gpt2.FAMILY and not gpt2.is_transformers(checkpoint):
             refuse_by_names(checkpoint)
+            refuse_elsewhere(checkpoint)
         if family.recognise(checkpoint):
             return _try(family, checkpoint)
     raise _unknown(checkpoint)
@@ -160,7 +169,7 @@ def refuse_other_family(checkpoint: Checkpoint, family: Family) -> None:
     if not isinstance(kind, str) or family.recognise(checkpoint):
         return
     others = [other.name for other in FAMILIES if other.recognise(checkpoint)]
-    if kind not in UNSUPPORTED and not others:
+    if kind not in UNSUPPORTED and not others and not known_elsewhere(checkpoint):
         return
     raise ArchitectureError(
         f"{checkpoint.path.name} says its model_type is {kind!r:.40}, which is no {family.name}.",
@@ -187,6 +196,7 @@ def is_hand_written(checkpoint: Checkpoint, arch: str | None = None) -> bool:
     found = gpt2.is_hand_written(checkpoint)
     if found:
         refuse_by_names(checkpoint)  # before anybody's model is taken for a hand-written one
+        refuse_elsewhere(checkpoint)
     return found
 
 

@@ -32,8 +32,10 @@ def _own_keys(settings: Settings, shape: Shape) -> dict[str, HParam]:
         kinds = [_SLIDING if (i + 1) % every else "full_attention" for i in range(shape.n_layer)]
     if not isinstance(kinds, list) or len(kinds) != shape.n_layer:
         raise ArchitectureError(f"layer_types does not name the kinds of {shape.n_layer} layers.")
+    if settings.said("sliding_window") and settings.raw("sliding_window") is None:
+        raise ArchitectureError("sliding_window is null: no layer of it would have positions.")
     return _scale(settings, shape) | {
-        "attention.sliding_window": settings.integer("sliding_window"),
+        "attention.sliding_window": settings.integer("sliding_window", default=4096),
         "attention.sliding_window_pattern": [kind == _SLIDING for kind in kinds],
     }
 

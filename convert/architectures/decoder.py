@@ -169,7 +169,7 @@ class _Reader:
         ]
         for layer in range(shape.n_layer):
             tensors += layers.layer(layer)
-        tensors += layers.norm("model.norm", "output_norm", shape.n_embd)
+        tensors += layers.norm("model.norm", decoder.output_norm, shape.n_embd)
         tensors += self._head()
         taker.ignore(_ROPE_TABLES, "computed from rope_theta")
         taker.ignore(r".*\.attention\.mask", "a causal mask, which llama.cpp makes itself")

@@ -51,6 +51,8 @@ class Decoder:
     """llama.cpp rotates neighbouring pairs: rows of Q and K are reordered."""
     norms: dict[str, str] = field(default_factory=lambda: dict(_LLAMA_NORMS))
     """Norms of a layer: Hugging Face's name to llama.cpp's."""
+    output_norm: str = "output_norm"
+    """llama.cpp's name for the last norm."""
     norm: str = "rms"
     """"rms": RMSNorm; "layer": LayerNorm with a bias; "layer-unbiased": without."""
     epsilon: tuple[str, ...] = ("rms_norm_eps",)

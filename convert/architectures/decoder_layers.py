@@ -69,7 +69,7 @@ class LayerReader:
         if fed is not None:
             return found + fed
         if decoder.experts:
-            return found + self._experts(source, name)
+            return found + self.experts(source, name)
         return found + self.mlp(f"{source}.mlp", name)
 
     def attention(self, source: str, name: str) -> list[Tensor]:
@@ -143,7 +143,8 @@ class LayerReader:
             f"{source}.down_proj", f"{stem}down{suffix}", (n_embd, n_ff), "down"
         )
 
-    def _experts(self, source: str, name: str) -> list[Tensor]:
+    def experts(self, source: str, name: str) -> list[Tensor]:
+        """The router and the experts of the layer `source`, in stacks."""
         s, n = self.shape, count_experts(self.settings)
         fused = f"{source}.mlp.experts.gate_up_proj"
         stem = f"{source}.mlp" if fused in self.taker else f"{source}.{self._decoder.experts}"
@@ -175,11 +176,15 @@ class LayerReader:
         s = self.shape
         fused = self.taker.take(f"{stem}.experts.gate_up_proj", (n, 2 * s.n_ff, s.n_embd))
         down = self.taker.take(f"{stem}.experts.down_proj", (n, s.n_embd, s.n_ff))
-        both = [reshape(cut(fused, i, i + 1), (2 * s.n_ff, s.n_embd)) for i in range(n)]
+        return [*self.split_experts(fused, name), down.rename(f"{name}.ffn_down_exps.weight")]
+
+    def split_experts(self, fused: Tensor, name: str) -> list[Tensor]:
+        """Gates and ups of all experts as two stacks, from `fused` [n, 2 * n_ff, n_embd]."""
+        n, rows, n_cols = fused.shape
+        both = [reshape(cut(fused, i, i + 1), (rows, n_cols)) for i in range(n)]
         return [
-            stack(f"{name}.ffn_gate_exps.weight", [cut(part, 0, s.n_ff) for part in both]),
-            stack(f"{name}.ffn_up_exps.weight", [cut(part, s.n_ff, 2 * s.n_ff) for part in both]),
-            down.rename(f"{name}.ffn_down_exps.weight"),
+            stack(f"{name}.ffn_gate_exps.weight", [cut(part, 0, rows // 2) for part in both]),
+            stack(f"{name}.ffn_up_exps.weight", [cut(part, rows // 2, rows) for part in both]),
         ]
 
 
@@ -192,7 +197,7 @@ def bias_switches(decoder: Decoder) -> dict[str, tuple[str, ...]]:
 
 def count_experts(settings: Settings) -> int:
     """Experts in a layer. Raises `ArchitectureError`."""
-    n = settings.integer("num_local_experts", "num_experts")
+    n = settings.integer("num_local_experts", "num_experts", "n_routed_experts")
     used = settings.integer("num_experts_per_tok", "top_k_experts")
     if n > MAX_EXPERTS:
         raise ArchitectureError(f"{n} experts are more than llama.cpp has ({MAX_EXPERTS}).")

@@ -12,7 +12,8 @@ _KEYS = {
 }
 
 
-def _own_keys(settings: Settings, shape: Shape) -> dict[str, HParam]:
+def scales(settings: Settings, shape: Shape) -> dict[str, HParam]:
+    """The keys of Granite's four factors."""
     # 1.0 is transformers' own value where config.json names none, for attention too
     keys: dict[str, HParam] = {
         ours: settings.number(theirs, default=1.0) for theirs, ours in _KEYS.items()
@@ -28,7 +29,7 @@ DECODER = Decoder(
     biases=("q", "k", "v", "o", "gate", "up", "down"),
     default_theta=10000.0,
     switches=tuple(_KEYS),
-    own_keys=_own_keys,
+    own_keys=scales,
 )
 
 FAMILY = decoder_family("granite", "Granite 3", DECODER)

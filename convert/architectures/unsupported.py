@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import re
 
+from convert.architectures.elsewhere import WAY, known_elsewhere
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError
 
-_OWN = "llama.cpp runs it; its own convert_hf_to_gguf.py makes the file."
-_NOT = "llama.cpp does not run it."
+_OWN = WAY
+_NOT = (
+    "llama.cpp has no graph for it, so no file of it would run. Where transformers knows it, it "
+    "runs as the folder it is: chatapp ask --model FOLDER --backend torch."
+)
+_NO_TEXT = "llama.cpp has no graph for it, so no file of it would run; transformers runs it."
+_NANOCHAT = (
+    "Q and K have norms after rope and are scaled again, a gate smears each embedding over the "
+    "next, embeddings return as values in later layers, what early layers found is taken back at "
+    "the end, its MLP squares ReLU, and no pre-tokenizer of llama.cpp splits text as its own does"
+)
+_BOTH = "its encoder and decoder are not T5's"
+_ENCODER = "it is an encoder of its own kind"
 _SSM = "it has a state instead of attention"
 _LINEAR = "most of its layers have a state instead of attention"
 _VISION = "it sees pictures, and its positions have three axes"
-_MLA = "its keys and values are compressed (multi-head latent attention)"
 _SHARED = "its experts are shared and routed otherwise"
 
 # model_type: (the first thing that does not fit, the nearest family, who runs it).
@@ -33,7 +44,6 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
     "nemotron": ("it has LayerNorm plus one, and squares ReLU", "Llama", _OWN),
     "ministral": ("attention slides in some layers only", "Mistral", _NOT),
     "minicpm": ("it scales embeddings and layers", "Granite", _OWN),
-    "granitemoe": ("it has experts", "Granite", _OWN),
     "baichuan": ("Q, K and V are one tensor (W_pack)", "Llama", _OWN),
     "internlm2": ("Q, K and V are one tensor (wqkv)", "Llama", _OWN),
     "seed_oss": ("its output of attention has a bias of its own switch", "Qwen2", _OWN),
@@ -46,16 +56,10 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
     "olmoe": ("it has experts", "OLMo 2", _OWN),
     "phimoe": ("it has experts and LayerNorm", "Phi-3", _OWN),
     "exaone4": ("attention slides in some layers, without positions in others", "OLMo 2", _OWN),
-    "deepseek_v2": (_MLA, "Mixtral", _OWN),
-    "deepseek_v3": (_MLA, "Mixtral", _OWN),
     "dots1": (_SHARED, "Qwen3-MoE", _OWN),
     "hunyuan_v1_dense": ("Q and K have norms after rope", "Qwen3", _OWN),
     "ernie4_5": ("its positions rotate neighbouring pairs", "Llama", _OWN),
-    "nanochat": (
-        "Q and K have norms after rope, embeddings return in later layers, its MLP squares ReLU",
-        "Llama",
-        _NOT,
-    ),
+    "nanochat": (_NANOCHAT, "Llama", _NOT),
     "bitnet": ("its weights are ternary, with norms inside each block", "Llama", _OWN),
     "gpt_bigcode": ("all heads share one key and value", "StarCoder2", _OWN),
     "gpt_neo": ("every second layer sees a window, and scores are not scaled", "GPT-2", _NOT),
@@ -70,12 +74,11 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
     "rwkv": (_SSM, "GPT-2", _NOT),
     "jamba": (_LINEAR, "Mixtral", _OWN),
     "falcon_h1": ("every layer has a state beside its attention", "Llama", _OWN),
-    "lfm2": ("most of its layers are convolutions", "Llama", _OWN),
-    "mpnet": ("its positions are a bias by distance", "BERT", _NOT),
-    "albert": ("its layers are one layer, many times", "BERT", _NOT),
-    "electra": ("its embeddings may be narrower than its layers", "BERT", _NOT),
-    "deberta": ("its attention looks at distances apart from words", "BERT", _NOT),
-    "deberta-v2": ("its attention looks at distances apart from words", "BERT", _NOT),
+    "mpnet": ("its positions are a bias by distance", "BERT", _NO_TEXT),
+    "albert": ("its layers are one layer, many times", "BERT", _NO_TEXT),
+    "electra": ("its embeddings may be narrower than its layers", "BERT", _NO_TEXT),
+    "deberta": ("its attention looks at distances apart from words", "BERT", _NO_TEXT),
+    "deberta-v2": ("its attention looks at distances apart from words", "BERT", _NO_TEXT),
     "eurobert": ("it has Llama's blocks and looks both ways", "ModernBERT", _OWN),
     "jina_embeddings_v3": ("each task has an adapter of its own", "RoBERTa", _OWN),
     "longt5": ("its encoder attends to a neighbourhood", "T5", _NOT),
@@ -87,6 +90,42 @@ UNSUPPORTED: dict[str, tuple[str, str, str]] = {
     "m2m_100": ("its encoder and decoder have sinusoids and LayerNorm", "T5", _NOT),
     "whisper": ("it hears speech", "GPT-2", "whisper.cpp has a converter of its own."),
     "llava": ("it sees pictures", "Llama", _OWN),
+    "xlnet": ("it learns every order of the words, with attention in two streams", "GPT-2", _NOT),
+    "transfo-xl": ("it remembers the states of the text before", "GPT-2", _NOT),
+    "openai-gpt": ("its norms stand behind attention and MLP", "GPT-2", _NOT),
+    "ctrl": ("its positions are sines, and its norms have none of their own", "GPT-2", _NOT),
+    "xglm": ("its positions are sines", "GPT-2", _NOT),
+    "biogpt": ("it scales embeddings, and its positions begin at two", "GPT-2", _NOT),
+    "xlm": ("its norms stand behind attention and MLP", "GPT-2", _NOT),
+    "reformer": ("its attention looks where hashes agree", "GPT-2", _NOT),
+    "jetmoe": ("its attention has experts too", "Mixtral", _NOT),
+    "zamba": (_LINEAR, "Mixtral", _NOT),
+    "zamba2": (_LINEAR, "Mixtral", _NOT),
+    **dict.fromkeys(
+        (
+            *("bigbird_pegasus", "blenderbot", "blenderbot-small", "fsmt", "led", "mvp"),
+            *("nllb-moe", "pegasus_x", "plbart", "prophetnet", "t5gemma", "xlm-prophetnet"),
+        ),
+        (_BOTH, "T5", _NOT),
+    ),
+    **dict.fromkeys(
+        (
+            *("big_bird", "canine", "convbert", "data2vec-text"),
+            *("ernie", "esm", "fnet", "funnel", "ibert", "layoutlm"),
+            *("longformer", "luke", "mobilebert", "mra", "nezha", "nystromformer"),
+            *("rembert", "roberta-prelayernorm", "roc_bert", "roformer", "squeezebert"),
+            *("xlm-roberta-xl", "xmod", "yoso"),
+        ),
+        (_ENCODER, "BERT", _NO_TEXT),
+    ),
+    **dict.fromkeys(
+        ("beit", "clip", "convnext", "dinov2", "resnet", "siglip", "swin", "vit"),
+        ("it sees pictures and writes nothing", "BERT", _NO_TEXT),
+    ),
+    **dict.fromkeys(
+        ("hubert", "wav2vec2", "wavlm"),
+        ("it hears speech and is no language model", "BERT", _NO_TEXT),
+    ),
 }
 
 
@@ -97,11 +136,20 @@ _SIGNS = {
     "value_embeds.": "nanochat",
     ".A_log": "mamba",
     ".time_decay": "rwkv",
-    ".kv_a_proj_with_mqa.": "deepseek_v3",
     ".W_pack.": "baichuan",
     ".attention.wqkv.": "internlm2",
 }
 
+
+# The same of families that are converted with their configuration.
+_NEED_CONFIG = {
+    ".kv_a_proj_with_mqa.": "a DeepSeek V2 or V3",
+    ".operator_norm.": "an LFM2",
+    ".post_self_attn_layernorm.": "a GLM-4",
+    ".block_sparse_moe.input_linear.": "a Granite with experts",
+    ".shared_mlp.input_linear.": "a Granite 4",
+    "model.final_layernorm.": "a Phi-2",
+}
 
 _STATE = ".A_log"
 _ATTENTION = re.compile(r"\.(?:self_attn|attention|attn|shared_transformer)\.")
@@ -144,6 +192,26 @@ def refuse_by_names(checkpoint: Checkpoint) -> None:
         for sign, kind in _SIGNS.items():
             if sign in name:
                 raise _refusal(checkpoint, kind, f" by its {name[:80]}")
+
+
+def refuse_elsewhere(checkpoint: Checkpoint) -> None:
+    """Raise `ArchitectureError` where config.json names a class that only llama.cpp's own converter
+    knows, or the tensors without a configuration belong to a family that cannot do without."""
+    known = known_elsewhere(checkpoint)
+    if known is not None:
+        raise ArchitectureError(
+            f"{checkpoint.path.name} is a {known}, which we do not convert.", WAY
+        )
+    if isinstance(checkpoint.config.get("model_type"), str):
+        return
+    for name in checkpoint.tensors:
+        for sign, title in _NEED_CONFIG.items():
+            if sign in name:
+                raise ArchitectureError(
+                    f"{checkpoint.path.name} is {title} by its {name[:80]}, and what it computes "
+                    "is in its configuration.",
+                    "Put the model's config.json beside the weights.",
+                )
 
 
 def refuse_unsupported(checkpoint: Checkpoint) -> None:

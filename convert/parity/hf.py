@@ -61,7 +61,7 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
         raise Unavailable("transformers is not installed") from None
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    config = dict(checkpoint.config)
+    config = {name: _number(value) for name, value in checkpoint.config.items()}
     for unsafe in ("auto_map", "quantization_config", "dtype", "torch_dtype"):
         config.pop(unsafe, None)
     weights = {
@@ -90,6 +90,15 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
     if missing:
         raise Unavailable(f"transformers misses weights that it would invent: {missing[0][:100]}")
     return network.eval(), transformers.__version__
+
+
+def _number(value: Any) -> Any:
+    """`value` with infinities as numbers: transformers writes them as {"__float__": "Infinity"}."""
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    if isinstance(value, dict) and list(value) == ["__float__"]:
+        return float(str(value["__float__"]))
+    return value
 
 
 def _class_for(transformers: Any, auto: str, config: Any) -> Any:

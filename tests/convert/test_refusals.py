@@ -13,7 +13,7 @@ from convert.architectures.unsupported import UNSUPPORTED
 from convert.errors import ArchitectureError
 from convert.pipeline import convert
 from tests.convert.test_families import MODELS
-from tests.convert.test_hf_llama_like import edit_config
+from tests.convert.test_hf_llama_like import edit_config, put
 from tests.convert.tiny import write_hf
 
 
@@ -57,6 +57,35 @@ def test_weights_alone_are_named_by_what_only_they_have(
     torch.save({name: torch.ones(4), "w": torch.ones(4, 4)}, tmp_path / "model.pt")
     with pytest.raises(ArchitectureError, match=f"is a {kind} by its {name}"):
         convert(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "way"),
+    [
+        ("xlnet", "every order of the words", "--backend torch"),
+        ("nanochat", "smears", "no graph"),
+        ("deberta-v2", "an encoder of its own kind", "no graph"),
+        ("bamboo", "BambaForCausalLM", "convert_hf_to_gguf.py FOLDER"),
+        ("olmoe", "experts", "chatapp quantize model.gguf"),
+    ],
+)
+def test_who_runs_what_we_do_not_convert_is_said(
+    kind: str, reason: str, way: str, folder: Path
+) -> None:
+    edit_config(folder, put(model_type=kind, architectures=["BambaForCausalLM"]))
+    with pytest.raises(ArchitectureError, match=reason) as error:
+        convert(folder, parity="off")
+    assert way in error.value.hint
+    with pytest.raises(ArchitectureError, match="is no llama"):
+        convert(folder, parity="off", arch="llama")
+
+
+def test_weights_alone_of_a_family_that_needs_its_configuration(tmp_path: Path) -> None:
+    name = "model.layers.0.self_attn.kv_a_proj_with_mqa.weight"
+    torch.save({name: torch.ones(4, 4), "w": torch.ones(4, 4)}, tmp_path / "model.pt")
+    with pytest.raises(ArchitectureError, match="is a DeepSeek V2 or V3 by its") as error:
+        convert(tmp_path / "model.pt")
+    assert "config.json" in error.value.hint
 
 
 def test_what_the_user_says_against_the_checkpoint_is_noted(make: Any) -> None:

@@ -52,7 +52,10 @@ def write_hf(folder: Path, model: Any, *, scale: float = 3.0, seed: int = 1) -> 
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
+    biases = [b for n, b in model.named_buffers() if n.endswith(("expert_bias", "correction_bias"))]
     with torch.no_grad():
+        for bias in biases:
+            bias.copy_(torch.randn(bias.shape, generator=generator) * 0.1)
         for name, weight in model.named_parameters():
             if weight.ndim < 2:
                 weight.add_(torch.randn(weight.shape, generator=generator) * 0.1)
@@ -60,8 +63,9 @@ def write_hf(folder: Path, model: Any, *, scale: float = 3.0, seed: int = 1) -> 
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.5)
             else:
                 std = scale / weight.shape[-1] ** 0.5 / 2
-                if name.endswith((".gate.weight", ".router.weight")):
-                    std *= 8  # a router that decides: near ties would be broken by rounding
+                if name.endswith((".gate.weight", ".router.weight")) and not biases:
+                    std *= 8  # a router that decides: near ties would be broken by rounding, and
+                    # a sigmoid, which is what has biases, would be 1 for several
                 weight.copy_(torch.randn(weight.shape, generator=generator) * std)
             if weight.ndim > 1 and name.startswith(
                 ("lm_head", "embed_out", "model.embed_tokens", "transformer.w")
