@@ -22,7 +22,8 @@ from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter
 from chatapp.gguf.ggml_types import TYPES_BY_NAME, TensorType
 from chatapp.gguf.header import padded
 from convert.architectures.model import TOKEN_EMBEDDING, HParam, Model
-from convert.checkpoints.gguf_file import PackedTensor, open_header
+from convert.checkpoints.gguf_file import open_header
+from convert.checkpoints.packed import PackedTensor
 from convert.errors import ArchitectureError
 from convert.ftype import EXACT, FTYPES, FileType
 

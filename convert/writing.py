@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from chatapp.gguf.ggml_types import TensorType
 from chatapp.gguf.header import ALIGNMENT, padded
-from convert.checkpoints.gguf_file import PackedTensor
+from convert.checkpoints.packed import PackedTensor
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import OutputError
 from convert.progress import Progress

@@ -6,8 +6,6 @@ same type again: decoding and quantising once more would change them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,11 @@ from numpy.typing import NDArray
 
 from chatapp.gguf.errors import GgufError
 from chatapp.gguf.header import Header, TensorEntry, read_header
+from convert.checkpoints.packed import PackedTensor
 from convert.checkpoints.tensor import Tensor
 from convert.errors import CheckpointError
 
 _UNCODED = {"F64": "<f8", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
-
-
-def _nothing(_start: int, _stop: int) -> NDArray[np.uint8]:
-    return np.empty(0, np.uint8)
-
-
-@dataclass(frozen=True)
-class PackedTensor(Tensor):
-    """A tensor whose rows lie in a file packed as llama.cpp packs them."""
-
-    packed: Callable[[int, int], NDArray[np.uint8]] = _nothing
-    """`packed(start, stop)`: those rows' bytes; of a vector, all of it."""
 
 
 def open_header(path: Path) -> Header:

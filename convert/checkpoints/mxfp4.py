@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.checkpoints.gguf_file import PackedTensor
+from convert.checkpoints.packed import PackedTensor
 from convert.checkpoints.tensor import Tensor
 
 BLOCK = 32  # weights under one scale
