@@ -6,6 +6,7 @@ same type again: decoding and quantising once more would change them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any

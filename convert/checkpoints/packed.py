@@ -1,5 +1,7 @@
-"""Tensors whose rows lie in a file packed as llama.cpp packs them: they are carried over as they are,
-since decoding and quantising once more would change them."""
+"""Tensors whose rows lie in a file packed as llama.cpp packs them.
+
+They are carried over as they are: decoding and quantising once more would change them.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_weights_alone_are_named_by_what_only_they_have(
     [
         ("xlnet", "every order of the words", "--backend torch"),
         ("nanochat", "smears", "no graph"),
-        ("deberta-v2", "an encoder of its own kind", "no graph"),
+        ("longformer", "an encoder of its own kind", "no graph"),
         ("bamboo", "BambaForCausalLM", "convert_hf_to_gguf.py FOLDER"),
         ("olmoe", "experts", "chatapp quantize model.gguf"),
     ],
