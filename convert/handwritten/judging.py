@@ -35,6 +35,7 @@ TRAINED_NATS = 0.1
 _ROUNDS = 4
 _LONGER = (2048, 8192, 32768)  # tokens: more where fewer do not decide
 _SECONDS = 45.0  # that a search may take; pairs of switches are left out beyond
+_PATIENCE = 15.0  # seconds for another look at a longer text: a large model leaves less to chance
 
 
 @dataclass(frozen=True)
@@ -129,23 +130,26 @@ def judge(
         (len(switches[a]) - 1) * (len(switches[b]) - 1) for a, b in combinations(switches, 2)
     )
     pairs = cost * n_pair < _SECONDS
-    seconds = cost * (2 * n_single + (1.5 * n_pair if pairs else 0)) + 8 * cost * n_single
+    by_token = cost * (n_single + 1) / short.size
+    longer = by_token * windows(ids, length, _LONGER[0]).size
+    seconds = cost * (2 * n_single + (1.5 * n_pair if pairs else 0))
+    seconds += longer if longer < _PATIENCE else 0
     tell(
         f"Measuring how the model computes: {n_single + n_pair * pairs} forms that its tensors "
         f"allow, about {max(1, round(seconds))} s."
     )
     best = search.climb(first, pairs=pairs)
-    verdict = None
+    verdict = search.verdict(first, best, started)
     for n_tokens in _LONGER:
-        spent = time.monotonic() - started
-        if verdict is not None and (verdict.decided(asked) or spent > _SECONDS / 2):
+        longer_ids = windows(ids, length, n_tokens)
+        spent, takes = time.monotonic() - started, by_token * longer_ids.size
+        if longer_ids.size <= verdict.n_tokens or takes > _PATIENCE or spent + takes > _SECONDS:
             break
-        search.ids = windows(ids, length, n_tokens)
-        if verdict is not None and search.ids.size <= verdict.n_tokens:
+        if n_tokens > _LONGER[0] and verdict.decided(asked):
             break
+        search.ids = longer_ids
         best = search.climb(best, pairs=False)
         verdict = search.verdict(first, best, started)
-    assert verdict is not None
     return verdict
 
 
