@@ -59,7 +59,7 @@ def settle_by_code(
         verdict = judge(
             first, switches, ids, length, distances, lambda line: progress("note", text=line)
         )
-    if verdict.loss > MAX_KL:
+    if not verdict.loss <= MAX_KL:
         said = ", ".join(f"{key}={value}" for key, value in reading.choices.said.items())
         raise CodeError(
             f"{code.label} computes what none of the forms does that the tensors allow: the "

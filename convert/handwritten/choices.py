@@ -97,13 +97,12 @@ class _Chooser:
         allowed = self._allowed()
         said = self._said(allowed)
         values = {s: v for s, v in allowed.items() if s not in said}
-        rms = (said.get("norm") or values["norm"][0]) == "rmsnorm"
         return Choices(
             open={s: v for s, v in values.items() if len(v) > 1},
             said=said,
             fixed={s: v[0] for s, v in values.items() if len(v) == 1},
             asked=frozenset(s for s in self._asked if len(values.get(s, ())) > 1),
-            eps=self._settings.number(*_EPSILONS, default=self._spelling.eps or 1e-5 - rms * 0),
+            eps=self._settings.number(*_EPSILONS, default=self._spelling.eps or 1e-5),
             eps_said=self._settings.has(*_EPSILONS),
         )
 
@@ -268,6 +267,11 @@ def kv_heads(roles: Roles, form: Form, fused_rows: int) -> int:
     if roles.q_rows % form.n_head:
         raise ArchitectureError(f"{form.n_head} heads do not divide {roles.q_rows} rows of Q.")
     size = roles.q_rows // form.n_head
+    if form.rotates() and size % 2:
+        raise ArchitectureError(
+            f"{form.n_head} heads are {size} wide each, and positions rotate pairs.",
+            "Give the number of heads: --set n_head=N.",
+        )
     rows = roles.kv_rows or (fused_rows - roles.q_rows) // 2
     if rows % size or not rows or form.n_head % (rows // size):
         raise ArchitectureError(

@@ -106,7 +106,8 @@ class HandWritten:
         for window, wanted in zip(torch.from_numpy(windows), expected, strict=True):
             source = torch.from_numpy(wanted)
             ours = self._logits(window[None])[0].double().log_softmax(-1)
-            found.append((source.exp() * (source - ours)).nan_to_num(0.0).sum(-1))
+            gap = torch.where(source.isneginf(), 0.0, source - ours)
+            found.append((source.exp() * gap).sum(-1))
         result: NDArray[np.float64] = torch.cat(found).numpy()
         return np.nan_to_num(result, nan=_WORST, posinf=_WORST)
 

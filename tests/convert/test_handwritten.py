@@ -11,13 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from convert.checkpoints import open_checkpoint
 from convert.errors import ConvertError
+from convert.handwritten.reading import open_reading
 from convert.libllama import ModelFile
-from convert.parity.measure import Agreement
+from convert.parity.hand_written import HandWritten
+from convert.parity.measure import Agreement, log_softmax
 from convert.pipeline import convert
+from convert.questions import OpenQuestions
 from convert.samples import PROSE
 from tests.convert.forms import Style, Variant, characters, conv_gpt2, save_variant, train
 
@@ -127,3 +132,31 @@ def test_gpt2_of_transformers_in_a_bare_state_dict_is_turned(tmp_path: Path) -> 
     result = convert(tmp_path / "model.pt", tmp_path / "out.gguf", ftype="F32")
     assert result.plan["layout"] == "gpt2-names"
     assert agreement(result.output, model)["kl_mean"] < 1e-4
+
+
+def test_heads_that_cannot_be_rotated_are_none_of_the_forms(tmp_path: Path) -> None:
+    model = Variant(replace(LLAMA, width=36, context=LENGTH), len(characters(TEXT)[0]))
+    save_variant(tmp_path, model, TEXT)  # 36 are four heads of nine, too
+    with pytest.raises(OpenQuestions) as refusal:
+        convert(tmp_path / "model.pt", tmp_path / "out.gguf", ftype="F32")
+    assert "n_head" in [question.name for question in refusal.value.questions]
+    with pytest.raises(ConvertError, match="4 heads are 9 wide each"):
+        convert(
+            tmp_path / "model.pt",
+            tmp_path / "out.gguf",
+            settings={"n_head": 4, "positions": "pairs", "eps": 1e-5},
+        )
+
+
+def test_a_form_that_computes_no_number_is_the_farthest(tmp_path: Path) -> None:
+    model = Variant(Style(width=32, context=LENGTH), len(characters(TEXT)[0]))
+    save_variant(tmp_path, model, TEXT, config={"n_head": 4})
+    checkpoint = open_checkpoint(tmp_path / "model.pt")
+    reading = open_reading(checkpoint)
+    windows = characters(TEXT)[1][None, :LENGTH].numpy()
+    network = HandWritten(checkpoint, reading.roles, reading.form, "ours")
+    own = log_softmax(network.logits(windows[0].tolist()))[None]
+    own[..., 0] = -np.inf  # a token that the code never says
+    assert network.distances(windows, reading.form, own).max() < 0.1
+    network._weights[reading.roles.tokens][:] = np.nan
+    assert network.distances(windows, reading.form, own).min() > 100
