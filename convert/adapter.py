@@ -57,8 +57,8 @@ def run_adapter(options: Options, progress: Progress = silent) -> AdapterFile:
     folder, source = options.lora, options.source
     if folder is None:
         folder, source = source, peft_adapter.find_base(source)
-    base = open_checkpoint(locate(source))
-    base = bare.complete(replace(base, config=base.config | options.settings), options.arch)
+    base = open_checkpoint(locate(source)).told(options.settings)
+    base = bare.complete(base, options.arch)
     output = options.output or folder.resolve().with_name(f"{folder.resolve().name}-lora.gguf")
     output = output / f"{folder.resolve().name}-lora.gguf" if output.is_dir() else output
     progress("step", name="write")

@@ -141,7 +141,7 @@ def open_source(options: Options) -> Checkpoint:
         for key in given
         if key in said and said[key] != given[key]
     )
-    checkpoint = replace(checkpoint, config=said | given, notes=checkpoint.notes + notes)
+    checkpoint = replace(checkpoint.told(given), notes=checkpoint.notes + notes)
     return bare.complete(checkpoint, options.arch)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from convert.checkpoints.tensor import Tensor
 from convert.questions import Answer, Question, Questions
+
+_TEXT = "text_config"
+_OF_THE_WHOLE = frozenset({"model_type", "architectures", _TEXT})
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,20 @@ class Checkpoint:
 
     questions: Questions = field(default_factory=Questions, compare=False)
     """What it leaves open; copies that are read under other names share them."""
+
+    def told(self, settings: dict[str, Any]) -> Checkpoint:
+        """The same with the user's `settings` laid over its own; of a model that also sees or
+        hears, over those of its language model too."""
+        config = self.config | settings
+        text = config.get(_TEXT)
+        if isinstance(text, dict):
+            meant = {
+                key: value
+                for key, value in settings.items()
+                if key not in _OF_THE_WHOLE and (key in text or key not in self.config)
+            }
+            config[_TEXT] = text | meant
+        return replace(self, config=config)
 
     def ask(self, question: Question) -> Answer:
         """What the configuration answers; else the question is kept, and a value for the moment

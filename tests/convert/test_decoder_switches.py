@@ -20,7 +20,10 @@ import convert.parity
 from convert.architectures import read_model
 from convert.checkpoints import open_checkpoint
 from convert.errors import ArchitectureError, ConvertError
+from convert.options import Options
 from convert.pipeline import convert as run
+from convert.pipeline import open_source
+from convert.questions import OpenQuestions
 from tests.convert.recent import GPT_OSS, RECENT, gemma4, qwen35, qwen35moe
 from tests.convert.test_families import LINEAR, LLAMA3, MINISTRAL_ROPE, MODELS, YARN, gated
 from tests.convert.tiny import write_hf
@@ -300,3 +303,23 @@ def test_no_tensor_may_be_missing_or_of_another_shape(name: str, tmp_path: Path)
         for tensors in (rest, rest | {tensor.name: replace(tensor, shape=shape)}):
             with pytest.raises(ArchitectureError):
                 read_model(replace(checkpoint, tensors=tensors))
+
+
+@pytest.mark.parametrize("name", ["gemma4-seeing", "qwen35-seeing"])
+def test_the_user_answers_for_the_language_model_in_one_that_sees(
+    name: str, tmp_path: Path
+) -> None:
+    key, written = {
+        "gemma4-seeing": ("sliding_window", "attention.sliding_window"),
+        "qwen35-seeing": ("linear_conv_kernel_dim", "ssm.conv_kernel"),
+    }[name]
+    RECENT[name]().save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    value = config["text_config"].pop(key)
+    path.write_text(json.dumps(config))
+    with pytest.raises(OpenQuestions, match=key):
+        read_model(open_source(Options(tmp_path)))
+    told = open_source(Options(tmp_path, settings={key: value, "model_type": config["model_type"]}))
+    assert read_model(told).hparams[written] == value
+    assert told.config["text_config"]["model_type"] == config["text_config"]["model_type"]
