@@ -141,7 +141,10 @@ def told(checkpoint: Checkpoint, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AttributeError, TypeError, ValueError, KeyError, IndexError, ArithmeticError) as error:
+    except (
+        *(AttributeError, TypeError, ValueError, KeyError, IndexError, ArithmeticError),
+        RuntimeError,  # PyTorch's word for shapes that do not fit, when a model is measured
+    ) as error:
         raise ArchitectureError(
             f"{checkpoint.path.name} cannot be read as {name}: something in its "
             f"configuration or tensors is in another form ({type(error).__name__}: "

@@ -11,6 +11,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from importlib import import_module
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,11 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
         raise Unavailable("transformers is not installed") from None
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    config = {name: _number(value) for name, value in checkpoint.config.items()}
-    for unsafe in ("auto_map", "quantization_config", "dtype", "torch_dtype"):
-        config.pop(unsafe, None)
+    config = {
+        name: _number(value)
+        for name, value in checkpoint.config.items()
+        if name not in ("auto_map", "quantization_config", "dtype", "torch_dtype")
+    }
     weights = {
         name: torch.from_numpy(tensor.float32())
         for name, tensor in checkpoint.tensors.items()
@@ -92,12 +95,15 @@ def build(checkpoint: Checkpoint, auto: str, unused: str = "\0") -> tuple[Any, s
     return network.eval(), transformers.__version__
 
 
+_FLOATS = {"Infinity": inf, "-Infinity": -inf, "NaN": nan}
+
+
 def _number(value: Any) -> Any:
     """`value` with infinities as numbers: transformers writes them as {"__float__": "Infinity"}."""
     if isinstance(value, list):
         return [_number(item) for item in value]
     if isinstance(value, dict) and list(value) == ["__float__"]:
-        return float(str(value["__float__"]))
+        return _FLOATS.get(str(value["__float__"]), value)
     return value
 
 

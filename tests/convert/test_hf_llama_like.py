@@ -18,7 +18,10 @@ import transformers as hf
 
 from convert.architectures import FAMILIES
 from convert.architectures.unsupported import UNSUPPORTED
+from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import ArchitectureError
+from convert.parity.hf import build
+from convert.parity.references import Unavailable
 from convert.pipeline import Result, convert
 from convert.questions import OpenQuestions
 from tests.convert.tiny import N_TOKENS, write_hf, write_tokenizer
@@ -334,3 +337,10 @@ def test_known_models_are_refused_with_the_nearest_family(tmp_path: Path) -> Non
         assert f"is a {kind}, which we do not convert: {difference}" in error.value.message
         assert any(nearest.partition("-MoE")[0] in name for name in names), nearest
         assert error.value.hint
+
+
+def test_a_word_that_stands_for_no_number_is_no_crash(tmp_path: Path) -> None:
+    config = {"model_type": "llama", "rope_theta": {"__float__": "x"}, "vocab_size": 8}
+    made = Checkpoint(tmp_path, "made", {}, config=config | {"hidden_size": 4})
+    with pytest.raises(Unavailable, match="transformers"):
+        build(made, "AutoModelForCausalLM")
