@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import llama_cpp.llama_cpp as lib
 import pytest
 import torch
 import transformers as hf
@@ -12,6 +13,8 @@ import transformers as hf
 from chatapp.cli.embedding import cosine
 from chatapp.engine.client import EngineClient
 from chatapp.engine.embedding import Embed
+from chatapp.engine.llama.embedding import EmbeddingModel
+from chatapp.engine.llama.placing import NoRoomError
 from chatapp.engine.protocol import ChatMessage, Generate, LoadOptions
 from chatapp.errors import ModelError, UsageError
 from convert.pipeline import convert
@@ -101,3 +104,20 @@ async def test_several_askers_each_get_theirs(engine: EngineClient, bert: Path) 
     alone = await engine.embed(Embed(texts=TEXTS[:2]))
     for one, vector in zip(both, alone.vectors, strict=True):
         assert cosine(one.vectors[0], vector) > 0.9999
+
+
+def test_texts_are_read_again_after_a_context_that_had_no_room(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = EmbeddingModel(LoadOptions(path=str(bert), embed="auto", n_ctx=600), lambda _: None)
+    try:
+        expected = model.embed(Embed(texts=TEXTS[:1])).vectors
+        with monkeypatch.context() as patch:
+            patch.setattr(lib, "llama_init_from_model", lambda *_: 0)
+            with pytest.raises(NoRoomError, match="No context"):
+                model.embed(Embed(texts=["cat " * 590]))
+        assert model.embed(Embed(texts=TEXTS[:1])).vectors[0] == pytest.approx(expected[0])
+        many = model.embed(Embed(texts=TEXTS[:2] * 40))
+        assert len(many.vectors) == 80
+    finally:
+        model.close()

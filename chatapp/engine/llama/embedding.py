@@ -57,7 +57,7 @@ class EmbeddingModel:
         size = check_file(path)
         planned = plan_ways(path, options)
         self._options = options
-        self._context = 0
+        self._context = self._room = 0
         place(path, options, planned, lambda way: self._open(path, way, report))
         self.description: ModelDescription = replace(
             describe(self, path, size, time.perf_counter() - started, planned),
@@ -161,7 +161,7 @@ class EmbeddingModel:
     def _free_context(self) -> None:
         if self._context:
             lib.llama_free(self._context)
-        self._context = 0
+        self._context = self._room = 0
 
     def _tokenize(self, text: str) -> _Read:
         """The text's tokens; of a text that is too long the first, and the mark at the end."""
@@ -189,8 +189,8 @@ class EmbeddingModel:
 
     def _decode(self, texts: list[list[int]]) -> list[list[float]]:
         n = sum(map(len, texts))
-        if n > self._room:  # one text
-            self._make_context(min(self.n_ctx, 1 << (n - 1).bit_length()))
+        if n > self._room:  # one text that is longer; or the last one's context had no room
+            self._make_context(max(_FIRST_CTX, min(self.n_ctx, 1 << (n - 1).bit_length())))
         batch = lib.llama_batch_init(n, 0, 1)
         try:
             self._fill(batch, texts)
