@@ -13,6 +13,7 @@ import transformers
 from chatapp.engine.backend import Cancellation
 from chatapp.engine.protocol import ChatMessage, Generate, LoadOptions, ModelDescription
 from chatapp.engine.pytorch.backend import TorchBackend
+from chatapp.engine.pytorch.folder import read_folder
 from chatapp.errors import ModelError
 from tests.engine.transformers_folders import write_gpt2
 
@@ -163,3 +164,12 @@ def test_a_bare_checkpoint_beside_a_model_is_not_taken_for_it(folder: Path) -> N
     with pytest.raises(ModelError, match="is a bare checkpoint"):
         load(folder / "ckpt.pt")
     assert load(folder / "model.safetensors").runtime
+
+
+def test_weights_in_a_second_form_are_not_counted(folder: Path) -> None:
+    name = "model-00001-of-00001.safetensors"
+    (folder / "model.safetensors").rename(folder / name)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    size = (folder / name).stat().st_size
+    (folder / "consolidated.safetensors").write_bytes(b"\0" * 999)
+    assert read_folder(folder).size_bytes == size

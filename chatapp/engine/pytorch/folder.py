@@ -154,11 +154,14 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 
 def _weigh(folder: Path, first: Path) -> int:
-    """Bytes of the weights; of files in several parts, all that are of the first one's kind."""
+    """Bytes of the weights; of files in several parts, all that are of the first one's kind. The
+    same weights in another form, such as Mistral's consolidated.safetensors, are none of them."""
     if not first.name.endswith(".index.json"):
         return first.stat().st_size
     kind = ".safetensors" if ".safetensors" in first.name else ".bin"
-    return sum(file.stat().st_size for file in folder.iterdir() if file.suffix == kind)
+    parts = [file for file in folder.iterdir() if file.suffix == kind]
+    named = [file for file in parts if _SHARD.fullmatch(file.name)]
+    return sum(file.stat().st_size for file in named or parts)
 
 
 def _fingerprint(folder: Path) -> str:
