@@ -1,7 +1,8 @@
 """Which backend runs what was named: a server, a model file, a checkpoint.
 
 A checkpoint is converted where that needs no question, and then is a model file like any other;
-else it runs in PyTorch, which is said with the reason. `LoadOptions.backend` decides otherwise.
+else it runs in PyTorch, which is said with the reason. `LoadOptions.backend` decides otherwise; it
+speaks of checkpoints alone, as it may stand in the settings, where other models are named too.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from chatapp.engine.backend import Backend
 from chatapp.engine.converted import find_model_file
 from chatapp.engine.protocol import LoadOptions, ModelDescription
-from chatapp.errors import ChatAppError, ConversionError, EngineError, ModelError, UsageError
+from chatapp.errors import ChatAppError, ConversionError, EngineError, ModelError
 from chatapp.library.checkpoints import is_checkpoint
 from chatapp.paths import read_path, spell_path
 from chatapp.remotes import PREFIX
@@ -38,22 +39,16 @@ def load_model(
     """
     asked = "llama" if options.embed else options.backend  # here vectors are its alone
     if options.path.startswith(PREFIX):
-        if options.backend != "auto":
-            raise UsageError(
-                f"{options.path} is a server, which has a backend of its own.",
-                "Leave out --backend, or choose a model on this machine.",
-            )
         return switch("remote").load(options, report)
     if local == "echo":
         return switch("echo").load(options, report)
     path = read_path(options.path)
     if not is_checkpoint(path):
-        if asked == "torch":
-            raise ModelError(
-                f"{path.name} is no checkpoint, and PyTorch runs nothing else.",
-                "Leave out --backend torch: llama.cpp runs model files.",
-            )
-        return switch("llama").load(options, report)
+        model = switch("llama").load(options, report)
+        if asked != "torch":
+            return model
+        notice = f"{path.name} is a model file: it runs in llama.cpp, and PyTorch runs checkpoints."
+        return replace(model, notices=[notice, *model.notices])
     if asked == "torch":
         return switch("torch").load(options, report)
     try:

@@ -65,7 +65,8 @@ class Script:
                 statement for node in self.tree.body for statement in self._take_apart(node)
             ]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+            number = error.lineno if isinstance(error, SyntaxError) else None
+            line = f"line {number}: " if number else ""
             raise AuthorError(f"{path.name} is no Python: {line}{error.args[0]}.") from None
         self._done: set[int] = set()
         # a name of its own: a package that imports this file gets it whole, not as far as it is

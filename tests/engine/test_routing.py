@@ -12,7 +12,7 @@ from chatapp.engine import converted
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.engine.routing import load_model
 from chatapp.engine.worker import make_backend
-from chatapp.errors import ChatAppError, ConversionError, EngineError, ModelError, UsageError
+from chatapp.errors import ChatAppError, ConversionError, EngineError, ModelError
 
 MODEL = ModelDescription(
     path="", name="m", arch="a", size_bytes=0, n_params=0, n_ctx=8, n_ctx_train=8, n_vocab=2,
@@ -156,10 +156,14 @@ def test_a_backend_is_taken_at_its_word(
     loads.route("remote:lab")
     assert [name for name, _ in loads.asked] == ["torch", "llama", "echo", "remote"]
     assert conversions == []
-    with pytest.raises(ModelError, match="no checkpoint"):
-        loads.route(tiny_model, backend="torch")
-    with pytest.raises(UsageError, match="server"):
-        loads.route("remote:lab", backend="torch")
+
+
+def test_a_backend_in_the_settings_keeps_no_other_model_from_running(tiny_model: Path) -> None:
+    loads = Loads()
+    assert "is a model file" in loads.route(tiny_model, backend="torch").notices[0]
+    assert loads.route("remote:lab", backend="torch").notices == []
+    assert loads.route("remote:lab", backend="llama").notices == []
+    assert [name for name, _ in loads.asked] == ["llama", "remote", "remote"]
 
 
 def test_missing_pytorch_is_said_with_the_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
