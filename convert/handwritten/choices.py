@@ -160,6 +160,8 @@ class _Chooser:
     def _divides(self, n: int) -> bool:
         rows, kv = self._roles.q_rows, self._roles.kv_rows
         size = rows // n
+        if self._roles.positions is None and size % 2:  # likely to rotate, which takes pairs
+            return False
         return rows % n == 0 and size >= _SMALLEST_HEAD and (not kv or kv % size == 0)
 
     def _norm_kinds(self) -> tuple[str, ...]:

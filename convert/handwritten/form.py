@@ -139,7 +139,7 @@ FIELDS = tuple(field.name for field in fields(Form))
 def meaning(switch: str, value: Any) -> str:
     """What a value says, in words."""
     if switch == "n_head":
-        return f"attention has {value} heads"
+        return f"attention has {value} {'head' if value == 1 else 'heads'}"
     if switch == "rope_theta":
         return f"positions rotate by a base of {value:g}"
     return SWITCHES[switch].get(str(value), f"{switch} is {value}")

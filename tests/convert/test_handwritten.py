@@ -139,7 +139,9 @@ def test_heads_that_cannot_be_rotated_are_none_of_the_forms(tmp_path: Path) -> N
     save_variant(tmp_path, model, TEXT)  # 36 are four heads of nine, too
     with pytest.raises(OpenQuestions) as refusal:
         convert(tmp_path / "model.pt", tmp_path / "out.gguf", ftype="F32")
-    assert "n_head" in [question.name for question in refusal.value.questions]
+    heads = refusal.value.questions[0]
+    assert [choice.value for choice in heads.choices] == [3, 2, 6, 1, 9]
+    assert "Besides" not in refusal.value.hint
     with pytest.raises(ConvertError, match="4 heads are 9 wide each"):
         convert(
             tmp_path / "model.pt",
