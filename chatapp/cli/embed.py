@@ -29,7 +29,9 @@ The result goes to standard output, everything else to standard error.
 
 @click.command(epilog=_EPILOG)
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
-@click.option("-m", "--model", metavar="MODEL", help="A GGUF file, its name, or remote:NAME.")
+@click.option(
+    "-m", "--model", metavar="MODEL", help="A GGUF file or its name, a checkpoint, or remote:NAME."
+)
 @click.option("-f", "--file", type=_FILE, help="A file with a text on each line.")
 @click.option("--near", metavar="TEXT", help="Sort the texts by their likeness to this one.")
 @click.option(

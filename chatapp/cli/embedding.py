@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 _AT_ONCE = 32
 _MOST_COMPARED = 10
 """Texts in a table of all pairs: what fits the width of a terminal."""
-_SHOWN_NUMBERS = 6
-_MOST_CHARACTERS = 60
+_SHOWN_NUMBERS = 3
+_MOST_CHARACTERS = 42
+"""Of a text in a table: with its numbers it fits 80 columns."""
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ def _notices(n_cut: int, model: "ModelDescription") -> list[str]:
     if not n_cut:
         return []
     what = "A text is longer" if n_cut == 1 else f"{n_cut} texts are longer"
-    return [f"{what} than {model.n_ctx} tokens: only the first of them were read."]
+    return [f"{what} than {model.n_ctx} tokens: what is behind them was not read."]
 
 
 def _print_json(row: _Row) -> None:
@@ -155,14 +157,18 @@ def _compare(rows: Sequence[_Row]) -> Iterator[Sequence[str]]:
 
 
 def _pair(rows: Sequence[_Row]) -> Iterator[Sequence[str]]:
-    """The nearest of the others for each."""
-    for number, one in enumerate(rows, 1):
-        alike, place = max(
-            (cosine(one.vector, other.vector), place)
-            for place, other in enumerate(rows, 1)
-            if place != number
-        )
-        yield str(number), str(place), f"{alike:.3f}", _shorten(rows[place - 1].text)
+    """The nearest of the others for each, by products of matrices: there may be thousands."""
+    import numpy as np
+
+    vectors = np.array([row.vector for row in rows])
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        alike = vectors[start : start + _ROWS_AT_ONCE] @ vectors.T
+        own = np.arange(len(alike))
+        alike[own, start + own] = -np.inf
+        for offset, place in enumerate(alike.argmax(axis=1)):
+            text = _shorten(rows[place].text)
+            yield str(start + offset + 1), str(place + 1), f"{alike[offset, place]:.3f}", text
 
 
 def _shorten(text: str) -> str:

@@ -13,8 +13,16 @@ def test_texts_become_a_table_of_vectors_and_of_likeness(chatapp: Run) -> None:
     assert "16 numbers" in lines[0]
     assert lines[1].endswith("hello")
     assert lines[-3].split() == ["1", "1.000", "1.000", lines[-3].split()[-1]]
-    many = chatapp("embed", *(f"text {number}" for number in range(12)))
-    assert "most like" in many.stdout
+
+
+def test_of_many_texts_the_nearest_of_the_others_is_said(chatapp: Run) -> None:
+    many = chatapp("embed", *("abcdefghijkl"[n : n + 1] * 2 for n in range(12)), "bbb", "a" * 99)
+    rows = [line.split() for line in many.stdout.partition("most like")[2].splitlines()[1:]]
+    assert rows[1][:3] == ["2", "13", "1.000"]
+    assert rows[1][3:] == ["bbb"]
+    assert rows[12] == ["13", "2", "1.000", "bb"]
+    assert rows[13][:2] == ["14", "1"]
+    assert max(map(len, many.stdout.splitlines())) <= 80
 
 
 def test_lines_of_a_file_or_a_pipe_become_json_lines(chatapp: Run, tmp_path: Path) -> None:
