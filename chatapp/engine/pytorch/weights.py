@@ -8,6 +8,7 @@ transformers and PyTorch raise over a stranger's files becomes one sentence.
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Callable, Iterator
 from inspect import signature
 from typing import Any
@@ -147,6 +148,13 @@ def _telling(folder: Folder) -> Iterator[None]:
         yield
     except (ModelError, MemoryError):
         raise
+    except pickle.UnpicklingError as error:
+        # PyTorch's own words say how to load it all the same
+        raise ModelError(
+            f"transformers cannot load {folder.path.name}: its pickle is damaged, or holds more "
+            "than weights, which is never loaded. Nothing was run.",
+            "`chatapp inspect` says which; safetensors hold weights alone.",
+        ) from error
     except Exception as error:
         reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
         raise ModelError(f"transformers cannot load {folder.path.name}: {reason}.") from error
