@@ -66,6 +66,11 @@ def run(as_json: bool, work: Callable[[Progress], int | None], command: Sequence
     except MemoryError:
         _report(ConvertError("Not enough memory.", "Try --parity off."), progress, as_json)
         return ConvertError.exit_code
+    except OSError as error:  # a folder that may not be searched, a name that no system takes
+        where = str(error.filename or "A file")[:200]
+        reason = ConvertError(f"{where} cannot be read: {error.strerror or error}.")
+        _report(reason, progress, as_json)
+        return ConvertError.exit_code
 
 
 def _convert(arguments: argparse.Namespace, progress: Progress) -> None:

@@ -66,6 +66,15 @@ def test_errors_end_with_their_exit_code(make, tmp_path: Path) -> None:
     assert run("--nonsense")[0] == 2
 
 
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_a_name_that_no_system_takes_is_told(as_json: tuple[str, ...]) -> None:
+    code, out, err = run("a" * 300, *as_json)
+    assert code == 1
+    assert "name too long" in err.lower()
+    assert "Traceback" not in err
+    assert bool(out) == bool(as_json)
+
+
 def test_terminal_escapes_in_a_checkpoint_are_not_printed(make) -> None:
     folder = make(
         edit=lambda saved: saved["model"].update({"\x1b]0;hi\x07": saved["best_val_loss"]})
