@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import Tensor
+from convert.errors import ArchitectureError
 
 _TOWERS = (
     "vision_tower.",
@@ -36,7 +37,7 @@ def text_part(checkpoint: Checkpoint, model_type: str) -> tuple[Checkpoint, Igno
     """The language model as if it had been saved alone, and the tensors left out with the reason.
 
     `model_type` is what it is called where its own configuration does not say. A checkpoint without
-    `text_config` is returned as it is.
+    `text_config` is returned as it is. Raises `ArchitectureError` for a tensor that is there twice.
     """
     text = checkpoint.config.get("text_config")
     if not isinstance(text, dict):
@@ -49,6 +50,11 @@ def text_part(checkpoint: Checkpoint, model_type: str) -> tuple[Checkpoint, Igno
             continue
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
         own = name if prefix is None else _PREFIXES[prefix] + name.removeprefix(prefix)
+        if own in tensors:
+            raise ArchitectureError(
+                f"{name[:80]} is there twice, under two names of the language model.",
+                "The checkpoint holds two models: save one alone.",
+            )
         tensors[own] = tensor
     config = {"model_type": model_type, **text}
     tied = checkpoint.config.get("tie_word_embeddings")  # transformers goes by the outer one

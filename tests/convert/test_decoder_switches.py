@@ -323,3 +323,13 @@ def test_the_user_answers_for_the_language_model_in_one_that_sees(
     told = open_source(Options(tmp_path, settings={key: value, "model_type": config["model_type"]}))
     assert read_model(told).hparams[written] == value
     assert told.config["text_config"]["model_type"] == config["text_config"]["model_type"]
+
+
+def test_a_tensor_of_the_language_model_under_two_names_is_refused(tmp_path: Path) -> None:
+    RECENT["gemma4-seeing"]().save_pretrained(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
+    name = next(name for name in checkpoint.tensors if name.startswith("model.language_model."))
+    again = name.replace("model.language_model.", "language_model.model.")
+    tensors = checkpoint.tensors | {again: checkpoint.tensors[name]}
+    with pytest.raises(ArchitectureError, match="is there twice"):
+        read_model(replace(checkpoint, tensors=tensors))
