@@ -217,7 +217,12 @@ def _suggest_texts(checkpoint: Checkpoint, n_rows: int) -> list[Choice]:
             read_text_ids(path, n_rows)
         except (VocabError, OSError):
             continue
-        found.append(Choice(str(path), f"a text of just {n_rows} characters, the model's rows"))
+        found.append(
+            Choice(
+                str(path),
+                f"a text with {n_rows} different characters, as many as the model has rows",
+            )
+        )
     return found
 
 
@@ -242,5 +247,6 @@ def _missing(
     ]
     fitting += _suggest_texts(checkpoint, n_rows)
     only = fitting[0].value if len(fitting) == 1 else None
-    question = Question("tokenizer", why, tuple(fitting), str, True, only, flag="--tokenizer")
+    asked = why if fitting else f"{why} {_HINT}"
+    question = Question("tokenizer", asked, tuple(fitting), str, True, only, flag="--tokenizer")
     return VocabError(why, _HINT, question)

@@ -44,7 +44,9 @@ def test_questions_are_data_for_a_program(source: Path, capsys: Any) -> None:
 
 def test_a_person_gets_one_command_with_all_flags(source: Path, capsys: Any) -> None:
     assert main([str(source), "--dry-run"]) == 1
-    last = capsys.readouterr().err.splitlines()[-1].strip()
+    said = capsys.readouterr().err
+    assert "the text that characters were taken from" in said
+    last = said.splitlines()[-1].strip()
     assert last == f"chatapp convert {source} --dry-run --n-head N --tokenizer VALUE"
     write_tokenizer(source.parent / "words")
     given = last.replace("N ", "4 ").replace("VALUE", str(source.parent / "words"))
