@@ -226,10 +226,10 @@ def test_whatever_fails_after_the_weights_gives_them_back(
     native.start()
     path = write_model(tmp_path / "wide.gguf", replace(TINY, n_vocab=100_000))  # 51 MB
 
-    def fail(_self: LoadedModel) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(LoadedModel, "_find_stop", fail)
+    monkeypatch.setattr("chatapp.engine.llama.model.find_manner", fail)
     sizes = []
     for _ in range(6):
         with pytest.raises(error):
