@@ -180,7 +180,13 @@ def understand(options: Options, progress: Progress) -> tuple[Checkpoint, Model,
             settled = settle(
                 checkpoint, vocab, options.text, progress, options.code, options.settings
             )
-        return settled, read_model(settled, options.arch), vocab
+        model = read_model(settled, options.arch)
+        if options.code is not None:  # it tells what tensors do not show
+            from convert.handwritten.reading import BEYOND
+
+            rest = tuple(one for one in model.assumptions if one.name != BEYOND)
+            model = replace(model, assumptions=rest)
+        return settled, model, vocab
 
 
 def make_plan(options: Options, progress: Progress = silent) -> Plan:

@@ -28,11 +28,13 @@ class Assumption:
     """The figures, or where it was said."""
     others: tuple[str, ...] = ()
     """The other values that the tensors allow."""
+    told_by: str = ""
+    """What says otherwise on the command line where that is not --set."""
 
     @property
     def flag(self) -> str:
         """What says otherwise on the command line."""
-        return f"--set {self.name}={'|'.join(self.others) or 'VALUE'}"
+        return self.told_by or f"--set {self.name}={'|'.join(self.others) or 'VALUE'}"
 
     def as_dict(self) -> dict[str, str]:
         """As plain values, for the report."""

@@ -35,6 +35,7 @@ _CONTEXTS = (
     "n_positions", "max_seq_length", "seq_len", "max_len",
 )  # fmt: skip
 _NO_CONTEXT = 2048
+BEYOND = "beyond"  # the assumption that the author's code alone can tell
 
 
 @dataclass(frozen=True)
@@ -230,6 +231,14 @@ class _Reader:
                 meaning=f"texts of {n_ctx} tokens",
                 evidence=SAID if said else ASSUMED,
             )
+        yield Assumption(
+            name=BEYOND,
+            value="nothing",
+            meaning="nothing is computed that tensors do not show (a factor, a window, a layer "
+            "run twice)",
+            evidence=ASSUMED,
+            told_by="--code FILE.py",
+        )
 
 
 def question(switch: str, values: tuple[Any, ...], **measured: dict[str, float]) -> Question:

@@ -20,9 +20,11 @@ from convert.checkpoints.checkpoint import Checkpoint, Finding
 from convert.handwritten.form import text_of
 from convert.handwritten.judging import Contest, Verdict, judge
 from convert.handwritten.reading import Reading, open_reading, question
+from convert.handwritten.rest import AS_READ, PARTS, find_unrest
 from convert.handwritten.texts import Text, find_text
 from convert.parity.references import Unavailable, require_torch
 from convert.progress import Progress
+from convert.questions import Choice, Question
 from convert.vocab.vocabulary import Vocab
 
 if TYPE_CHECKING:
@@ -78,7 +80,45 @@ def settle(
             "own text: --text FILE.",
         )
     findings = {switch: _judge(reading, switch, verdict, found) for switch in switches}
-    return replace(checkpoint, findings=checkpoint.findings | findings)
+    settled = replace(checkpoint, findings=checkpoint.findings | findings)
+    return _at_rest(settled, reading, verdict, model, found) if found.own else settled
+
+
+def _at_rest(
+    checkpoint: Checkpoint, reading: Reading, verdict: Verdict, model: HandWritten, text: Text
+) -> Checkpoint:
+    """`checkpoint`; where its model shows that it has learned in another form, that is asked."""
+    unrest = find_unrest(
+        verdict.form,
+        text.ids,
+        _length(reading),
+        model.losses,
+        positions=reading.roles.positions is not None,
+    )
+    if unrest is None:
+        return checkpoint
+    figures = (
+        f"{text.name} is better understood with {PARTS[unrest.part]} times {unrest.factor:g} "
+        f"(perplexity {perplexity(unrest.loss - unrest.gain):.4g}, as read "
+        f"{perplexity(unrest.loss):.4g})"
+    )
+    checkpoint.ask(
+        Question(
+            AS_READ,
+            f"In no form that we know is the model at rest, as training leaves it: {figures}. So "
+            "its code computes something otherwise, and the file would be wrong; --code FILE.py "
+            "compares with it.",
+            (Choice("anyway", "convert it as it was read"),),
+        )
+    )
+    unsure = {
+        switch: replace(one, clear=False, detail=f"{one.detail}; {figures}")
+        for switch, one in checkpoint.findings.items()
+    }
+    return _noted(
+        replace(checkpoint, findings=unsure),
+        f"The file may not compute what its author's code does: {figures}.",
+    )
 
 
 def _length(reading: Reading) -> int:

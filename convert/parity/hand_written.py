@@ -7,7 +7,8 @@ trained model can tell which form it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ class HandWritten:
         self.name = name
         self._roles = roles
         self.form = form
+        self._factors: Mapping[str, float] = {}
         self._fused_rows = fused_rows(checkpoint.tensors, roles)
         self._weights = {
             name: torch.from_numpy(tensor.float32())
@@ -73,8 +75,23 @@ class HandWritten:
         return result
 
     @torch.inference_mode()
-    def losses(self, windows: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
-        """Nats of every token but the first of each of `windows` [n, length], in `form`; flat."""
+    def losses(
+        self,
+        windows: NDArray[np.int64],
+        form: Form,
+        factors: Mapping[str, float] = MappingProxyType({}),
+    ) -> NDArray[np.float64]:
+        """Nats of every token but the first of each of `windows` [n, length], in `form`; flat.
+
+        `factors` multiply parts beyond the form (`convert.handwritten.rest.PARTS`).
+        """
+        self._factors = factors
+        try:
+            return self._losses(windows, form)
+        finally:
+            self._factors = {}
+
+    def _losses(self, windows: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
         self.form = form
         try:
             kv_heads(self._roles, form, self._fused_rows)
@@ -117,7 +134,7 @@ class HandWritten:
         x = self._weights[roles.tokens][ids]
         if form.embeddings == "sqrt":
             x = x * roles.n_embd**0.5
-        x = self._placed(x)
+        x = self._placed(self._times("tokens", x))
         for layer in roles.layers:
             x = self._layer(layer, x)
         if roles.norm is not None and form.last_norm == "used":
@@ -128,12 +145,17 @@ class HandWritten:
         weight = self._weights[roles.head.weight]
         return F.linear(x, weight.T if roles.head_conv else weight, bias)
 
+    def _times(self, part: str, x: torch.Tensor) -> torch.Tensor:
+        """`x` by the factor of a part, if it has one."""
+        factor = self._factors.get(part)
+        return x if factor is None else x * factor
+
     def _placed(self, x: torch.Tensor) -> torch.Tensor:
         n, width = x.shape[1:]
         if self.form.positions in ("table", "offset") and self._roles.positions is not None:
             first = int(self.form.positions == "offset")
             table = self._weights[self._roles.positions].reshape(-1, width)
-            return x + table[first : first + n]
+            return x + self._times("positions", table[first : first + n])
         if self.form.positions == "sines":
             return x + sines(n, width)
         return x
@@ -179,14 +201,15 @@ class HandWritten:
     def _mlp(self, mlp: Mlp, x: torch.Tensor) -> torch.Tensor:
         activate = _ACTIVATIONS[self.form.activation]
         if not mlp.gated:
-            return self._linear(activate(self._linear(x, mlp.up[0])), mlp.down)
+            hidden = activate(self._linear(x, mlp.up[0]))
+            return self._times("mlp", self._linear(hidden, mlp.down))
         if mlp.fused:
             gate, up = self._linear(x, mlp.up[0]).chunk(2, dim=-1)
         else:
             gate, up = (self._linear(x, pair) for pair in mlp.up)
         if self.form.gate == "second":
             gate, up = up, gate
-        return self._linear(activate(gate) * up, mlp.down)
+        return self._times("mlp", self._linear(activate(gate) * up, mlp.down))
 
     def _attention(self, attention: Attention, x: torch.Tensor) -> torch.Tensor:
         form, roles = self.form, self._roles
@@ -204,10 +227,12 @@ class HandWritten:
         scale = {"head": size**-0.5, "width": roles.n_embd**-0.5, "none": 1.0, "size": 1 / size}[
             form.scale
         ]
+        q = self._times("scores", q)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
         mixed = mixed.transpose(1, 2).flatten(2)
-        return mixed if attention.out is None else self._linear(mixed, attention.out)
+        mixed = mixed if attention.out is None else self._linear(mixed, attention.out)
+        return self._times("attention", mixed)
 
     def _qkv(
         self, attention: Attention, x: torch.Tensor, n_kv: int

@@ -31,6 +31,8 @@ class Style:
     root: bool = False
     """Embeddings are multiplied by the root of the width."""
     parallel: bool = False
+    residual: float = 1.0
+    """What attention and MLP put out is multiplied by it."""
     out: bool = True
     """Attention has an output matrix."""
     activation: str = "gelu"
@@ -122,7 +124,7 @@ class Attention(nn.Module):
             q, k = rotate(q, s), rotate(k, s)
         if s.kv:
             k, v = (part.repeat_interleave(h // s.kv, dim=1) for part in (k, v))
-        factor = {"head": size**-0.5, "width": d**-0.5, "none": 1.0}[s.scale]
+        factor = {"head": size**-0.5, "width": d**-0.5, "none": 1.0, "0.6": 0.6}[s.scale]
         weights = q @ k.transpose(-2, -1) * factor
         weights = weights.masked_fill(torch.ones(n, n).triu(1).bool(), float("-inf"))
         mixed = (weights.softmax(-1) @ v).transpose(1, 2).reshape(b, n, d)
@@ -170,8 +172,8 @@ class Block(nn.Module):
             x = self.ln1(x)
             x = self.ln2(x + self.attn(x))
             return x + self.ffwd(x)
-        x = x + self.attn(self.ln1(x))
-        return x + self.ffwd(self.ln2(x))
+        x = x + self.s.residual * self.attn(self.ln1(x))
+        return x + self.s.residual * self.ffwd(self.ln2(x))
 
 
 class Variant(nn.Module):

@@ -77,6 +77,12 @@ REFUSED: dict[str, tuple[Style, str]] = {
 }
 
 
+OTHERWISE = {
+    "residuals by half": Style(residual=0.5),
+    "a scale that nobody knows": Style(scale="0.6"),
+}
+
+
 def trained(style: Style) -> Variant:
     """The model of a style; names change nothing of it."""
     return train(replace(style, width=32, context=LENGTH, names=()), TEXT, STEPS, 8)
@@ -124,6 +130,23 @@ def test_a_model_that_llama_cpp_does_not_run_is_refused(name: str, tmp_path: Pat
     with pytest.raises(ConvertError, match=reason):
         convert(source, tmp_path / "out.gguf", ftype="F32")
     assert not (tmp_path / "out.gguf").exists()
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_model_in_no_known_form_is_asked_about(name: str, tmp_path: Path) -> None:
+    source, _ = saved(tmp_path, OTHERWISE[name])
+    with pytest.raises(OpenQuestions) as caught:
+        convert(source, tmp_path / "out.gguf", ftype="F32")
+    assert "as_read" in [question.name for question in caught.value.questions]
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_a_model_in_no_known_form_is_kept_with_a_word_on_it(tmp_path: Path) -> None:
+    source, _ = saved(tmp_path, OTHERWISE["residuals by half"])
+    said = {"as_read": "anyway", "scale": "head", "activation": "gelu"}
+    result = convert(source, tmp_path / "out.gguf", ftype="F32", settings=said)
+    assert any("may not compute what its author's code does" in n for n in result.plan["notes"])
+    assert all(one["evidence"] != "measured" for one in result.plan["assumptions"])
 
 
 def test_gpt2_of_transformers_in_a_bare_state_dict_is_turned(tmp_path: Path) -> None:
