@@ -45,7 +45,8 @@ def flags_of(model: object) -> tuple[str, ...]:
 def describe_reading(layout: str, assumptions: Iterable[str], where: str = "") -> str:
     """What our own reading of `layout` is called, with what was assumed; `where` is what ran it."""
     what = _PUBLISHED.get(layout, "the weights")
-    listed = "; ".join(assumptions) or "none open"
+    unsaid = f"whoever trained it left {what} as it is" if layout in _PUBLISHED else "none open"
+    listed = "; ".join(assumptions) or unsaid
     ran = f" in {where}" if where else ""
     return f"our reading of {what}{ran} (assumptions: {listed})"
 
