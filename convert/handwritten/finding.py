@@ -54,11 +54,14 @@ class _Finder:
         outside = {n: t for n, t in self._tensors.items() if not pattern.match(n)}
         tokens, positions = self._embeddings(outside)
         n_vocab, width = self._tensors[tokens].shape
-        layers, convs = [], set()
+        layers: list[Layer] = []
+        convs = set()
         for i in range(self._count(pattern)):
             start = f"{prefix}{i}."
             inside = {n: t for n, t in self._tensors.items() if n.startswith(start)}
             layer, conv = LayerFinder(self._where, start, inside, width).layer()
+            if layers and _parts(layer, start) != _parts(layers[0], f"{prefix}0."):
+                raise lacks(self._where, f"in {start[:-1]} the parts that are in {prefix}0")
             layers.append(layer)
             convs.add(conv)
         if len(convs) != 1:
@@ -185,6 +188,11 @@ class _Finder:
 
 def _is_head_bias(name: str) -> bool:
     return words.HEAD.search(name) is not None and "bias" in name.lower()
+
+
+def _parts(layer: Layer, start: str) -> str:
+    """The parts of a layer without its number: those of two layers are compared."""
+    return repr(layer).replace(f"'{start}", "'")
 
 
 def _squeezed(tensor: Tensor) -> tuple[int, ...]:

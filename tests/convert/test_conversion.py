@@ -166,9 +166,12 @@ def test_dry_run_gives_sizes_and_writes_nothing(make) -> None:
     ("edit", "reason"),
     [
         (lambda s: s.pop("model_args") and s.pop("config"), "open: n_head"),
-        (lambda s: s["model_args"].update(n_head=5), "does not fit"),
+        (lambda s: s["model_args"].update(n_head=5), "does not divide"),
         (lambda s: s["model_args"].update(n_embd=128), "n_embd is 128"),
-        (lambda s: s["model"].pop("transformer.h.1.ln_2.weight"), "two norms in transformer.h.1"),
+        (
+            lambda s: s["model"].pop("transformer.h.1.ln_2.weight"),
+            "lacks in transformer.h.1 the parts",
+        ),
         (lambda s: s["model"].update({"transformer.h.0.gate": torch.ones(2)}), "h.0.gate"),
         (lambda s: s["model"]["transformer.wte.weight"].fill_(float("nan")), "not finite"),
         (lambda s: s["model"]["transformer.wte.weight"].fill_(1e5), "too large for F16"),
@@ -191,7 +194,7 @@ def test_a_file_that_computes_something_else_is_refused(make) -> None:
         weights = np.memmap(part.path, np.float16, "r+", offset, (512, 64))
         weights[:] = weights[::-1].copy()  # every token with another token's embedding
         weights.flush()
-        with pytest.raises(ProofError, match="does not compute what the checkpoint does"):
+        with pytest.raises(ProofError, match="does not compute what our reading"):
             prove(part, plan, "auto", "Some words to compare the logits on.", silent)
     assert not part.path.exists()
 

@@ -87,6 +87,8 @@ def test_a_folder_without_checkpoint_says_what_it_holds(
 
 def test_a_folder_of_folders_points_below(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-500").mkdir()
+    (tmp_path / "checkpoint-500" / "model.safetensors").write_bytes(b"x")
+    (tmp_path / "checkpoint-500" / "config.json").write_text("{}")
     with pytest.raises(UsageError) as caught:
         locate(tmp_path)
     assert "checkpoint-500" in caught.value.hint

@@ -112,7 +112,7 @@ def test_whatever_fails_after_the_weights_frees_them(
     free = lib.llama_model_free
     monkeypatch.setattr(lib, "llama_model_free", lambda model: freed.append(free(model)))
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise SyntaxError("too many statically nested blocks")
 
     monkeypatch.setattr("chatapp.engine.llama.model.find_manner", fail)
