@@ -57,6 +57,12 @@ def give_places(db: Database) -> None:
     _execute(db, _PLACES)
 
 
+@MIGRATIONS(name="m004_evaluations")
+def keep_evaluations(db: Database) -> None:
+    """What models were measured at is kept, with the hash of each model and of each text."""
+    _execute(db, _EVALUATIONS)
+
+
 def _execute(db: Database, script: str) -> None:
     # Not executescript: it would commit the transaction that all of this is in.
     for statement in script.split(";\n\n"):
@@ -322,4 +328,19 @@ CREATE TABLE cuts (
 );
 
 CREATE INDEX cuts_by_conversation ON cuts (conversation_id)
+"""
+
+_EVALUATIONS = """
+CREATE TABLE evaluations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  created_at REAL NOT NULL,
+  kind TEXT NOT NULL,
+  model TEXT NOT NULL,
+  model_hash TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  subject_sha256 TEXT NOT NULL,
+  seconds REAL NOT NULL,
+  settings TEXT NOT NULL,
+  results TEXT NOT NULL
+)
 """

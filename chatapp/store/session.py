@@ -93,9 +93,11 @@ def clean(text: str) -> str:
     return text
 
 
-def fetch_required(cursor: sqlite3.Cursor, what: str) -> Any:
+def fetch_required(
+    cursor: sqlite3.Cursor, what: str, hint: str = "See: chatapp history list"
+) -> Any:
     """The only row of `cursor`, a tuple. Raises `StoreError` naming `what` if there is none."""
     row = cursor.fetchone()
     if row is None:
-        raise StoreError(f"There is no {what}.", "See: chatapp history list")
+        raise StoreError(f"There is no {what}.", hint)
     return row

@@ -17,6 +17,7 @@ from chatapp.conversation import Message
 from chatapp.parts import Parts
 from chatapp.store import answers, conversations, copies, messages, purging, search
 from chatapp.store.branches import Branches
+from chatapp.store.evaluations import Evaluations
 from chatapp.store.labels import Labels, clean_tag
 from chatapp.store.merging import merge_tree
 from chatapp.store.migrations import MIGRATIONS
@@ -53,6 +54,8 @@ class Store:
         """What the user wrote: drafts, and all that was sent."""
         self.branches = Branches(session)
         """Edit, delete, fork, outline."""
+        self.evaluations = Evaluations(session)
+        """What models were measured at."""
         self.temporary = Temporary(session)
         """Conversations that are in memory alone, beside the file."""
         self._mend = mend
@@ -88,8 +91,6 @@ class Store:
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         self.session.close()
-
-    # The file
 
     @property
     def path(self) -> Path | None:
@@ -339,9 +340,8 @@ class Store:
         """Add `n` of them at once, all written in the same way, and go to the first."""
         now = time.time()
         with self.session.of(conversation_id).writing() as db:
-            ids = [
-                answers.insert(db, conversation_id, parent_id, generation, now) for _ in range(n)
-            ]
+            new = (conversation_id, parent_id, generation, now)
+            ids = [answers.insert(db, *new) for _ in range(n)]
             messages.go_to(db, conversation_id, ids[0], now)
             return messages.fetch_messages(db, ids)
 

@@ -105,7 +105,7 @@ def test_instances_that_start_and_write_at_once(path: Path) -> None:
     children = [start(BULK_WRITER, path, name) for name in ("one", "two", "three")]
     assert [child.wait() for child in children] == [0, 0, 0]
     with Store.open(path) as store:
-        assert store.schema_version == 3
+        assert store.schema_version == 4
         assert {row.title for row in store.list_conversations()} == {"one", "two", "three"}
         for row in store.list_conversations():
             contents = [message.content for message in store.get_path(row.id)]

@@ -43,6 +43,8 @@ def test_an_old_file_is_opened_and_used(path: Path, schema: Path) -> None:
         assert store.search("peking") == []
         assert store.add_message(1, Message.of("user", "thanks"), 2).id == 4
         kept = schema.stem not in ("v1", "v2")
+        measured = [row.results for row in store.evaluations.find()]
+        assert measured == [{"perplexity": 2.5}] * (schema.stem == "v4")
         assert listed.settings == ('{"model": "a"}' if kept else "")
         assert (listed.tags, listed.pinned) == ((("work",), True) if kept else ((), False))
         assert [draft.text for draft in store.prompts.list_drafts()] == ["an und"] * kept
@@ -100,4 +102,4 @@ def test_a_failing_migration_leaves_the_file_as_it_was(
         MIGRATIONS._migrations[:] = kept
     assert outline(path) == before
     with Store.open(path) as store:
-        assert store.schema_version == 3
+        assert store.schema_version == 4

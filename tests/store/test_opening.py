@@ -42,7 +42,7 @@ def test_everything_is_there_again_after_reopening(path: Path) -> None:
         before = store.get_tree(conversation)
     with Store.open(path) as store:
         assert store.get_tree(conversation) == before
-        assert store.schema_version == 3
+        assert store.schema_version == 4
         assert store.path == path
 
 
