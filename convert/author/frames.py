@@ -16,7 +16,11 @@ MAX_WORDS = 64 << 20
 
 
 class BrokenFrameError(Exception):
-    """The other end has gone, or said what is no frame."""
+    """The other end said what is no frame."""
+
+
+class EndedError(BrokenFrameError):
+    """The other end has gone."""
 
 
 def pack(words: dict[str, Any], data: bytes | memoryview = b"") -> list[bytes | memoryview]:
@@ -25,24 +29,27 @@ def pack(words: dict[str, Any], data: bytes | memoryview = b"") -> list[bytes | 
     return [_HEAD.pack(len(text), len(data)), text, data]
 
 
-def unpack(read: Callable[[int], bytes], most: int) -> tuple[dict[str, Any], bytes]:
+def unpack(
+    read: Callable[[int], bytes], most: int, most_words: int = MAX_WORDS
+) -> tuple[dict[str, Any], bytes]:
     """The next frame; `read(n)` gives n bytes, fewer at the end. Raises `BrokenFrameError`.
 
-    `most` bounds the bytes behind the JSON.
+    `most` bounds the bytes behind the JSON, `most_words` those of the JSON: nothing above is read.
     """
     head = read(_HEAD.size)
     if len(head) != _HEAD.size:
-        raise BrokenFrameError("ended")
+        raise EndedError("ended")
     n_words, n_bytes = _HEAD.unpack(head)
-    if n_words > MAX_WORDS or n_bytes > most:
-        raise BrokenFrameError("nonsense")
-    text, data = read(n_words), read(n_bytes)
+    if n_words > most_words or n_bytes > most:
+        raise BrokenFrameError("more than an answer has")
+    text = read(n_words)
+    data = read(n_bytes) if len(text) == n_words else b""
     if len(text) != n_words or len(data) != n_bytes:
-        raise BrokenFrameError("ended")
+        raise EndedError("ended")
     try:
         words = json.loads(text)
-    except ValueError:
-        raise BrokenFrameError("nonsense") from None
+    except (ValueError, RecursionError):
+        raise BrokenFrameError("no JSON") from None
     if not isinstance(words, dict):
-        raise BrokenFrameError("nonsense")
+        raise BrokenFrameError("no answer")
     return words, data

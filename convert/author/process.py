@@ -17,9 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -29,8 +29,9 @@ import chatapp.gguf
 from chatapp.gguf.processes import OWN_SESSION, resident_bytes
 from chatapp.gguf.size import size_text
 from convert.author.asked import Code
-from convert.author.frames import BrokenFrameError, pack, unpack
+from convert.author.frames import BrokenFrameError, EndedError, pack, unpack
 from convert.author.job import Subject, describe_job
+from convert.author.replies import read_built, read_error, read_logits, read_notes
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CodeError
 from convert.witness import CODE
@@ -38,7 +39,8 @@ from convert.witness import CODE
 _LAUNCHER = Path(chatapp.gguf.__file__).parents[1] / "launcher.py"
 _SERVING = "convert.author.serving"
 _LEAST_MEMORY = 4 << 30  # bytes; PyTorch, its threads and the code itself
-_MOST_LOGITS = 1 << 34  # bytes of one answer
+_MOST_WORDS = 1 << 16  # bytes of an answer's JSON; names of tensors, escaped, come on top
+_PER_CHARACTER = 12
 _START_SECONDS = 120.0  # until PyTorch is loaded, on a machine that is busy
 _LOOK_S = 0.05  # between two looks at the memory
 _PIECE = 4 << 20  # weights sent at once
@@ -85,18 +87,16 @@ class AuthorCode:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Logits [len(ids), n_rows] after each of `ids`. Raises `CodeError`."""
-        words, data = self._ask({"ids": list(ids)})
-        return np.frombuffer(data, np.float32).reshape(words["shape"])
+        """Logits [len(ids), n_rows or n_tokens] after each of `ids`. Raises `CodeError`."""
+        subject = self._subject
+        widths = (subject.n_rows, subject.n_tokens)
+        words, data = self._ask({"ids": list(ids)}, most=4 * len(ids) * max(widths))
+        with self._believing():
+            return read_logits(words, data, len(ids), widths, subject.n_tokens)
 
     def close(self) -> None:
         """End the process and all that it started; its folder goes with it."""
@@ -146,11 +146,14 @@ class AuthorCode:
         }
         self._ask(job, self._data, _START_SECONDS)
         built, _ = self._hear(self._code.seconds)
-        self._send_weights(built["wanted"])
+        with self._believing():
+            wanted, called = read_built(built, job["shapes"])
+        self._send_weights(wanted)
         done, _ = self._hear(self._code.seconds)
-        self.notes = [str(note) for note in done["notes"]]
+        with self._believing():
+            self.notes = read_notes(done)
         given = "".join(f" {key}={value}" for key, value in self._code.arguments.items())[:200]
-        called = f"{self._file}:{built['name']}{' with' + given if given else ''}"
+        called = f"{self._file}:{called}{' with' + given if given else ''}"
         self.name = f"the model's own code ({called}, sha256 {self._code.digest[:16]})"
 
     @property
@@ -169,11 +172,12 @@ class AuthorCode:
     # Talking
 
     def _ask(
-        self, words: Mapping[str, Any], data: bytes = b"", seconds: float = 0.0
+        self, words: Mapping[str, Any], data: bytes = b"", seconds: float = 0.0, most: int = 0
     ) -> tuple[dict[str, Any], bytes]:
+        """`most`: bytes that the answer may have behind its words."""
         seconds = seconds or self._code.seconds
         self._say(pack(dict(words), data), time.monotonic() + seconds)
-        return self._hear(seconds)
+        return self._hear(seconds, most)
 
     def _say(self, pieces: Sequence[bytes | memoryview], deadline: float) -> None:
         """Write; where the process has gone its last words say why."""
@@ -192,7 +196,7 @@ class AuthorCode:
                     self._hear(5.0)  # raises what it said, or that it ended
                     raise self._ended() from None
 
-    def _hear(self, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def _hear(self, seconds: float, most: int = 0) -> tuple[dict[str, Any], bytes]:
         assert self._process is not None
         assert self._process.stdout is not None
         pipe, deadline = self._process.stdout.fileno(), time.monotonic() + seconds
@@ -210,14 +214,26 @@ class AuthorCode:
                 got += piece
             return bytes(got)
 
-        try:
-            words, data = unpack(read, _MOST_LOGITS)
-        except BrokenFrameError:
-            raise self._ended() from None
+        names = sum(map(len, self._checkpoint.tensors))
+        with self._believing():
+            words, data = unpack(read, most, _MOST_WORDS + _PER_CHARACTER * names)
         if "error" in words:
-            hint = self._memory_hint() if words.get("memory") else str(words.get("hint", ""))
-            raise CodeError(str(words["error"]), hint)
+            message, hint = read_error(words)
+            raise CodeError(message, self._memory_hint() if words.get("memory") else hint)
         return words, data
+
+    @contextlib.contextmanager
+    def _believing(self) -> Iterator[None]:
+        """Whatever is amiss with an answer, as `CodeError`."""
+        try:
+            yield
+        except EndedError:
+            raise self._ended() from None
+        except BrokenFrameError as error:
+            raise CodeError(
+                f"{self._file} answered with nonsense: {error}.",
+                "Does it write into files that it did not open?",
+            ) from None
 
     def _wait(self, pipe: int, deadline: float, *, writing: bool = False) -> None:
         """Until `pipe` can be used; looks at time and memory meanwhile."""
@@ -225,13 +241,13 @@ class AuthorCode:
         while True:
             reads, writes = ([], [pipe]) if writing else ([pipe], [])
             ready = select.select(reads, writes, [], _LOOK_S)
-            if ready[0] or ready[1]:
-                return
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline:  # also while it answers, byte by byte
                 raise CodeError(
                     f"{self._file} ran for more than {self._code.seconds:g} s.",
                     "Does it train, or wait, when its model is made? --code-seconds gives it more.",
                 )
+            if ready[0] or ready[1]:
+                return
             if resident_bytes(self._process.pid) > self._memory:
                 said = f"{self._file} took more than {size_text(self._memory)} of memory."
                 raise CodeError(said, self._memory_hint())

@@ -28,9 +28,9 @@ from convert.witness import CODE, flags_of, name_of
 MAX_WEIGHTS = 3_000_000_000  # of `auto`: in PyTorch 12 GB of float32 and a minute a window
 MAX_MEAN_KL = 0.1  # nats; Q8_0 measures below 0.01, a wrong head count or transpose above 1
 MAX_MEAN_KL_OF_CODE = (
-    0.005  # in F32 and F16, where the same model measures 1e-5; SiLU for GELU 0.05
+    0.005  # in 16 bits and more, where the same model measures 1e-5; SiLU for GELU 0.05
 )
-_EXACT = frozenset({"F32", "F16"})
+_EXACT = frozenset({"F32", "F16", "BF16"})
 GREEDY = 24  # tokens of the greedy continuation
 _WINDOW = 512
 _MEMORY = Path("/proc/meminfo")

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from convert.comparison import main as diff
 from convert.differences import compare
 from convert.errors import CodeError, UsageError
 from convert.options import Options
+from convert.parity import limit_of
 from convert.pipeline import convert, make_plan
 from convert.plan import Plan
 from convert.progress import silent
@@ -152,6 +154,77 @@ def test_code_that_fails_ends_in_a_sentence(case: str, plan: Plan, tmp_path: Pat
         assert "--code-seconds" in caught.value.hint
 
 
+HOSTILE = """
+        import struct, sys
+        def frame(words, data=b"", n_words=None, n_data=None):
+            return struct.pack("<IQ", n_words or len(words), n_data or len(data)) + words + data
+        if WHEN:
+            for number in range(3, 40):
+                try:
+                    os.write(number, FRAME)
+                except OSError:
+                    continue
+            time.sleep(99)
+"""
+BUILDING, ASKED = "True", "ids.shape[1] == 3"
+LIES = {
+    "endless words": (BUILDING, 'frame(b"{}", n_words=(1 << 32) - 1)', "more than an answer"),
+    "endless data": (BUILDING, 'frame(b"{}", n_data=1 << 60)', "more than an answer"),
+    "nested": (BUILDING, """frame(b'{"wanted": ' + b"[" * 60_000)""", "no JSON"),
+    "no object": (BUILDING, 'frame(b"[]")', "no answer"),
+    "no tensors": (BUILDING, """frame(b'{"wanted": 3}')""", "no list of tensors"),
+    "others' tensors": (BUILDING, """frame(b'{"wanted": ["/etc"]}')""", "does not have"),
+    "no name": (BUILDING, """frame(b'{"wanted": [], "name": [1]}')""", "no name"),
+    "data of an answer": (ASKED, 'frame(b"{}", n_data=1 << 33)', "more than an answer"),
+    "no shape": (ASKED, 'frame(b"{}")', "no shape"),
+    "a shape of its own": (
+        *(ASKED, """frame(b'{"shape": [1099511627776, -4]}')"""),
+        r"logits of the shape \[1099511627776, -4\] for 3 tokens",
+    ),
+    "fewer bytes": (ASKED, """frame(b'{"shape": [3, 512]}', bytes(4))""", "4 bytes of logits"),
+    "no numbers": (
+        *(ASKED, """frame(b'{"shape": [3, 512]}', bytes([0, 0, 192, 127]) * 1536)"""),
+        "no finite numbers",
+    ),
+    "an error in colours": (
+        *(BUILDING, """frame(b'{"error": "mine.py \\\\u001b[31m' + b"x" * 50_000 + b'"}')"""),
+        r"mine.py \ufffd\[31mx{100,2000}$",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_what_it_writes_into_the_pipe_itself_is_not_believed(
+    case: str, plan: Plan, tmp_path: Path
+) -> None:
+    when, frame, message = LIES[case]
+    code = HOSTILE.replace("FRAME", frame).replace("WHEN", when)
+    made, called = (code, "pass") if when == BUILDING else ("pass", code)
+    path = write(tmp_path, made, called)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CodeError, match=message) as caught:
+            ask(plan, path)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+    assert caught.value.message.startswith("mine.py")
+
+
+def test_an_answer_that_comes_byte_by_byte_is_late(plan: Plan, tmp_path: Path) -> None:
+    drip = """
+        for piece in (b"\\xff\\xf0\\0\\0" + bytes(8), *[b" "] * 60_000):
+            time.sleep(0.01)
+            for number in range(3, 40):
+                try:
+                    os.write(number, piece)
+                except OSError:
+                    continue
+"""
+    with pytest.raises(CodeError, match=r"ran for more than 0\.5 s"):
+        ask(plan, write(tmp_path, drip), seconds=0.5)
+
+
 def test_what_it_prints_is_not_ours_and_its_environment_is_clean(
     plan: Plan, tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +338,19 @@ def test_what_the_user_says_otherwise_than_the_code_computes_is_refused(
     path.write_text(path.read_text().replace("nn.functional.gelu(", "torch.sin("))
     with pytest.raises(CodeError, match=r"mine.py computes what none of the forms does"):
         make_plan(Options(plan.checkpoint.path, code=Code(path), dry_run=True))
+
+
+@pytest.mark.parametrize("ftype", ["F16", "BF16"])
+def test_a_file_of_16_bits_is_near_its_code(ftype: str, plan: Plan, tmp_path: Path) -> None:
+    result = convert(
+        plan.checkpoint.path, tmp_path / "a.gguf", ftype=ftype, code=Code(write(tmp_path))
+    )
+    assert result.proof is not None
+    parity = result.proof["parity"]
+    print(f"{ftype} KL {parity['kl_mean']:.1e}")
+    assert (parity["type"], parity["kl_mean"] < 0.001) == (ftype, True)
+    assert limit_of(parity) == 0.005
+    assert limit_of(parity | {"type": "Q8_0"}) == 0.1
 
 
 def test_diff_proves_again(plan: Plan, tmp_path: Path, capsys: Any) -> None:
