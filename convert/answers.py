@@ -8,6 +8,7 @@ a file are those flags.
 from __future__ import annotations
 
 import argparse
+import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,13 +63,10 @@ def read_answers(arguments: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     typed: list[str] = []
     for word in arguments.set:
-        if "=" in word:
-            key, value = parse_setting(word)
-            found = {key: value}
-        else:
-            found = read_file(Path(word))
+        named = _names_file(word)
+        found = read_file(Path(word)) if named else dict([parse_setting(word)])
         settings |= found
-        typed += [] if word.endswith(".json") else list(found)
+        typed += [] if named and word.endswith(".json") else list(found)
     if arguments.n_head is not None:
         settings |= dict.fromkeys(_HEADS, arguments.n_head)
     flags = {name: settings.pop(name, None) for name in _FLAGS}
@@ -84,6 +82,18 @@ def read_answers(arguments: argparse.Namespace) -> dict[str, Any]:
         _INEXACT: inexact,
         "text": getattr(arguments, "text", None),
     }
+
+
+def _names_file(word: str) -> bool:
+    """Whether `word` is no KEY=VALUE: nothing is set in it, its key would be a path, or it is a
+    file that is there."""
+    key, equals, _ = word.partition("=")
+    if not equals or os.sep in key or "/" in key:
+        return True
+    try:
+        return Path(word).is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -94,6 +94,21 @@ def test_what_nobody_reads_is_told(make: Any, capsys: Any) -> None:
     assert known["hparams"]["attention.layer_norm_epsilon"] == 1e-6
 
 
+def test_a_file_of_answers_may_lie_anywhere(make: Any, capsys: Any, tmp_path: Path) -> None:
+    place = tmp_path / "lr=3e-4,n=12"
+    place.mkdir()
+    told = place / "layer_norm_epsilon=x.toml"
+    told.write_text("layer_norm_epsilon = 1e-6\n")
+    plan = events(capsys, make(), "--dry-run", "--set", told)[1]
+    assert plan["hparams"]["attention.layer_norm_epsilon"] == 1e-6
+    code, error = events(capsys, make(), "--dry-run", "--set", place / "gone.toml")
+    assert code == {"code": 2}
+    assert "gone.toml is neither KEY=VALUE nor a file" in error["message"]
+    plan = events(capsys, make(), "--dry-run", "--set", "colour=red.json")[1]
+    assert "--set colour: nothing of this model reads it." in plan["notes"]
+    assert main([str(make()), "--dry-run", "--set", f"colour={'x' * 5000}"]) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [
