@@ -197,6 +197,8 @@ def _cut(value: Any, longest: int) -> Any:
     """`value` with no text of more than `longest` characters but what are a few words anyway."""
     if isinstance(value, dict):
         return {key: _cut(item, longest) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, longest) for item in value]
     if isinstance(value, str) and len(value) > max(longest, _FEW):
         return value[:longest]
     return value

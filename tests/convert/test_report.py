@@ -33,5 +33,9 @@ def test_a_report_never_takes_more_than_its_place(text: str) -> None:
 
 def test_a_short_report_is_kept_whole_and_an_endless_one_refused() -> None:
     assert json.loads(_pad_report(long_report("words"))) == long_report("words")
+    notes = {"notes": ["a long note " * 400, [{"nested": "as well " * 900}]]}
+    found = json.loads(_pad_report(long_report("words") | notes))
+    assert found["notes"][0].startswith("a long note")
+    assert len(found["notes"][1][0]["nested"]) < 200
     with pytest.raises(OutputError, match="bytes"):
         _pad_report({"parity": {str(i): 1.5 for i in range(9999)}})
