@@ -15,6 +15,7 @@ from convert.architectures.family import Family
 from convert.architectures.layer_norm import LayerNormReader
 from convert.architectures.model import Model
 from convert.architectures.pooling import MEAN, find_pooling, note_length
+from convert.architectures.taking import by_new_name
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import cut
 from convert.checkpoints.tensor import Tensor
@@ -78,12 +79,10 @@ class _Reader(LayerNormReader):
             kind = "distilbert" if distilled else checkpoint.ask(_KIND)
         self._kind = str(kind)
         prefixes = ("bert.", "roberta.", "distilbert.")
-        tensors = {
-            self._spell(
-                name.removeprefix(next((p for p in prefixes if name.startswith(p)), ""))
-            ): tensor
+        tensors = by_new_name(
+            (self._spell(name.removeprefix(next(filter(name.startswith, prefixes), ""))), tensor)
             for name, tensor in checkpoint.tensors.items()
-        }
+        )
         super().__init__(replace(checkpoint, tensors=tensors), f"a {_TYPES[self._kind]}")
         self._folder = checkpoint.folder
 

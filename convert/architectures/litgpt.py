@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from convert.architectures.settings import Settings
+from convert.architectures.taking import by_new_name
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import cut, gather
 from convert.checkpoints.tensor import Tensor
@@ -69,15 +70,17 @@ def as_llama(checkpoint: Checkpoint) -> Checkpoint:
     settings.require("parallel_residual", (False,), "a Llama's MLP follows its attention")
     settings.require("rotary_percentage", (1, 1.0), "a Llama rotates whole heads")
     _refuse_variants(settings)
-    tensors: dict[str, Tensor] = {}
+    tensors: list[tuple[str, Tensor]] = []
     for name, tensor in checkpoint.tensors.items():
         layer, part = _split_name(name)
         if part.startswith(("attn.qkv.", "attn.attn.")):
             ending = part.rpartition(".")[2]
             for letter, piece in zip("qkv", split_qkv(settings, tensor, part), strict=True):
-                tensors[f"model.layers.{layer}.self_attn.{letter}_proj.{ending}"] = piece
+                ours = f"model.layers.{layer}.self_attn.{letter}_proj.{ending}"
+                tensors.append((ours, piece))
         else:
-            tensors[_rename(name, layer, part, _LLAMA, _LLAMA_LAYER, "model.layers")] = tensor
+            ours = _rename(name, layer, part, _LLAMA, _LLAMA_LAYER, "model.layers")
+            tensors.append((ours, tensor))
     config = {
         **_shared_config(settings),
         "model_type": "llama",
@@ -86,7 +89,7 @@ def as_llama(checkpoint: Checkpoint) -> Checkpoint:
         "rms_norm_eps": settings.raw("norm_eps"),
         "rope_parameters": _rope(settings),
     }
-    return replace(checkpoint, tensors=tensors, config=checkpoint.config | config)
+    return replace(checkpoint, tensors=by_new_name(tensors), config=checkpoint.config | config)
 
 
 def as_neox(checkpoint: Checkpoint) -> Checkpoint:
@@ -95,15 +98,16 @@ def as_neox(checkpoint: Checkpoint) -> Checkpoint:
     settings.require("norm_class_name", ("LayerNorm",), "a GPT-NeoX has LayerNorm")
     settings.require("mlp_class_name", ("GptNeoxMLP",), "a GPT-NeoX has a plain MLP")
     _refuse_variants(settings)
-    tensors: dict[str, Tensor] = {}
+    tensors: list[tuple[str, Tensor]] = []
     for name, tensor in checkpoint.tensors.items():
         layer, part = _split_name(name)
         if part.startswith(("attn.qkv.", "attn.attn.")):
             ours = f"gpt_neox.layers.{layer}.attention.query_key_value.{part.rpartition('.')[2]}"
             grouped = part.startswith("attn.attn.")
-            tensors[ours] = _ungroup(settings, tensor) if grouped else tensor
+            tensors.append((ours, _ungroup(settings, tensor) if grouped else tensor))
         else:
-            tensors[_rename(name, layer, part, _NEOX, _NEOX_LAYER, "gpt_neox.layers")] = tensor
+            ours = _rename(name, layer, part, _NEOX, _NEOX_LAYER, "gpt_neox.layers")
+            tensors.append((ours, tensor))
     config = {
         **_shared_config(settings),
         "model_type": "gpt_neox",
@@ -114,7 +118,7 @@ def as_neox(checkpoint: Checkpoint) -> Checkpoint:
         "hidden_act": "gelu" if settings.raw("gelu_approximate") != "tanh" else "gelu_new",
         "rope_parameters": _rope(settings),
     }
-    return replace(checkpoint, tensors=tensors, config=checkpoint.config | config)
+    return replace(checkpoint, tensors=by_new_name(tensors), config=checkpoint.config | config)
 
 
 def split_qkv(settings: Settings, tensor: Tensor, part: str) -> tuple[Tensor, Tensor, Tensor]:

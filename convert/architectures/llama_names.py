@@ -20,6 +20,7 @@ from convert.architectures.llama_facts import (
     from_meta,
     from_torchtune,
 )
+from convert.architectures.taking import by_new_name
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import Tensor
 
@@ -102,7 +103,7 @@ def rename(checkpoint: Checkpoint, spelling: Spelling) -> Checkpoint:
     """The same weights under Hugging Face's names, with a configuration to match."""
     if spelling is _LITGPT:
         return litgpt.as_llama(checkpoint)
-    tensors: dict[str, Tensor] = {}
+    tensors: list[tuple[str, Tensor]] = []
     for name, tensor in checkpoint.tensors.items():
         found = re.fullmatch(r"layers\.(\d{1,8})\.(.+)", name)
         ours = spelling.names.get(name)
@@ -113,9 +114,9 @@ def rename(checkpoint: Checkpoint, spelling: Spelling) -> Checkpoint:
                 f"{layer_names[stem]}.{ending}" if stem in layer_names else None
             )
             ours = f"model.layers.{found[1]}.{whole}" if whole else None
-        tensors[ours or name] = tensor
+        tensors.append((ours or name, tensor))
     config = {**spelling.config(checkpoint), "model_type": "llama"}
-    return replace(checkpoint, tensors=tensors, config=config)
+    return replace(checkpoint, tensors=by_new_name(tensors), config=config)
 
 
 _META_SPELLING = Spelling(

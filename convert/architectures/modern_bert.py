@@ -11,6 +11,7 @@ from convert.architectures.family import Family
 from convert.architectures.layer_norm import LayerNormReader
 from convert.architectures.model import Model
 from convert.architectures.pooling import MEAN, find_pooling, note_length
+from convert.architectures.taking import by_new_name
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
@@ -32,7 +33,9 @@ def read(checkpoint: Checkpoint) -> Model:
 
 class _Reader(LayerNormReader):
     def __init__(self, checkpoint: Checkpoint) -> None:
-        tensors = {name.removeprefix("model."): t for name, t in checkpoint.tensors.items()}
+        tensors = by_new_name(
+            (name.removeprefix("model."), tensor) for name, tensor in checkpoint.tensors.items()
+        )
         super().__init__(replace(checkpoint, tensors=tensors), "a ModernBERT")
         self._folder = checkpoint.folder
 

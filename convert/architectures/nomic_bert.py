@@ -9,6 +9,7 @@ from convert.architectures.family import Family
 from convert.architectures.layer_norm import LayerNormReader
 from convert.architectures.model import Model
 from convert.architectures.pooling import MEAN, find_pooling, note_length
+from convert.architectures.taking import by_new_name
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.operations import concat
 from convert.checkpoints.tensor import Tensor
@@ -50,7 +51,7 @@ def _spell(name: str) -> str:
 
 class _Reader(LayerNormReader):
     def __init__(self, checkpoint: Checkpoint) -> None:
-        tensors = {_spell(name): tensor for name, tensor in checkpoint.tensors.items()}
+        tensors = by_new_name((_spell(name), t) for name, t in checkpoint.tensors.items())
         super().__init__(replace(checkpoint, tensors=tensors), "a nomic-embed")
         self._folder = checkpoint.folder
 

@@ -146,6 +146,21 @@ class Taker:
         )
 
 
+def by_new_name(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors by the names that a family asks for. Raises `ArchitectureError` where two of a
+    checkpoint come to one name, as `bert.x` and `x` do: either would be passed over in silence."""
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors:
+        if name in found:
+            raise ArchitectureError(
+                f"{found[name].name[:80]} and {tensor.name[:80]} are one tensor under two names: "
+                "the checkpoint holds two models.",
+                "Save one alone.",
+            )
+        found[name] = tensor
+    return found
+
+
 def same_weights(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are one, by their place in the file or else by every weight."""
     if a.identity == b.identity:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from convert.architectures.taking import by_new_name
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import Tensor
-from convert.errors import ArchitectureError
 
 _TOWERS = (
     "vision_tower.",
@@ -42,22 +42,17 @@ def text_part(checkpoint: Checkpoint, model_type: str) -> tuple[Checkpoint, Igno
     text = checkpoint.config.get("text_config")
     if not isinstance(text, dict):
         return checkpoint, ()
-    tensors: dict[str, Tensor] = {}
+    own: list[tuple[str, Tensor]] = []
     seen = []
     for name, tensor in checkpoint.tensors.items():
         if name.startswith(_LEFT_OUT):
             seen.append((name, "not text: the file holds the language model"))
             continue
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
-        own = name if prefix is None else _PREFIXES[prefix] + name.removeprefix(prefix)
-        if own in tensors:
-            raise ArchitectureError(
-                f"{name[:80]} is there twice, under two names of the language model.",
-                "The checkpoint holds two models: save one alone.",
-            )
-        tensors[own] = tensor
+        ours = name if prefix is None else _PREFIXES[prefix] + name.removeprefix(prefix)
+        own.append((ours, tensor))
     config = {"model_type": model_type, **text}
     tied = checkpoint.config.get("tie_word_embeddings")  # transformers goes by the outer one
     if tied is not None:
         config["tie_word_embeddings"] = tied
-    return replace(checkpoint, tensors=tensors, config=config), tuple(seen)
+    return replace(checkpoint, tensors=by_new_name(own), config=config), tuple(seen)

@@ -331,5 +331,5 @@ def test_a_tensor_of_the_language_model_under_two_names_is_refused(tmp_path: Pat
     name = next(name for name in checkpoint.tensors if name.startswith("model.language_model."))
     again = name.replace("model.language_model.", "language_model.model.")
     tensors = checkpoint.tensors | {again: checkpoint.tensors[name]}
-    with pytest.raises(ArchitectureError, match="is there twice"):
+    with pytest.raises(ArchitectureError, match="under two names"):
         read_model(replace(checkpoint, tensors=tensors))

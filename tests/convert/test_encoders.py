@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from safetensors.torch import load_file, save_file
 
 from convert.errors import ArchitectureError
 from convert.pipeline import convert
@@ -60,6 +61,22 @@ def test_embeddings_agree_with_transformers(name: str, tmp_path: Path) -> None:
     print(f"{name} {parity['cosine_mean']:.6f} {parity['cosine_min']:.6f}")
     assert parity["cosine_min"] >= 0.9999
     assert result.plan["hparams"]["pooling_type"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"),
+    [("DistilBERT", "distilbert."), ("ModernBERT", "model."), ("nomic-embed", "bert.")],
+)
+def test_two_models_in_one_are_not_mixed(kind: str, prefix: str, tmp_path: Path) -> None:
+    folder = write_kind(tmp_path / "model", kind)
+    state = load_file(folder / "model.safetensors")
+    ours = min(state)
+    theirs = prefix + ours
+    save_file(state | {theirs: state[ours] + 1}, folder / "model.safetensors")
+    with pytest.raises(ArchitectureError, match="one tensor under two names") as caught:
+        convert(folder, tmp_path / "out.gguf")
+    assert ours in caught.value.message
+    assert theirs in caught.value.message
 
 
 def test_a_decoder_for_embeddings_pools_as_its_folder_says(tmp_path: Path) -> None:
