@@ -15,7 +15,7 @@ from chatapp.doctor.report import Report
 from chatapp.paths import Paths
 
 _PACKAGES = ("llama-cpp-python", "textual", "sqlite-utils", "click", "msgspec", "jinja2", "gguf")
-_OPTIONAL = ("torch", "tokenizers")
+_OPTIONAL = ("torch", "tokenizers", "sentencepiece")
 _FEATURES = ("ssse3", "avx", "avx2", "f16c", "fma", "avx512f", "avx512_vnni", "avx_vnni",
              "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm", "sve")  # fmt: skip
 """Processor features llama.cpp's kernels ask for, in the spelling of /proc/cpuinfo."""
