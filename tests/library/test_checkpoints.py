@@ -55,3 +55,31 @@ def test_the_stamp_changes_with_every_file_that_counts(
     second = stamp_checkpoint(source)
     os.utime(folder / "ckpt.pt", (1, 1))
     assert len({first, second, stamp_checkpoint(source)}) == 3
+
+
+@pytest.mark.parametrize("named", ["run", "run/ckpt.pt"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(
+            "run/transformer/config.json",
+            "run/tokenizer/tokenizer.json",
+            "run/1_Pooling/config.json",
+        ),
+        *("run/snapshots/1/tokenizer.model", "tokenizer.json", "tokenizer/vocab.json"),
+        *("data/shakespeare/meta.pkl", "data/train.bin"),
+    ],
+)
+def test_the_stamp_changes_with_what_lies_below_and_above(
+    folder: Path, tmp_path: Path, named: str, other: str
+) -> None:
+    source, file = tmp_path / named, tmp_path / other
+    first = stamp_checkpoint(source)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("{}")
+    second = stamp_checkpoint(source)
+    file.write_text("{more}")
+    third = stamp_checkpoint(source)
+    assert len({first, second, third}) == 3
+    (tmp_path / "notes.json").write_text("of another program")
+    assert stamp_checkpoint(source) == third
