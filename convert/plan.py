@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatapp.gguf.naming import name_source
 from convert.architectures.model import Model
 from convert.author.asked import Code
 from convert.checkpoints.checkpoint import Checkpoint
@@ -26,8 +27,6 @@ from convert.vocab.vocabulary import Vocab
 from convert.witness import assumed, foresee
 
 Importance = dict[str, NDArray[np.float32]]
-# File names that say nothing about the model; its folder's name does.
-_DULL_NAMES = frozenset({"ckpt", "checkpoint", "model", "latest", "best", "last", "final"})
 
 
 @dataclass(frozen=True)
@@ -111,20 +110,20 @@ def source_ftype(model: Model) -> FileType:
 
 def choose_output(checkpoint: Path, output: Path | None, ftype: FileType) -> Path:
     """Where the file goes: as asked, else beside the checkpoint, named after it and its type."""
+    stem = checkpoint.name if checkpoint.is_dir() else checkpoint.stem  # `gpt-1.5` is no ending
     if output is None:
-        return checkpoint.with_name(f"{checkpoint.stem}-{ftype.name}.gguf")
-    return output / f"{checkpoint.stem}-{ftype.name}.gguf" if output.is_dir() else output
+        return checkpoint.with_name(f"{stem}-{ftype.name}.gguf")
+    return output / f"{stem}-{ftype.name}.gguf" if output.is_dir() else output
 
 
-def choose_name(checkpoint: Path, name: str | None) -> str:
-    """The model's name: as asked, else the file's, else its folder's.
+def choose_name(checkpoint: Checkpoint, name: str | None) -> str:
+    """The model's name: as asked, else what tells it from others in where it lies.
 
     llama.cpp looks up certain tokens in every model whose name holds "phi3" or "phi-3", and gives
     up where they are missing: such a name is written with a space.
     """
-    path = checkpoint.resolve()
-    chosen = path.parent.name if path.stem.lower() in _DULL_NAMES else path.stem
-    chosen = (name or chosen or path.stem).encode("utf-8", "replace").decode()
+    chosen = name or name_source(checkpoint.path, checkpoint.config.get("_name_or_path"))
+    chosen = chosen.encode("utf-8", "replace").decode()
     return re.sub(r"(phi)-?(3)", r"\1 \2", chosen, flags=re.IGNORECASE)
 
 

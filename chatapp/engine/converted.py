@@ -18,6 +18,7 @@ import psutil
 from chatapp import __version__
 from chatapp.converter import Converter
 from chatapp.errors import ConversionError
+from chatapp.gguf.naming import name_source
 from chatapp.library.checkpoints import stamp_checkpoint
 from chatapp.paths import find_paths
 
@@ -39,7 +40,7 @@ def find_model_file(source: Path, report: Callable[[float], None]) -> tuple[Path
     place = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:16]
     state = hashlib.sha256(f"{stamp_checkpoint(source)} {__version__}".encode()).hexdigest()[:16]
     kept = folder / f"{place}-{state}"
-    file = kept / f"{_name(source)}.gguf"
+    file = kept / f"{name_source(source)[:_LONGEST]}.gguf"
     if file.is_file():
         with contextlib.suppress(OSError):
             os.utime(kept)  # used now: it goes last
@@ -57,12 +58,6 @@ def find_model_file(source: Path, report: Callable[[float], None]) -> tuple[Path
         shutil.rmtree(making, ignore_errors=True)
     _make_room(folder, kept)
     return file, True
-
-
-def _name(source: Path) -> str:
-    """What the file is called, in which the model's name stands where its header has none."""
-    name = source.name if source.is_dir() else f"{source.parent.name}-{source.stem}"
-    return name[:_LONGEST] or "model"
 
 
 async def _convert(source: Path, output: Path, report: Callable[[float], None]) -> None:

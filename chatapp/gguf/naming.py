@@ -7,6 +7,8 @@ temporary folder, a snapshot's hash, `checkpoint-1000`, `model`; llama.cpp's fir
 `LLaMA v2` into every file with that context length.
 """
 
+import itertools
+import os
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -39,6 +41,7 @@ _EMPTY = frozenset(
     )
 )
 """Words that tell no model from another."""
+_MOST_ABOVE = 3
 _ARCHITECTURES = ("llama", "llama v1", "llama v2")
 _ONE_OF_ITS_KIND = "chatapp built-in"
 """Nobody has it in two quantisations."""
@@ -60,6 +63,26 @@ def name_model(
     return f"{name} {quantisation}"
 
 
+def name_source(path: Path, said: object = "") -> str:
+    """What a checkpoint is called, the folder or file `path`: by its own name, else by the nearest
+    folder above it whose name tells, else by what its configuration says that it was made of.
+
+    `said` is that `_name_or_path`. The home folder and those above it name no model, nor do the
+    machine's first folders.
+    """
+    whole = path.resolve()
+    own = whole.name if whole.is_dir() else _stem(whole)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home raises where there is none
+    homes = {home, *home.parents, *whole.parents[-2:]}
+    above = itertools.takewhile(lambda folder: folder not in homes, whole.parents)
+    names = [own, *(folder.name for folder in itertools.islice(above, _MOST_ABOVE))]
+    names += re.split(r"[/\\]", said)[-1:] if isinstance(said, str) else []
+    told = (name.rpartition("--")[2] for name in names)  # models--owner--name of the hub's cache
+    kinds = _ARCHITECTURES  # a folder's owner called it so, not a converter
+    tells = (name for name in told if name.lower() in kinds or not _is_junk(name, ""))
+    return next(tells, own) or "model"
+
+
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text)).upper()
 
@@ -68,11 +91,15 @@ def _name(read: Callable[[str], str], path: Path, arch: str) -> str:
     name = _read(read, "general.name")
     if not _is_junk(name, arch):
         return name
-    stem = _SHARD.sub("", _ENDING.sub("", _HALF.sub("\ufffd", path.name)))
+    stem = _stem(path)
     basename = _read(read, "general.basename")
     if _is_junk(stem, "") and not _is_junk(basename, arch):
         return f"{basename} {_read(read, 'general.size_label')}".rstrip()
     return stem
+
+
+def _stem(path: Path) -> str:
+    return _SHARD.sub("", _ENDING.sub("", _HALF.sub("\ufffd", path.name)))
 
 
 def _read(read: Callable[[str], str], key: str) -> str:

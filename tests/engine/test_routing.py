@@ -50,8 +50,8 @@ class Loads:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    folder = tmp_path / "checkpoint"
-    folder.mkdir()
+    folder = tmp_path / "poems" / "checkpoint-500"
+    folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"weights")
     (folder / "config.json").write_text("{}")
     return folder
@@ -85,7 +85,7 @@ def test_a_checkpoint_is_converted_once(
     assert conversions == [checkpoint]
     (name, path), again = loads.asked
     assert (name, path) == again
-    assert (name, Path(path).name) == ("llama", "checkpoint.gguf")
+    assert (name, Path(path).name) == ("llama", "poems.gguf")
     assert list((home / "converted").glob("**/*.*")) == [Path(path)]
 
 

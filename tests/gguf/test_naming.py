@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.gguf.naming import name_model
+from chatapp.gguf.naming import name_model, name_source
 
 FILE = Path("/models/Good-Name-7B.Q4_K_M.gguf")
 
@@ -113,3 +113,31 @@ def test_the_quantisation_is_told_once(name: str, quantisation: str, called: str
 
 def _header(name: str) -> Callable[[str], str]:
     return lambda key: name if key == "general.name" else ""
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "name"),
+    [
+        ("gpt-1.5", "gpt2", "gpt-1.5"),
+        ("poems/checkpoint-500", "gpt2", "poems"),
+        ("poems/run-3/final", "gpt2", "poems"),
+        ("models--anna--poems/snapshots/989aa7980e4cf806f80c7fef2b1adb7bc71aa306", "", "poems"),
+        ("poems/model", "", "poems"),
+        ("poems/llama", "", "llama"),
+        ("hf", "anna/poems", "poems"),
+        ("output", "/srv/anna/poems", "poems"),
+        ("output", "/srv/anna/checkpoint-9", "output"),
+        ("output", ["poems"], "output"),
+        ("poems/ckpt.pt", "", "poems"),
+        ("poems/small.safetensors", "", "small"),
+        ("poems/model-00001-of-00002.safetensors", "", "poems"),
+    ],
+)
+def test_a_checkpoint_is_called_by_what_tells(
+    place: str, said: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "anna"
+    monkeypatch.setenv("HOME", str(home))
+    path = home / place
+    (path.parent if path.suffix in (".pt", ".safetensors") else path).mkdir(parents=True)
+    assert name_source(path, said) == name
