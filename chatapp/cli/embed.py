@@ -1,5 +1,6 @@
 """`chatapp embed`: which texts, which model, and how the vectors are shown."""
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,6 +71,8 @@ def embed(
     from chatapp.paths import find_paths
 
     found = _read_texts(texts, file)
+    if near is not None and _is_empty(near):
+        raise UsageError("There is nothing to be near to: the text behind --near is empty.")
     paths = find_paths()
     config = load_config(paths)
     config = setting.override(
@@ -90,16 +93,28 @@ def embed(
 def _read_texts(given: tuple[str, ...], file: Path | None) -> list[str]:
     if given and file:
         raise UsageError("Texts come from the command line or from --file, not from both.")
-    lines: list[str] = list(given)
-    if not given:
-        lines = (read_text(file) if file else read_piped(_WAITING)).splitlines()
-    found = [line for line in lines if line.strip()]
+    if given:
+        # passed over, it would leave the others with the wrong numbers
+        if empty := [number for number, text in enumerate(given, 1) if _is_empty(text)]:
+            raise UsageError(
+                f"There is nothing to embed in TEXT {empty[0]} of {len(given)}: it is empty.",
+                "Leave it out; a variable of the shell may have been unset.",
+            )
+        return list(given)
+    lines = (read_text(file) if file else read_piped(_WAITING)).splitlines()
+    found = [line for line in lines if not _is_empty(line)]
     if not found:
         raise UsageError(
             "There is nothing to embed.",
             'Give texts, as in chatapp embed "a cat" "a dog", or pipe lines in.',
         )
     return found
+
+
+def _is_empty(text: str) -> bool:
+    """Whether nobody sees anything of it: white space, and what only steers a terminal or a
+    font."""
+    return all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in text)
 
 
 def _choose_model(named: str | None, config: "Config", paths: "Paths") -> Path:

@@ -1,10 +1,14 @@
 """What is said on the pipe about embeddings: texts go in, a vector for each comes out."""
 
 import math
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from chatapp.errors import ModelError
 
 Pooling = Literal["", "auto", "mean", "cls", "last"]
 """How the vectors of a text's tokens become one: their mean, the first token's, the last one's;
@@ -31,6 +35,13 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True, tag="embedded"):
     total_tokens: int = 0
     cut: list[int] = []
     """Tokens of each text that were left out because the model takes no more."""
+
+
+def refuse_chat(path: Path, condition: str = "") -> ModelError:
+    """What is raised where a model that makes embeddings was loaded for text. `condition`: on what
+    it depends whether embeddings can be made."""
+    hint = f'chatapp embed --model {shlex.quote(str(path))} "TEXT" uses it{condition}.'
+    return ModelError(f"{path} cannot chat: it makes embeddings.", hint)
 
 
 def normalized(vector: Sequence[float]) -> list[float]:

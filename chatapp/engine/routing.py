@@ -5,6 +5,7 @@ else it runs in PyTorch, which is said with the reason. `LoadOptions.backend` de
 speaks of checkpoints alone, as it may stand in the settings, where other models are named too.
 """
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -57,9 +58,23 @@ def load_model(
         if asked == "llama":
             raise
         return _load_as_it_is(path, error, options, switch, report)
-    model = switch("llama").load(replace(options, path=spell_path(file)), report)
+    try:
+        model = switch("llama").load(replace(options, path=spell_path(file)), report)
+    except ModelError as error:
+        raise _name_source(error, file, path) from error
     said = f"{path.name} was converted to a model file, which is kept until it changes."
     return replace(model, path=options.path, notices=[*([said] if is_new else []), *model.notices])
+
+
+def _name_source(error: ModelError, file: Path, source: Path) -> ModelError:
+    """`error` with the name of what the user knows in place of the file that was made of it."""
+    said = [error.message, error.hint]
+    for theirs, ours in ((f"{file}", f"{source}"), (file.name, source.name)):
+        said = [
+            sentence.replace(shlex.quote(theirs), shlex.quote(ours)).replace(theirs, ours)
+            for sentence in said
+        ]
+    return type(error)(*said)
 
 
 def _load_as_it_is(

@@ -50,6 +50,14 @@ def test_what_is_wrong_is_said_before_anything_is_loaded(
 ) -> None:
     nothing = chatapp("embed")
     assert (nothing.returncode, "nothing to embed" in nothing.stderr) == (2, True)
+    for given, said in (
+        (("a", " "), "nothing to embed in TEXT 2 of 2"),
+        (("--near", "\u200b\t", "a"), "nothing to be near to"),
+    ):
+        empty = chatapp("embed", *given)
+        assert (empty.returncode, empty.stdout) == (2, "")
+        assert said in empty.stderr
+    assert chatapp("embed", stdin=" \n\ufeff\n\x00\n").returncode == 2
     (tmp_path / "lines.txt").write_text("a\n")
     both = chatapp("embed", "a", "-f", "lines.txt")
     assert "not from both" in both.stderr

@@ -76,11 +76,13 @@ async def test_a_text_that_is_too_long_is_cut_and_keeps_its_end_mark(
 
 
 async def test_each_kind_of_model_is_refused_for_the_other_s_work(
-    engine: EngineClient, bert: Path, tiny_model: Path
+    engine: EngineClient, bert: Path, folder: Path, tiny_model: Path
 ) -> None:
-    with pytest.raises(ModelError, match="makes embeddings") as caught:
-        await engine.load(LoadOptions(path=str(bert)))
-    assert "chatapp embed --model" in caught.value.hint
+    for source in (bert, folder):  # a folder is converted first, and is what the user knows
+        with pytest.raises(ModelError, match="makes embeddings") as caught:
+            await engine.load(LoadOptions(path=str(source)))
+        assert caught.value.message.startswith(f"{source} cannot chat")
+        assert f"chatapp embed --model {source} " in caught.value.hint
     with pytest.raises(ModelError, match="writes text") as caught:
         await engine.load(LoadOptions(path=str(tiny_model), embed="auto"))
     assert "--pooling last" in caught.value.hint
@@ -88,14 +90,21 @@ async def test_each_kind_of_model_is_refused_for_the_other_s_work(
     assert model.pooling == "last"
     a, b = (await engine.embed(Embed(texts=["once", "twice"]))).vectors
     assert cosine(a, b) < 0.999
-    with pytest.raises(UsageError, match="nothing to embed"):
-        await engine.embed(Embed(texts=[""]))
     with pytest.raises(Exception, match="No model is loaded"):
         async for _ in engine.generate(Generate(messages=[ChatMessage.of("user", "hi")])):
             pass
     await engine.load(LoadOptions(path=str(tiny_model)))
     with pytest.raises(UsageError, match="not loaded to make embeddings"):
         await engine.embed(Embed(texts=["a"]))
+
+
+async def test_a_text_of_which_the_model_reads_nothing_is_refused(
+    engine: EngineClient, bert: Path
+) -> None:
+    await engine.load(LoadOptions(path=str(bert), embed="auto"))
+    for text in ("", " \n"):
+        with pytest.raises(UsageError, match="nothing to embed"):
+            await engine.embed(Embed(texts=["a cat", text]))
 
 
 async def test_several_askers_each_get_theirs(engine: EngineClient, bert: Path) -> None:

@@ -202,8 +202,9 @@ def test_a_bias_and_penalties_mean_what_they_mean(
 def test_what_it_cannot_do_is_refused_by_name(
     folders: Callable[[str], Path], load: Load, params: dict[str, Any], named: str
 ) -> None:
-    with pytest.raises(UsageError, match=named):
+    with pytest.raises(UsageError, match=named) as caught:
         ask(load(folders("xlnet")), **params)
+    assert "says whether" in caught.value.hint  # XLNet cannot be converted
 
 
 def test_the_context_ends_where_the_positions_do(

@@ -12,6 +12,7 @@ import transformers
 
 from chatapp.engine.backend import Cancellation
 from chatapp.engine.protocol import ChatMessage, Generate, LoadOptions, ModelDescription
+from chatapp.engine.pytorch import folder as folders
 from chatapp.engine.pytorch.backend import TorchBackend
 from chatapp.engine.pytorch.folder import read_folder
 from chatapp.errors import ModelError
@@ -175,3 +176,40 @@ def test_weights_in_a_second_form_are_not_counted(folder: Path) -> None:
     size = (folder / name).stat().st_size
     (folder / "consolidated.safetensors").write_bytes(b"\0" * 999)
     assert read_folder(folder).size_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("saved", "beside"),
+    [
+        ({"model_type": "bert", "architectures": ["BertModel"]}, ""),
+        ({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}, ""),
+        ({}, "modules.json"),
+    ],
+)
+def test_a_model_that_makes_embeddings_is_sent_to_where_they_are_made(
+    folder: Path, saved: dict[str, Any], beside: str
+) -> None:
+    change(folder, **saved)
+    if beside:
+        (folder / beside).write_text("[]")
+    with pytest.raises(ModelError, match="it makes embeddings") as caught:
+        load(folder)
+    assert f"chatapp embed --model {folder} " in caught.value.hint
+
+
+def test_an_encoder_that_was_made_to_write_is_none_of_them(folder: Path) -> None:
+    change(folder, model_type="bert", architectures=["BertModel"], is_decoder=True)
+    with pytest.raises(ModelError, match="lacks"):
+        load(folder)
+
+
+def test_a_library_that_a_tokenizer_needs_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "find_spec", lambda name: None if "google" in name else name)
+    (folder / "spiece.model").write_bytes(b"pieces")
+    load(folder)  # tokenizer.json is enough
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match="for which transformers needs protobuf") as e:
+        load(folder)
+    assert e.value.hint == "pip install protobuf"

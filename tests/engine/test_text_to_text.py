@@ -10,6 +10,7 @@ import torch
 import transformers as hf
 from msgspec import structs
 
+from chatapp.engine.backend import Cancellation
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import (
     ChatMessage,
@@ -20,6 +21,7 @@ from chatapp.engine.protocol import (
     LoadOptions,
     Measure,
 )
+from chatapp.engine.pytorch.backend import TorchBackend
 from chatapp.errors import ContextOverflowError, ModelError, UsageError
 from chatapp.sampling import SamplingParams
 from convert.pipeline import convert
@@ -83,6 +85,26 @@ async def test_it_says_what_transformers_says(engine: EngineClient, folder: Path
         assert said.text == pieces.decode(own)
         counted = await engine.measure(Measure(messages=[ChatMessage.of("user", text)]))
         assert counted.total == ids.shape[1]
+
+
+async def test_pytorch_reads_the_same_text(engine: EngineClient, folder: Path) -> None:
+    backend = TorchBackend()
+    model = backend.load(LoadOptions(path=str(folder)), lambda _: None)
+    assert engine.model is not None
+    assert [n for n in model.notices if "last message alone" in n] == model.notices
+    chat = asking("copper is dear", "so it is", ASKED[1])
+    chat = structs.replace(chat, messages=[ChatMessage.of("system", "Be brief."), *chat.messages])
+    raw = Generate(prompt=ASKED[2], params=GREEDY)
+    for request in (chat, raw):
+        (said,) = await answers(engine, request)
+        ours = backend.generate(request, lambda _: None, Cancellation())
+        assert ours.choices[0].tokens == said.tokens
+    counted = [Measure(messages=chat.messages), Measure(messages=asking(ASKED[1]).messages)]
+    assert {backend.measure(one).total for one in counted} == {
+        (await engine.measure(counted[0])).total
+    }
+    with pytest.raises(UsageError, match="no use for a chat template"):
+        backend.load(LoadOptions(path=str(folder), chat_template="{{ messages }}"), lambda _: None)
 
 
 async def test_alternatives_stops_and_limits_are_as_in_any_model(engine: EngineClient) -> None:

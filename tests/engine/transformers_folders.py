@@ -96,13 +96,15 @@ def write_xlnet(folder: Path) -> Path:
 
 
 def _make_unigram(special: list[str], frame: str, *framing: tuple[str, int]) -> Tokenizer:
-    unigram = Tokenizer(models.Unigram())
+    """Characters and halves of words; the trainer's would be in another order every time."""
+    words = sorted({f"\u2581{word}" for text in _TEXTS for word in text.split()})
+    halves = {part for word in words for part in (word[: len(word) // 2], word[len(word) // 2 :])}
+    pieces = [*special, *sorted(halves | {*"".join(words)})]
+    scores = [(piece, 0.0 if piece in special else -4.0 - len(piece)) for piece in pieces]
+    unigram = Tokenizer(models.Unigram(scores, special.index("<unk>")))
     unigram.pre_tokenizer = pre_tokenizers.Metaspace()
     unigram.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
-    _train(unigram, trainer)
+    unigram.add_special_tokens(special)
     unigram.post_processor = processors.TemplateProcessing(single=frame, special_tokens=[*framing])
     return unigram
 

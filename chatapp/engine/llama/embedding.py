@@ -71,6 +71,7 @@ class EmbeddingModel:
         self.weights = Weights(path, way.gpu_layers, report, embeds=True)
         try:
             self.vocab = Vocab(self.weights.handle)
+            self._frame = self.vocab.tokenize("", special=False, add_special=True)
             self.manner = Manner(self.vocab)  # nobody speaks to it
             self.pooling = self._choose_pooling(path)
             self.n_ctx = self._choose_n_ctx(way.n_ctx)
@@ -166,8 +167,10 @@ class EmbeddingModel:
     def _tokenize(self, text: str) -> _Read:
         """The text's tokens; of a text that is too long the first, and the mark at the end."""
         tokens = self.vocab.tokenize(text, special=False, add_special=True)
-        if not tokens:
-            raise UsageError("There is nothing to embed: a text is empty.")
+        if tokens == self._frame:
+            raise UsageError(
+                f"There is nothing to embed: the model reads nothing in the text {text[:40]!r}."
+            )
         cut = len(tokens) - self.n_ctx
         if cut <= 0:
             return _Read(tokens, 0)

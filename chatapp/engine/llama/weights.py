@@ -11,6 +11,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as lib
 
+from chatapp.engine.embedding import refuse_chat
 from chatapp.engine.llama import native
 from chatapp.engine.llama.placing import NoRoomError
 from chatapp.errors import ModelError
@@ -73,12 +74,10 @@ class Weights:
 
     def _check_chats(self, path: Path) -> None:
         """Refuse what cannot generate text: llama.cpp would abort at the first token."""
-        reason, hint = self._has_no_vocab(), "Choose a text generation model."
-        pools = self.meta(f"{self.arch}.pooling_type") not in ("", "0")
-        if not reason and (self.looks_both_ways or pools):
-            reason, hint = "it makes embeddings", f'chatapp embed --model {path} "TEXT" uses it.'
-        if reason:
-            raise ModelError(f"{path} cannot chat: {reason}.", hint)
+        if reason := self._has_no_vocab():
+            raise ModelError(f"{path} cannot chat: {reason}.", "Choose a text generation model.")
+        if self.looks_both_ways or self.meta(f"{self.arch}.pooling_type") not in ("", "0"):
+            raise refuse_chat(path)
 
     def _check_embeds(self, path: Path) -> None:
         reason = self._has_no_vocab()

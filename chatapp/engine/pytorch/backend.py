@@ -9,12 +9,16 @@ from collections.abc import Callable
 import torch
 import transformers
 from msgspec.structs import replace
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+)
 
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.chat.counting import count_prompt, render_prompt
 from chatapp.engine.chat.manner import Manner, find_manner
-from chatapp.engine.chat.prompt import Prompt, build_completion
-from chatapp.engine.embedding import Embed, Embedded
+from chatapp.engine.chat.prompt import Prompt, build_completion, build_source
+from chatapp.engine.embedding import Embed, Embedded, refuse_chat
 from chatapp.engine.protocol import (
     Finished,
     Generate,
@@ -23,7 +27,7 @@ from chatapp.engine.protocol import (
     Measured,
     ModelDescription,
 )
-from chatapp.engine.pytorch.folder import read_folder
+from chatapp.engine.pytorch.folder import Folder, read_folder
 from chatapp.engine.pytorch.generation import TorchGeneration
 from chatapp.engine.pytorch.weights import TorchWeights
 from chatapp.errors import EngineError, UsageError
@@ -59,10 +63,17 @@ class TorchBackend:
         if options.n_threads:
             torch.set_num_threads(options.n_threads)
         folder = read_folder(path)
+        if _makes_embeddings(folder):
+            raise refuse_chat(path, ", if it can be converted")
         self._weights = weights = TorchWeights(folder, use_gpu=options.gpu_layers != 0)
         self._templates = TemplateProcess()
         self._manner = manner = find_manner(
-            _templates_of(weights), (folder.path.name,), weights.vocab, options, self._templates
+            _templates_of(weights),
+            (folder.name,),
+            weights.vocab,
+            options,
+            self._templates,
+            is_text_to_text=weights.is_encoder_decoder,
         )
         n_ctx, notice = _choose_n_ctx(weights, options)
         recommended, ignored = read_recommended(weights.recommended)
@@ -70,7 +81,7 @@ class TorchBackend:
         report(1.0)
         self._description = ModelDescription(
             path=options.path,
-            name=folder.path.name,
+            name=folder.name,
             arch=folder.model_type,
             size_bytes=weights.size_bytes,
             n_params=weights.n_params,
@@ -116,7 +127,8 @@ class TorchBackend:
             raise EngineError("No model is loaded.")
         request = replace(request, params=request.params.filled(model.sampling))
         prompt = self._build_prompt(manner, request)
-        prompt = dataclasses.replace(prompt, tokens=[*prompt.tokens, *self._tail])
+        if manner.is_text_to_text:  # `generate` begins the decoder's part by itself
+            prompt = dataclasses.replace(prompt, tokens=[*prompt.source, *self._tail])
         answer = TorchGeneration(weights, manner, model.n_ctx, request, prompt, emit)
         finished = answer.run(cancelled)
         return replace(finished, timings=replace(finished.timings, load_s=model.load_s))
@@ -129,15 +141,29 @@ class TorchBackend:
 
     def _build_prompt(self, manner: Manner, request: Generate) -> Prompt:
         if request.prompt is not None:
-            return build_completion(manner.vocab, request.prompt)
+            build = build_source if manner.is_text_to_text else build_completion
+            return build(manner.vocab, request.prompt)
         prompt = render_prompt(manner, request)
-        if manner.is_raw:
+        if manner.is_raw or manner.is_text_to_text:
             return prompt
         thinking = Thinking.parse(request.think)
         budget = thinking.budget(knows_effort=bool(manner.understood.efforts))
         new = tuple(notice for notice in prompt.notices if notice not in self._told)
         self._told.update(new)
         return dataclasses.replace(prompt, thought_budget=budget, notices=new)
+
+
+def _makes_embeddings(folder: Folder) -> bool:
+    """Whether sentence-transformers saved it, or it is an encoder without a head that writes."""
+    if (folder.path / "modules.json").is_file():
+        return True
+    is_encoder = folder.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    writes = (
+        folder.config.get("is_decoder") is True
+        or folder.model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    )
+    saved_as = ("Model", "ForMaskedLM", "ForPreTraining")
+    return is_encoder and not writes and folder.architecture.endswith(saved_as)
 
 
 def _templates_of(weights: TorchWeights) -> dict[str, str]:

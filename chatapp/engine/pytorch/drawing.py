@@ -49,7 +49,8 @@ def refuse(flag: str) -> NoReturn:
     """Raise the `UsageError` on something that llama.cpp alone can do."""
     raise UsageError(
         f"{flag} is for models that run in llama.cpp; this one runs in PyTorch, not converted.",
-        "Leave it out, in the settings too, or convert the model: chatapp convert.",
+        "Leave it out, in the settings too. `chatapp convert` says whether the model can run in "
+        "llama.cpp.",
     )
 
 

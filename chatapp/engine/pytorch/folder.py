@@ -10,10 +10,12 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from chatapp.errors import ModelError
+from chatapp.gguf.naming import name_source
 
 _MOST_BYTES = 4 << 20
 """A configuration is a few kilobytes."""
@@ -62,6 +64,8 @@ class Folder:
     """The class that saved it; empty where it does not say."""
     brings_code: bool
     """It names Python files of its own."""
+    name: str
+    """What the model is called."""
     size_bytes: int
     """Of the weights."""
     fingerprint: str
@@ -102,6 +106,7 @@ def read_folder(path: Path) -> Folder:
             f"{folder.name} holds no tokenizer.",
             "Save it beside the weights: tokenizer.save_pretrained(FOLDER).",
         )
+    _check_sentencepiece(folder)
     classes = config.get("architectures")
     first = classes[0] if isinstance(classes, list) and classes else ""
     return Folder(
@@ -110,9 +115,32 @@ def read_folder(path: Path) -> Folder:
         named,
         first if isinstance(first, str) else "",
         "auto_map" in config,
+        name_source(path, config.get("_name_or_path")),
         _weigh(folder, weights[0]),
         _fingerprint(folder),
     )
+
+
+def _check_sentencepiece(folder: Path) -> None:
+    """transformers' own words about a missing library speak of another one."""
+    pieces = [name for name in _TOKENIZERS if name.endswith(".model") and (folder / name).is_file()]
+    if not pieces or (folder / _TOKENIZERS[0]).is_file():
+        return
+    missing = [name for name in ("sentencepiece", "google.protobuf") if not _is_installed(name)]
+    if missing:
+        names = " ".join(name.removeprefix("google.") for name in missing)
+        raise ModelError(
+            f"{folder.name} has its tokenizer in {pieces[0]}, for which transformers needs "
+            f"{' and '.join(names.split())}.",
+            f"pip install {names}",
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # nor the package it is in
+        return False
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
