@@ -1,11 +1,13 @@
 """Conversion against llama.cpp's own tools: CPU-seconds, wall time, peak memory, peak disk.
 
-    python -m bench.convert --llama-cpp DIR [--layers N] [--rounds N]
+    python -m bench.convert --llama-cpp DIR [--before DIR] [--layers N] [--rounds N]
 
 DIR holds llama.cpp's source (`convert_hf_to_gguf.py`) and `build/bin/llama-quantize`, which the
-source distribution of llama-cpp-python contains; without it only ours is measured. The model is
-TinyLlama's shape with random bfloat16 weights. Ours does more: it hashes the source and proves the
-tokenizer; the proof of the logits, which needs PyTorch, is off.
+source distribution of llama-cpp-python contains; without it only ours is measured, and without the
+tool Q4_K_M is ours alone. `--before` names another checkout of this repository, which converts the
+same model turn about with this one. The model is TinyLlama's shape with random bfloat16 weights.
+Ours does more: it hashes the source and proves the tokenizer; the proof of the logits, which needs
+PyTorch, is off.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+_KINDS = {"F16": "f16", "Q8_0": "q8_0"}  # what the converter itself writes
 N_VOCAB, N_EMBD, N_FF, N_HEAD, N_KV = 32000, 2048, 5632, 32, 4
 
 
@@ -102,8 +105,9 @@ def write_model(folder: Path, n_layer: int) -> float:
     return at
 
 
-def measure(command: list[str], scratch: Path) -> Figure:
-    """Run `command` to its end. Raises `RuntimeError` with its last words when it fails."""
+def measure(command: list[str], scratch: Path, folder: Path = ROOT) -> Figure:
+    """Run `command` in `folder` to its end. Raises `RuntimeError` with its last words when it
+    fails."""
     peak, memory, done = [0.0], [0.0], threading.Event()
 
     def watch() -> None:
@@ -114,9 +118,10 @@ def measure(command: list[str], scratch: Path) -> Figure:
 
     watcher = threading.Thread(target=watch, daemon=True)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    environment.pop("PYTHONPATH", None)  # it may name another checkout than `folder`
     with tempfile.TemporaryFile() as said:
         started = time.monotonic()
-        child = subprocess.Popen(command, stdout=said, stderr=said, cwd=ROOT, env=environment)
+        child = subprocess.Popen(command, stdout=said, stderr=said, cwd=folder, env=environment)
         watcher.start()
         _, status, usage = os.wait4(child.pid, 0)
         wall = time.monotonic() - started
@@ -141,6 +146,7 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llama-cpp", type=Path, help="llama.cpp's source, with build/bin")
+    parser.add_argument("--before", type=Path, help="another checkout of this repository")
     parser.add_argument("--layers", type=int, default=22, help="22 is TinyLlama's 1.1 B")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--scratch", type=Path, help="a folder with 10 GB free")
@@ -154,18 +160,22 @@ def main() -> None:
         print(f"Source: {size / 1e9:.2f} GB of bfloat16, {arguments.layers} layers.")
         print(f"{'':26}{'CPU s':>8}{'wall s':>8}{'MB':>7}{'disk MB':>9}")
         for ftype in ("F16", "Q8_0", "Q4_K_M"):
-            ours, theirs = [], []
+            ours, before, theirs = [], [], []
             for _ in range(arguments.rounds):
-                ours.append(_ours(model, scratch, ftype))
-                if arguments.llama_cpp:
+                ours.append(_ours(model, scratch, ftype, ROOT))
+                if arguments.before:
+                    before.append(_ours(model, scratch, ftype, arguments.before.resolve()))
+                if arguments.llama_cpp and (
+                    ftype in _KINDS or _tool(arguments.llama_cpp.resolve())
+                ):
                     theirs.append(_theirs(model, scratch, ftype, arguments.llama_cpp.resolve()))
-            _report(ftype, ours, theirs)
+            _report(ftype, ours, before, theirs)
 
 
-def _ours(model: Path, scratch: Path, ftype: str) -> list[Figure]:
+def _ours(model: Path, scratch: Path, ftype: str, checkout: Path) -> list[Figure]:
     out = scratch / "ours.gguf"
     command = [sys.executable, "-m", "convert", str(model), "-o", str(out), "-q", ftype]
-    figure = measure([*command, "--parity", "off", "--force"], scratch)
+    figure = measure([*command, "--parity", "off", "--force"], scratch, checkout)
     out.unlink()
     return [figure]
 
@@ -173,26 +183,32 @@ def _ours(model: Path, scratch: Path, ftype: str) -> list[Figure]:
 def _theirs(model: Path, scratch: Path, ftype: str, source: Path) -> list[Figure]:
     """The converter, and llama-quantize after it where the converter does not know the type."""
     first = scratch / "theirs.gguf"
-    kind = {"F16": "f16", "Q8_0": "q8_0"}.get(ftype, "bf16")
+    kind = _KINDS.get(ftype, "bf16")
     script = str(source / "convert_hf_to_gguf.py")
     command = [sys.executable, script, str(model), "--outfile", str(first), "--outtype", kind]
     figures = [measure(command, scratch)]
     if kind == "bf16":
-        tool = next(
-            path
-            for path in (source / "build" / "bin", source.parents[1] / "build" / "bin")
-            if (path / "llama-quantize").exists()
-        )
         second = scratch / "quantised.gguf"
-        quantize = [str(tool / "llama-quantize"), str(first), str(second), ftype]
+        quantize = [str(_tool(source)), str(first), str(second), ftype]
         figures.append(measure([*quantize, str(os.cpu_count())], scratch))
         second.unlink()
     first.unlink()
     return figures
 
 
-def _report(ftype: str, ours: list[list[Figure]], theirs: list[list[Figure]]) -> None:
+def _tool(source: Path) -> Path | None:
+    """llama-quantize, if it was built."""
+    folders = (source / "build" / "bin", source.parents[1] / "build" / "bin")
+    tools = (folder / "llama-quantize" for folder in folders)
+    return next((tool for tool in tools if tool.exists()), None)
+
+
+def _report(
+    ftype: str, ours: list[list[Figure]], before: list[list[Figure]], theirs: list[list[Figure]]
+) -> None:
     _row(f"{ftype} ours", ours[0][0], [run[0].cpu for run in ours])
+    if before:
+        _row(f"{ftype} ours, before", before[0][0], [run[0].cpu for run in before])
     if not theirs:
         return
     names = ["convert_hf_to_gguf", "llama-quantize"]
