@@ -54,7 +54,7 @@ def read(checkpoint: Checkpoint) -> Model:
     kind = Settings(text).text("model_type", default="ministral3")
     if kind not in decoders:
         raise ArchitectureError(
-            f"The language model in {checkpoint.path.name} is a {kind[:40]}, not a Mistral."
+            f"The language model in {checkpoint.path.name} is of the type {kind[:40]}, no Mistral."
         )
     model = read_decoder(text, decoders[kind])
     return replace(model, ignored=(*model.ignored, *seen))

@@ -200,7 +200,7 @@ def refuse_elsewhere(checkpoint: Checkpoint) -> None:
     known = known_elsewhere(checkpoint)
     if known is not None:
         raise ArchitectureError(
-            f"{checkpoint.path.name} is a {known}, which we do not convert.", WAY
+            f"{checkpoint.path.name} is of the type {known}, which we do not convert.", WAY
         )
     if isinstance(checkpoint.config.get("model_type"), str):
         return
@@ -224,7 +224,7 @@ def refuse_unsupported(checkpoint: Checkpoint) -> None:
 def _refusal(checkpoint: Checkpoint, kind: str, evidence: str) -> ArchitectureError:
     difference, nearest, runs = UNSUPPORTED[kind]
     return ArchitectureError(
-        f"{checkpoint.path.name} is a {kind}{evidence}, which we do not convert: {difference}. The "
-        f"nearest family is {nearest}.",
+        f"{checkpoint.path.name} is of the type {kind}{evidence}, which we do not convert: "
+        f"{difference}. The nearest family is {nearest}.",
         runs,
     )

@@ -334,7 +334,9 @@ def test_known_models_are_refused_with_the_nearest_family(tmp_path: Path) -> Non
         edit_config(folder, put(model_type=kind))
         with pytest.raises(ArchitectureError) as error:
             convert(folder, tmp_path / "out.gguf", parity="off")
-        assert f"is a {kind}, which we do not convert: {difference}" in error.value.message
+        assert (
+            f"is of the type {kind}, which we do not convert: {difference}" in error.value.message
+        )
         assert any(nearest.partition("-MoE")[0] in name for name in names), nearest
         assert error.value.hint
 

@@ -55,7 +55,7 @@ def test_weights_alone_are_named_by_what_only_they_have(
     name: str, kind: str, tmp_path: Path
 ) -> None:
     torch.save({name: torch.ones(4), "w": torch.ones(4, 4)}, tmp_path / "model.pt")
-    with pytest.raises(ArchitectureError, match=f"is a {kind} by its {name}"):
+    with pytest.raises(ArchitectureError, match=f"is of the type {kind} by its {name}"):
         convert(tmp_path / "model.pt")
 
 
