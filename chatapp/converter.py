@@ -2,7 +2,7 @@
 
 Owns one child process at a time. Promises that none outlives the app: a stopped converter is asked
 first (SIGTERM: it removes what it wrote), then killed, and its unfinished file is removed here. If
-the app itself is killed the converter notices at its next event, whose reader is gone.
+the app itself is killed the converter sees its stdin end, and ends as if it had been asked.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 from chatapp.errors import ConversionError
 from chatapp.gguf.processes import OWN_SESSION
-from chatapp.launcher import launch_command
+from chatapp.launcher import launch_with_us
 
 STOP_TIMEOUT_S = 10.0
 """How long a converter may take to tidy up; a step in C code ends before a signal is looked at."""
@@ -53,8 +53,8 @@ class Converter:
         await self.stop()
         self._stopping, self._tail, self._output = False, b"", output
         process = self._process = await asyncio.create_subprocess_exec(
-            *launch_command("convert", "--json", *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
+            *launch_with_us("convert", "--json", *arguments),
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_MAX_LINE_BYTES,
@@ -84,7 +84,10 @@ class Converter:
             asked = refusal.get("questions", [])
             questions = [q for q in asked if isinstance(q, dict)] if isinstance(asked, list) else []
             raise ConversionError(
-                str(refusal.get("message", "")), str(refusal.get("hint", "")), questions
+                str(refusal.get("message", "")),
+                str(refusal.get("hint", "")),
+                questions,
+                is_lasting=refusal.get("lasting") is True,
             )
         self._remove_parts()
         lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines()]

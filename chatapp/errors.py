@@ -82,8 +82,15 @@ class ConversionError(ChatAppError):
     """The converter refused a checkpoint, or failed at it. It left nothing behind."""
 
     def __init__(
-        self, message: str, hint: str = "", questions: Sequence[Mapping[str, Any]] = ()
+        self,
+        message: str,
+        hint: str = "",
+        questions: Sequence[Mapping[str, Any]] = (),
+        *,
+        is_lasting: bool = False,
     ) -> None:
-        """`questions`: what the checkpoint leaves open, where that is all."""
+        """`questions`: what the checkpoint leaves open, where that is all. `is_lasting`: the same
+        converter says the same of the same files again."""
         super().__init__(message, hint)
         self.questions = tuple(questions)
+        self.is_lasting = is_lasting

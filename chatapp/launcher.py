@@ -6,18 +6,40 @@ site-packages, before the standard library: a `queue.py` lying there would be ta
 """
 
 import importlib.machinery
+import os
 import runpy
+import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 PACKAGES = ("chatapp", "convert")
+_WITH_PARENT = "--with-parent"
+_TIDY_S = 10.0  # for removing what was begun; a step in C code ends before a signal is looked at
 
 
 def launch_command(module: str, *arguments: str) -> list[str]:
     """How `module` is started. -P: a file in the current folder is not taken for a module."""
     return [sys.executable, "-P", str(Path(__file__).absolute()), module, *arguments]
+
+
+def launch_with_us(module: str, *arguments: str) -> list[str]:
+    """How `module`, which reads no stdin, is started so that it ends with us, however we end: stdin
+    is to be a pipe of which we hold the other end."""
+    python, flag, launcher, *rest = launch_command(module, *arguments)
+    return [python, flag, launcher, _WITH_PARENT, *rest]
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of stdin, then end this process: as SIGTERM does, and if need be at once."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_TIDY_S)
+    os._exit(1)
 
 
 class OwnPackages:
@@ -38,4 +60,7 @@ class OwnPackages:
 if __name__ == "__main__":
     sys.meta_path.insert(0, OwnPackages)
     sys.argv = sys.argv[1:]
+    if sys.argv[0] == _WITH_PARENT:
+        sys.argv = sys.argv[1:]
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

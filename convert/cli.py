@@ -113,7 +113,9 @@ def _report(
         asked = {"questions": error.as_dict()}
         hint += f"\n\nAll at once:\nchatapp {shlex.join(command)} {error.flags}"
     if as_json:
-        progress("error", message=error.message, hint=error.hint, **asked)
+        by_system = isinstance(error.__cause__ or error.__context__, OSError)  # it may pass
+        lasting = {"lasting": True} if error.is_lasting and not by_system else {}
+        progress("error", message=error.message, hint=error.hint, **lasting, **asked)
     sys.stderr.write(printable(f"Error: {error.message}\n"))
     for line in hint.splitlines():
         sys.stderr.write(printable(f"       {line}".rstrip() + "\n"))

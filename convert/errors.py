@@ -16,6 +16,8 @@ class ConvertError(Exception):
     """A conversion cannot be done, and we can say why."""
 
     exit_code = 1
+    is_lasting = False
+    """Whether it is said of the files alone: another try with the same ones ends so again."""
 
     def __init__(self, message: str, hint: str = "", question: Question | None = None) -> None:
         """`question`: the one whose answer does away with the error, if there is such."""
@@ -37,13 +39,19 @@ class UsageError(ConvertError):
 class CheckpointError(ConvertError):
     """The checkpoint is damaged, hostile, or in a form we do not read."""
 
+    is_lasting = True
+
 
 class ArchitectureError(ConvertError):
     """The weights do not make up a model that llama.cpp can run."""
 
+    is_lasting = True
+
 
 class VocabError(ConvertError):
     """The tokenizer is missing, or cannot be carried over exactly."""
+
+    is_lasting = True
 
 
 class OutputError(ConvertError):
@@ -55,4 +63,10 @@ class CodeError(ConvertError):
 
 
 class ProofError(ConvertError):
-    """The written file was not the same model. It was removed."""
+    """The written file could not be shown to be the same model. It was removed."""
+
+
+class OtherModelError(ProofError):
+    """The written file was measured, and was not the same model. It was removed."""
+
+    is_lasting = True

@@ -1,7 +1,7 @@
 """What a conversion says while it runs: events, as JSON lines for a program or text for a person.
 
 Events: `step` (name), `progress` (step, done, total), `note` (text), `plan`, `proof`, `done`,
-`error` (message, hint). A consumer ignores events it does not know.
+`error` (message, hint, lasting). A consumer ignores events it does not know.
 """
 
 from __future__ import annotations

@@ -144,6 +144,8 @@ class Question:
 class OpenQuestions(ConvertError):  # noqa: N818  (not a fault of the checkpoint's)
     """A checkpoint leaves things open. `questions` are all of them, as values."""
 
+    is_lasting = True
+
     def __init__(self, where: str, questions: Sequence[Question], besides: str = "") -> None:
         names = ", ".join(question.name for question in questions)
         n, lines = len(questions), [line for each in questions for line in each.lines()]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from chatapp.gguf.size import size_text
 from convert.architectures.model import Model
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.errors import ProofError
+from convert.errors import OtherModelError
 from convert.libllama import ModelFile
 from convert.parity.measure import Agreement
 from convert.parity.references import Reference, Unavailable, load_reference
@@ -120,13 +120,13 @@ def limit_of(report: dict[str, Any]) -> float:
 
 
 def judge(report: dict[str, Any], model: Model) -> None:
-    """Raise `ProofError` when the file at source precision is another model."""
+    """Raise `OtherModelError` when the file at source precision is another model."""
     if report["status"] == "measured" and not report["kl_mean"] <= limit_of(report):
         hint = "An unstable model may pass with -q F32 or --parity off."
         if report["against"] == CODE:
             hint = "The checkpoint was read otherwise than its code computes."
             hint += "".join(f"\nTaken: {line}." for line in flags_of(model))
-        raise ProofError(
+        raise OtherModelError(
             f"The file does not compute what {name_of(report)} does: top-1 agreement "
             f"{report['top1']:.1%}, mean KL {report['kl_mean']:.3g}.",
             f"Nothing was kept. {hint}",

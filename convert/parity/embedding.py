@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from convert.checkpoints.checkpoint import Checkpoint
-from convert.errors import ProofError
+from convert.errors import OtherModelError
 from convert.libllama import ModelFile
 from convert.parity.hf import build
 from convert.progress import Progress
@@ -51,13 +51,13 @@ def run_embedding(
         "texts": len(texts),
     }
     if not np.isfinite([*cosines, *pooled]).all():
-        raise ProofError(
+        raise OtherModelError(
             "The embeddings cannot be compared: some are NaN, infinite or zero.",
             "Nothing was kept.",
         )
     mean = float(np.mean(cosines))
     if not mean > MIN_COSINE:
-        raise ProofError(
+        raise OtherModelError(
             f"The file does not compute what the checkpoint does: cosine {mean:.4f}.",
             "Nothing was kept.",
         )

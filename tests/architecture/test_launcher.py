@@ -1,6 +1,7 @@
 """Child processes run this very chatapp, and no module that lies beside it replaces Python's."""
 
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.launcher import launch_command
+from chatapp.launcher import launch_command, launch_with_us
 from tests.architecture.sources import PACKAGES, ROOT
 
 SHADOWS = ("queue", "random", "secrets", "tempfile", "typing", "dataclasses", "json", "zipfile")
@@ -92,6 +93,32 @@ def test_another_chatapp_is_not_taken_for_ours(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the pipe of a process that is killed")
+@pytest.mark.parametrize("ignores", [False, True])
+def test_a_converter_ends_with_its_parent(
+    ignores: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import signal, sys, time\n"
+        "if sys.argv[1:]: signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    command = launch_with_us("busy", *["deaf"] * ignores)
+    text = Path(command[2]).read_text().replace("_TIDY_S = 10.0", "_TIDY_S = 0.1")
+    launcher = tmp_path / "launcher.py"
+    launcher.write_text(text.replace(".parents[1]", ".parents[0]"))
+    command[2] = str(launcher)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        assert child.poll() is None
+        child.stdin.close()  # as the kernel does when we are killed
+        assert child.wait(60) == (1 if ignores else -signal.SIGTERM)
 
 
 def test_arguments_exit_codes_and_unknown_modules(tmp_path: Path) -> None:

@@ -146,6 +146,36 @@ def test_what_cannot_be_converted_runs_in_pytorch_with_the_reason(
         assert said in caught.value.hint
 
 
+def test_what_would_be_refused_again_is_not_tried_again(
+    checkpoint: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[ConversionError] = []
+
+    async def convert(source: Path, output: Path, report: Any) -> None:
+        lasting = len(tried) < 3
+        asked = [{"name": "n_head"}]
+        tried.append(ConversionError(f"No {len(tried)}.", "Hint.", asked, is_lasting=lasting))
+        raise tried[-1]
+
+    monkeypatch.setattr(converted, "_convert", convert)
+    for _ in range(3):
+        with pytest.raises(ConversionError, match="No 0") as caught:
+            Loads().route(checkpoint, backend="llama")
+        assert (caught.value.hint, caught.value.questions) == ("Hint.", ({"name": "n_head"},))
+    (checkpoint / "config.json").write_text("{ }")
+    for _ in range(2):
+        with pytest.raises(ConversionError, match="No 1"):
+            Loads().route(checkpoint, backend="llama")
+    assert len([*(home / "converted").iterdir()]) == 1
+    monkeypatch.setattr(converted, "__version__", "next")
+    with pytest.raises(ConversionError, match="No 2"):
+        Loads().route(checkpoint, backend="llama")
+    monkeypatch.setattr(converted, "_JUDGES", ("torch",))
+    for number in (3, 4):  # what may pass, such as a full disk, is tried again
+        with pytest.raises(ConversionError, match=f"No {number}"):
+            Loads().route(checkpoint, backend="llama")
+
+
 def test_a_backend_is_taken_at_its_word(
     checkpoint: Path, conversions: list[Path], tiny_model: Path
 ) -> None:
