@@ -19,6 +19,7 @@ from chatapp.engine.protocol import (
     Measured,
     ModelDescription,
 )
+from chatapp.engine.scoring import Score, Scored
 
 Emit = Callable[[Event], None]
 
@@ -56,6 +57,9 @@ class Backend(Protocol):
 
     def embed(self, request: Embed) -> Embedded:
         """Make an embedding of each text; `UsageError` where the model was not loaded for it."""
+
+    def score(self, request: Score, emit: Emit, cancelled: Cancellation) -> Scored:
+        """Emit `ScoreProgress`, return how likely the text is; `UsageError` where it cannot say."""
 
     def unload(self) -> None:
         """Free the model; without one, do nothing."""

@@ -37,6 +37,7 @@ from chatapp.engine.protocol import (
     end_before_start,
 )
 from chatapp.engine.request import Request
+from chatapp.engine.scoring import Score, Scored, ScoreProgress
 from chatapp.errors import EngineDiedError, EngineError, ModelError
 
 State = Literal["stopped", "starting", "ready", "loading", "idle", "busy", "died"]
@@ -220,6 +221,21 @@ class EngineClient:
         assert isinstance(embedded, Embedded)
         return embedded
 
+    async def score(
+        self, score: Score, on_progress: Callable[[ScoreProgress], None] | None = None
+    ) -> Scored:
+        """How likely a text is to the model. Leaving early cancels. Raises what went wrong."""
+        await self.ensure_loaded()
+        request = Request("score")
+        try:
+            await self.send(request, replace(score, request_id=request.id))
+            while not isinstance(event := await request.next_event(), Scored):
+                if isinstance(event, ScoreProgress) and on_progress:
+                    on_progress(event)
+            return event
+        finally:
+            self.cancel(request)
+
     async def _call(self, kind: Literal["measure", "embed"], command: Measure | Embed) -> Event:
         """Send a command that is answered by one event, and wait for that."""
         await self.ensure_loaded()
@@ -230,10 +246,10 @@ class EngineClient:
         await self._process.drain()
         return await request.next_event()
 
-    async def send(self, request: Request, generate: Generate) -> None:
+    async def send(self, request: Request, command: Generate | Score) -> None:
         """Hand a request to the engine; from now on its events and its end belong to it."""
         assert self._process is not None
-        self._process.send(generate)
+        self._process.send(command)
         if request.hurried:
             self._process.send(AnswerNow(request.id))
         self._requests[request.id] = request

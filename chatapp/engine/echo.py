@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from math import log
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
@@ -35,6 +36,7 @@ from chatapp.engine.protocol import (
     Timings,
     Usage,
 )
+from chatapp.engine.scoring import Score, Scored, Tally, cut_windows
 from chatapp.engine.telling import Teller
 from chatapp.errors import ContextOverflowError, EngineError
 from chatapp.parts import text_of
@@ -121,6 +123,18 @@ class EchoBackend:
             total_tokens=sum(map(len, texts)),
             cut=[0] * len(texts),
         )
+
+    def score(self, request: Score, emit: Emit, cancelled: Cancellation) -> Scored:
+        """A byte is a token, and every byte as likely as any other: a perplexity of 256."""
+        tokens = list(request.text.encode("utf-8", "replace"))
+        windows = cut_windows(len(tokens), request, self._n_ctx)
+        tally = Tally(request, tokens, windows)
+        for number, window in enumerate(windows):
+            if cancelled.is_set():
+                break
+            tally.add(number, [-log(256)] * window.n_scored)
+            emit(tally.add_read(window.n_tokens))
+        return tally.finish(lambda byte: bytes([byte]), is_cancelled=cancelled.is_set())
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Follow the directives of the last user message."""

@@ -13,10 +13,11 @@ from typing import Any, Literal, Self
 import msgspec
 
 from chatapp.engine.embedding import Embed, Embedded, Pooling
+from chatapp.engine.scoring import Score, Scored, ScoreProgress
 from chatapp.parts import Parts, Text, reasoning_of, text_of
 from chatapp.sampling import SamplingParams
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 
 MAX_LOGPROBS = 20
 """Likeliest tokens that can be asked for, as in OpenAI's API."""
@@ -192,7 +193,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, tag="measure"):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Stop the request; it ends with `Finished` and what was said so far."""
+    """Stop the request; it ends with `Finished` and what was said so far, or with `Scored`."""
 
     request_id: str
 
@@ -208,7 +209,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """Finish nothing, free everything, exit."""
 
 
-Command = Load | Generate | Measure | Embed | Cancel | AnswerNow | Shutdown
+Command = Load | Generate | Measure | Embed | Score | Cancel | AnswerNow | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
@@ -357,12 +358,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str = ""
 
 
-Answered = Finished | Measured | Embedded
-Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | Answered | Failed
+Answered = Finished | Measured | Embedded | Scored
+Event = Ready | LoadProgress | Loaded | PrefillProgress | Delta | ScoreProgress | Answered | Failed
 
 
-def end_before_start(request: Generate) -> Finished:
+def end_before_start(request: Generate | Score) -> Finished | Scored:
     """What a request ends with that was cancelled before anybody worked on it."""
+    if isinstance(request, Score):
+        return Scored(request_id=request.request_id, is_cancelled=True)
     return Finished(
         request_id=request.request_id,
         choices=[

@@ -34,6 +34,7 @@ from chatapp.engine.protocol import (
 from chatapp.engine.remote_answer import Answer, Reading, finish
 from chatapp.engine.remote_embedding import AT_ONCE, make_embedding_body, read_vectors
 from chatapp.engine.remote_faults import Faults, RefusedError
+from chatapp.engine.scoring import Score, Scored
 from chatapp.engine.served import Served, read_models
 from chatapp.engine.server_events import ServerEvent, decode_json, read_body, read_events
 from chatapp.engine.wire import Body, Manner, chosen, find_refused, make_body, next_manner
@@ -123,6 +124,14 @@ class RemoteBackend:
             vectors += map(normalized, found) if request.normalize else found
             n_tokens += n
         return Embedded(request_id=request.request_id, vectors=vectors, total_tokens=n_tokens)
+
+    def score(self, _request: Score, _emit: Emit, _cancelled: Cancellation) -> Scored:
+        """Refused: the API has the probabilities of what a model writes, not of a given text."""
+        name = self._remote.name if self._remote else "It"
+        raise UsageError(
+            f"{name} is a server, which does not say how likely a text is.",
+            "Choose a model on this machine.",
+        )
 
     def _ask_whole(self, path: str, body: Body) -> bytes:
         """The server's answer to `body`, all of it at once."""

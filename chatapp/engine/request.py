@@ -34,7 +34,7 @@ _FAILURES: dict[str, type[ChatAppError]] = {
 class Request:
     """The client's side of one command that is answered by events."""
 
-    def __init__(self, kind: Literal["load", "generate", "measure", "embed"]) -> None:
+    def __init__(self, kind: Literal["load", "generate", "measure", "embed", "score"]) -> None:
         self.id = f"{kind}-{next(_COUNTER)}"
         self.cancelled = False
         self.hurried = False

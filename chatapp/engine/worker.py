@@ -39,6 +39,7 @@ from chatapp.engine.protocol import (
     end_before_start,
 )
 from chatapp.engine.routing import load_model
+from chatapp.engine.scoring import Score
 from chatapp.errors import (
     ChatAppError,
     ConnectionLostError,
@@ -49,7 +50,9 @@ from chatapp.errors import (
     UsageError,
 )
 
-_Served = Load | Generate | Measure | Embed
+_Long = Generate | Score
+"""What can be cancelled."""
+_Served = Load | Measure | Embed | _Long
 """What has its turn, one after the other."""
 _REQUEST_ID = re.compile(rb'"request_id":\s*"([\w-]{1,64})"')
 _HEAD_BYTES = 256
@@ -68,7 +71,7 @@ class Worker:
         self._write_lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Served | Shutdown] = queue.SimpleQueue()
         self._requests_lock = threading.Lock()
-        self._waiting: dict[str, Generate] = {}
+        self._waiting: dict[str, _Long] = {}
         """Requests that have not had their turn."""
         self._cancellations: dict[str, Cancellation] = {}
         """Of the requests that wait and of the one that runs."""
@@ -110,7 +113,7 @@ class Worker:
             if isinstance(command, AnswerNow):
                 self._hurry(command.request_id)
                 continue
-            if isinstance(command, Generate):
+            if isinstance(command, _Long):
                 with self._requests_lock:
                     self._waiting[command.request_id] = command
                     self._cancellations[command.request_id] = Cancellation()
@@ -153,8 +156,8 @@ class Worker:
             match command:
                 case Load():
                     self._load(command)
-                case Generate():
-                    self._generate(command)
+                case Generate() | Score():
+                    self._work(command)
                 case Measure():
                     self._emit(self._backend.measure(command))
                 case Embed():
@@ -195,17 +198,21 @@ class Worker:
             self._backend = make_backend(name)
         return self._backend
 
-    def _generate(self, command: Generate) -> None:
+    def _work(self, command: _Long) -> None:
         with self._requests_lock:
             if self._waiting.pop(command.request_id, None) is None:
                 return  # it was cancelled while it waited, and has ended
             cancelled = self._cancellations[command.request_id]
         try:
-            finished = self._backend.generate(command, self._emit, cancelled)
+            ended = (
+                self._backend.score(command, self._emit, cancelled)
+                if isinstance(command, Score)
+                else self._backend.generate(command, self._emit, cancelled)
+            )
         finally:
             with self._requests_lock:
                 del self._cancellations[command.request_id]
-        self._emit(finished)
+        self._emit(ended)
 
     def _emit(self, event: Event) -> None:
         encoded = self._encoder.encode(event) + b"\n"

@@ -16,6 +16,7 @@ from chatapp.engine.llama.cache import TokenCache
 from chatapp.engine.llama.embedding import EmbeddingModel
 from chatapp.engine.llama.generation import Generation
 from chatapp.engine.llama.model import LoadedModel
+from chatapp.engine.llama.scoring import Scoring
 from chatapp.engine.protocol import (
     Finished,
     Generate,
@@ -24,6 +25,7 @@ from chatapp.engine.protocol import (
     Measured,
     ModelDescription,
 )
+from chatapp.engine.scoring import Score, Scored
 from chatapp.errors import EngineError, UsageError
 from chatapp.thinking import Thinking
 
@@ -90,6 +92,16 @@ class LlamaBackend:
         if self._embedder is None:
             raise UsageError("The model was not loaded to make embeddings.")
         return self._embedder.embed(request)
+
+    def score(self, request: Score, emit: Emit, cancelled: Cancellation) -> Scored:
+        """Say how likely a text is; the conversation in the cache stays."""
+        if self._model is None:
+            raise EngineError("No model is loaded.")
+        scoring = Scoring(self._model, request)
+        try:
+            return scoring.run(emit, cancelled)
+        finally:
+            scoring.close()
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""

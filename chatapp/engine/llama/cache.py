@@ -3,41 +3,26 @@
 Sequence 0 is the conversation; others exist only while alternatives are decoded. The token list
 kept here is the truth about sequence 0: it is cut before the C side is, so a failure in between
 costs a recomputation, never a wrong prefix.
-
-A decode is interrupted through llama.cpp's abort callback. It is libc's `strlen` on a two-byte
-flag: "" is 0 (go on), one character is 1 (abort). So llama.cpp's threads read the flag without
-taking Python's lock between the operations of a graph. It works on the CPU only; on a GPU a chunk
-of the prompt takes milliseconds. Every request has a flag of its own: a cancel is set in another
-thread, and one that comes late finds the flag of a request that is over.
 """
 
-import contextlib
-import ctypes
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
 
 from chatapp.engine.backend import Cancellation
-from chatapp.engine.llama.c_library import c_library
+from chatapp.engine.llama.interrupt import ABORTED, Interrupt
 from chatapp.engine.llama.model import LoadedModel
 from chatapp.engine.llama.threads import Threads
 from chatapp.errors import EngineError
 
-_ABORTED = 2
 _CHUNK_S = 1.0
 _GPU_CHUNK_S = 0.15  # cannot be interrupted: a stop waits for it
 # At depth 4,096 on 2 cores, 32 tokens at a time are read at 69 tokens/s, 64 at 172, 128 at 206.
 _MIN_CHUNK, _FIRST_CHUNK = 64, 128
-
-
-_Flag = ctypes.Array[ctypes.c_char]
-
-
-def _new_flag() -> _Flag:
-    return ctypes.create_string_buffer(2)
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error
@@ -63,33 +48,11 @@ class TokenCache:
             for name in ("token", "pos", "n_seq_id", "logits")
         }
         self.threads = Threads(model.context, model.n_threads, adapts=model.adapts_threads)
-        self._abort = ctypes.cast(c_library().strlen, lib.ggml_abort_callback)
-        self._flag = self._watch(_new_flag())
+        self._interrupt = Interrupt(model.context)
 
-    @contextlib.contextmanager
-    def abortable(self, cancelled: Cancellation) -> Iterator[None]:
+    def abortable(self, cancelled: Cancellation) -> AbstractContextManager[None]:
         """Within this, setting `cancelled` aborts a decode that is running."""
-
-        flag = self._flag = self._watch(_new_flag())
-
-        def abort() -> None:
-            flag[0] = b"x"
-
-        cancelled.on_set = abort
-        if cancelled.is_set():  # it was set before `on_set` was there to be called
-            abort()
-        try:
-            yield
-        finally:
-            cancelled.on_set = None
-            self._flag = self._watch(_new_flag())  # `abort` may be running, or about to
-
-    def _watch(self, flag: _Flag) -> _Flag:
-        """Let llama.cpp look at `flag`; it must be kept until another takes its place."""
-        lib.llama_set_abort_callback(
-            self._model.context, self._abort, ctypes.cast(flag, ctypes.c_void_p)
-        )
-        return flag
+        return self._interrupt.by(cancelled)
 
     def close(self) -> None:
         """Free the batch."""
@@ -199,14 +162,14 @@ class TokenCache:
 
     def _compute(self, how: Callable[[int, Any], int], batch: Any, n: int) -> None:
         """`how` is llama.cpp's decode or encode, of `n` tokens."""
-        if self._flag[0] != b"\0":
+        if self._interrupt.is_set:
             raise Cancelled
         self.threads.before()
         code = how(self._model.context, batch)
         if code == 0:
             self.threads.after(n)
             return
-        if code == _ABORTED:
+        if code == ABORTED:
             raise Cancelled
         if code == 1:
             raise EngineError(

@@ -86,11 +86,13 @@ class LoadedModel:
                 self.n_batch = self.n_ubatch = self.n_ctx
                 options = self._without_flash(options)
             self.n_parallel = max(1, min(options.n_parallel, lib.llama_max_parallel_sequences()))
-            self.context = self._make_context(path, options)
+            self.n_threads = options.n_threads or count_threads()
+            self.adapts_threads = options.adapt_threads and not self.is_on_gpu
+            self.kv_type, self._flash_attn = options.kv_type, options.flash_attn
+            self.context = self._make_context(path)
         except BaseException:  # whatever it was, the weights may not stay in memory
             self.weights.close()
             raise
-        self.kv_type = options.kv_type
         self.memory = lib.llama_get_memory(self.context)
 
     def _without_flash(self, options: LoadOptions) -> LoadOptions:
@@ -143,21 +145,23 @@ class LoadedModel:
         )
         return wanted
 
-    def _make_context(self, path: Path, options: LoadOptions) -> int:
-        params = lib.llama_context_default_params()
+    def context_params(self) -> lib.llama_context_params:
+        """Parameters of a context as this one is, for whoever needs another for these weights."""
+        params: lib.llama_context_params = lib.llama_context_default_params()
         params.n_ctx = self.n_ctx
         params.n_batch = self.n_batch
         params.n_ubatch = self.n_ubatch
         params.n_seq_max = self.n_parallel
         params.n_outputs_max = self.n_parallel  # the default, n_batch, is n_batch x n_vocab floats
-        self.n_threads = options.n_threads or count_threads()
-        self.adapts_threads = options.adapt_threads and not self.is_on_gpu
         params.n_threads = params.n_threads_batch = self.n_threads
-        params.flash_attn_type = _FLASH_AUTO if options.flash_attn else _FLASH_OFF
-        params.type_k = params.type_v = _KV_TYPES[options.kv_type]
+        params.flash_attn_type = _FLASH_AUTO if self._flash_attn else _FLASH_OFF
+        params.type_k = params.type_v = _KV_TYPES[self.kv_type]
         params.kv_unified = True  # alternatives share the prompt's cells
+        return params
+
+    def _make_context(self, path: Path) -> int:
         native.forget_problems()
-        context = lib.llama_init_from_model(self.weights.handle, params)
+        context = lib.llama_init_from_model(self.weights.handle, self.context_params())
         if not context:
             reason = native.first_problem("llama.cpp gave no reason")
             raise NoRoomError(

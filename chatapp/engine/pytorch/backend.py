@@ -29,7 +29,9 @@ from chatapp.engine.protocol import (
 )
 from chatapp.engine.pytorch.folder import Folder, read_folder
 from chatapp.engine.pytorch.generation import TorchGeneration
+from chatapp.engine.pytorch.scoring import score_text
 from chatapp.engine.pytorch.weights import TorchWeights
+from chatapp.engine.scoring import Score, Scored
 from chatapp.errors import EngineError, UsageError
 from chatapp.gguf.fit import DEFAULT_N_CTX
 from chatapp.gguf.sandbox import TemplateProcess
@@ -119,6 +121,12 @@ class TorchBackend:
     def embed(self, _request: Embed) -> Embedded:
         """Refused: checkpoints that make embeddings are converted."""
         raise UsageError("Embeddings are made by models that run in llama.cpp.")
+
+    def score(self, request: Score, emit: Emit, cancelled: Cancellation) -> Scored:
+        """Say how likely a text is."""
+        if self._weights is None or self._description is None:
+            raise EngineError("No model is loaded.")
+        return score_text(self._weights, self._description.n_ctx, request, emit, cancelled)
 
     def generate(self, request: Generate, emit: Emit, cancelled: Cancellation) -> Finished:
         """Answer the messages, or go on from the prompt."""
