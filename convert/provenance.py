@@ -10,6 +10,7 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 
+from chatapp.gguf.seen import read_seen_file
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.progress import Progress
 
@@ -29,6 +30,8 @@ def describe_source(checkpoint: Checkpoint, progress: Progress) -> dict[str, str
     loss = checkpoint.number("best_val_loss")
     if loss is not None and isfinite(loss) and abs(loss) < 1e30:
         facts["source.validation_loss"] = loss
+    if seen := read_seen_file(checkpoint.path):
+        facts["trained_on"] = seen
     return facts
 
 

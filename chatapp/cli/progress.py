@@ -1,6 +1,8 @@
 """A line on stderr that says what takes time, drawn only when stderr is a terminal."""
 
+import math
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from chatapp.cli.table import format_duration
@@ -9,6 +11,7 @@ from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
     from chatapp.engine.protocol import LoadProgress
+    from chatapp.engine.scoring import ScoreProgress
     from chatapp.library.fetching import Progress as Fetch
 
 _CLEAR = "\r\x1b[K"
@@ -20,6 +23,7 @@ class Progress:
     def __init__(self) -> None:
         self._on = sys.stderr.isatty()
         self._shown = False
+        self._began: float | None = None
 
     def show_load(self, progress: "LoadProgress") -> None:
         """How much of the model is loaded, or converted before that."""
@@ -36,6 +40,23 @@ class Progress:
     def show_embedded(self, done: int, total: int) -> None:
         """How many texts have an embedding."""
         self._show(f"embedding {done:,}/{total:,}")
+
+    def show_scored(self, event: "ScoreProgress") -> None:
+        """How much of a text a model has read, what its perplexity is so far, how long it takes."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now - 1e-3
+        left = (now - self._began) * (event.total / max(event.done, 1) - 1)
+        parts = [f"reading {event.done:,}/{event.total:,} tokens"]
+        if event.n_scored:
+            so_far = math.exp(min(-event.logprob / event.n_scored, 700.0))
+            parts.append(f"perplexity {so_far:.4f}")
+        parts.append(f"{format_duration(left)} left")
+        self._show(" · ".join(parts))
+
+    def show_measured(self, done: int, total: int) -> None:
+        """How many speeds were measured."""
+        self._show(f"measuring {done}/{total}")
 
     def show_copy(self, done: int, total: int) -> None:
         """Bytes that are copied, of all."""

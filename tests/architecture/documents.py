@@ -14,6 +14,7 @@ DOCUMENTS = (
     "docs/COMMANDS.md",
     "docs/COMMAND_LINE.md",
     "docs/CONVERTING.md",
+    "docs/EVALUATING.md",
     "docs/KEYS.md",
     "docs/MODELS.md",
     "docs/PRESETS.md",

@@ -1,0 +1,102 @@
+"""`chatapp eval list`, `show` and `delete`: what was measured before."""
+
+from typing import Any
+
+import click
+
+from chatapp.cli.table import clean_line, format_duration, format_time, print_table
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_HASH = 12
+"""Characters of a hash that are shown."""
+
+
+@click.command(name="list")
+@click.option("--kind", metavar="KIND", default="", help="perplexity, tasks, compare or bench.")
+@click.option(
+    "-n", "--limit", metavar="N", default=50, type=click.IntRange(min=1), help="At most so many."
+)
+@_JSON
+def list_(*, kind: str, limit: int, as_json: bool) -> None:
+    """List what was measured, the newest first."""
+    from chatapp.cli.output import dump_json
+
+    with _open() as store:
+        rows = store.evaluations.find(limit, kind=kind)
+    if as_json:
+        click.echo(dump_json([_describe(row) for row in rows]))
+        return
+    if not rows:
+        click.echo("Nothing was measured yet: chatapp eval perplexity MODEL TEXT", err=True)
+        return
+    table = [
+        (
+            str(row.id),
+            format_time(row.created_at),
+            row.kind,
+            _summarise(row.results),
+            row.model_hash[:_HASH],
+            row.model.rsplit("/", 1)[-1],
+            row.subject,
+        )
+        for row in rows
+    ]
+    print_table(("id", "when", "kind", "result", "hash", "model", "measured at"), table)
+
+
+@click.command()
+@click.argument("number", metavar="ID", type=int)
+@_JSON
+def show(number: int, *, as_json: bool) -> None:
+    """Show one evaluation whole."""
+    from chatapp.cli.output import dump_json
+
+    with _open() as store:
+        row = store.evaluations.get(number)
+    value = _describe(row)
+    if as_json:
+        click.echo(dump_json(value))
+        return
+    lines = [
+        ("kind", row.kind),
+        ("when", f"{format_time(row.created_at)}, took {format_duration(row.seconds)}"),
+        ("model", row.model),
+        ("model hash", row.model_hash or "none"),
+        ("measured at", row.subject),
+        ("its sha256", row.subject_sha256),
+        *row.settings.items(),
+        *row.results.items(),
+    ]
+    width = max(len(clean_line(str(name))) for name, _ in lines)
+    for name, said in lines:
+        text = said if isinstance(said, str) else dump_json(said)
+        click.echo(f"{clean_line(str(name)):<{width}}  {clean_line(text)}")
+
+
+@click.command()
+@click.argument("numbers", metavar="ID...", type=int, nargs=-1, required=True)
+def delete(numbers: tuple[int, ...]) -> None:
+    """Remove evaluations for good."""
+    with _open() as store:
+        store.evaluations.delete(*numbers)
+
+
+def _open() -> Any:
+    from chatapp.cli.setting import open_history
+    from chatapp.paths import find_paths
+
+    return open_history(find_paths(), recover=False)
+
+
+def _describe(row: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(row)
+
+
+def _summarise(results: Any) -> str:
+    """The first numbers among the results, which are what was asked for."""
+    numbers = [
+        f"{name} {value:.4g}" for name, value in results.items() if isinstance(value, int | float)
+    ]
+    return ", ".join(numbers[:2])

@@ -1,0 +1,71 @@
+"""`chatapp eval` as its users run it, on the scripted engine, to which every byte is as likely."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    file = tmp_path / "text.txt"
+    file.write_text("the ship came in\n" * 100)
+    return file
+
+
+def test_a_perplexity_is_printed_kept_listed_and_removed(chatapp: Run, text: Path) -> None:
+    done = chatapp("eval", "perplexity", "echo", text.name, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["perplexity"] == pytest.approx(256)
+    assert (found["stderr"], found["tokens"], found["n_ctx"], found["stride"]) == (0, 765, 512, 0)
+    assert (found["bits_per_byte"], found["trained_on"]) == (pytest.approx(8), None)
+    strided = chatapp("eval", "perplexity", "echo", "-", "--stride", "100", stdin=text.read_text())
+    assert "perplexity  256.0000 ± 0.0000" in strided.stdout
+    assert "1,699 scored of 1,700" in strided.stdout
+    chatapp("eval", "perplexity", "echo", text.name, "--no-save")
+    rows = json.loads(chatapp("eval", "list", "--json").stdout)
+    assert [row["id"] for row in rows] == [2, 1]
+    assert rows[0]["subject_sha256"] == rows[1]["subject_sha256"] == found["text_sha256"]
+    assert rows[0]["settings"]["stride"] == 100
+    table = chatapp("eval", "list").stdout
+    assert "perplexity 256" in table
+    shown = chatapp("eval", "show", "1").stdout
+    assert found["text_sha256"] in shown
+    assert json.loads(chatapp("eval", "show", "1", "--json").stdout)["results"]["tokens"] == 765
+    assert chatapp("eval", "delete", "1").returncode == 0
+    gone = chatapp("eval", "show", "1")
+    assert (gone.returncode, "There is no evaluation 1" in gone.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--n-ctx", "64", "--stride", "65"), "--stride is 65, and a window is 64"),
+        (("--n-ctx", "40000"), "too short"),
+        (("--stride", "600"), "The stride is 600"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_and_nothing_kept(
+    chatapp: Run, text: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = chatapp("eval", "perplexity", "echo", text.name, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Nothing was measured yet" in chatapp("eval", "list").stderr
+
+
+def test_speeds_are_printed_and_kept(chatapp: Run, tiny_model: Path) -> None:
+    flags = ("--depth", "0", "--batch", "1", "--repeat", "1", "--gpu-layers", "0")
+    done = chatapp("bench", str(tiny_model), *flags, "--json", CHATAPP_BACKEND="llama")
+    assert done.returncode == 0, done.stderr
+    value = json.loads(done.stdout)
+    assert [speed["what"] for speed in value["speeds"]] == ["prefill", "decode"]
+    assert value["decode_tokens_per_second"] > 0
+    assert value["memory_bandwidth"] > 1e9
+    assert value["speeds"][1]["bound"] > 0
+    (row,) = json.loads(chatapp("eval", "list", "--kind", "bench", "--json").stdout)
+    assert row["model_hash"] == value["model_hash"] != ""
+    assert "prefill_tokens_per_second" in chatapp("eval", "list").stdout
