@@ -74,5 +74,6 @@ def _logits(logits: dict[str, Any]) -> Iterator[str]:
     yield (
         f"Logits: {logits['tokens']} tokens{behind}, top-1 {logits['top1']:.2%}, "
         f"KL mean {logits['kl_mean']:.2g}, max {logits['kl_max']:.2g}, "
+        f"max |dlogit| {logits['logit_gap_max']:.2g}, "
         f"perplexity {logits['perplexity_a']:.5g} and {logits['perplexity_b']:.5g}"
     )

@@ -54,7 +54,7 @@ def describe_proof(proof: dict[str, Any]) -> list[str]:
             printable(f"           against {name_of(parity)}"),
         ]
     lines.append(printable(f"Parity:    against {name_of(parity)}, {parity['tokens']} tokens"))
-    lines.append("             top-1    KL mean   KL max    NMSE      perplexity")
+    lines.append("             top-1    KL mean   KL max    |dlogit|  NMSE      perplexity")
     lines += [_parity_row(f"as {parity['type']}", parity)]
     at_source = parity.get("at_source", {})
     if at_source.get("status") == "measured":
@@ -74,6 +74,7 @@ def describe_proof(proof: dict[str, Any]) -> list[str]:
 def _parity_row(name: str, report: dict[str, Any]) -> str:
     return (
         f"  {name:<9}{report['top1']:>8.2%}   {report['kl_mean']:<8.2g}  {report['kl_max']:<8.2g}  "
+        f"{report['logit_gap_max']:<8.2g}  "
         f"{report['nmse']:<8.2g}  {report['perplexity_source']:.5g} -> "
         f"{report['perplexity_file']:.5g}"
     )

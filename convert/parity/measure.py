@@ -24,7 +24,7 @@ class Agreement:
 
     def __init__(self) -> None:
         self._n = self._same = self._predicted = 0
-        self._kl = self._kl_max = self._error = self._power = 0.0
+        self._kl = self._kl_max = self._gap_max = self._error = self._power = 0.0
         self._loss_source = self._loss_file = 0.0
 
     def add(
@@ -54,6 +54,7 @@ class Agreement:
         self._same += int((source.argmax(axis=1) == file.argmax(axis=1)).sum())
         self._kl += float(kl.sum())
         self._kl_max = max(self._kl_max, float(kl.max()))
+        self._gap_max = max(self._gap_max, float(gap.max()), -float(gap.min()))
         self._error += float(np.square(gap).sum())
         self._power += float(np.square(wide, where=~masked, out=np.zeros_like(wide)).sum())
         nexts = np.arange(len(ids) - 1), np.array(ids[1:], dtype=np.intp)
@@ -63,10 +64,12 @@ class Agreement:
 
     def report(self) -> dict[str, Any]:
         """Means: tokens, top1 (0 to 1), nmse, kl_mean and kl_max (nats), perplexity_source and
-        perplexity_file. Raises `ProofError` when nothing was counted, or a sum overflowed."""
+        perplexity_file; logit_gap_max, the largest difference of two logits (of log-probabilities
+        where the source gives those). Raises `ProofError` when nothing was counted, or a sum
+        overflowed."""
         predicted = max(1, self._predicted)
         if not self._n or not all(
-            map(isfinite, (self._kl, self._kl_max, self._error, self._power))
+            map(isfinite, (self._kl, self._kl_max, self._gap_max, self._error, self._power))
         ):
             raise ProofError("The logits cannot be compared: their difference is no finite number.")
         return {
@@ -75,6 +78,7 @@ class Agreement:
             "nmse": self._error / self._power if self._power else 0.0,
             "kl_mean": max(0.0, self._kl / self._n),
             "kl_max": max(0.0, self._kl_max),
+            "logit_gap_max": self._gap_max,
             "perplexity_source": exp(min(MAX_LOSS, self._loss_source / predicted)),
             "perplexity_file": exp(min(MAX_LOSS, self._loss_file / predicted)),
         }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convert.errors import ProofError
-from convert.parity.measure import Agreement
+from convert.parity.measure import Agreement, log_softmax
 from convert.pipeline import convert
 
 CHANCE = np.random.default_rng(1)
@@ -49,7 +49,7 @@ def test_a_token_masked_on_both_sides_counts_for_nothing() -> None:
     without = report(np.delete(expected, 9, 1), np.delete(found, 9, 1))
     expected[:, 9] = found[:, 9] = -np.inf
     masked = report(expected, found)
-    for key in ("kl_mean", "kl_max", "nmse", "top1"):
+    for key in ("kl_mean", "kl_max", "logit_gap_max", "nmse", "top1"):
         assert masked[key] == pytest.approx(without[key], rel=1e-12), key
     assert masked["kl_mean"] > 0.1
     json.dumps(masked, allow_nan=False)
@@ -61,6 +61,20 @@ def test_a_token_masked_on_one_side_is_a_difference(side: int) -> None:
     pair[side][2, 9] = -np.inf
     with pytest.raises(ProofError, match="can never come"):
         report(*pair)
+
+
+@pytest.mark.parametrize("change", [2.5, -2.5])
+def test_the_largest_gap_is_of_one_logit(change: float) -> None:
+    expected = logits()
+    found = expected.copy()
+    found[3, 7] += np.float32(change)
+    assert report(expected, found)["logit_gap_max"] == pytest.approx(2.5, rel=1e-6)
+
+
+def test_log_probabilities_are_compared_with_log_probabilities() -> None:
+    found = logits() + np.float32(5)
+    expected = log_softmax(found).astype(np.float32)
+    assert report(expected, found)["logit_gap_max"] < 1e-6
 
 
 def test_nothing_counted_is_no_agreement() -> None:

@@ -23,6 +23,7 @@ FIGURES = {
     "top1": 1.0,
     "kl_mean": 1e-6,
     "kl_max": 1e-5,
+    "logit_gap_max": 1e-3,
     "nmse": 0.0,
     "type": "F16",
     "perplexity_source": 9.0,
