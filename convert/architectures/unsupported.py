@@ -32,7 +32,6 @@ _SHARED = "its experts are shared and routed otherwise"
 
 # model_type: (the first thing that does not fit, the nearest family, who runs it).
 UNSUPPORTED: dict[str, tuple[str, str, str]] = {
-    "gemma3n": ("it has embeddings in every layer and alternating updates", "Gemma 3", _OWN),
     "recurrent_gemma": (_LINEAR, "Gemma 2", _NOT),
     "llama4": ("its attention sees chunks, and some layers have no positions", "Llama", _OWN),
     "llama4_text": ("its attention sees chunks, and some layers have no positions", "Llama", _OWN),

@@ -96,6 +96,22 @@ def gemma4(**changes: Any) -> Make:
     return make
 
 
+def gemma3n(n_layer: int = 5, **changes: Any) -> Make:
+    base = {
+        "num_hidden_layers": n_layer,
+        "head_dim": 16,
+        "intermediate_size": 512,  # llama.cpp's deviation is of n - 1 numbers
+        "vocab_size_per_layer_input": GATED["vocab_size"] - 2,
+        "activation_sparsity_pattern": [0.95] * min(10, n_layer) + [0.0] * max(0, n_layer - 10),
+        "num_kv_shared_layers": max(0, n_layer - 20),
+        "sliding_window": 32,
+        "tie_word_embeddings": True,
+        "pad_token_id": 0,
+    }
+    text = hf.Gemma3nTextConfig(**GATED | base | changes)
+    return lambda: hf.Gemma3nForCausalLM(text)
+
+
 def _gemma4_seeing() -> Any:
     eye = {
         "hidden_size": 32,
@@ -117,6 +133,7 @@ RECENT: dict[str, Make] = {
     "qwen35": qwen35(),
     "qwen35moe": qwen35moe(),
     "qwen35-seeing": _qwen35_seeing,
+    "gemma3n": gemma3n(),
     "gemma4": gemma4(),
     "gemma4-seeing": _gemma4_seeing,
 }
@@ -126,6 +143,7 @@ TITLES = {
     "gpt-oss": "gpt-oss",
     "qwen35": "Qwen3.5 (text)",
     "qwen35moe": "Qwen3.5-MoE (text)",
+    "gemma3n": "Gemma 3n (text)",
     "gemma4": "Gemma 4 (text)",
 }
 

@@ -24,7 +24,8 @@ from convert.options import Options
 from convert.pipeline import convert as run
 from convert.pipeline import open_source
 from convert.questions import OpenQuestions
-from tests.convert.recent import GPT_OSS, RECENT, gemma4, qwen35, qwen35moe
+from convert.samples import PROSE
+from tests.convert.recent import GPT_OSS, RECENT, gemma3n, gemma4, qwen35, qwen35moe
 from tests.convert.test_families import LINEAR, LLAMA3, MINISTRAL_ROPE, MODELS, YARN, gated
 from tests.convert.tiny import write_hf
 
@@ -98,6 +99,17 @@ SAME: dict[str, tuple[Make, dict[str, Any]]] = {
     ),
     "qwen35-rope": (qwen35, {"rope_parameters": None}),
     "qwen35moe-5": (qwen35moe, {"num_experts": 5, "num_experts_per_tok": 3}),
+    "gemma3n-rope": (
+        gemma3n,
+        {
+            "altup_correct_scale": False,
+            "rope_parameters": {
+                "sliding_attention": LOCAL | {"rope_theta": 5000.0},
+                "full_attention": LOCAL | {"rope_theta": 1e5},
+            },
+            "tie_word_embeddings": False,
+        },
+    ),
     "gemma4-values": (
         gemma4,
         {
@@ -159,9 +171,37 @@ def test_a_switch_is_carried_over(name: str, tmp_path: Path) -> None:
     assert parity["status"] == "measured", parity
     print(f"{name} top1 {parity['top1']:.4f} kl {parity['kl_mean']:.1e}")
     assert parity["top1"] >= 0.99
-    assert parity["kl_mean"] < (1e-3 if "gemma4" in name else 1e-5)  # GELU's table; others 1e-10
+    assert parity["kl_mean"] < (
+        1e-3 if name.startswith(("gemma3n", "gemma4")) else 1e-5
+    )  # GELU's table; others 1e-10
 
 
+def test_the_last_layers_of_a_gemma3n_take_keys_and_values_from_earlier_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.models.gemma3n.modeling_gemma3n import Gemma3nTextMLP
+
+    def strongest(self: Any, gates: torch.Tensor) -> torch.Tensor:
+        """As llama.cpp has it, whose deviation is of n - 1 numbers: 22 layers multiply that."""
+        share = torch.tensor(self.activation_sparsity)
+        factor = torch.distributions.normal.Normal(0, 1).icdf(share)
+        mean, deviation = gates.mean(-1, keepdim=True), gates.std(-1, keepdim=True)
+        return torch.relu(gates - mean - deviation * factor)
+
+    monkeypatch.setattr(Gemma3nTextMLP, "_gaussian_topk", strongest)
+    torch.manual_seed(3)
+    model = gemma3n(n_layer=22, intermediate_size=64)().eval()
+    folder = write_hf(tmp_path / "model", model, scale=1.0)
+    text = tmp_path / "text.txt"
+    text.write_text(PROSE[:600])
+    result = run(folder, tmp_path / "out.gguf", ftype="F32", parity_text=text)
+    assert result.proof is not None
+    parity = result.proof["parity"]
+    print(f"top1 {parity['top1']:.4f} kl {parity['kl_mean']:.1e}")
+    assert parity["kl_mean"] < 0.01
+
+
+KINDS = [*["sliding_attention"] * 4, "full_attention"]
 REFUSED: list[tuple[Make, dict[str, Any], str]] = [
     (kind("Gemma2"), {"tie_word_embeddings": False}, "no matrix of its own for the logits"),
     (GEMMA, {"tie_word_embeddings": False}, "no matrix of its own for the logits"),
@@ -186,6 +226,13 @@ REFUSED: list[tuple[Make, dict[str, Any], str]] = [
         {"rope_parameters": LOCAL | {"mrope_section": [4, 2, 2], "partial_rotary_factor": 0.5}},
         "without a position",
     ),
+    (gemma3n, {"altup_num_inputs": 3}, "altup_num_inputs is 3"),
+    (gemma3n, {"laurel_rank": 32}, "laurel_rank is 32"),
+    (gemma3n, {"hidden_size_per_layer_input": 64}, "hidden_size_per_layer_input is 64"),
+    (gemma3n, {"final_logit_softcapping": 20.0}, "final_logit_softcapping is 20.0"),
+    (gemma3n, {"layer_types": KINDS[::-1]}, "not one full layer in five"),
+    (gemma3n, {"activation_sparsity_pattern": [0.9] * 5}, "activation_sparsity_pattern is"),
+    (gemma3n, {"intermediate_size": [512, 512, 512, 512, 256]}, "all layers are alike"),
     (gemma4, {"use_bidirectional_attention": "all"}, "looks back only"),
     (gemma4, {"attention_bias": True}, "attention_bias is True"),
     (gemma4, {"layer_types": ["full_attention"] * 4}, "No layer slides"),
@@ -232,6 +279,11 @@ BAD: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("gpt-oss", put(num_local_experts=5), "the number of experts asks for"),
     ("gpt-oss", put(intermediate_size=95), "asks for"),
     ("gpt-oss", put(num_experts_per_tok=7), "num_experts_per_tok is 7"),
+    ("gemma3n", put(final_logit_softcapping=None), "final_logit_softcapping is null"),
+    ("gemma3n", put(num_kv_shared_layers="two"), "num_kv_shared_layers is 'two'"),
+    ("gemma3n", put(num_kv_shared_layers=2), "num_kv_shared_layers is 2"),
+    ("gemma3n", put(intermediate_size=["wide"] * 5), "intermediate_size"),
+    ("gemma3n", put(rope_parameters={"full_attention": {"rope_type": "yarn"}}), "scal"),
     ("gemma4", put(per_layer_config={"1": {"head_dim": 32}}), "full layers are alike"),
     ("gemma4", put(per_layer_config={"1": 3, "3": 3}), "full layers are alike"),
     ("gemma4", put(per_layer_config=None, global_head_dim=31), "odd"),
