@@ -6,8 +6,9 @@ that differ. A candidate is a real file without weights, written to a temporary 
 
 from __future__ import annotations
 
+import struct
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from convert.vocab.proof import Difference
 
 
+_STRING = 8  # enum gguf_type
 _SHOWN = 3  # differing texts in a question
 
 
@@ -38,30 +40,61 @@ def write_vocab(path: Path, vocab: Vocab) -> Path:
     return path
 
 
+class _Files:
+    """Files without weights in one place, one at a time. Those that differ in the pre-tokenizer's
+    name alone are one file with another name in it: to write 100,000 tokens takes a second."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = Path(folder) / "vocab.gguf"
+        self._written: tuple[Vocab, bytes] | None = None
+
+    def write(self, vocab: Vocab) -> Path:
+        """The file of `vocab`."""
+        last = self._written
+        if last is not None and replace(vocab, pre=last[0].pre) == last[0]:
+            self._path.write_bytes(_rename(last[1], last[0].pre, vocab.pre))
+        else:
+            write_vocab(self._path, vocab)
+            self._written = vocab, self._path.read_bytes()
+        return self._path
+
+
+def _rename(data: bytes, old: str, new: str) -> bytes:
+    """A model file with the pre-tokenizer's name `new`: behind its key, and before its length,
+    stands the type of a string."""
+    key = b"tokenizer.ggml.pre" + struct.pack("<I", _STRING)
+    before, after = (
+        key + struct.pack("<Q", len(name.encode())) + name.encode() for name in (old, new)
+    )
+    return data.replace(before, after, 1)
+
+
 def choose(candidates: Iterable[Vocab], part: str) -> Vocab:
     """The first of `candidates` that splits every sample as its reference does.
 
     `part` names what is in question. Where none does, the nearest is given, in doubt. Raises
     `VocabError`: there is no reference.
     """
-    from convert.vocab.proof import load_reference
+    from convert.vocab.proof import load_reference, sample_texts
 
     encode: Encode | None = None
     best: tuple[int, Vocab] | None = None
-    for vocab in candidates:
-        if encode is None:
-            encode, why = load_reference(vocab)
-        if encode is None:
-            raise VocabError(
-                f"{vocab.source.name} has {part} that llama.cpp has no name for, and it cannot be "
-                f"tried on text: {why}.",
-                "Install the converter's extra: pip install 'chatapp[convert]'.",
-            )
-        found, _ = run_trial(vocab, encode)
-        if not found:
-            return vocab
-        if best is None or len(found) < best[0]:
-            best = (len(found), vocab)
+    with tempfile.TemporaryDirectory(prefix="convert-vocab-") as folder:
+        files = _Files(folder)
+        for vocab in candidates:
+            if encode is None:
+                encode, why = load_reference(vocab)
+            if encode is None:
+                raise VocabError(
+                    f"{vocab.source.name} has {part} that llama.cpp has no name for, and it cannot "
+                    f"be tried on text: {why}.",
+                    "Install the converter's extra: pip install 'chatapp[convert]'.",
+                )
+            found = _try(files.write(vocab), vocab, encode, sample_texts(vocab))
+            if not found:
+                return vocab
+            if best is None or len(found) < best[0]:
+                best = (len(found), vocab)
     if best is None:
         raise VocabError(f"llama.cpp has nothing like {part}.")
     doubt = f"It has {part} that none of llama.cpp's does; the nearest is {best[1].model} {{}}."
@@ -107,14 +140,21 @@ def settle(vocab: Vocab, *, inexact: bool) -> Vocab:
 
 def run_trial(vocab: Vocab, encode: Encode) -> tuple[list[Difference], int]:
     """Where llama.cpp differs from `encode` on the samples, and how many there are."""
-    from convert.libllama import ModelFile  # 300 ms of llama.cpp, and only where a trial is needed
-    from convert.vocab.proof import Difference, compare, sample_texts
+    from convert.vocab.proof import sample_texts
 
     texts = sample_texts(vocab)
     with tempfile.TemporaryDirectory(prefix="convert-vocab-") as folder:
         path = write_vocab(Path(folder) / "vocab.gguf", vocab)
-        try:
-            with ModelFile(path, vocab_only=True) as model:
-                return compare(model, vocab, encode, texts), len(texts)
-        except ProofError as error:
-            return [Difference(0, error.message)] * len(texts), len(texts)
+        return _try(path, vocab, encode, texts), len(texts)
+
+
+def _try(path: Path, vocab: Vocab, encode: Encode, texts: Sequence[str]) -> list[Difference]:
+    """Where the file `path` of `vocab` differs from `encode`; a file that does not load: always."""
+    from convert.libllama import ModelFile  # 300 ms of llama.cpp, and only where a trial is needed
+    from convert.vocab.proof import Difference, compare
+
+    try:
+        with ModelFile(path, vocab_only=True) as model:
+            return compare(model, vocab, encode, texts)
+    except ProofError as error:
+        return [Difference(0, error.message)] * len(texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tokenizers import normalizers, pre_tokenizers
 from convert.errors import ProofError, UsageError, VocabError
 from convert.libllama import ModelFile
 from convert.vocab import pretokenizers, read_vocab
-from convert.vocab.trial import write_vocab
+from convert.vocab.trial import _Files, write_vocab
 from tests.convert.vocabularies import prove_folder, source, split, train_bpe
 
 CL100K = (  # as OpenAI first published it
@@ -96,14 +97,25 @@ def test_a_name_from_the_user_is_proved_all_the_same(tmp_path: Path) -> None:
 
 
 def test_llama_cpp_knows_every_name_we_offer(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     n_tokens = train_bpe(tmp_path, [GPT2], n_tokens=300)
     vocab = read_vocab(source(tmp_path), n_tokens)
     for name in sorted(pretokenizers.NAMES):
         path = write_vocab(tmp_path / "named.gguf", replace(vocab, pre=name))
         with ModelFile(path, vocab_only=True) as file:
             assert file.n_tokens == n_tokens
+
+
+def test_trials_of_names_are_files_that_differ_in_the_name_alone(tmp_path: Path) -> None:
+    n_tokens = train_bpe(tmp_path, [GPT2], n_tokens=300)
+    vocab = read_vocab(source(tmp_path), n_tokens)
+    (tmp_path / "trials").mkdir()
+    files = _Files(str(tmp_path / "trials"))
+    for name in ("gpt-2", "deepseek-coder", "dbrx", "gpt-2"):
+        named = replace(vocab, pre=name)
+        whole = write_vocab(tmp_path / "whole.gguf", named).read_bytes()
+        assert files.write(named).read_bytes() == whole
+    other = replace(vocab, merges=vocab.merges[1:])
+    assert files.write(other).read_bytes() == write_vocab(tmp_path / "o", other).read_bytes()
 
 
 def test_composed_characters_are_a_note(tmp_path: Path) -> None:
