@@ -52,6 +52,8 @@ PIECES: dict[str, tuple[str, ...]] = {
     "GemmaTokenizer": ("bos", "text"),
     "T5Tokenizer": ("text", "eos"),
 }
+# Of these, four tokens of the class's own stand before the file's pieces, and one behind.
+SHIFTED_PIECES = frozenset({"XLMRobertaTokenizer"})
 WORD_PIECES = frozenset(
     {"BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer"}
     | {"SqueezeBertTokenizer", "ConvBertTokenizer", "RetriBertTokenizer", "NezhaTokenizer"}
@@ -72,6 +74,7 @@ _BY_MODEL = {
     "blenderbot": "BlenderbotTokenizer",
     **dict.fromkeys(("gemma", "gemma2", "gemma3", "gemma3_text"), "GemmaTokenizer"),
     **dict.fromkeys(("t5", "mt5", "umt5"), "T5Tokenizer"),
+    "xlm-roberta": "XLMRobertaTokenizer",
     **dict.fromkeys(("bert", "distilbert", "electra", "nomic_bert"), "BertTokenizer"),
 }
 # Names that say only that a tokenizer.json does.

@@ -41,13 +41,13 @@ def tokenizers_built(build: Callable[[], Any], where: str) -> Reference:
 
 
 def transformers_class(
-    name: str, folder: Path, special: Sequence[str], otherwise: Reference
+    name: str, folder: Path, special: Sequence[str], otherwise: Reference, **said: bool
 ) -> Reference:
     """The tokenizer in `folder` as transformers' class `name` builds it: nobody's guess but its
     makers'. Where transformers is not installed, or has no such class: `otherwise`.
 
     Nothing in the folder is run: the class is transformers' own. `special` are further tokens that
-    are to be found in text.
+    are to be found in text, `said` what the user says that the folder does not.
     """
     try:
         found = f"{name} of transformers {version('transformers')}"
@@ -62,7 +62,9 @@ def transformers_class(
             return otherwise.load()
 
         def build() -> Any:
-            backend = kind.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+            backend = kind.from_pretrained(
+                str(folder), local_files_only=True, **said
+            ).backend_tokenizer
             known = {token.content for token in backend.get_added_tokens_decoder().values()}
             backend.add_special_tokens([text for text in special if text not in known])
             return backend
@@ -109,6 +111,16 @@ def sentencepiece_file(path: Path) -> Reference:
                 f"{path.name} cannot be loaded by sentencepiece: {str(error)[:200]}."
             ) from None
         return lambda text: list(processor.encode(text))
+
+    return Reference(_named("sentencepiece"), load)
+
+
+def sentencepiece_shifted(path: Path, shift: int, unknown: int) -> Reference:
+    """The same with every piece numbered `shift` higher, and the unknown as `unknown`."""
+
+    def load() -> Encode:
+        encode = sentencepiece_file(path).load()
+        return lambda text: [index + shift if index else unknown for index in encode(text)]
 
     return Reference(_named("sentencepiece"), load)
 

@@ -18,6 +18,7 @@ from convert.vocab import (
     characters,
     places,
     sentencepiece,
+    shifted_pieces,
     shipped,
     tiktoken,
     tokenizer_json,
@@ -194,6 +195,9 @@ def _is_of(source: Source, path: Path) -> bool:
     others = (tokenizer_json, vocab_merges, tiktoken)
     if source is characters:
         return not any(path.name in other.FILES for other in others) or _shared(path)
+    if source is sentencepiece and path.name == shifted_pieces.FILE:
+        # tokenizer.json has the numbers, this file has not
+        return not path.with_name(tokenizer_json.FILES[0]).is_file()
     return source not in others or path.suffix == ".tiktoken" or not _shared(path)
 
 

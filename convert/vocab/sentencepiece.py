@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from convert.errors import VocabError
+from convert.vocab import shifted_pieces
 from convert.vocab.assembly import assemble
-from convert.vocab.classes import PIECES, SAVE, find_class
+from convert.vocab.classes import PIECES, SAVE, SHIFTED_PIECES, find_class
 from convert.vocab.files import load_bytes, load_json_if_there
 from convert.vocab.layout import Added, read_added_files
 from convert.vocab.protobuf import Model, parse
@@ -21,7 +22,7 @@ from convert.vocab.unknown import append_bytes, doubt_unknown
 from convert.vocab.vocabulary import TokenKind, Vocab
 from convert.vocab.wanted import Wanted
 
-FILES: tuple[str, ...] = ("tokenizer.model", "spiece.model")
+FILES: tuple[str, ...] = ("tokenizer.model", "spiece.model", shifted_pieces.FILE)
 DESCRIPTION = "SentencePiece's tokenizer.model: BPE, unigrams or characters"
 
 _HINT = "Give another tokenizer with --tokenizer."
@@ -54,7 +55,15 @@ def read(path: Path, wanted: Wanted) -> Vocab:
         for role, index in found.roles.items()
         if 0 <= index < len(found.pieces)
     }
-    name = find_class(path.parent, wanted.config, PIECES)
+    name = find_class(path.parent, wanted.config, PIECES.keys() | SHIFTED_PIECES)
+    if name in SHIFTED_PIECES:
+        return shifted_pieces.build(path, found, name, wanted)
+    if name is None and path.name == shifted_pieces.FILE:
+        raise VocabError(
+            f"{path.name} is used by several classes, each with numbers of its own, and nothing "
+            "says which it is.",
+            SAVE,
+        )
     if name is not None and name not in PIECES:
         raise VocabError(
             f"{path.name} is used by {name}, which is not known to number pieces as the file does.",

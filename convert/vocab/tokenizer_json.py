@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convert.errors import VocabError
 from convert.vocab import byte_bpe, metaspace, unigram, wordpiece
 from convert.vocab.files import load_json
 from convert.vocab.json_parts import FILE, refuse
@@ -30,6 +31,12 @@ def read(path: Path, wanted: Wanted) -> Vocab:
         "Unigram": unigram.from_json,
         "BPE": metaspace.from_json if metaspace.recognise(data) else byte_bpe.from_json,
     }
+    if kind == "WordLevel":
+        raise VocabError(
+            f"{FILE} has whole words for tokens (WordLevel), and one token for all other words; "
+            "each of llama.cpp's tokenizers takes words that it lacks to pieces.",
+            "There is no file that would read text alike: train with a BPE or with unigrams.",
+        )
     if kind not in builders:
         raise refuse("a model", kind)
     return builders[str(kind)](path, data, wanted)

@@ -14,12 +14,13 @@ from typing import Any
 from unicodedata import category
 
 from convert.errors import VocabError
+from convert.questions import Choice, Question
 from convert.vocab.assembly import add_notes, assemble
 from convert.vocab.classes import SAVE, WORD_PIECES, find_class
 from convert.vocab.files import load_json_if_there, load_text
 from convert.vocab.json_parts import FILE, find_post_template, flatten, read_ids, refuse
 from convert.vocab.layout import Added, read_added
-from convert.vocab.references import tokenizers_built, tokenizers_file
+from convert.vocab.references import tokenizers_built, tokenizers_file, transformers_class
 from convert.vocab.vocabulary import Reference, TokenKind, Vocab
 from convert.vocab.wanted import Wanted
 
@@ -50,8 +51,9 @@ def read(path: Path, wanted: Wanted) -> Vocab:
     if name is not None and name not in WORD_PIECES:
         raise VocabError(f"{path.name} is used by {name}, which is not known to be BERT's.", SAVE)
     said = config.get("do_lower_case", wanted.config.get("do_lower_case"))
-    # a vocabulary with capitals is of no use to a tokenizer that writes none
-    lowercase = bool(said) if said is not None else not any(map(_has_capitals, ids))
+    if said is None and any(map(_has_capitals, ids)):
+        raise _ask_case(path)
+    lowercase = said is None or bool(said)
     accents = config.get("strip_accents")
     if config.get("tokenize_chinese_chars", True) is not True:
         raise VocabError(
@@ -59,12 +61,29 @@ def read(path: Path, wanted: Wanted) -> Vocab:
         )
     normalizer = _Normalizer(lowercase, lowercase if accents is None else bool(accents))
     added = {t: Added(ids[t], special=True) for t in _SPECIAL.values() if t in ids}
-    reference = tokenizers_built(lambda: _build(ids, added, normalizer), path.name)
+    built = tokenizers_built(lambda: _build(ids, added, normalizer), path.name)
+    reference = transformers_class(
+        name or "BertTokenizer", path.parent, [*added], built, do_lower_case=lowercase
+    )
     vocab = _assemble(path, wanted, ids, added, normalizer, reference, ())
     if said is not None:
         return vocab
-    case = "no token has a capital, so text is lower-cased" if lowercase else "tokens have capitals"
+    case = "text is lower-cased, as BERT's class does: no token has a capital"
     return add_notes(vocab, f"{path.name} does not say do_lower_case: {case}.")
+
+
+def _ask_case(path: Path) -> VocabError:
+    """Of no use to a tokenizer that writes none are capitals; yet its class would write none."""
+    why = (
+        f"{path.name} has tokens with capitals, and nothing says do_lower_case: without it, BERT's "
+        "class writes all text in small letters."
+    )
+    choices = (
+        Choice(False, "text is taken as it is: a cased model"),
+        Choice(True, "text is lower-cased first, and those tokens never come"),
+    )
+    hint = "Say it with --set do_lower_case=false or true."
+    return VocabError(why, hint, Question("do_lower_case", why, choices))
 
 
 def _has_capitals(text: str) -> bool:

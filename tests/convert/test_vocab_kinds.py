@@ -69,6 +69,30 @@ def test_wordpiece(tmp_path: Path, lowercase: bool, as_text: bool) -> None:
     assert vocab.options["normalizer.lowercase"] is lowercase
     assert vocab.tokens[5].startswith("\u2581") or tokens[5].startswith("##")
     assert (report["differences"], report["texts"] > 45) == (0, True)
+    theirs = "BertTokenizer of transformers" if as_text else "tokenizers"
+    assert report["compared_with"].startswith(theirs)  # not with what we make of the file
+
+
+def test_whether_capitals_count_is_asked_where_bert_s_class_would_lose_them(tmp_path: Path) -> None:
+    tokens = train_wordpiece(tmp_path, lowercase=False)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "vocab.txt").write_text("\n".join(tokens) + "\n")
+    with pytest.raises(VocabError, match="tokens with capitals") as raised:
+        read_vocab(source(tmp_path), len(tokens))
+    assert raised.value.question is not None
+    assert raised.value.question.name == "do_lower_case"
+    for answer in (False, True):
+        said = source(tmp_path, config={"do_lower_case": answer})
+        vocab = read_vocab(said, len(tokens))
+        assert vocab.options["normalizer.lowercase"] is answer
+        assert vocab.reference is not None
+        capital = vocab.reference.load()("ABC")
+        assert (capital == vocab.reference.load()("abc")) is answer
+    small = [text for text in tokens if text in BERT or text == text.lower()]
+    (tmp_path / "vocab.txt").write_text("\n".join(small) + "\n")
+    vocab, report = prove_folder(tmp_path, len(small))
+    assert "as BERT's class does" in vocab.notes[-1]
+    assert report["differences"] == 0
 
 
 PLAIN = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}

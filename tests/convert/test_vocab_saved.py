@@ -81,6 +81,9 @@ def pieces(name: str | None = None, added: bool = False, **options: Any) -> Call
         (folder / "corpus.txt").unlink()
         if name is not None:
             write_json(folder / "tokenizer_config.json", {"tokenizer_class": name})
+        if name in ("XLMRobertaTokenizer", "MBartTokenizer", ""):
+            (folder / "tokenizer.model").rename(folder / "sentencepiece.bpe.model")
+            return n + 2
         if name == "T5Tokenizer":
             (folder / "tokenizer.model").rename(folder / "spiece.model")
             return n + 100
@@ -239,7 +242,7 @@ VARIANTS: dict[str, tuple[Callable[..., int], str]] = {
     "metaspace without bytes": (library("metaspace"), GO_ON),
     "metaspace without bytes or prefix": (library("metaspace, no prefix"), GO_ON),
     "unigrams of the library": (library("unigram"), EQUAL),
-    "words": (library("words"), "a model"),
+    "words": (library("words"), "whole words for tokens"),
     "BPE of whitespace": (library("bpe"), "a pre-tokenizer"),
     "slow Qwen 2": (slow("Qwen2Tokenizer", "qwen"), EQUAL),
     "slow GPT-2": (slow("GPT2Tokenizer"), EQUAL),
@@ -272,6 +275,9 @@ VARIANTS: dict[str, tuple[Callable[..., int], str]] = {
         EQUAL,
     ),
     "pieces of Pegasus": (pieces("PegasusTokenizer", vocab_size=500), "PegasusTokenizer"),
+    "pieces of XLM-R": (pieces("XLMRobertaTokenizer", vocab_size=500), EQUAL),
+    "pieces of mBART": (pieces("MBartTokenizer", vocab_size=500), "MBartTokenizer"),
+    "pieces of many classes": (pieces("", vocab_size=500), "nothing says which"),
     "symbols of the user": (
         pieces(**BPE | PLAIN, byte_fallback=True, user_defined_symbols=["<sep>"]),
         GO_ON,
