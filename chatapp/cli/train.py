@@ -1,45 +1,59 @@
-"""`chatapp train`: hands a recipe or text files to `chatapp.train`, which alone imports PyTorch.
+"""`chatapp train`: a group of commands; what is none of their names is what to train on.
 
-The result's path goes to stdout, progress to stderr. Ctrl+C saves a checkpoint and ends with 130.
+`chatapp train notes.txt --out my-gpt` is short for `chatapp train pretrain notes.txt --out my-gpt`.
+A file that is called like a command is given as `./sample`.
 """
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from chatapp.cli.group import Entry, LazyGroup
 from chatapp.errors import ChatAppError
 
-_PATH = click.Path(path_type=Path)
+_COMMANDS = {
+    "pretrain": Entry("chatapp.cli.training", "pretrain", "Train on text, or as a recipe says."),
+    "resume": Entry("chatapp.cli.training", "resume", "Go on with a run where it stopped."),
+    "sample": Entry("chatapp.cli.training", "sample", "Let a checkpoint write, in PyTorch."),
+    "tokenizer": Entry("chatapp.cli.training", "tokenizer", "Learn a vocabulary from text."),
+}
 
 _EPILOG = """\b
 Examples:
   chatapp train notes.txt --out my-gpt
   chatapp train shakespeare.txt --chars --out bard
-  chatapp convert bard -q Q8_0 --chat
-  chatapp train recipe.toml --out my-gpt --resume
-  chatapp convert my-gpt -o my-gpt.gguf && chatapp --model my-gpt.gguf
+  chatapp --model bard
+  chatapp train resume my-gpt
+  chatapp train sample my-gpt "Once upon a time"
+
+`chatapp train SOURCE...` is short for `chatapp train pretrain SOURCE...`.
 """
 
 
-@click.command(epilog=_EPILOG)
-@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=_PATH)
-@click.option(
-    "-o", "--out", required=True, metavar="FOLDER", type=_PATH, help="Where checkpoints go."
-)
-@click.option("--chars", is_flag=True, help="Every character is a token, as in nanoGPT's example.")
-@click.option("--resume", is_flag=True, help="Go on with the run that FOLDER holds.")
-@click.option(
-    "--steps", metavar="N", type=click.IntRange(min=1), help="Pretraining steps, as a recipe has."
-)
-def train(
-    sources: tuple[Path, ...], out: Path, chars: bool, resume: bool, steps: int | None
-) -> None:
-    """Train a small GPT on a recipe (.toml) or on text files.
+class _ShortGroup(LazyGroup):
+    """A group whose first command is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Click's, with `pretrain` in front of what is no command."""
+        if not args or (args[0] not in self.list_commands(ctx) and args[0] not in ("-h", "--help")):
+            args = ["pretrain", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ShortGroup, entries=_COMMANDS, epilog=_EPILOG)
+def train() -> None:
+    """Train a small GPT of your own: from text to a model one can talk to.
 
     Needs PyTorch: pip install '.[train]' (in the folder of chatapp's sources)
     """
+
+
+@contextmanager
+def needing_torch() -> Iterator[None]:
+    """Around imports of `chatapp.train`: one sentence when what it needs is not installed."""
     try:
-        from chatapp.train.run import train as run_training
+        yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("torch", "tokenizers"):
             raise
@@ -47,6 +61,3 @@ def train(
             f"Training needs {error.name}, which is not installed.",
             "pip install '.[train]' (in the folder of chatapp's sources)",
         ) from None
-    checkpoint = run_training(sources, out, resume=resume, steps=steps, characters=chars)
-    click.echo(checkpoint)
-    click.echo(f"Next: chatapp convert {out} --chat", err=True)

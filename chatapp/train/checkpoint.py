@@ -4,16 +4,17 @@ Promises that a file under its final name is whole, and that loading runs nothin
 (`weights_only`). The surplus key `rng` is ours; readers of nanoGPT's format ignore it.
 """
 
-import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from chatapp.errors import ChatAppError
-from chatapp.gguf.replacing import write_whole
-from chatapp.train.model import GPT, ModelArgs
+from chatapp.errors import ChatAppError, UsageError
+from chatapp.gguf.replacing import replacement
+from chatapp.train.language_model import LanguageModel
+from chatapp.train.shapes import Args, class_of, make_model
 
 CHECKPOINT_FILE = "ckpt.pt"
 
@@ -28,27 +29,37 @@ class Checkpoint:
     iter_num: int
     """Optimizer steps taken in this stage."""
     best_val_loss: float
+    best_step: int = 0
+    """Where that was."""
     config: dict[str, Any] = field(default_factory=dict)
     """The settings of the run, as plain values."""
     rng: dict[str, Any] = field(default_factory=dict)
 
-    def restore_model(self) -> GPT:
-        """The model these weights belong to; raises `ChatAppError` when they do not fit it."""
-        model = make_model(self.read_args())
+    def restore_model(self, wanted: Args | None = None) -> LanguageModel:
+        """The model these weights belong to; raises `ChatAppError` when they do not fit it.
+
+        `wanted` is the same shape with another dropout.
+        """
+        args = self.read_args()
+        model = make_model(wanted or args)
         model.load_state_dict(self.model)
         return model
 
-    def read_args(self) -> ModelArgs:
+    def read_args(self) -> Args:
         """The model's shape; raises `ChatAppError` when it is not the shape of the weights."""
         wrong = "The checkpoint's weights do not fit its model:"
-        known = ModelArgs.__dataclass_fields__
+        try:
+            chosen = class_of(self.model_args)
+        except UsageError as error:
+            raise ChatAppError(f"{wrong} {error.message}", DAMAGED) from error
+        known = chosen.__dataclass_fields__
         for name, entry in known.items():
             kind = type(entry.default)
             value = self.model_args.get(name, entry.default)
             if type(value) is not kind and not (kind is float and type(value) is int):
                 raise ChatAppError(f"{wrong} {name} is {value!r}.", DAMAGED)
-        args = ModelArgs(**{name: self.model_args.get(name, known[name].default) for name in known})
-        layers = {name.split(".")[2] for name in self.model if name.startswith("transformer.h.")}
+        args = chosen(**{name: self.model_args.get(name, known[name].default) for name in known})
+        layers = {found[1] for name in self.model if (found := _LAYER.match(name))}
         if len(layers) != args.n_layer:  # before as many are made
             raise ChatAppError(f"{wrong} {len(layers)} layers, not {args.n_layer}.", DAMAGED)
         with torch.device("meta"):  # shapes without memory
@@ -63,28 +74,20 @@ class Checkpoint:
         return args
 
 
+_LAYER = re.compile(r"(?:transformer\.h|model\.layers)\.(\d+)\.")
 DAMAGED = "Put a whole copy in its place, or remove it and train again."
 
 
-def make_model(args: ModelArgs) -> GPT:
-    """A new model; raises `ChatAppError` when memory is too small for it."""
-    try:
-        return GPT(args)
-    except (RuntimeError, MemoryError) as error:  # RuntimeError is what PyTorch's allocator raises
-        raise ChatAppError(
-            "There is not enough memory for a model of this size.",
-            "Lower n_layer, n_embd or vocab_size.",
-        ) from error
-
-
 def save_checkpoint(checkpoint: Checkpoint, folder: Path) -> Path:
-    """Write `ckpt.pt` into `folder`; what was there stays until the new one is whole."""
-    buffer = io.BytesIO()
-    names = Checkpoint.__dataclass_fields__
-    torch.save({name: getattr(checkpoint, name) for name in names}, buffer)
+    """Write `ckpt.pt` into `folder`; what was there stays until the new one is whole.
+
+    Raises `OSError`, or PyTorch's `RuntimeError` when there is no room.
+    """
     path = folder / CHECKPOINT_FILE
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, buffer.getvalue(), mode=None)
+    names = Checkpoint.__dataclass_fields__
+    with replacement(path, mode=None) as part:
+        torch.save({name: getattr(checkpoint, name) for name in names}, part)
     return path
 
 
@@ -129,7 +132,9 @@ def _check(content: Any, path: Path) -> Checkpoint:
     if not all(isinstance(tensor, torch.Tensor) for tensor in content["model"].values()):
         raise ChatAppError(f"{path} is no whole checkpoint: model holds no tensors.", DAMAGED)
     more = {name: content.get(name) for name in ("config", "rng")}
+    step = content.get("best_step")
     return Checkpoint(
+        best_step=step if type(step) is int else 0,
         model={str(name): tensor for name, tensor in content["model"].items()},
         optimizer=content["optimizer"],
         model_args=content["model_args"],

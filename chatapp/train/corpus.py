@@ -1,34 +1,56 @@
 """Reads training files: documents of text, and conversations.
 
-Promises that a file is read line by line where its format has lines, and that an unreadable line
-is an error with its number. Surprising: a conversation in a text source becomes its chat rendering,
-so that pretraining already shows the model the shape of a chat; markers that a text spells out stay
-text.
+Promises that files are read in a stream, folders in the order of their names, and that an
+unreadable line is an error with its number. Surprising: a conversation in a text source becomes its
+chat rendering, so that pretraining already shows the model the shape of a chat; markers that a text
+spells out stay text. A document of more than a million characters comes in parts.
 """
 
-import gzip
 import json
-import zlib
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.train.chat_format import Piece, Turn, lay_out
+from chatapp.train.cleaning import clean
+from chatapp.train.reading import find_files, read_blocks, read_lines
 from chatapp.train.settings import Source
 
 SEPARATOR = "\n\f\n"
+PART = 1 << 20
+"""Characters of a document that are handed on at once."""
+_PLACE = re.compile(r"(?<=\S)\n(?=\S)|(?<=\S)(?=[ ]\S)")
+"""Where a text may be divided so that its tokens stay the same: a word begins there."""
 
 
-def read_documents(source: Source) -> Iterator[tuple[Piece, ...]]:
-    """The documents of one source, repeated as it says."""
-    documents = list(_read_file(source.path))
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document, or a part of a long one."""
+
+    pieces: tuple[Piece, ...]
+    ends: bool = True
+    """False where more of it follows."""
+
+
+def read_documents(source: Source) -> Iterator[Document]:
+    """The documents of one source, once, cleaned, without empty ones."""
+    for path in find_files(source.path):
+        if ".jsonl" in path.suffixes:
+            yield from _read_objects(path)
+        else:
+            yield from _read_text(path)
+
+
+def repeats(source: Source) -> Iterator[int]:
+    """For each reading of a source, which of its documents are taken: every one (1), every second
+    (2) …"""
     whole, part = divmod(source.repeat, 1.0)
-    for _ in range(int(whole)):
-        yield from documents
+    yield from [1] * int(whole)
     if part:
-        step = max(1, round(1 / part))
-        yield from documents[::step]
+        yield max(1, round(1 / part))
 
 
 def read_conversations(source: Source) -> list[tuple[Turn, ...]]:
@@ -37,44 +59,48 @@ def read_conversations(source: Source) -> list[tuple[Turn, ...]]:
     A line is `{"messages": [{"role": …, "content": …}, …]}`, or an array of turns that start with
     the user's.
     """
-    talks = [_conversation(entry, source.path, n) for n, entry in _read_lines(source.path)]
-    whole, part = divmod(source.repeat, 1.0)
-    extra = talks[:: max(1, round(1 / part))] if part else []
-    return talks * int(whole) + extra
+    talks = [_conversation(entry, source.path, n) for n, entry in _read_json(source.path)]
+    return [talk for step in repeats(source) for talk in talks[::step]]
 
 
-def _read_file(path: Path) -> Iterator[tuple[Piece, ...]]:
-    if ".jsonl" in path.suffixes:
-        for number, entry in _read_lines(path):
-            if isinstance(entry, dict) and isinstance(entry.get("text"), str):
-                yield (_mend(entry["text"]),)
-            else:
-                yield lay_out(_conversation(entry, path, number))
-        return
-    for document in _read_text(path).split(SEPARATOR):
-        if document.strip():
-            yield (document,)
+def _read_objects(path: Path) -> Iterator[Document]:
+    for number, entry in _read_json(path):
+        if isinstance(entry, dict) and isinstance(entry.get("text"), str):
+            text = clean(entry["text"])
+            if text.strip():
+                yield Document((text,))
+        else:
+            yield Document(lay_out(_conversation(entry, path, number)))
 
 
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ChatAppError(
-            f"{path} cannot be read: {error}", "Training text must be UTF-8, plain or gzip."
-        ) from error
+def _read_text(path: Path) -> Iterator[Document]:
+    text, begun = "", False
+    for block in read_blocks(path):
+        *whole, text = (text + block).split(SEPARATOR)
+        for document in whole:
+            if begun or document.strip():
+                yield Document((clean(document),))
+            begun = False
+        while len(text) > PART:  # the end stays: a separator may have begun there
+            at = _divide(text)
+            yield Document((clean(text[:at]),), ends=False)
+            text, begun = text[at:], True
+    if begun or text.strip():
+        yield Document((clean(text),))
 
 
-def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ChatAppError(f"{path}, line {number} is not JSON: {error}.") from error
+def _divide(text: str) -> int:
+    """The last good place in the first `PART` characters, else their end."""
+    found = list(_PLACE.finditer(text, PART - 4096, PART - 3))
+    return found[-1].end() if found else PART - 3
+
+
+def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
+    for number, line in read_lines(path):
+        try:
+            yield number, json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ChatAppError(f"{path}, line {number} is not JSON: {error}.") from error
 
 
 def _conversation(entry: Any, path: Path, number: int) -> tuple[Turn, ...]:

@@ -1,21 +1,24 @@
 """Batches of tokens: packed windows for pretraining, masked turns for fine-tuning.
 
 Promises that a batch is a function of the settings and the step alone, which is what makes a
-resumed run equal to an uninterrupted one without storing a position. Tokens are kept as uint16.
+resumed run equal to an uninterrupted one without storing a position.
 """
 
-from array import array
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from chatapp.errors import ChatAppError
-from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Piece, Turn, lay_out
-from chatapp.train.model import IGNORED
+from chatapp.train.chat_format import END_OF_TURN, Turn, lay_out
+from chatapp.train.language_model import IGNORED
 from chatapp.train.tokenizer import encode_pieces, token_id
 
 
@@ -28,6 +31,8 @@ class Batch:
     """`IGNORED` where there is no loss."""
     offset: int = 0
     """Position of the first token of every row."""
+    masked: bool = False
+    """Whether some targets may be `IGNORED`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +43,24 @@ class Sample:
     spoken: list[bool]
 
 
-def pack(documents: Iterable[Sequence[Piece]], tokenizer: Tokenizer) -> Tensor:
-    """All documents as one int32 row, each closed by the end-of-text token where there is one."""
-    if tokenizer.get_vocab_size() > 65536:
-        raise ChatAppError("Tokens are kept in 16 bits: the vocabulary may have at most 65536.")
-    end = tokenizer.token_to_id(END_OF_TEXT)  # None in a vocabulary of characters
-    packed = array("H")
-    for document in documents:
-        packed.extend(encode_pieces(tokenizer, document))
-        if end is not None:
-            packed.append(end)
-    return (
-        torch.frombuffer(packed, dtype=torch.uint16).to(torch.int32) if packed else torch.empty(0)
-    )
-
-
 class PackedText:
     """Windows of a long token row, every token once an epoch."""
 
-    def __init__(self, row: Tensor, block_size: int, seed: int) -> None:
+    def __init__(self, row: NDArray[Any], block_size: int, seed: int) -> None:
         self.row, self.block_size, self.seed = row, block_size, seed
+
+    def check(self, window: int) -> None:
+        """Raise `ChatAppError` when the text is too short for windows of `window` tokens."""
+        window = min(window, self.block_size)
+        if self._count(window) < 1:
+            raise ChatAppError(
+                f"The text has {len(self.row)} tokens to train on, too few for windows of {window},"
+                f" which need {2 * window + 1}.",
+                "Give more text, or a shorter context.",
+            )
+
+    def _count(self, window: int) -> int:
+        return (len(self.row) - window - 1) // window
 
     def batch(self, step: int, rows: int, window: int) -> Batch:
         """Windows number `step * rows` to `(step + 1) * rows` of a shuffled, shifted epoch.
@@ -66,18 +69,17 @@ class PackedText:
         train the whole position table.
         """
         window = min(window, self.block_size)
-        count = (len(self.row) - window - 1) // window
-        if count < 1:
-            raise ChatAppError(
-                f"The text has {len(self.row)} tokens, too few for windows of {window}.",
-                "Give more text, or a smaller window.",
-            )
+        count = self._count(window)
         starts = []
+        shifts: dict[int, int] = {}
         for number in range(step * rows, (step + 1) * rows):
             epoch, place = divmod(number, count)
-            shift = Random(f"{self.seed} {epoch} shift").randrange(window)  # noqa: S311 - order, no secret
-            starts.append(_permute(place, count, self.seed + epoch) * window + shift)
-        chosen = torch.stack([self.row[start : start + window + 1] for start in starts]).long()
+            if epoch not in shifts:
+                draw = Random(f"{self.seed} {epoch} shift")  # noqa: S311 - order, no secret
+                shifts[epoch] = draw.randrange(window)
+            starts.append(_permute(place, count, self.seed + epoch) * window + shifts[epoch])
+        drawn = np.stack([self.row[start : start + window + 1] for start in starts])
+        chosen = torch.from_numpy(drawn.astype(np.int64))
         draw = Random(f"{self.seed} {step} offset")  # noqa: S311 - order, no secret
         free = self.block_size - window
         offset = draw.randint(0, free) if draw.random() < 0.5 else 0
@@ -87,15 +89,9 @@ class PackedText:
 def _permute(place: int, count: int, seed: int) -> int:
     """A place in a shuffled order of `count`, without keeping the order: an affine map."""
     stride = int(count * 0.618) + seed % 97 | 1
-    while _divisor(stride, count) != 1:
+    while math.gcd(stride, count) != 1:
         stride += 2
     return (place * stride + seed * 31) % count
-
-
-def _divisor(a: int, b: int) -> int:
-    while b:
-        a, b = b, a % b
-    return a
 
 
 def encode_conversation(turns: Sequence[Turn], tokenizer: Tokenizer) -> Sample:
@@ -171,4 +167,4 @@ def _pad(rows: Sequence[Sample]) -> Batch:
             for token, said in zip(row.tokens[1:], row.spoken[1:], strict=True)
         ]
         targets[number, :length] = torch.tensor(wanted)
-    return Batch(tokens, targets)
+    return Batch(tokens, targets, masked=True)

@@ -19,13 +19,20 @@ from typing import Any
 import torch
 
 from chatapp.errors import ChatAppError
-from chatapp.train.checkpoint import DAMAGED, Checkpoint, save_checkpoint
+from chatapp.train.checkpoint import DAMAGED, Checkpoint
 from chatapp.train.data import Batch
 from chatapp.train.device import autocast, pick_device
-from chatapp.train.model import ACTIVATION, GPT
-from chatapp.train.progress import Progress, Reporter
+from chatapp.train.flops import find_peak, per_token
+from chatapp.train.keeping import keep, keep_best
+from chatapp.train.language_model import LanguageModel
+from chatapp.train.metering import Log, Meter
+from chatapp.train.model import ACTIVATION
+from chatapp.train.optimizers import Optimizers
+from chatapp.train.parallel import gather, join
+from chatapp.train.progress import Reporter
 from chatapp.train.schedule import learning_rate
 from chatapp.train.settings import PretrainSettings
+from chatapp.train.stepping import Stepper
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,139 +46,135 @@ class Stage:
     heldout: tuple[Batch, ...]
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
-
-
-def make_optimizer(model: GPT, settings: PretrainSettings) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices only, betas as in GPT-3 (0.9, 0.95)."""
-    matrices = [weight for weight in model.parameters() if weight.dim() >= 2]
-    vectors = [weight for weight in model.parameters() if weight.dim() < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
+    sample: Callable[[LanguageModel], str] | None = None
+    """What is said of the model after a measurement: a text that it has written, or nothing."""
 
 
 @torch.no_grad()
-def measure(model: GPT, batches: tuple[Batch, ...]) -> float:
+def measure(model: LanguageModel, batches: tuple[Batch, ...]) -> float:
     """Mean loss over held-out batches, in nats a token; NaN when there are none."""
     device = next(model.parameters()).device
     model.eval()
     losses = []
     for batch in batches:
         with autocast(device):
-            losses.append(model.loss(batch.tokens.to(device), batch.targets.to(device)).item())
+            inputs = batch.tokens.to(device), batch.targets.to(device)
+            losses.append(model.loss(*inputs, batch.offset, batch.masked).item())
     model.train()
     return sum(losses) / len(losses) if losses else math.nan
 
 
 def run_stage(
-    stage: Stage, model: GPT, resume: Checkpoint | None, reporter: Reporter
+    stage: Stage, model: LanguageModel, resume: Checkpoint | None, reporter: Reporter
 ) -> Checkpoint:
     """Train `model` in place from `resume` (or from step 0) to the end; the last checkpoint.
 
     Raises `KeyboardInterrupt` after a Ctrl+C, with the checkpoint written, and `ChatAppError` when
     the loss is no longer a number, with the last good checkpoint left in place.
     """
-    device = pick_device()
-    model.to(device).train()
-    optimizer = make_optimizer(model, stage.settings)
-    step, best = 0, math.inf
-    torch.manual_seed(stage.settings.seed)
-    if resume is not None:
-        _restore(optimizer, resume)
-        step, best = resume.iter_num, resume.best_val_loss
+    run = Run(stage, model, resume, reporter)
     with _interruptible() as interrupted:
-        meter = _Meter(stage, reporter)
-        while step < stage.settings.steps and not interrupted.is_set():
-            rate = _take_step(stage, model, optimizer, step, meter)
-            step += 1
-            value = None
-            if step % stage.settings.eval_every == 0 or step == stage.settings.steps:
-                meter.check()
-                value = measure(model, stage.heldout)
-                best = min(best, value)
-                save_checkpoint(_snapshot(stage, model, optimizer, step, best), stage.folder)
-            meter.report(step, rate, value)
-        checkpoint = _snapshot(stage, model, optimizer, step, best)
-        if interrupted.is_set():
-            save_checkpoint(checkpoint, stage.folder)
-            reporter.say(f"Saved step {step} in {stage.folder}; --resume goes on from there.")
+        while run.step < stage.settings.steps:
+            if run.ranks.any(interrupted.is_set()):
+                run.keep()
+                reporter.say(f"Saved step {run.step} in {stage.folder}; --resume goes on there.")
+                raise KeyboardInterrupt
+            run.advance()
+        if interrupted.is_set():  # in the last step, which is kept
             raise KeyboardInterrupt
-    return checkpoint
+        return run.snapshot()
 
 
-def _take_step(
-    stage: Stage, model: GPT, optimizer: torch.optim.AdamW, step: int, meter: "_Meter"
-) -> float:
-    settings = stage.settings
-    floor = settings.learning_rate * settings.floor
-    rate = learning_rate(step, settings.steps, settings.learning_rate, floor, settings.warmup)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    batch = stage.batch(step)
-    device = next(model.parameters()).device
-    with autocast(device):
-        loss = model.loss(batch.tokens.to(device), batch.targets.to(device), batch.offset)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if settings.grad_clip:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.grad_clip)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    meter.add(loss.detach(), batch.tokens.numel())
-    return rate
+class Run:
+    """A stage under way."""
 
+    def __init__(
+        self, stage: Stage, model: LanguageModel, resume: Checkpoint | None, reporter: Reporter
+    ) -> None:
+        self.stage, self.model, self.reporter = stage, model, reporter
+        self.ranks = join()
+        device = pick_device()
+        model.to(device).train()
+        self.flops = per_token(model, stage.settings.window)
+        self.ranks.shard(model)
+        self.optimizers = Optimizers(model, stage.settings)
+        self.step, self.best, self.best_step = 0, math.inf, 0
+        torch.manual_seed(stage.settings.seed)
+        rows = 0
+        if resume is not None:
+            _restore(self.optimizers, resume)
+            self.step, self.best = resume.iter_num, resume.best_val_loss
+            self.best_step = resume.best_step
+            rows = resume.config.get("rows", 0)
+        self.stepper = Stepper(model, reporter.say, self.ranks, rows if type(rows) is int else 0)
+        if stage.settings.compile:
+            self.stepper.loss = torch.compile(model.loss)
+        log = None if self.ranks.rank else Log(stage.folder, self.step)
+        self.meter = Meter(stage.name, stage.settings.steps, reporter, log, self.ranks)
+        self.meter.peak = find_peak(device) * self.ranks.world
 
-class _Meter:
-    """Loss and speed since the last report; the loss stays on the device until it is asked for."""
-
-    def __init__(self, stage: Stage, reporter: Reporter) -> None:
-        self._stage, self._reporter = stage, reporter
-        self._losses: list[torch.Tensor] = []
-        self._tokens = 0
-        self._steps = 0
-        self._since = time.monotonic()
-
-    def add(self, loss: torch.Tensor, tokens: int) -> None:
-        self._losses.append(loss)
-        self._tokens += tokens
-        self._steps += 1
-
-    def check(self) -> None:
-        if self._losses and not math.isfinite(self._losses[-1].item()):
-            raise ChatAppError(
-                f"{self._stage.name}: the loss is no longer a number.",
-                "Lower learning_rate in the recipe and start again, or --resume.",
-            )
-
-    def report(self, step: int, rate: float, value: float | None) -> None:
-        if self._steps < 10 and value is None and step < self._stage.settings.steps:
-            return
-        seconds = max(time.monotonic() - self._since, 1e-9)
-        left = (self._stage.settings.steps - step) * seconds / self._steps
-        loss = torch.stack(self._losses).mean().item()
-        speed = self._tokens / seconds
-        self._reporter.report(
-            Progress(
-                self._stage.name, step, self._stage.settings.steps, loss, speed, left, rate, value
-            )
+    def advance(self) -> None:
+        """Take one step; measure, keep and report when it is time."""
+        settings = self.stage.settings
+        floor = settings.learning_rate * settings.floor
+        rate = learning_rate(
+            self.step, settings.steps, settings.learning_rate, floor, settings.warmup
         )
-        self._losses, self._tokens, self._steps = [], 0, 0
-        self._since = time.monotonic()
+        batch = self.stage.batch(self.step)
+        loss = self.stepper.backward(batch)
+        if settings.grad_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.grad_clip)
+        self.optimizers.step(rate)
+        tokens = batch.tokens.numel()
+        self.meter.add(loss, tokens, tokens * self.flops)
+        self.step += 1
+        last = self.step == settings.steps
+        value = None
+        if self.step % settings.eval_every == 0 or last:
+            value = self._evaluate()
+        self.meter.report(self.step, rate, value)
 
+    def _evaluate(self) -> float:
+        """Measure on held-out text, and keep the checkpoint of a step whose loss is a number."""
+        self.meter.check()
+        began = time.monotonic()
+        value = self.ranks.mean(torch.tensor(measure(self.model, self.stage.heldout))).item()
+        if self.stage.heldout and not math.isfinite(value):
+            raise self.meter.broken()
+        better = value < self.best
+        if better:
+            self.best, self.best_step = value, self.step
+        self.keep(better)
+        if self.stage.sample is not None:
+            self.model.eval()
+            if said := self.stage.sample(self.model):
+                self.reporter.say(said)
+            self.model.train()
+        self.meter.pause(time.monotonic() - began)
+        return value
 
-def _snapshot(
-    stage: Stage, model: GPT, optimizer: torch.optim.AdamW, step: int, best: float
-) -> Checkpoint:
-    return Checkpoint(
-        model=model.state_dict(),
-        optimizer=optimizer.state_dict(),
-        model_args=model.args.as_dict(),
-        iter_num=step,
-        best_val_loss=best,
-        config={**stage.config, "stage": stage.name, "activation": ACTIVATION},
-        rng=_save_rng(),
-    )
+    def keep(self, best: bool = False) -> None:
+        """Write the checkpoint of this step."""
+        self.meter.check()
+        checkpoint = self.snapshot()
+        if not self.ranks.rank:
+            keep(checkpoint, self.stage.folder)
+            if best:
+                keep_best(checkpoint, self.stage.folder)
+
+    def snapshot(self) -> Checkpoint:
+        """All of this step."""
+        config = {**self.stage.config, "stage": self.stage.name, "activation": ACTIVATION}
+        return Checkpoint(
+            model=gather(self.model.state_dict()),
+            optimizer=gather(self.optimizers.state_dict()),
+            model_args=self.model.args.as_dict(),
+            iter_num=self.step,
+            best_val_loss=self.best,
+            best_step=self.best_step,
+            config={**config, "rows": self.stepper.rows},
+            rng=_save_rng(),
+        )
 
 
 def _save_rng() -> dict[str, Any]:
@@ -181,20 +184,13 @@ def _save_rng() -> dict[str, Any]:
     return state
 
 
-def _restore(optimizer: torch.optim.AdamW, resume: Checkpoint) -> None:
+def _restore(optimizers: Optimizers, resume: Checkpoint) -> None:
     """The optimizer and the random generators as they were."""
+    optimizers.load(resume.optimizer)
     try:
-        optimizer.load_state_dict(resume.optimizer)
         _restore_rng(resume.rng)
-        whole = all(
-            state[name].shape == weight.shape
-            for weight, state in optimizer.state.items()
-            for name in ("exp_avg", "exp_avg_sq")
-        )
-    except Exception:  # noqa: BLE001 -- PyTorch raises whatever it meets in a state that is not whole
-        whole = False
-    if not whole:
-        raise ChatAppError("The checkpoint's optimizer state is not that of its model.", DAMAGED)
+    except Exception as error:  # PyTorch raises whatever it meets in a state that is not whole
+        raise ChatAppError("The checkpoint's random state is no such state.", DAMAGED) from error
 
 
 def _restore_rng(state: dict[str, Any]) -> None:

@@ -1,9 +1,8 @@
 """The reference GPT: GPT-2's shape, small enough to train on a laptop.
 
 It promises nanoGPT's names in its `state_dict` and GPT-2's arithmetic, so that every converter
-that reads those reads this. Two facts surprise: the GELU is the tanh approximation, because
-llama.cpp has no other for this architecture; and `lm_head.weight` is the embedding itself (tied),
-so it appears in the `state_dict` under both names but is counted and trained once.
+that reads those reads this. Surprising: the GELU is the tanh approximation, because llama.cpp has
+no other for this architecture.
 """
 
 import math
@@ -15,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chatapp.errors import UsageError
+from chatapp.train.language_model import LanguageModel, Shape, follow_matrices
 
-IGNORED = -100
-"""Targets with this value carry no loss."""
 ACTIVATION = "gelu_new"
 """The tanh form of GELU, by Hugging Face's name; stored in the checkpoint's `config`."""
 
@@ -37,20 +35,25 @@ class ModelArgs:
     """Share of activations dropped while training; 0 is off."""
 
     def __post_init__(self) -> None:
-        for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, it must be at least 1.")
-        if self.n_embd % self.n_head:
-            raise UsageError(
-                f"n_embd ({self.n_embd}) cannot be split over n_head ({self.n_head}).",
-                "Make n_embd a multiple of n_head.",
-            )
-        if not 0.0 <= self.dropout < 1.0:
-            raise UsageError(f"dropout is {self.dropout}, it must lie in [0, 1).")
+        check_shape(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The plain dict that nanoGPT stores."""
         return asdict(self)
+
+
+def check_shape(args: Shape) -> None:
+    """Raise `UsageError` where numbers do not make a model."""
+    for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size"):
+        if getattr(args, name) < 1:
+            raise UsageError(f"{name} is {getattr(args, name)}, it must be at least 1.")
+    if args.n_embd % args.n_head:
+        raise UsageError(
+            f"n_embd ({args.n_embd}) cannot be split over n_head ({args.n_head}).",
+            "Make n_embd a multiple of n_head.",
+        )
+    if not 0.0 <= args.dropout < 1.0:
+        raise UsageError(f"dropout is {args.dropout}, it must lie in [0, 1).")
 
 
 class SelfAttention(nn.Module):
@@ -109,12 +112,12 @@ class Block(nn.Module):
         return result
 
 
-class GPT(nn.Module):
+class GPT(LanguageModel):
     """The language model: token ids in, logits of the next token out."""
 
     def __init__(self, args: ModelArgs) -> None:
         super().__init__()
-        self.args = args
+        self.args: ModelArgs = args
         self.transformer = nn.ModuleDict(
             {
                 "wte": nn.Embedding(args.vocab_size, args.n_embd),
@@ -127,44 +130,21 @@ class GPT(nn.Module):
         self.lm_head.weight = self._embedding("wte").weight
         self._initialise()
 
-    def forward(self, tokens: Tensor, offset: int = 0) -> Tensor:
-        """Logits `[batch, time, vocab_size]` of int64 `tokens` `[batch, time]`.
-
-        `offset` is the position of the first token: training on short windows at shifting
-        offsets is how every row of the position table gets its share.
-        """
-        return self.lm_head(self.hidden(tokens, offset))  # type: ignore[no-any-return]
-
     def hidden(self, tokens: Tensor, offset: int = 0) -> Tensor:
         """The residual stream after the last norm, `[batch, time, n_embd]`."""
         positions = torch.arange(offset, offset + tokens.shape[1], device=tokens.device)
         x = self._embedding("wte")(tokens) + self._embedding("wpe")(positions)
         x = functional.dropout(x, self.args.dropout, self.training)
-        if torch.is_autocast_enabled(x.device.type):
-            # The residual stream follows the matrices: casting it at each of them cost 15 %.
-            x = x.to(torch.get_autocast_dtype(x.device.type))
-        blocks = self.transformer["h"]
-        assert isinstance(blocks, nn.ModuleList)
-        for block in blocks:
+        x = follow_matrices(x)
+        for block in self.blocks():
             x = block(x)
         return self.transformer["ln_f"](x)  # type: ignore[no-any-return]
 
-    def loss(self, tokens: Tensor, targets: Tensor, offset: int = 0) -> Tensor:
-        """Mean cross-entropy in nats over the targets that are not `IGNORED`.
-
-        Only rows that carry loss go through the output matrix: with a loss mask over prompts
-        that saves most of the largest multiplication.
-        """
-        wanted = targets.reshape(-1) != IGNORED
-        rows = self.hidden(tokens, offset).reshape(-1, self.args.n_embd)
-        if not bool(wanted.all()):
-            rows, targets = rows[wanted], targets.reshape(-1)[wanted]
-        logits = self.lm_head(rows)
-        return functional.cross_entropy(logits.float(), targets.reshape(-1))
-
-    def count_parameters(self) -> int:
-        """Trained numbers, the tied embedding counted once."""
-        return sum(parameter.numel() for parameter in self.parameters())
+    def blocks(self) -> nn.ModuleList:
+        """The layers, first to last."""
+        blocks = self.transformer["h"]
+        assert isinstance(blocks, nn.ModuleList)
+        return blocks
 
     def _embedding(self, name: str) -> nn.Embedding:
         table = self.transformer[name]

@@ -1,51 +1,61 @@
 """Pretraining: next-token prediction on packed text."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from chatapp.train.corpus import read_documents
-from chatapp.train.data import Batch, PackedText, pack
+from chatapp.train.data import Batch, PackedText
 from chatapp.train.loop import Stage
-from chatapp.train.settings import Recipe, Source
+from chatapp.train.packing import pack
+from chatapp.train.progress import Reporter
+from chatapp.train.settings import Recipe
+
+DATA_FOLDER = "data"
 
 
-def pretrain_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> Stage:
-    """The stage that learns language: batches over all of the recipe's text."""
+def pretrain_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path, reporter: Reporter) -> Stage:
+    """The stage that learns language: batches over all of the recipe's text.
+
+    Raises `ChatAppError` where the text cannot be read or is too short.
+    """
     settings = recipe.pretrain
     block = recipe.model.block_size
-    documents = (document for source in recipe.text for document in read_documents(source))
-    row = pack(documents, tokenizer)
-    if recipe.heldout is not None:
-        held = pack(read_documents(Source(recipe.heldout)), tokenizer)
-    else:
-        cut = max(len(row) - max(len(row) // 100, settings.window + 2), 0)
-        row, held = row[:cut], row[cut:]
-    text = PackedText(row, block, settings.seed)
+    window = min(settings.window, block, settings.batch_tokens)
+    longest = min(block, settings.batch_tokens) if settings.long_from < 1 else window
+    packed = pack(recipe, tokenizer, folder / DATA_FOLDER, window, reporter)
+    text = PackedText(packed.train, block, settings.seed)
+    text.check(window)
+    text.check(longest)
+    reporter.say(f"data: {len(packed.train):,} tokens, {len(packed.heldout):,} held out")
 
     def batch(step: int) -> Batch:
         long = step >= settings.long_from * settings.steps
-        window = min(block if long else settings.window, block, settings.batch_tokens)
-        return text.batch(step, max(1, settings.batch_tokens // window), window)
+        length = longest if long else window
+        return text.batch(step, max(1, settings.batch_tokens // length), length)
 
+    rows = max(1, settings.batch_tokens // window)
     return Stage(
         name="pretrain",
         settings=settings,
         batch=batch,
-        heldout=_heldout(held, min(settings.window, block), settings.eval_rows),
+        heldout=heldout_batches(packed.heldout, window, settings.eval_rows, rows),
         folder=folder,
-        config={**recipe.as_dict(), "tokens": len(row)},
+        config={**recipe.as_dict(), "tokens": len(packed.train)},
     )
 
 
-def _heldout(held: Tensor, window: int, most: int) -> tuple[Batch, ...]:
-    # Spread over the whole text: it is sorted by source.
+def heldout_batches(held: NDArray[Any], window: int, most: int, rows: int) -> tuple[Batch, ...]:
+    """At most `most` windows, `rows` of them in a batch, spread over the whole text, which is
+    sorted by source."""
     windows = max(0, (len(held) - 1) // window)
     count = min(most, windows)
-    starts = [number * windows // count * window for number in range(count)]
+    parts = [held[at * windows // count * window :][: window + 1] for at in range(count)]
     batches = []
-    for start in starts:
-        part = held[start : start + window + 1].long()[None]
-        batches.append(Batch(part[:, :-1], part[:, 1:]))
+    for first in range(0, count, rows):
+        some = torch.from_numpy(np.stack(parts[first : first + rows]).astype(np.int64))
+        batches.append(Batch(some[:, :-1].contiguous(), some[:, 1:].contiguous()))
     return tuple(batches)

@@ -20,10 +20,22 @@ class Progress:
     learning_rate: float
     val_loss: float | None = None
     """Set on reports that follow a measurement on held-out text."""
+    mfu: float | None = None
+    """The share of what the machine could compute; None where that is not known."""
 
 
 class Reporter(Protocol):
     """Who is told. Called between steps, on the thread that trains."""
+
+    def report(self, progress: Progress) -> None:
+        """Take one report."""
+
+    def say(self, text: str) -> None:
+        """Take one sentence."""
+
+
+class Silent:
+    """Says nothing."""
 
     def report(self, progress: Progress) -> None:
         """Take one report."""
@@ -55,7 +67,8 @@ class StderrReporter:
 
     def say(self, text: str) -> None:
         """Write one sentence on its own line."""
-        sys.stderr.write(f"{text}\n")
+        start = "\r\x1b[K" if self._terminal else ""
+        sys.stderr.write(f"{start}{text}\n")
         sys.stderr.flush()
 
 
@@ -63,9 +76,10 @@ def describe(progress: Progress) -> str:
     """One line, at most 80 columns in practice."""
     filled = round(20 * progress.step / progress.steps)
     minutes, seconds = divmod(round(progress.seconds_left), 60)
+    use = "" if progress.mfu is None else f" MFU {100 * progress.mfu:.0f}%"
     line = (
         f"{progress.stage} {'#' * filled}{'.' * (20 - filled)} {progress.step}/{progress.steps}"
-        f" loss {progress.loss:.3f} {progress.tokens_per_second:.0f} tok/s"
+        f" loss {progress.loss:.3f} {progress.tokens_per_second:.0f} tok/s{use}"
         f" {minutes}:{seconds:02d} left"
     )
     return line if progress.val_loss is None else f"{line} held-out {progress.val_loss:.3f}"

@@ -14,23 +14,26 @@ from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.replacing import write_whole
-from chatapp.train.characters import character_tokenizer, save_characters
-from chatapp.train.chat_format import spell
-from chatapp.train.checkpoint import (
-    CHECKPOINT_FILE,
-    Checkpoint,
-    load_checkpoint,
-    make_model,
-    save_checkpoint,
-)
-from chatapp.train.corpus import read_conversations, read_documents
+from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
 from chatapp.train.finetune import finetune_stage
+from chatapp.train.keeping import BEST_FOLDER
 from chatapp.train.loop import Stage, run_stage
-from chatapp.train.model import ModelArgs
+from chatapp.train.optimizers import has_muon
+from chatapp.train.parallel import Ranks, join
+from chatapp.train.plan import describe_run, plan
+from chatapp.train.plot import draw_losses
 from chatapp.train.pretrain import pretrain_stage
-from chatapp.train.progress import Reporter, StderrReporter
-from chatapp.train.settings import Recipe, Source, make_recipe, read_recipe
-from chatapp.train.tokenizer import TOKENIZER_FILE, load_tokenizer, save_tokenizer, train_tokenizer
+from chatapp.train.progress import Reporter, Silent, StderrReporter
+from chatapp.train.record import read_record, write_record
+from chatapp.train.sample import Sampler
+from chatapp.train.settings import Recipe, make_recipe, read_recipe
+from chatapp.train.shapes import Args, describe_shape, make_model
+from chatapp.train.tokenizer import TOKENIZER_FILE, save_tokenizer
+from chatapp.train.vocabulary import find_tokenizer, load_given, save_vocabulary
+from chatapp.train.wishes import Wishes
+
+GENERATION_FILE = "generation_config.json"
+"""Hugging Face's name for how a model is best sampled; the converter carries it over."""
 
 
 def train(
@@ -38,45 +41,84 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    steps: int | None = None,
-    characters: bool = False,
+    wishes: Wishes | None = None,
     reporter: Reporter | None = None,
 ) -> Path:
     """Train as `sources` say, one `.toml` recipe or text files; the final `ckpt.pt`.
 
-    `steps` replaces the number of pretraining steps; `characters` makes every character a token.
     Raises `UsageError` or `ConfigError` for what cannot be used, `ChatAppError` when OUT already
     holds a run and `resume` is false, and `KeyboardInterrupt` after a Ctrl+C, when everything has
     been saved.
     """
-    reporter = reporter or StderrReporter()
-    recipe = _recipe(sources, steps, characters)
+    wishes = wishes or Wishes()
+    recipe = _recipe(sources, wishes)
+    if not resume:
+        _refuse_overwriting(out)
+    if wishes.minutes and not (resume and _is_begun(out)):
+        recipe = plan(recipe, wishes, _speaker(reporter))
+    return _train(recipe, out, resume, wishes.tokenizer, _speaker(reporter))
+
+
+def go_on(out: Path, wishes: Wishes | None = None, reporter: Reporter | None = None) -> Path:
+    """Go on with the run in `out`, whose recipe lies there; its `ckpt.pt`. Raises as `train`."""
+    recipe = (wishes or Wishes()).change(read_record(out))
+    return _train(recipe, out, True, None, _speaker(reporter))
+
+
+def foretell(sources: tuple[Path, ...], wishes: Wishes) -> list[str]:
+    """What a run would be: size, time, memory and disk, a line each. Nothing is written."""
+    recipe = _recipe(sources, wishes)
+    if wishes.minutes:
+        recipe = plan(recipe, wishes, Silent())
+    return describe_run(recipe)
+
+
+def learn_tokenizer(
+    sources: tuple[Path, ...], out: Path, vocab_size: int, reporter: Reporter | None = None
+) -> Path:
+    """Train a tokenizer on `sources` and write it into `out`; its `tokenizer.json`."""
+    recipe = _recipe(sources, Wishes())
+    recipe = replace(recipe, model=replace(recipe.model, vocab_size=vocab_size))
+    if (out / TOKENIZER_FILE).exists():
+        raise ChatAppError(f"{out} already holds a tokenizer.", "Name another folder.")
+    tokenizer = find_tokenizer(recipe, out, False, reporter or StderrReporter())
+    save_tokenizer(tokenizer, out, recipe.model.block_size, chat=False)
+    return out / TOKENIZER_FILE
+
+
+def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter: Reporter) -> Path:
+    """`given` is the folder of a tokenizer to use."""
+    ranks = join()
     first = out / "pretrain" if recipe.chat else out
-    _refuse_overwriting(out, first, resume)
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
-    tokenizer = _tokenizer(recipe, first, resume, reporter)
-    size = tokenizer.get_vocab_size()
-    recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
-    if recipe.characters:
-        save_characters(tokenizer, first)
-    else:
-        save_tokenizer(tokenizer, first, recipe.model.block_size, chat=False)
+    if recipe.pretrain.optimizer == "muon" and not has_muon():
+        reporter.say("This PyTorch has no Muon (2.9 has): AdamW is used.")
+    with ranks.first():
+        going_on = resume or ranks.rank > 0
+        tokenizer = find_tokenizer(recipe, first, going_on, reporter, given)
+        size = tokenizer.get_vocab_size()
+        if not ranks.rank:
+            write_record(recipe, out)
+            save_vocabulary(tokenizer, recipe, first)
+        recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
+        needed = not (recipe.chat and _exists(out) and resume)
+        stage = pretrain_stage(recipe, tokenizer, first, reporter) if needed else None
     checkpoint = None
-    if not (recipe.chat and _exists(out) and resume):
-        stage = pretrain_stage(recipe, tokenizer, first)
-        checkpoint = _run(stage, recipe, None, resume, reporter)
+    if stage is not None:
+        checkpoint = _run(_with_samples(stage, tokenizer, ranks), recipe, None, resume, reporter)
     if recipe.chat:
-        save_tokenizer(tokenizer, out, recipe.model.block_size, chat=True)
-        if recipe.temperature >= 0:
-            config = json.dumps({"temperature": recipe.temperature})
-            write_whole(out / GENERATION_FILE, config.encode(), mode=None)
+        if not ranks.rank:
+            _prepare_chat(recipe, tokenizer, out)
         stage = finetune_stage(recipe, tokenizer, out)
         _run(stage, recipe, checkpoint, resume, reporter)
     return out / CHECKPOINT_FILE
 
 
-GENERATION_FILE = "generation_config.json"
-"""Hugging Face's name for how a model is best sampled; the converter carries it over."""
+def _prepare_chat(recipe: Recipe, tokenizer: Tokenizer, out: Path) -> None:
+    save_tokenizer(tokenizer, out, recipe.model.block_size, chat=True)
+    if recipe.temperature >= 0:
+        config = json.dumps({"temperature": recipe.temperature})
+        write_whole(out / GENERATION_FILE, config.encode(), mode=None)
 
 
 def _run(
@@ -88,69 +130,80 @@ def _run(
     origin = earlier or base
     if origin:
         _refuse_another_shape(origin, recipe.model)
-    model = origin.restore_model() if origin else make_model(recipe.model)
+    model = origin.restore_model(recipe.model) if origin else make_model(recipe.model)
     reporter.say(f"{stage.name}: {model.count_parameters():,} parameters")
-    checkpoint = run_stage(stage, model, earlier, reporter)
-    save_checkpoint(checkpoint, stage.folder)
+    describe_shape(recipe.model, stage.folder)
+    try:
+        checkpoint = run_stage(stage, model, earlier, reporter)
+    finally:
+        if picture := draw_losses(stage.folder):
+            reporter.say(f"The loss over the run: {picture}")
+    if checkpoint.best_step < checkpoint.iter_num and (stage.folder / BEST_FOLDER).is_dir():
+        reporter.say(
+            f"Held-out loss was least at step {checkpoint.best_step}: "
+            f"{checkpoint.best_val_loss:.3f}. That one is in {stage.folder / BEST_FOLDER}."
+        )
     return checkpoint
 
 
-def _refuse_another_shape(checkpoint: Checkpoint, wanted: ModelArgs) -> None:
+def _with_samples(stage: Stage, tokenizer: Tokenizer, ranks: Ranks) -> Stage:
+    return stage if ranks.world > 1 else replace(stage, sample=Sampler(tokenizer))
+
+
+def _refuse_another_shape(checkpoint: Checkpoint, wanted: Args) -> None:
     """A recipe that was changed since trains another model; dropout alone may differ."""
     saved = checkpoint.read_args().as_dict()
     for name, value in wanted.as_dict().items():
-        if name != "dropout" and saved[name] != value:
+        if name == "vocab_size" and saved.get(name) != value:
             raise ChatAppError(
-                f"The run in this folder has {name} = {saved[name]}, this one would have {value}.",
+                f"The tokenizer has {value} tokens, the checkpoint's model {saved.get(name)}: "
+                "they do not belong together.",
+                "Put back the tokenizer and texts it began with, or use another folder.",
+            )
+        if name != "dropout" and saved.get(name) != value:
+            was = saved.get(name, "none")
+            raise ChatAppError(
+                f"The run in this folder has {name} = {was}, this one would have {value}.",
                 "Use the recipe and texts it began with, or another folder.",
             )
 
 
-def _recipe(sources: tuple[Path, ...], steps: int | None, characters: bool) -> Recipe:
+def _recipe(sources: tuple[Path, ...], wishes: Wishes) -> Recipe:
     if not sources:
         raise UsageError("Say what to train on: a recipe (.toml) or text files.")
     for source in sources:
-        if not source.is_file():
+        if not source.exists():
             raise UsageError(f"There is no file {source}.")
     if sources[0].suffix == ".toml":
         if len(sources) > 1:
             raise UsageError("Give one recipe, or text files, not both.")
         recipe = read_recipe(sources[0])
-        recipe = replace(recipe, characters=recipe.characters or characters)
     else:
-        recipe = make_recipe(sources, characters)
-    if steps is not None:
-        recipe = replace(recipe, pretrain=replace(recipe.pretrain, steps=steps))
+        recipe = make_recipe(sources, wishes.characters)
+    recipe = wishes.change(recipe)
+    if wishes.tokenizer is not None:
+        size = load_given(wishes.tokenizer).get_vocab_size()
+        recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
     return recipe
 
 
-def _refuse_overwriting(out: Path, first: Path, resume: bool) -> None:
-    if not resume and (_exists(out) or _exists(first)):
+def _refuse_overwriting(out: Path) -> None:
+    if _is_begun(out):
         raise ChatAppError(
             f"{out} already holds a training run.", "Use --resume to go on, or another folder."
         )
+
+
+def _is_begun(out: Path) -> bool:
+    return _exists(out) or _exists(out / "pretrain")
 
 
 def _exists(folder: Path) -> bool:
     return (folder / CHECKPOINT_FILE).is_file()
 
 
-def _tokenizer(recipe: Recipe, folder: Path, resume: bool, reporter: Reporter) -> Tokenizer:
-    if recipe.characters:  # the same text gives the same tokens: nothing to load when resuming
-        return character_tokenizer(
-            spell(document)
-            for source in recipe.text
-            for document in read_documents(Source(source.path))
-        )
-    if resume and (folder / TOKENIZER_FILE).is_file():
-        return load_tokenizer(folder)
-    reporter.say("tokenizer: learning words from the text")
-    texts = [
-        spell(document)
-        for source in recipe.text
-        for document in read_documents(Source(source.path))
-    ]
-    for source in recipe.chat:
-        for talk in read_conversations(Source(source.path)):
-            texts += [turn.content for turn in talk]
-    return train_tokenizer(texts, recipe.model.vocab_size)
+def _speaker(reporter: Reporter | None) -> Reporter:
+    """Who is told: of several processes the first one speaks."""
+    if join().rank:
+        return Silent()
+    return reporter or StderrReporter()

@@ -14,16 +14,19 @@ from typing import Any, TypeVar
 from chatapp.errors import ConfigError, UsageError
 from chatapp.paths import expand_home
 from chatapp.train.model import ModelArgs
+from chatapp.train.reading import count_bytes
+from chatapp.train.shapes import Args, class_of
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file to learn from."""
+    """A file or folder to learn from."""
 
     path: Path
-    """`.txt` (documents separated by a line holding a form feed), `.jsonl`, or either `.gz`."""
+    """Text (documents separated by a line holding a form feed), `.jsonl`, either with `.gz`, or a
+    folder of such files."""
     repeat: float = 1.0
     """How often it is read in an epoch; 0.5 takes every second document."""
 
@@ -46,6 +49,12 @@ class PretrainSettings:
     """Final learning rate as a share of the peak."""
     warmup: int = 100
     """Steps of linear warm-up."""
+    optimizer: str = "adamw"
+    """`adamw`, or `muon` for the matrices of the layers beside it."""
+    beta2: float = 0.95
+    """Of AdamW: how slowly it forgets how large gradients were."""
+    compile: bool = False
+    """Whether PyTorch compiles the model, which takes a minute; it pays on a GPU in long runs."""
     weight_decay: float = 0.1
     """On matrices only."""
     grad_clip: float = 1.0
@@ -53,7 +62,7 @@ class PretrainSettings:
     seed: int = 1337
     eval_every: int = 250
     """Steps between measurements on held-out text, each with a checkpoint."""
-    eval_rows: int = 64
+    eval_rows: int = 200
     """Held-out rows a measurement reads at most."""
 
 
@@ -75,7 +84,7 @@ class FinetuneSettings(PretrainSettings):
 class Recipe:
     """All of a run."""
 
-    model: ModelArgs = field(default_factory=ModelArgs)
+    model: Args = field(default_factory=ModelArgs)
     pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
     text: tuple[Source, ...] = ()
@@ -83,7 +92,9 @@ class Recipe:
     chat: tuple[Source, ...] = ()
     """What is fine-tuned on; empty leaves the fine-tuning out."""
     heldout: Path | None = None
-    """Text for the validation loss; without it the last hundredth of the tokens is held out."""
+    """Text for the validation loss; without it `share` of the text is held out."""
+    share: float = 0.02
+    """Of the text, held out: whole documents, or the end of a long one."""
     characters: bool = False
     """Tokens are characters, as in nanoGPT's first example; such a model has no turns."""
     threads: int = 0
@@ -122,6 +133,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-9, 1.0),
     "floor": (0.0, 1.0),
     "warmup": (0, 1_000_000),
+    "beta2": (0.5, 0.99999),
     "weight_decay": (0.0, 10.0),
     "grad_clip": (0.0, 1e6),
     "seed": (0, 2**31 - 1),
@@ -131,15 +143,20 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "max_turns": (0, 1_000_000),
     "threads": (0, 4096),
     "temperature": (-1.0, 100.0),
+    "share": (0.0, 0.5),
     "repeat": (0.0, 10_000.0),
     "n_layer": (1, 1024),
     "n_head": (1, 1024),
     "n_embd": (1, 65_536),
     "block_size": (1, 1_048_576),
-    "vocab_size": (1, 65_536),
+    "n_kv_head": (0, 1024),
+    "n_ff": (0, 1_048_576),
+    "rope_theta": (1.0, 1e9),
+    "vocab_size": (1, 1_048_576),
 }
 """Of every number in a recipe by its key, but for `dropout`, which the model checks."""
 
+OPTIMIZERS = ("adamw", "muon")
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text in quotes"}
 
 
@@ -149,15 +166,21 @@ def read_recipe(path: Path) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"The recipe {path} cannot be read: {error}.") from error
+    return build_recipe(table, path)
+
+
+def build_recipe(table: dict[str, Any], path: Path) -> Recipe:
+    """The recipe that `table` holds, which was read from `path`; raises `ConfigError`."""
     _check_names(table, {entry.name for entry in fields(Recipe)}, str(path))
     heldout = _take(table, "heldout", "", str(path))
     return Recipe(
-        model=_build(ModelArgs, table.get("model", {}), f"{path} [model]"),
+        model=_build_model(table.get("model", {}), f"{path} [model]"),
         pretrain=_build(PretrainSettings, table.get("pretrain", {}), f"{path} [pretrain]"),
         finetune=_build(FinetuneSettings, table.get("finetune", {}), f"{path} [finetune]"),
         text=_read_sources(table.get("text", []), path, "text"),
         chat=_read_sources(table.get("chat", []), path, "chat"),
         heldout=path.parent / expand_home(heldout) if heldout else None,
+        share=_take(table, "share", 0.02, str(path)),
         characters=_take(table, "characters", False, str(path)),
         threads=_take(table, "threads", 0, str(path)),
         temperature=_take(table, "temperature", -1.0, str(path)),
@@ -176,8 +199,8 @@ def make_recipe(files: tuple[Path, ...], characters: bool = False) -> Recipe:
         settings = PretrainSettings(
             steps=1300, batch_tokens=1536, window=64, learning_rate=2e-3, long_from=0.8
         )
-        return Recipe(model=model, pretrain=settings, text=text, characters=True)
-    size = sum(file.stat().st_size for file in files if file.is_file())
+        return Recipe(model=model, pretrain=settings, text=text, characters=True, share=0.1)
+    size = sum(map(count_bytes, files))
     small = size < 2_000_000
     model = ModelArgs(
         n_layer=4 if small else 6,
@@ -245,6 +268,18 @@ def _build(kind: type[T], table: Any, place: str) -> T:
         raise ConfigError(f"{place}: {error.message}", error.hint) from error
 
 
+def _build_model(table: Any, place: str) -> Args:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{place} must be a table.")
+    try:
+        kind = class_of(table)
+    except UsageError as error:
+        raise ConfigError(f"{place}: {error.message}", error.hint) from error
+    if kind is ModelArgs:
+        table = {name: value for name, value in table.items() if name != "shape"}
+    return _build(kind, table, place)
+
+
 def _check_names(table: dict[str, Any], known: set[str], place: str) -> None:
     for name in table:
         if name not in known:
@@ -259,7 +294,9 @@ def _check_bound(name: str, value: Any, place: str) -> None:
         raise ConfigError(f"{place}: {name} is {value}, it must lie between {low:g} and {high:g}.")
 
 
-def _check_stage(stage: PretrainSettings, model: ModelArgs) -> None:
+def _check_stage(stage: PretrainSettings, model: Args) -> None:
+    if stage.optimizer not in OPTIMIZERS:
+        raise ConfigError(f"The optimizer {stage.optimizer!r} is unknown.", "Use adamw or muon.")
     for entry in fields(stage):
         _check_bound(entry.name, getattr(stage, entry.name), "The settings")
     if stage.batch_tokens < min(stage.window, model.block_size):

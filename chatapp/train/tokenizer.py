@@ -80,6 +80,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         ) from error
 
 
+def knows_turns(folder: Path) -> bool:
+    """Whether the model in `folder` was trained on turns: it has a chat template then."""
+    try:
+        return "chat_template" in json.loads((folder / CONFIG_FILE).read_bytes())
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """Token ids of `text`, nothing added. No text becomes a special token, whatever it spells."""
     tokenizer.encode_special_tokens = True  # as ordinary text; the name reads like the opposite
@@ -96,6 +104,30 @@ def encode_pieces(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> list[int]:
         else:
             ids += encode(tokenizer, piece.token if isinstance(piece, Marker) else piece)
     return ids
+
+
+def encode_all(tokenizer: Tokenizer, rows: Sequence[Sequence[Piece]]) -> list[list[int]]:
+    """Token ids of many rows of pieces, on all cores."""
+    tokenizer.encode_special_tokens = True
+    texts: list[str] = []
+    plans: list[list[int | None]] = []  # an id, or None: that of the next text
+    for row in rows:
+        plan: list[int | None] = []
+        for piece in row:
+            number = tokenizer.token_to_id(piece.token) if isinstance(piece, Marker) else None
+            plan.append(number)
+            if number is None:
+                texts.append(piece.token if isinstance(piece, Marker) else piece)
+        plans.append(plan)
+    encoded = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+    return [
+        [
+            number
+            for entry in plan
+            for number in ((entry,) if entry is not None else next(encoded).ids)
+        ]
+        for plan in plans
+    ]
 
 
 def token_id(tokenizer: Tokenizer, token: str) -> int:

@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+import click
+import pytest
+
+from chatapp.cli.train import train
+from chatapp.errors import ChatAppError
 from tests.cli.conftest import Run
 
 
@@ -35,3 +40,27 @@ def test_wrong_use(chatapp: Run, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "nowhere.txt" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_short_way_and_commands_by_name(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def invoke(*words: str) -> str:
+        train.main(list(words), standalone_mode=False)
+        return capfd.readouterr().out
+
+    text = tmp_path / "text.txt"
+    text.write_text("To be, or not to be, that is the question.\n" * 40)
+    out = str(tmp_path / "out")
+    said = invoke("--chars", str(text), "--size", "tiny", "--steps", "1", "-o", out)
+    assert said == f"{tmp_path / 'out' / 'ckpt.pt'}\n"
+    assert invoke("resume", out, "--steps", "2") == said
+    assert invoke("sample", out, "To be", "--tokens", "5").startswith("To be")
+    with pytest.raises(ChatAppError, match="holds no run"):
+        invoke("resume", str(tmp_path))
+    assert invoke("tokenizer", str(text), "-o", out) == f"{tmp_path / 'out' / 'tokenizer.json'}\n"
+    with pytest.raises(click.UsageError, match="--out"):
+        invoke(str(text))
+    with pytest.raises(click.UsageError, match="leave out --tokenizer"):
+        invoke(str(text), "--chars", "--tokenizer", out)
+    assert "pretrain" in invoke("--help")

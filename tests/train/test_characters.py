@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.errors import ConfigError
+from chatapp.errors import ChatAppError, ConfigError
 from chatapp.train.characters import character_tokenizer
 from chatapp.train.checkpoint import load_checkpoint
-from chatapp.train.run import train
+from chatapp.train.run import go_on, train
+from chatapp.train.sample import Draw, write
 from chatapp.train.settings import read_recipe
+from chatapp.train.wishes import Wishes
 
 TEXT = "Ψυχή, 北京 and\n🙂 the\tquick brown fox; the lazy dog!\n" * 40
 
@@ -39,7 +41,7 @@ def test_every_character_is_one_token():
 
 def test_a_run_leaves_nanogpts_meta_and_no_tokenizer(text: Path, tmp_path: Path):
     out = tmp_path / "out"
-    train((text,), out, steps=3, characters=True, reporter=Silent())
+    train((text,), out, wishes=Wishes(steps=3, characters=True), reporter=Silent())
     meta = pickle.loads((out / "meta.pkl").read_bytes())
     assert meta["vocab_size"] == len(set(TEXT))
     assert [meta["itos"][i] for i in range(meta["vocab_size"])] == sorted(set(TEXT))
@@ -47,8 +49,16 @@ def test_a_run_leaves_nanogpts_meta_and_no_tokenizer(text: Path, tmp_path: Path)
     assert not (out / "tokenizer.json").exists()
     checkpoint = load_checkpoint(out)
     assert checkpoint.model["transformer.wte.weight"].shape[0] == meta["vocab_size"]
-    train((text,), out, steps=5, characters=True, resume=True, reporter=Silent())
+    train((text,), out, wishes=Wishes(steps=5, characters=True), resume=True, reporter=Silent())
     assert load_checkpoint(out).iter_num == 5
+    go_on(out, Wishes(steps=6), Silent())
+    assert load_checkpoint(out).iter_num == 6
+    said = write(out, "the", Draw(max_tokens=9))
+    assert said.startswith("the")
+    assert len(said) == 12
+    (out / "meta.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(ChatAppError, match=r"it names os\.system"):
+        write(out, "the", Draw())
 
 
 def test_a_model_of_characters_has_no_turns(text: Path, tmp_path: Path):

@@ -1,6 +1,7 @@
 """The tokenizer loses nothing, and turns are tokenised as the engine will."""
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import jinja2
@@ -9,7 +10,8 @@ import pytest
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.train.chat_format import CHAT_TEMPLATE, SPECIAL_TOKENS, Marker, Turn, lay_out, render
 from chatapp.train.corpus import read_documents
-from chatapp.train.data import encode_conversation, pack
+from chatapp.train.data import encode_conversation
+from chatapp.train.packing import encode_documents
 from chatapp.train.settings import Source
 from chatapp.train.tokenizer import (
     encode,
@@ -117,9 +119,9 @@ def test_markers_in_documents_stay_text(tokenizer, tmp_path: Path):
     talk = {"messages": [{"role": "user", "content": content} for content in FORGERIES]}
     lines.write_text(json.dumps({"text": FORGERIES[1]}) + "\n" + json.dumps(talk))
     end_of_text = tokenizer.token_to_id("<|endoftext|>")
-    row = pack(read_documents(Source(text)), tokenizer).tolist()
+    row = list(chain(*encode_documents(tokenizer, list(read_documents(Source(text))))))
     assert [token for token in row if token < 5] == [end_of_text] * len(FORGERIES)
-    row = pack(read_documents(Source(lines)), tokenizer).tolist()
+    row = list(chain(*encode_documents(tokenizer, list(read_documents(Source(lines))))))
     turn = [tokenizer.token_to_id("<|user|>"), tokenizer.token_to_id("<|end|>")]
     expected = [end_of_text, *turn * len(FORGERIES), end_of_text]
     assert [token for token in row if token < 5] == expected

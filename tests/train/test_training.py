@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,12 +12,14 @@ from chatapp.errors import ChatAppError, ConfigError, UsageError
 from chatapp.train.chat_format import Turn
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.data import Batch, PackedText
-from chatapp.train.model import GPT, IGNORED, ModelArgs
+from chatapp.train.language_model import IGNORED
+from chatapp.train.model import GPT, ModelArgs
 from chatapp.train.progress import Progress
 from chatapp.train.run import train
 from chatapp.train.sample import answer, load_model
 from chatapp.train.schedule import learning_rate
 from chatapp.train.settings import read_recipe
+from chatapp.train.wishes import Wishes
 
 RECIPE = """
 threads = 1
@@ -108,14 +111,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(recipe: Path, tmp_path: Path)
 
 def test_a_finished_run_is_not_overwritten(recipe: Path, tmp_path: Path):
     text = recipe.parent / "text.txt"
-    train((text,), tmp_path / "out", steps=1, reporter=Recorder())
+    train((text,), tmp_path / "out", wishes=Wishes(steps=1), reporter=Recorder())
     with pytest.raises(ChatAppError, match="already holds"):
-        train((text,), tmp_path / "out", steps=1, reporter=Recorder())
+        train((text,), tmp_path / "out", wishes=Wishes(steps=1), reporter=Recorder())
 
 
 def test_own_text_files_need_no_recipe(recipe: Path, tmp_path: Path):
     text = recipe.parent / "text.txt"
-    train((text,), tmp_path / "out", steps=2, reporter=Recorder())
+    train((text,), tmp_path / "out", wishes=Wishes(steps=2), reporter=Recorder())
     checkpoint = load_checkpoint(tmp_path / "out")
     assert checkpoint.iter_num == 2
     assert checkpoint.model_args["vocab_size"] == len(checkpoint.model["lm_head.weight"])
@@ -157,7 +160,7 @@ def test_loss_counts_only_wanted_targets():
 
 
 def test_an_epoch_reads_every_window_once_and_every_position_is_trained():
-    text = PackedText(torch.arange(1000, dtype=torch.int32), block_size=64, seed=3)
+    text = PackedText(np.arange(1000, dtype=np.uint16), block_size=64, seed=3)
     count = (1000 - 16 - 1) // 16
     batches: list[Batch] = [text.batch(step, 1, 16) for step in range(count)]
     starts = [int(batch.tokens[0, 0]) for batch in batches]

@@ -1,0 +1,82 @@
+"""What the shapes of a model share: from token ids to a loss.
+
+Promises that a subclass only says how token ids become a residual stream; loss and counting are the
+same for all. The output matrix is the embedding itself (tied), so it appears in the `state_dict`
+under both names but is counted and trained once.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+IGNORED = -100
+"""Targets with this value carry no loss."""
+
+
+class Shape(Protocol):
+    """What fixes the shape of a model's weights."""
+
+    @property
+    def n_layer(self) -> int: ...
+    @property
+    def n_head(self) -> int: ...
+    @property
+    def n_embd(self) -> int: ...
+    @property
+    def block_size(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as a checkpoint's `model_args` keeps them."""
+
+
+class LanguageModel(nn.Module):
+    """Token ids in, logits of the next token out."""
+
+    args: Shape
+    lm_head: nn.Linear
+
+    def forward(self, tokens: Tensor, offset: int = 0) -> Tensor:
+        """Logits `[batch, time, vocab_size]` of int64 `tokens` `[batch, time]`.
+
+        `offset` is the position of the first token: training on short windows at shifting
+        offsets is how every row of a position table gets its share.
+        """
+        return self.lm_head(self.hidden(tokens, offset))  # type: ignore[no-any-return]
+
+    def hidden(self, tokens: Tensor, offset: int = 0) -> Tensor:
+        """The residual stream after the last norm, `[batch, time, n_embd]`."""
+        raise NotImplementedError
+
+    def blocks(self) -> nn.ModuleList:
+        """The layers, first to last."""
+        raise NotImplementedError
+
+    def loss(self, tokens: Tensor, targets: Tensor, offset: int = 0, masked: bool = True) -> Tensor:
+        """Mean cross-entropy in nats over the targets that are not `IGNORED`.
+
+        Only rows that carry loss go through the output matrix: with a loss mask over prompts
+        that saves most of the largest multiplication. Where `masked` is false none is ignored.
+        """
+        rows = self.hidden(tokens, offset).reshape(-1, self.args.n_embd)
+        targets = targets.reshape(-1)
+        if masked:
+            wanted = targets != IGNORED
+            if not bool(wanted.all()):
+                rows, targets = rows[wanted], targets[wanted]
+        return functional.cross_entropy(self.lm_head(rows).float(), targets)
+
+    def count_parameters(self) -> int:
+        """Trained numbers, the tied embedding counted once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def follow_matrices(x: Tensor) -> Tensor:
+    """The residual stream in the type of the matrices: casting it at each of them cost 15 %."""
+    if torch.is_autocast_enabled(x.device.type):
+        return x.to(torch.get_autocast_dtype(x.device.type))
+    return x

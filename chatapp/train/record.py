@@ -1,0 +1,47 @@
+"""`run.json` beside a checkpoint: the recipe of a run, so that it goes on without being told again.
+
+Promises that `read_record` gives the recipe that was written, with whole paths, through the same
+checks that a recipe in TOML passes.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chatapp.errors import ChatAppError
+from chatapp.gguf.replacing import write_whole
+from chatapp.train.settings import Recipe, build_recipe
+
+RECORD_FILE = "run.json"
+
+
+def write_record(recipe: Recipe, folder: Path) -> None:
+    """Write `run.json`; raises `OSError`."""
+    table = asdict(recipe)
+    for name in ("text", "chat"):
+        table[name] = [
+            {"path": str(entry["path"].absolute()), "repeat": entry["repeat"]}
+            for entry in table[name]
+        ]
+    table["heldout"] = str(recipe.heldout.absolute()) if recipe.heldout else ""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(table, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    write_whole(folder / RECORD_FILE, content, mode=None)
+
+
+def read_record(folder: Path) -> Recipe:
+    """The recipe of the run in `folder`; raises `ChatAppError` where there is none."""
+    path = folder / RECORD_FILE
+    try:
+        table: Any = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
+    except FileNotFoundError:
+        raise ChatAppError(
+            f"{folder} holds no run: there is no {RECORD_FILE}.",
+            "Name its texts or recipe: chatapp train SOURCE... --out FOLDER --resume",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ChatAppError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(table, dict):
+        raise ChatAppError(f"{path} is no record of a run.")
+    return build_recipe(table, path)
