@@ -17,8 +17,8 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from numpy.typing import NDArray
 
 from convert.adapter_map import MERGE, Factors, Pair, map_factors
-from convert.architectures import bare
-from convert.checkpoints import locate, open_checkpoint, peft_adapter
+from convert.architectures import is_hand_written
+from convert.checkpoints import peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.peft_adapter import is_turned
 from convert.checkpoints.peft_base import BaseModel
@@ -35,7 +35,7 @@ from convert.writing import write_tensors
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """What was written."""
+    """The adapter file that was written."""
 
     output: Path
     bytes: int
@@ -57,8 +57,7 @@ def run_adapter(options: Options, progress: Progress = silent) -> AdapterFile:
     folder, source = options.lora, options.source
     if folder is None:
         folder, source = source, peft_adapter.find_base(source)
-    base = open_checkpoint(locate(source)).told(options.settings)
-    base = bare.complete(base, options.arch)
+    base = _open_base(replace(options, source=source, lora=None), progress)
     output = options.output or folder.resolve().with_name(f"{folder.resolve().name}-lora.gguf")
     output = output / f"{folder.resolve().name}-lora.gguf" if output.is_dir() else output
     progress("step", name="write")
@@ -83,11 +82,25 @@ def _check_options(options: Options) -> None:
         "--max-kl": options.max_kl,
         "--imatrix": options.imatrix,
         "--dry-run": options.dry_run or None,
-        "--code": options.code,
     }
     unused = [flag for flag, value in given.items() if value is not None]
     if unused:
         raise UsageError(f"{unused[0]} says nothing about an adapter, which is small and F32.")
+
+
+def _open_base(options: Options, progress: Progress) -> Checkpoint:
+    """The base, as it is converted itself: one that was written by hand is measured, or its open
+    questions are asked, for how it was built decides what becomes of the factors."""
+    from convert.pipeline import open_source, understand
+
+    base = open_source(options)
+    if is_hand_written(base, options.arch):
+        base, _, _ = understand(options, progress)
+    elif options.code is not None:
+        raise UsageError("--code says nothing about an adapter of a model in a form that is known.")
+    for note in base.notes:
+        progress("note", text=note)
+    return base
 
 
 def write_adapter(

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from convert.adapter import write_adapter
+from convert.adapter import run_adapter, write_adapter
 from convert.adapter_file import AdaptedFile
 from convert.checkpoints import locate, open_checkpoint
+from convert.checkpoints.checkpoint import Checkpoint, Finding
 from convert.cli import main
 from convert.errors import CheckpointError, ProofError, UsageError
 from convert.libllama import ModelFile
+from convert.options import Options
 from convert.parity.measure import Agreement
 from convert.pipeline import convert
+from convert.questions import OpenQuestions
 from convert.samples import PROSE
 from tests.convert.hand_written import HEADS, Book, save
 from tests.convert.hand_written import randomise as fill
@@ -133,6 +136,32 @@ def test_projections_that_the_file_has_as_one_share_a_pair(tmp_path: Path) -> No
             sums.add(expected, each.logits(ids)[:, : expected.shape[1]], ids)
             assert sums.report()["top1"] >= 0.99
             assert sums.report()["kl_mean"] < 1e-5
+
+
+def test_a_hand_written_base_is_measured_for_its_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fill(Book(bias=True))
+    base = save(tmp_path / "base", model)
+    adapted = adapt(model, target_modules=["W_query"])
+    adapted.save_pretrained(tmp_path / "adapter")
+    said = {"n_head": HEADS}
+    with pytest.raises(OpenQuestions, match="n_head"):
+        run_adapter(Options(base, lora=tmp_path / "adapter"))
+
+    def settle(checkpoint: Checkpoint, *_: object) -> Checkpoint:
+        found = {"scale": Finding("width", clear=True, detail="by a trial")}
+        return replace(checkpoint, findings=checkpoint.findings | found)
+
+    def write(name: str, **settings: Any) -> bytes:
+        output = tmp_path / name
+        run_adapter(Options(base, output, lora=tmp_path / "adapter", settings=said | settings))
+        return output.read_bytes()
+
+    by_head, by_width = write("head.gguf", scale="head"), write("width.gguf", scale="width")
+    assert by_head != by_width
+    monkeypatch.setattr("convert.handwritten.settling.settle", settle)
+    assert write("measured.gguf") == by_width
 
 
 def test_the_command_writes_an_adapter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
