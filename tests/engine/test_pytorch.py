@@ -1,8 +1,10 @@
 """The PyTorch backend: the text of transformers' own `generate`, heard token by token."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,8 +21,9 @@ from chatapp.engine.protocol import (
     Measure,
     PrefillProgress,
 )
+from chatapp.engine.pytorch import weights
 from chatapp.engine.pytorch.backend import TorchBackend
-from chatapp.errors import ContextOverflowError, UsageError
+from chatapp.errors import ContextOverflowError, ModelError, UsageError
 from chatapp.parts import Text
 from chatapp.sampling import SamplingParams
 from tests.engine.transformers_folders import TEMPLATE, write_gpt2, write_t5, write_xlnet
@@ -249,3 +252,31 @@ def test_what_was_said_by_others_is_gone_on_with(
     choice = ask(backend, max_tokens=4, more={"prefix": (Text("the lazy"),)}).choices[0]
     assert choice.text.startswith("the lazy")
     assert choice.completion_tokens == 4
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+def test_half_precision_on_a_cpu_needs_room_for_twice_its_size(
+    is_said: bool, folders: Any, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "half"
+    shutil.copytree(folders("gpt2"), folder)
+    model = transformers.GPT2LMHeadModel.from_pretrained(folder).half()
+    model.save_pretrained(folder)
+    if not is_said:
+        config = json.loads((folder / "config.json").read_text())
+        config.pop("dtype")
+        (folder / "config.json").write_text(json.dumps(config))
+    n = sum(parameter.numel() for parameter in model.parameters())
+    file = folder / "model.safetensors"
+    # before loading, as it will run, and once it is loaded
+    offers = [file.stat().st_size, file.stat().st_size + 5000, n]
+
+    def look() -> SimpleNamespace:
+        return SimpleNamespace(available=offers.pop(0))
+
+    monkeypatch.setattr(weights.psutil, "virtual_memory", look)
+    with pytest.raises(ModelError, match="of memory"):
+        load(folder, gpu_layers=0)
+    assert len(offers) == (1 if is_said else 0)  # said so, nothing is loaded in vain
+    offers[:] = [4 * n] * 3
+    assert load(folder, gpu_layers=0)

@@ -48,10 +48,12 @@ class TorchWeights:
     def __init__(self, folder: Folder, *, use_gpu: bool) -> None:
         self.folder = folder
         self.notices: list[str] = []
-        _check_memory(folder)
+        _check_memory(folder, folder.size_bytes)
         with _telling(folder):
             config = _make_config(folder)
             made, self.is_encoder_decoder = _find_class(folder, config)
+            if not (use_gpu and _find_gpus()):
+                _check_memory(folder, _measure(folder, made, config))
             self.model = self._load(made, config)
             self.device = self._place(use_gpu=use_gpu)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(
@@ -98,12 +100,7 @@ class TorchWeights:
 
     def _place(self, *, use_gpu: bool) -> torch.device:
         """Put the model where it runs: on a GPU where PyTorch has one with room for it."""
-        for name, is_there in (
-            ("cuda", torch.cuda.is_available()),
-            ("mps", torch.backends.mps.is_available()),
-        ):
-            if not (use_gpu and is_there):
-                continue
+        for name in _find_gpus() if use_gpu else ():
             try:
                 self.model.to(name)
                 return torch.device(name)
@@ -112,6 +109,8 @@ class TorchWeights:
                 torch.cuda.empty_cache()
                 self.notices.append("The model does not fit the GPU, and runs on the CPU.")
         if self.model.dtype == torch.float16:  # half of what a CPU computes in
+            held = sum(p.numel() * p.element_size() for p in self.model.parameters())
+            _check_memory(self.folder, held)  # as much again
             self.model.float()
         return torch.device("cpu")
 
@@ -188,8 +187,8 @@ def _find_class(folder: Folder, config: Any) -> tuple[Any, bool]:
         if _fits(folder.architecture, made.__name__):
             return made, has_encoder
     raise ModelError(
-        f"{folder.path.name} is a {folder.architecture or folder.model_type}, which writes no "
-        "text.",
+        f"{folder.path.name} is of the type {folder.architecture or folder.model_type}, which "
+        "writes no text.",
         "chatapp runs models that go on with a text, or answer one.",
     )
 
@@ -221,11 +220,29 @@ def _find_recommended(said: Any) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _check_memory(folder: Folder) -> None:
+def _find_gpus() -> list[str]:
+    """What PyTorch calls the kinds of GPU that it finds here."""
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [name for name, is_there in kinds.items() if is_there]
+
+
+def _measure(folder: Folder, made: Any, config: Any) -> int:
+    """Bytes that the model takes on the CPU, which computes float16 as float32; it is built without
+    memory for that."""
+    with torch.device("meta"):
+        n = sum(parameter.numel() for parameter in made(config).parameters())
+    said = config.dtype
+    stored = round(folder.size_bytes / max(1, n))
+    width = said.itemsize if isinstance(said, torch.dtype) else stored
+    return int(n * (4 if said == torch.float16 else width))
+
+
+def _check_memory(folder: Folder, needed: int) -> None:
+    """Raise `ModelError` where fewer bytes than `needed` are free."""
     free = psutil.virtual_memory().available
-    if folder.size_bytes > free:
+    if needed > free:
         raise ModelError(
-            f"{folder.path.name} needs {size_text(folder.size_bytes)} of memory, and "
+            f"{folder.path.name} needs {size_text(needed)} of memory, and "
             f"{size_text(free)} are free.",
             "Close other programs, or convert it to a smaller type: chatapp convert --fit SIZE.",
         )
