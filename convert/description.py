@@ -34,7 +34,7 @@ _ROLES |= {"unknown": "unk", "seperator": "sep", "cls": "cls", "mask": "mask"}  
 
 
 def describe_gguf(header: Header) -> dict[str, Any]:
-    """A GGUF's description of itself."""
+    """What a GGUF says of itself, as plain values."""
     number = header.integer("general.file_type")
     vocab = read_stored_vocab(header)
     return {
@@ -59,7 +59,7 @@ def describe_gguf(header: Header) -> dict[str, Any]:
 
 
 def list_stored(header: Header) -> list[dict[str, Any]]:
-    """Every tensor of a GGUF."""
+    """Every tensor of a GGUF with its shape and type, as plain values."""
     return [
         {"name": t.name, "shape": list(t.shape), "type": t.kind, "bytes": t.n_bytes}
         for t in header.tensors

@@ -89,7 +89,7 @@ def compare(
 
 
 def describe(side: Side) -> dict[str, Any]:
-    """What a side is."""
+    """What a side of the comparison is, as plain values."""
     return {
         "path": str(side.path),
         "format": side.format,

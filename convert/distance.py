@@ -115,7 +115,7 @@ class _Distance:
         self._expected = [file.logits(window) for window in self._windows]
 
     def to(self, file: ModelFile) -> float:
-        """Mean KL divergence in nats."""
+        """The mean KL divergence of `file` from what was measured first, in nats."""
         sums = Agreement()
         for expected, window in zip(self._expected, self._windows, strict=True):
             sums.add(expected, file.logits(window), window)

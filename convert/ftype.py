@@ -16,7 +16,7 @@ _NUMBERS = {name: number for number, name in FILE_TYPES.items()}
 
 @dataclass(frozen=True)
 class FileType:
-    """One recipe of llama.cpp's quantizer."""
+    """One recipe of llama.cpp's quantizer, such as Q4_K_M."""
 
     name: str
     main: str
@@ -26,12 +26,12 @@ class FileType:
 
     @property
     def number(self) -> int:
-        """For `general.file_type`, from `enum llama_ftype`."""
+        """The recipe's number in `enum llama_ftype`, for `general.file_type`."""
         return _NUMBERS[self.name]
 
     @property
     def main_type(self) -> TensorType:
-        """Type of most tensors."""
+        """The type that most tensors of such a file have."""
         return TYPES_BY_NAME[self.main]
 
 

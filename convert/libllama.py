@@ -150,7 +150,7 @@ class ModelFile:
 
     @property
     def n_tokens(self) -> int:
-        """Size of the vocabulary."""
+        """How many tokens the file's vocabulary has."""
         return int(C.llama_vocab_n_tokens(self._vocab))
 
     @property
@@ -164,7 +164,7 @@ class ModelFile:
         }
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        """Token ids of `text`."""
+        """Token ids of `text` by the file's tokenizer."""
         data = text.encode()
         size = len(data) + 8  # a byte makes at most one token
         ids = (C.llama_token * size)()

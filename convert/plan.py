@@ -31,7 +31,7 @@ Importance = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Plan:
-    """One conversion, decided."""
+    """One conversion with everything that was decided before a weight is written."""
 
     checkpoint: Checkpoint
     model: Model

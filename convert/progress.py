@@ -22,7 +22,7 @@ class Progress(Protocol):
 
 
 def silent(event: str, **fields: Any) -> None:
-    """Says nothing."""
+    """A progress that says nothing."""
 
 
 class JsonLines:

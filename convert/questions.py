@@ -47,7 +47,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that is open."""
+    """One thing that a checkpoint leaves open, and the answers it may have."""
 
     name: str
     """Its key in the configuration: --set NAME=VALUE answers it."""
@@ -68,7 +68,7 @@ class Question:
 
     @property
     def type(self) -> type[Answer]:
-        """The type of its answer."""
+        """The type that an answer to the question has."""
         return self.kind or type(self.choices[0].value)
 
     @property
@@ -155,7 +155,7 @@ class OpenQuestions(ConvertError):  # noqa: N818  (not a fault of the checkpoint
         self.questions = tuple(questions)
 
     def as_dict(self) -> list[dict[str, Any]]:
-        """The questions as plain values."""
+        """The open questions as plain values, for JSON."""
         return [question.as_dict() for question in self.questions]
 
     @property

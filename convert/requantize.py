@@ -26,7 +26,7 @@ from convert.writing import Importance
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `quantize`; the exit code."""
+    """Run the command `quantize` with `argv`; the exit code."""
     from convert.cli import run
 
     arguments = _parser().parse_args(argv)

@@ -29,7 +29,7 @@ from convert.vocab.vocabulary import Vocab
 
 @dataclass(frozen=True)
 class Side:
-    """A model, opened for comparing."""
+    """A model file or checkpoint, opened for comparing."""
 
     path: Path
     format: str

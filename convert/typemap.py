@@ -77,7 +77,7 @@ class TypeMap:
         return weight_bytes(self._model, types)
 
     def sizes(self, *, imatrix: bool = False) -> dict[str, int]:
-        """`size` for every file type."""
+        """A model's size in bytes for every file type."""
         return {name: self.size(ftype, imatrix=imatrix) for name, ftype in FTYPES.items()}
 
 

@@ -46,7 +46,7 @@ class Assembler:
 
     @property
     def parts(self) -> Parts:
-        """What is certain so far."""
+        """The parts of the answer that no further text can change."""
         return _with_ids(self._parser.parts, self._named) if self._named else self._parser.parts
 
     @property

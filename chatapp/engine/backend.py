@@ -34,7 +34,7 @@ class Cancellation(threading.Event):
         self.on_set: Callable[[], None] | None = None
 
     def set(self) -> None:
-        """Cancel."""
+        """Cancel the request that this belongs to."""
         super().set()
         if on_set := self.on_set:
             on_set()

@@ -99,7 +99,7 @@ def fault_in(value: Any) -> str:
 
 
 def message_of(body: bytes) -> str:
-    """What an error's body says."""
+    """The message in the body of a server's error."""
     try:
         return message_in(decode_json(body))
     except ValueError:

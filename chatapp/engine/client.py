@@ -127,7 +127,7 @@ class EngineClient:
 
     @property
     def state(self) -> State:
-        """What the engine is doing."""
+        """What the engine is doing now."""
         if self._phase != "loaded":
             return self._phase
         return "busy" if self._requests else "idle"

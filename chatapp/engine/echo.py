@@ -70,7 +70,7 @@ def answer() -> int:
 
 
 class EchoBackend:
-    """The scripted backend."""
+    """The backend that answers by a script, without a model."""
 
     name = "echo"
     version = "1"
@@ -81,7 +81,7 @@ class EchoBackend:
         """A context was asked for: answers end where it does. Without, scripts may be longer."""
 
     def load(self, options: LoadOptions, report: Callable[[float], None]) -> ModelDescription:
-        """Pretend to load anything."""
+        """Pretend to load whatever is named."""
         self._n_ctx, self._is_bounded = options.n_ctx or N_CTX, bool(options.n_ctx)
         for step in range(5):
             report(step / 4)
@@ -103,7 +103,7 @@ class EchoBackend:
         )
 
     def unload(self) -> None:
-        """Nothing to free."""
+        """End the model, of which nothing has to be freed."""
 
     def measure(self, request: Measure) -> Measured:
         """A character is a token here, and nothing stands between the messages."""
@@ -263,7 +263,7 @@ class _Speaker:
 
     @property
     def n_said(self) -> int:
-        """Tokens beyond the prefix."""
+        """How many tokens were said beyond the prefix."""
         return len(self._tokens) - self._begun
 
     def say(
@@ -311,7 +311,7 @@ class _Speaker:
         return f"{_OPEN}\n{script.thought}\n{_CLOSE}\n\n{script.answer}"
 
     def choice(self, seed: int) -> Choice:
-        """How it ended."""
+        """How the alternative ended."""
         return Choice(
             index=self._index,
             parts=self._assembler.parts,

@@ -82,7 +82,7 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The engine's process id."""
         return self._process.pid
 
     @property
@@ -92,7 +92,7 @@ class EngineProcess:
 
     @property
     def stderr_tail(self) -> str:
-        """The last lines it printed."""
+        """The last lines that the engine printed on stderr."""
         return self._tail.decode("utf-8", "replace")
 
     def send(self, command: Command) -> None:

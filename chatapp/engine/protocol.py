@@ -41,7 +41,7 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, role: str, text: str, tokens: list[int] | None = None) -> Self:
-        """A message that says `text`."""
+        """A message with one part, which says `text`."""
         return cls(role, (Text(text),), tokens or [])
 
     @property
@@ -83,7 +83,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A loaded model."""
+    """What the engine says of a model that it has loaded."""
 
     path: str
     name: str
@@ -120,7 +120,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Token counts of one request."""
+    """How many tokens one request read and wrote."""
 
     prompt_tokens: int = 0
     reused_tokens: int = 0
@@ -148,7 +148,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
-    """Replace the loaded model."""
+    """The command to load a model in place of the one that is loaded."""
 
     request_id: str
     options: LoadOptions
@@ -206,14 +206,14 @@ class AnswerNow(msgspec.Struct, frozen=True, tag="answer_now"):
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
-    """Finish nothing, free everything, exit."""
+    """The command to finish nothing, free everything and exit."""
 
 
 Command = Load | Generate | Measure | Embed | Score | Cancel | AnswerNow | Shutdown
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The first event: who speaks."""
+    """The first event of an engine, which says what it is."""
 
     protocol_version: int
     backend: str
@@ -231,7 +231,7 @@ class LoadProgress(msgspec.Struct, frozen=True, tag="load_progress"):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
-    """The model can be used."""
+    """The event that says that a model is loaded and can be used."""
 
     request_id: str
     model: ModelDescription
@@ -291,7 +291,7 @@ class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """How one alternative ended."""
+    """One alternative of an answer: its parts and how it ended."""
 
     index: int = 0
     parts: Parts = ()
@@ -314,7 +314,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reasoning(self) -> str:
-        """What was thought aloud."""
+        """The reasoning in the alternative, as one text."""
         return reasoning_of(self.parts)
 
 

@@ -64,7 +64,7 @@ class Reading:
 
 
 class Answer:
-    """One alternative while it comes."""
+    """One alternative of a server while it comes."""
 
     def __init__(self, request: Generate, index: int, seed: int | None, emit: Emit) -> None:
         self.request = request
@@ -97,7 +97,7 @@ class Answer:
 
     @property
     def parts(self) -> Parts:
-        """What is certain so far."""
+        """The parts of the answer that no further text can change."""
         parts = self._settled
         for part in self._content.parts:
             same = isinstance(part, Text | Reasoning) and parts and type(parts[-1]) is type(part)
@@ -106,16 +106,16 @@ class Answer:
 
     @property
     def text_began(self) -> bool:
-        """Whether any text has come."""
+        """Whether any text of the answer has come."""
         return self.n_chunks > 0
 
     @property
     def has_calls(self) -> bool:
-        """Whether a tool was called."""
+        """Whether a tool was called in the answer."""
         return any(isinstance(part, ToolCall) for part in self.parts)
 
     def take(self, chunk: Chunk) -> None:
-        """Emit what a chunk brought."""
+        """Take a chunk from the server, and emit what it brought."""
         self.began = self.began or chunk.has_choice
         self.counts = chunk.counts or self.counts
         if chunk.logprobs is not None and self.request.logprobs:

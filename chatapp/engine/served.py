@@ -11,7 +11,7 @@ from chatapp.engine.server_events import decode_json
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One model of a server."""
+    """One model that a server offers."""
 
     id: str
     n_ctx: int = 0

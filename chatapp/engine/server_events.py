@@ -27,7 +27,7 @@ _NO_STREAM = (b"{", b"[", b"<")  # JSON, or a page; no line of an event begins s
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One event."""
+    """One event of a stream of server-sent events."""
 
     data: str
     is_error: bool = False
@@ -60,7 +60,7 @@ def read_events(pieces: Iterable[bytes]) -> Iterator[ServerEvent]:
 
 
 def read_body(pieces: Iterable[bytes]) -> bytes:
-    """All of them."""
+    """The whole body of an answer. Raises `EngineError` where it is too long."""
     body = b""
     for piece in pieces:
         body += piece

@@ -14,7 +14,7 @@ SAID, MEASURED, ASSUMED = "said", "measured", "assumed"
 
 @dataclass(frozen=True)
 class Assumption:
-    """One thing that was decided."""
+    """One thing of a model that was decided without being told."""
 
     name: str
     """The setting's key, such as "scale"."""

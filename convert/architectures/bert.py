@@ -61,7 +61,7 @@ _DISTILLED_EPSILON = 1e-12  # in its code, not in its configuration
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     kind = checkpoint.config.get("model_type")
     return isinstance(kind, str) and kind in _TYPES
 
@@ -94,7 +94,7 @@ class _Reader(LayerNormReader):
         return f"encoder.layer.{found[1]}.{_NAMES[found[2]]}.{found[3]}"
 
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker, settings = self.taker, self.settings
         because = "llama.cpp's BERT adds learned positions once"
         settings.require("position_embedding_type", ("absolute",), because)

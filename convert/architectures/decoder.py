@@ -146,7 +146,7 @@ class _Reader:
             )
 
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         decoder, shape, taker, settings = self._decoder, self._shape, self._taker, self._settings
         self._check_settings()
         rope = read_rope(

@@ -19,7 +19,7 @@ _LLAMA_NORMS = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers every decoder has."""
+    """The sizes that every decoder has: width, layers, heads, vocabulary."""
 
     n_vocab: int
     n_ctx: int

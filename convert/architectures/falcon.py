@@ -21,7 +21,7 @@ from convert.errors import ArchitectureError
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return checkpoint.config.get("model_type") in ("falcon", "RefinedWeb", "RefinedWebModel")
 
 
@@ -32,7 +32,7 @@ def read(checkpoint: Checkpoint) -> Model:
 
 class _Reader(LayerNormReader):
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker, settings = self.taker, self.settings
         settings.require("alibi", (False,), "llama.cpp's Falcon has rotary positions")
         settings.require("bias", (False,), "llama.cpp's Falcon has no biases")

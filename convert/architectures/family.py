@@ -9,7 +9,7 @@ from convert.checkpoints.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class Family:
-    """One family of models."""
+    """A family of models: how it is recognised, and how it is read."""
 
     name: str
     """For `--arch`."""

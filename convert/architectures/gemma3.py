@@ -54,7 +54,7 @@ DECODER = Decoder(
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return checkpoint.config.get("model_type") in DECODER.model_types
 
 

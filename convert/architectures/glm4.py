@@ -35,7 +35,7 @@ DECODER = replace(
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return is_decoder(checkpoint, DECODER) or is_decoder(checkpoint, FORMER)
 
 

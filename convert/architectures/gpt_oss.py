@@ -142,7 +142,7 @@ DECODER = Decoder(
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return is_decoder(checkpoint, DECODER)
 
 

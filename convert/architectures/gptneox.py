@@ -38,7 +38,7 @@ class _Reader(LayerNormReader):
         self._layout = layout
 
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker, settings = self.taker, self.settings
         n_vocab, n_embd = taker.shape("gpt_neox.embed_in.weight")
         n_layer = taker.count_layers(r"gpt_neox\.layers\.(\d+)\.")

@@ -170,7 +170,7 @@ HYBRID = replace(
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return is_decoder(checkpoint, SPARSE)
 
 

@@ -118,7 +118,7 @@ SPARSE = replace(
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return is_decoder(checkpoint, DENSE) or is_decoder(checkpoint, SPARSE)
 
 

@@ -43,7 +43,7 @@ class Model:
 
     @property
     def n_vocab(self) -> int:
-        """Rows of the token embedding."""
+        """How many tokens the model knows: rows of its token embedding."""
         return next(t.shape[0] for t in self.tensors if t.name == TOKEN_EMBEDDING)
 
     @property

@@ -22,7 +22,7 @@ _HEADS = r"(?:head|decoder|classifier)\..*"
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return checkpoint.config.get("model_type") == "modernbert"
 
 
@@ -40,7 +40,7 @@ class _Reader(LayerNormReader):
         self._folder = checkpoint.folder
 
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker, settings = self.taker, self.settings
         for name in ("attention_bias", "mlp_bias", "norm_bias"):
             settings.require(name, (False,), "llama.cpp's ModernBERT has no biases")

@@ -29,7 +29,7 @@ _NAMES = {
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return checkpoint.config.get("model_type") == "nomic_bert"
 
 
@@ -56,7 +56,7 @@ class _Reader(LayerNormReader):
         self._folder = checkpoint.folder
 
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker, settings = self.taker, self.settings
         self._check()
         n_vocab, n_embd = taker.shape("embeddings.word_embeddings.weight")

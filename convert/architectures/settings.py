@@ -61,11 +61,11 @@ class Settings:
         return str(self._value(names, str, default))
 
     def flag(self, *names: str, default: bool) -> bool:
-        """True or false."""
+        """A setting that is true or false; `default` where it is missing."""
         return bool(self._value(names, bool, default))
 
     def ask(self, question: Question) -> Answer:
-        """See `Checkpoint.ask`."""
+        """What the configuration answers to `question`, as `Checkpoint.ask` has it."""
         return self._checkpoint.ask(question)
 
     def require(self, name: str, allowed: tuple[Any, ...], because: str) -> None:

@@ -30,7 +30,7 @@ SERIAL = Decoder(
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return is_decoder(checkpoint, SERIAL)
 
 

@@ -13,7 +13,7 @@ from convert.checkpoints.tensor import Tensor
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     return checkpoint.config.get("model_type") == "starcoder2"
 
 
@@ -24,7 +24,7 @@ def read(checkpoint: Checkpoint) -> Model:
 
 class _Reader(LayerNormReader):
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker, settings = self.taker, self.settings
         settings.require("norm_type", ("layer_norm",), "llama.cpp's StarCoder2 has LayerNorm")
         settings.require("mlp_type", ("default",), "llama.cpp's StarCoder2 has a plain MLP")

@@ -41,7 +41,7 @@ class _Shape:
 
 
 def recognise(checkpoint: Checkpoint) -> bool:
-    """Whether config.json names this family."""
+    """Whether the config.json of `checkpoint` names this family."""
     kind = checkpoint.config.get("model_type")
     return isinstance(kind, str) and kind in _TITLES
 
@@ -59,7 +59,7 @@ class _Reader:
         self._settings = Settings(checkpoint)
 
     def model(self) -> Model:
-        """The model."""
+        """The model that the checkpoint holds. Raises `ArchitectureError`."""
         taker = self._taker
         n_enc = taker.count_layers(r"encoder\.block\.(\d+)\.")
         n_dec = taker.count_layers(r"decoder\.block\.(\d+)\.")

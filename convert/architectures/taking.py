@@ -47,7 +47,7 @@ class Taker:
         return ".".join(self._names.get(part, part) for part in name.split("."))
 
     def names(self) -> list[str]:
-        """What is left."""
+        """Names of the tensors that were neither taken nor ignored so far."""
         return list(self._left)
 
     def shape(self, name: str, n_dims: int = 2) -> tuple[int, ...]:

@@ -35,16 +35,16 @@ class Code:
 
     @property
     def label(self) -> str:
-        """What it is called: `FILE.py:NAME`."""
+        """What the code is called in messages: `FILE.py:NAME`."""
         return f"{self.path.name}:{self.name}" if self.name else self.path.name
 
     @property
     def digest(self) -> str:
-        """The file's sha256. Raises `UsageError`."""
+        """The sha256 of the code's file, in hexadecimal. Raises `UsageError`."""
         return sha256(self.read()).hexdigest()
 
     def read(self) -> bytes:
-        """The file. Raises `UsageError`."""
+        """The bytes of the file with the code. Raises `UsageError`."""
         try:
             with self.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)

@@ -28,7 +28,7 @@ Extras = Callable[[int], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Way:
-    """One way of calling."""
+    """One way of calling the author's forward."""
 
     layout: str
     """How ids are laid out: "batch" (1, n), "sequence" (n, 1), "plain" (n)."""

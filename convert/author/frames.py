@@ -20,7 +20,7 @@ class BrokenFrameError(Exception):
 
 
 class EndedError(BrokenFrameError):
-    """The other end has gone."""
+    """The other end of the pipe has gone."""
 
 
 def pack(words: dict[str, Any], data: bytes | memoryview = b"") -> list[bytes | memoryview]:

@@ -133,7 +133,7 @@ class Known:
         return 0.0 if "drop" in name.lower() else MISSING
 
     def find(self, name: str) -> Any:
-        """The best there is; `MISSING`."""
+        """The best value that is known for the setting, or `MISSING`."""
         found = self.strong(name)
         return self.weak(name) if found is MISSING else found
 
@@ -265,7 +265,7 @@ class Settings(dict[str, Any]):
         return isinstance(name, str) and self._look(name) is not MISSING
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As of a dict."""
+        """The value at a key, or the default, as of a dict."""
         known: Known = self.__dict__["_known"]
         if name in self.__dict__["_own"] or name in self.__dict__["_set"]:
             return self[name]

@@ -21,7 +21,7 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Places:
-    """Where the checkpoint's tensors go."""
+    """Where in the author's model the checkpoint's tensors go."""
 
     tensors: dict[str, torch.Tensor]
     """By the checkpoint's name, the model's own tensor."""
@@ -39,7 +39,7 @@ class Places:
 
     @property
     def amiss(self) -> int:
-        """How many do not."""
+        """How many tensors do not fit: missing, left over or misshapen."""
         return len(self.missing) + len(self.unexpected) + len(self.misshapen)
 
 

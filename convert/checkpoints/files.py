@@ -18,7 +18,7 @@ HEAD = 512  # bytes that tell a format; tar is known by its 257th
 
 
 class Format(Protocol):
-    """What a format's module offers."""
+    """What the module of a file format offers."""
 
     NAME: str
     DESCRIPTION: str
@@ -27,7 +27,7 @@ class Format(Protocol):
         """Whether `path`, beginning with `head`, may be in this format."""
 
     def read(self, path: Path) -> Checkpoint:
-        """The checkpoint in `path`, lazily."""
+        """The checkpoint in `path`, whose weights are read when they are needed."""
 
 
 FORMATS: tuple[Format, ...] = (torch_zip, torch_legacy, safetensors)

@@ -19,7 +19,7 @@ _OWN = ("_parameters", "_buffers", "_modules")
 
 
 def is_module(value: Any) -> bool:
-    """Whether `value` was an `nn.Module`."""
+    """Whether `value`, out of a pickle, was an `nn.Module`."""
     if not isinstance(value, Stub) or not isinstance(value.state, dict):
         return False
     return all(isinstance(value.state.get(name), dict) for name in _OWN)

@@ -32,7 +32,7 @@ def zeros(name: str, shape: tuple[int, ...], origin: str = "zeros") -> Tensor:
 
 
 def constant(name: str, shape: tuple[int, ...], value: float, origin: str) -> Tensor:
-    """A tensor with `value` everywhere."""
+    """A tensor of `shape` that has `value` everywhere."""
     n_cols = shape[-1] if len(shape) > 1 else 1
 
     def read(start: int, stop: int) -> NDArray[np.float32]:

@@ -78,7 +78,7 @@ class AdapterConfig:
 
     @property
     def kind(self) -> str:
-        """ "LoRA", "rsLoRA", "DoRA" or "rsDoRA"."""
+        """What the adapter is called: "LoRA", "rsLoRA", "DoRA" or "rsDoRA"."""
         return ("rs" if self.is_rslora else "") + ("DoRA" if self.is_dora else "LoRA")
 
     def _flag(self, key: str) -> bool:

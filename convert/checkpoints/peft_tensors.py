@@ -57,7 +57,7 @@ class Delta:
         return "lora_embedding_A" in self.parts
 
     def factor(self, letter: str) -> Tensor | None:
-        """The factor "A" or "B"."""
+        """The factor of the delta that is called "A" or "B"."""
         return self.parts.get(f"lora_{letter}") or self.parts.get(f"lora_embedding_{letter}")
 
     def factors(self, module: str) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ class Delta:
 
     @property
     def magnitude(self) -> Tensor | None:
-        """DoRA's lengths [out]."""
+        """The lengths of rows [out] that DoRA has beside its factors."""
         return self.parts.get("lora_magnitude_vector")
 
     @property

@@ -49,11 +49,11 @@ class Stream:
         self._left = most
 
     def tell(self) -> int:
-        """Bytes read so far."""
+        """How many bytes of the pickle were read so far."""
         return self._file.tell()
 
     def read(self, count: int) -> bytes:
-        """The next bytes."""
+        """The next bytes of the pickle."""
         if not 0 <= count <= self._left:
             raise ValueError("it is longer than any checkpoint needs")
         self._left -= count
@@ -67,7 +67,7 @@ class Stream:
 
 
 class Machine:
-    """One run over one pickle."""
+    """One run over one pickle's opcodes, which calls nothing of others."""
 
     def __init__(
         self, rebuild: Mapping[str, Rebuild], storage: Callable[[Any], Any], where: str

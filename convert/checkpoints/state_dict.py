@@ -37,7 +37,7 @@ _Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class StateDict:
-    """Weights by their cleaned names."""
+    """The weights of a state dict by their cleaned names."""
 
     tensors: dict[str, Tensor]
     weights: dict[Any, Any] | None

@@ -143,7 +143,7 @@ def as_sizes(value: Any) -> tuple[int, ...]:
 
 
 def rebuild_tensor(storage: Any, start: Any, shape: Any, strides: Any, *_: Any) -> Tensor | Stub:
-    """`torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`."""
+    """A tensor as `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2` make it."""
     return view(storage, start, shape, strides)
 
 

@@ -70,7 +70,7 @@ class Tensor:
 
     @property
     def n_weights(self) -> int:
-        """Number of weights."""
+        """How many weights the tensor has: the product of its shape."""
         return prod(self.shape)
 
     @property

@@ -29,7 +29,7 @@ class DamageError(ValueError):
 
 
 class Entry(NamedTuple):
-    """One file in the zip."""
+    """One file in the zip: its name, its place and its size."""
 
     name: str
     header: int

@@ -46,7 +46,7 @@ class HuggingFace:
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Logits [len(ids), n_rows]."""
+        """Logits [len(ids), n_rows] after each of `ids`."""
         result: NDArray[np.float32] = self._network(torch.tensor([list(ids)])).logits[0].numpy()
         return result
 

@@ -43,7 +43,7 @@ class Llama:
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Logits [len(ids), n_rows]."""
+        """Logits [len(ids), n_rows] after each of `ids`."""
         names, layer = self._names, 0
         x = self._w[names.tokens][torch.tensor(list(ids))]
         while f"{self._part(layer, 'norm_1')}.{names.norm_ending}" in self._w:

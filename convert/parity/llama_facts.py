@@ -78,7 +78,7 @@ def names_of(checkpoint: Checkpoint, layout: str) -> Names:
 
 @dataclass(frozen=True)
 class Facts:
-    """What shapes cannot tell."""
+    """What the shapes of a Llama's tensors cannot tell."""
 
     n_head: int
     n_kv: int

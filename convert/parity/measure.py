@@ -20,7 +20,7 @@ MAX_LOSS = 700.0  # nats; e^700 is the largest that JSON, having no infinity, ca
 
 
 class Agreement:
-    """Sums over positions, in float64."""
+    """How far two models agree: sums over positions, in float64."""
 
     def __init__(self) -> None:
         self._n = self._same = self._predicted = 0
@@ -97,7 +97,7 @@ def _check(logits: NDArray[np.float32], side: str) -> None:
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-probabilities [n, n_vocab]."""
+    """Log-probabilities [n, n_vocab] of logits [n, n_vocab]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result

@@ -25,7 +25,7 @@ class Unavailable(Exception):  # noqa: N818  (not an error: the report says so)
 
 
 class Reference(Protocol):
-    """A model in PyTorch."""
+    """A model in PyTorch that a file is compared with."""
 
     name: str
     """What it is, for the report: "transformers 5.2", "our reading of nanoGPT's model.py ..."."""

@@ -96,5 +96,5 @@ def _named_ordinary(
 
 
 def add_notes(vocab: Vocab, *notes: str) -> Vocab:
-    """`vocab` with further notes."""
+    """The vocabulary `vocab` with further notes."""
     return replace(vocab, notes=(*vocab.notes, *notes))

@@ -29,7 +29,7 @@ _WRITTEN = frozenset(range(0xF5)) - {0xC0, 0xC1}
 
 
 def spell_bytes(data: bytes) -> str:
-    """`data` in GPT-2's alphabet."""
+    """The bytes `data` as characters of GPT-2's alphabet."""
     return "".join(_ALPHABET[byte] for byte in data)
 
 

@@ -18,7 +18,7 @@ from convert.vocab.pretokenizers import GPT2, QWEN2, QWEN35, Steps
 
 @dataclass(frozen=True)
 class Bytes:
-    """A class of byte-level BPE."""
+    """What a class of byte-level BPE in transformers does to a text."""
 
     steps: Steps = (f"split {GPT2}",)
     composes: bool = False

@@ -33,7 +33,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Layout:
-    """Tokens and kinds by id."""
+    """The tokens of a vocabulary and their kinds, by id."""
 
     tokens: tuple[str, ...]
     kinds: tuple[TokenKind, ...]

@@ -51,7 +51,7 @@ JAIS2 = LLAMA3.removesuffix(r"\s+(?!\S)|\s+") + (
 
 @dataclass(frozen=True)
 class PreTokenizer:
-    """One of llama.cpp's pre-tokenizers."""
+    """One of llama.cpp's pre-tokenizers, and the steps it takes."""
 
     name: str
     steps: Steps

@@ -17,7 +17,7 @@ _ROLES = {40: "unk", 41: "bos", 42: "eos", 43: "pad"}
 
 @dataclass(frozen=True)
 class Piece:
-    """One token."""
+    """One token of a SentencePiece model."""
 
     text: str
     score: float

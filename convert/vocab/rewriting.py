@@ -54,7 +54,7 @@ def between(markers: Sequence[str], rewrite: Rewrite) -> Rewrite:
 
 
 def chain(*steps: Rewrite) -> Rewrite:
-    """One after another."""
+    """A rewriting that does one after another of those given."""
 
     def apply(text: str) -> str:
         for step in steps:

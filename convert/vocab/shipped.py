@@ -25,17 +25,17 @@ _SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S
 
 
 def read(name: str, wanted: Wanted) -> Vocab:
-    """The vocabulary of that name."""
+    """The vocabulary that ships with us under `name`: "gpt2" or "llama2"."""
     return read_gpt2() if name == "gpt2" else sentencepiece.read(llama2_path(), wanted)
 
 
 def llama2_path() -> Path:
-    """Llama 2's SentencePiece model."""
+    """Where Llama 2's SentencePiece model lies, which ships with us."""
     return _DATA / "llama2-tokenizer.model"
 
 
 def read_gpt2() -> Vocab:
-    """GPT-2's byte-level BPE."""
+    """The vocabulary of GPT-2's byte-level BPE, which ships with us."""
     path = _DATA / "gpt2-merges.txt.gz"
     merges = gzip.decompress(path.read_bytes()).decode().splitlines()
     alphabet = byte_alphabet()

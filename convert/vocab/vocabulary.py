@@ -20,7 +20,7 @@ Encode = Callable[[str], list[int]]
 
 
 class TokenKind(IntEnum):
-    """llama.cpp's token types (`enum llama_token_type`)."""
+    """What a token is, as in llama.cpp's `enum llama_token_type`."""
 
     NORMAL = 1
     UNKNOWN = 2

@@ -40,7 +40,7 @@ class Growing:
 
     @property
     def parts(self) -> Parts:
-        """What there is so far."""
+        """The parts of the answer as far as they have grown."""
         if self._made is None:
             last = self._last()
             self._made = (*self._done, last) if last else tuple(self._done)

@@ -195,7 +195,7 @@ FORMATS = (
 
 
 def find_format(name: str) -> KnownFormat | None:
-    """The format of that name."""
+    """The format of answers that is known by that name."""
     return next((known for known in FORMATS if known.name == name.lower()), None)
 
 

@@ -26,7 +26,7 @@ def read_name(source: Source, place: int) -> Generator[None, None, tuple[str, in
 
 
 class PairsCall:
-    """Reads calls of that kind."""
+    """Reads calls of tools that are written as pairs of keys and values."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class PairsCall:
         return told > 0
 
     def read_dict(self, place: int) -> Reading:
-        """`f{a:1}`."""
+        """Read a call that is written as `f{a:1}`; whether there is one."""
         name, end = yield from read_name(self._source, place)
         if not name or self._source.text[end : end + 1] != "{":
             return False

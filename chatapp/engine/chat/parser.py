@@ -79,7 +79,7 @@ class Parser:
 
     @property
     def parts(self) -> Parts:
-        """What is certain so far."""
+        """The parts of the answer that no further text can change."""
         return self.growing.parts
 
     def set_stop(self, stop: Sequence[str]) -> None:

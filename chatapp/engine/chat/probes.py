@@ -23,7 +23,7 @@ class Renders(Protocol):
 
     @property
     def source(self) -> str:
-        """The template's text."""
+        """The text of the chat template that is probed."""
 
     @property
     def call_traits(self) -> CallTraits:
@@ -155,7 +155,7 @@ def _say_close(after: str, say_open: str, prompt: str) -> str:
 
 
 def behind(text: str, needle: str) -> str:
-    """What stands behind `needle`."""
+    """What stands in `text` behind `needle`; "" where that is not in it."""
     return text.partition(needle)[2]
 
 

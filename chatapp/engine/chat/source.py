@@ -40,7 +40,7 @@ class Source:
 
     @property
     def rest(self) -> str:
-        """What has not been read."""
+        """The rest of the text, which has not been read."""
         return self.text[self.at :]
 
     def forget(self) -> None:

@@ -47,7 +47,7 @@ class Vocabulary(Protocol):
         """A control token's text as templates write it; empty for none (-1)."""
 
     def detokenize(self, tokens: list[int]) -> bytes:
-        """The bytes of many tokens."""
+        """The bytes that many tokens stand for, one after the other."""
 
     def is_end(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""

@@ -60,7 +60,7 @@ class LlamaBackend:
         return self._model.description
 
     def unload(self) -> None:
-        """Free the model."""
+        """Free the model that is loaded, if one is."""
         if self._cache:
             self._cache.close()
         if self._model:

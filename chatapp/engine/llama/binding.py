@@ -19,7 +19,7 @@ class Constraint(Protocol):
         """Whether the answer may end here."""
 
     def fits(self, token: int) -> bool:
-        """Whether `token` may come next."""
+        """Whether the constraint lets `token` come next."""
 
     def filter(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits with -inf for every token that does not fit."""
@@ -56,7 +56,7 @@ class Binding:
         return self._constraint.is_complete and not self._is_opening
 
     def fits(self, token: int) -> bool:
-        """Whether `token` may come next."""
+        """Whether the constraint lets `token` come next."""
         if self._opening and token == self._opening[0]:
             return True
         return not self._is_opening and self._constraint.fits(token)
@@ -88,7 +88,7 @@ class Binding:
         self._constraint.accept(token)
 
     def close(self) -> None:
-        """Free what the constraint holds."""
+        """Free the memory that the constraint holds."""
         self._constraint.close()
 
     @property

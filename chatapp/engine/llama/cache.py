@@ -55,7 +55,7 @@ class TokenCache:
         return self._interrupt.by(cancelled)
 
     def close(self) -> None:
-        """Free the batch."""
+        """Free the cache's batch of tokens."""
         lib.llama_batch_free(self._batch)
 
     def keep_prefix(self, prompt: list[int]) -> int:

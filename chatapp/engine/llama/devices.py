@@ -22,7 +22,7 @@ _TYPES = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # enum ggm
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One ggml backend device."""
+    """One device that ggml computes on, such as a GPU."""
 
     name: str
     description: str

@@ -86,7 +86,7 @@ class EmbeddingModel:
         self.weights.close()
 
     def embed(self, request: Embed) -> Embedded:
-        """An embedding of every text."""
+        """A vector for every text of the request, in its order."""
         read = [self._tokenize(text) for text in request.texts]
         vectors: list[list[float]] = []
         for batch in self._divide(read):

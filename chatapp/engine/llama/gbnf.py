@@ -50,7 +50,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What rule number `rule` derives."""
+    """A reference to what rule number `rule` derives."""
 
     rule: int
 

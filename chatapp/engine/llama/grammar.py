@@ -60,7 +60,7 @@ class Grammar:
         return () in self._state
 
     def fits(self, token: int) -> bool:
-        """Whether `token` may come next."""
+        """Whether the constraint lets `token` come next."""
         if self._vocab.is_end(token):
             return self.is_complete
         single = np.array([(token, 1.0, 0.0)], dtype=TOKEN_DATA)
@@ -93,7 +93,7 @@ class Grammar:
         return None
 
     def close(self) -> None:
-        """Free the C side."""
+        """Free llama.cpp's side of the grammar."""
         lib.llama_sampler_free(self._sampler)
 
     def _apply(self, rows: NDArray[np.void]) -> None:

@@ -50,7 +50,7 @@ def start() -> None:
 
 
 def forget_problems() -> None:
-    """Begin to collect errors anew."""
+    """Forget llama.cpp's errors so far, and collect those that come."""
     _problems.clear()
 
 

@@ -35,7 +35,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that are free now."""
+    """How many bytes of memory are free now, on GPUs and for the processor."""
 
     gpu: int
     """On all GPUs together."""

@@ -109,7 +109,7 @@ class Schema:
         return self._ahead[0] if self._ahead else None
 
     def fits(self, token: int) -> bool:
-        """Whether `token` may come next."""
+        """Whether the constraint lets `token` come next."""
         if self._vocab.is_end(token):
             return self.is_complete
         return self._matcher.validate_tokens([token]) == 1

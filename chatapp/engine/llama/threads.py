@@ -39,7 +39,7 @@ class Threads:
 
     @property
     def n_threads(self) -> int:
-        """Threads of the last decode."""
+        """How many threads the last decode had."""
         return self._set
 
     def begin(self, *, prompt: bool) -> None:
@@ -53,7 +53,7 @@ class Threads:
         self._choice.begin(room, now)
 
     def before(self) -> None:
-        """A decode comes next."""
+        """Note that a decode comes next."""
         wanted = self._choice.n_threads
         if self._adapts and wanted != self._set:
             lib.llama_set_n_threads(self._context, wanted, wanted)
@@ -62,7 +62,7 @@ class Threads:
             self._began, self._ran_before = time.perf_counter(), own_seconds()
 
     def after(self, n_tokens: int) -> None:
-        """It decoded `n_tokens`."""
+        """Note that the decode of `n_tokens` has ended."""
         if self._adapts:
             now = time.perf_counter()
             self._decoded_s += now - self._began

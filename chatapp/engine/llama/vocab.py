@@ -95,7 +95,7 @@ class Vocab:
         return raw.decode("utf-8", "replace") if raw else ""
 
     def detokenize(self, tokens: list[int]) -> bytes:
-        """The bytes of many tokens."""
+        """The bytes that many tokens stand for, one after the other."""
         return b"".join(map(self.piece, tokens))
 
     def is_end(self, token: int) -> bool:

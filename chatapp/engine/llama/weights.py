@@ -46,7 +46,7 @@ class Weights:
 
     @property
     def is_on_gpu(self) -> bool:
-        """Whether all of it is."""
+        """Whether all of the model is on a GPU."""
         return self.gpu_layers == self.n_layers + 1
 
     def meta(self, key: str) -> str:

@@ -105,7 +105,7 @@ class TorchBackend:
         return self._description
 
     def unload(self) -> None:
-        """Free the model."""
+        """Free the model that is loaded, if one is."""
         if self._templates is not None:
             self._templates.close()
         self._weights = self._manner = self._templates = self._description = None

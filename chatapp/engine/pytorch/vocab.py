@@ -91,7 +91,7 @@ class TorchVocab:
         return str(self._tokenizer.convert_ids_to_tokens(token) or "")
 
     def detokenize(self, tokens: list[int]) -> bytes:
-        """The bytes of many tokens."""
+        """The bytes that many tokens stand for, one after the other."""
         return b"".join(map(self.piece, tokens))
 
     def decode(self, tokens: list[int]) -> str:
