@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from chatapp.gguf.left_out import sum_up
 from chatapp.gguf.size import size_text
 from convert.answers import add_flags, read_answers
 from convert.cli import run
@@ -188,7 +189,7 @@ def _facts(values: dict[str, Any]) -> list[str]:
 
 def _conversion(report: dict[str, Any]) -> Iterator[str]:
     """What converting a checkpoint would leave out, and how large it would come out."""
-    ignored = [f"{name[:120]}: {reason}" for name, reason in report.get("ignored", [])]
+    ignored = sum_up(report.get("ignored", []))
     yield from _rows("Left out", ignored[:_IGNORED])
     more = len(ignored) - _IGNORED
     yield from _rows("", [f"and {more} more"] if more > 0 else [])

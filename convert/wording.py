@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatapp.gguf.left_out import sum_up
 from chatapp.gguf.size import size_text
 from convert.witness import CAVEAT, READING, kind_of, name_of
 
@@ -21,9 +22,10 @@ def describe_plan(plan: dict[str, Any]) -> list[str]:
     )
     lines.append(f"Output:  {plan['output']} as {plan['type']} ({plan['type_reason']})")
     lines += _sizes(plan["sizes"])
-    lines += [f"Left out: {name}: {reason}" for name, reason in plan["ignored"][:8]]
-    if len(plan["ignored"]) > 8:
-        lines.append(f"Left out: {len(plan['ignored']) - 8} more")
+    left_out = sum_up(plan["ignored"])
+    lines += [f"Left out: {line}" for line in left_out[:8]]
+    if len(left_out) > 8:
+        lines.append(f"Left out: {len(left_out) - 8} more")
     if plan["chat_sample"]:
         lines.append("Chat:    " + repr(plan["chat_sample"][:200]))
     lines += [f"Note:    {note}" for note in plan["notes"]]

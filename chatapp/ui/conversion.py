@@ -11,6 +11,7 @@ from typing import Any
 from textual.content import Content
 
 from chatapp.errors import ChatAppError, ConversionError
+from chatapp.gguf.left_out import sum_up
 from chatapp.gguf.size import size_text
 from chatapp.ui.wording import clean_line, explain, grouped
 
@@ -47,9 +48,10 @@ def _proof_to_come(compares_logits: bool, witness: str) -> str:
 
 
 def _left_out(ignored: list[list[str]]) -> list[Content]:
-    lines = [f"Left out: {name}: {reason}" for name, reason in ignored[:_SHOWN]]
-    if len(ignored) > _SHOWN:
-        lines.append(f"Left out: {len(ignored) - _SHOWN} more.")
+    left_out = sum_up(ignored)
+    lines = [f"Left out: {line}" for line in left_out[:_SHOWN]]
+    if len(left_out) > _SHOWN:
+        lines.append(f"Left out: {len(left_out) - _SHOWN} more.")
     return [Content.styled(_clean(line), "dim") for line in lines]
 
 

@@ -292,7 +292,8 @@ def test_without_pytorch_the_plan_says_so():
 
 
 def test_names_from_a_checkpoint_are_cleaned():
-    plan = PLAN | {"notes": ["a\x1b]0;title\x07note"], "ignored": [["\x1b[31mred", "why"]] * 6}
+    red = [[f"\x1b[31m{letter}", "why"] for letter in "abcdef"]
+    plan = PLAN | {"notes": ["a\x1b]0;title\x07note"], "ignored": red}
     text = str(plan_text(plan, compares_logits=True))
     assert "\x1b" not in text
     assert "2 more" in text
