@@ -82,7 +82,7 @@ def as_llama(checkpoint: Checkpoint) -> Checkpoint:
             ours = _rename(name, layer, part, _LLAMA, _LLAMA_LAYER, "model.layers")
             tensors.append((ours, tensor))
     config = {
-        **_shared_config(settings),
+        **_shared_config(settings, checkpoint),
         "model_type": "llama",
         "num_key_value_heads": settings.raw("n_query_groups"),
         "head_dim": settings.raw("head_size"),
@@ -109,7 +109,7 @@ def as_neox(checkpoint: Checkpoint) -> Checkpoint:
             ours = _rename(name, layer, part, _NEOX, _NEOX_LAYER, "gpt_neox.layers")
             tensors.append((ours, tensor))
     config = {
-        **_shared_config(settings),
+        **_shared_config(settings, checkpoint),
         "model_type": "gpt_neox",
         "qkv_in_a_row": True,
         "rotary_pct": settings.raw("rotary_percentage"),
@@ -162,12 +162,15 @@ def _rename(
     return names.get(name, name)
 
 
-def _shared_config(settings: Settings) -> dict[str, Any]:
+def _shared_config(settings: Settings, checkpoint: Checkpoint) -> dict[str, Any]:
+    first = "transformer.h.0.mlp.fc"
+    gate = checkpoint.tensors.get(f"{first}_1.weight") or checkpoint.tensors.get(f"{first}.weight")
+    rows = gate.n_rows if gate is not None else None
     return {
         "num_attention_heads": settings.raw("n_head"),
         "num_hidden_layers": settings.raw("n_layer"),
         "max_position_embeddings": settings.raw("block_size"),
-        "intermediate_size": settings.raw("intermediate_size"),
+        "intermediate_size": settings.raw("intermediate_size") or rows,
         "tie_word_embeddings": None,
         "sliding_window": settings.raw("sliding_window_size"),
     }
