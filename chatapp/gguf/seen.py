@@ -5,7 +5,7 @@ carries it into the model file's metadata (`KEY`). Whoever evaluates the model a
 much of it was there. Texts are compared line by line, long lines sentence by sentence, without
 regard to case and spaces; short ones are passed over, because they stand anywhere. Of all hashes
 only the smallest are kept, which are a fair sample of any text, so that a corpus of any size needs
-at most 128 KiB: the hashes of another text that are as small say how much of it was seen.
+at most 175 kB: the hashes of another text that are as small say how much of it was seen.
 """
 
 import base64
