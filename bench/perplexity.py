@@ -120,10 +120,14 @@ def _train(folder: Path, text: str) -> Path:
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=bpe._tokenizer)
     ids = torch.tensor(tokenizer.encode(text, verbose=False))
     torch.manual_seed(1)
-    config = transformers.GPT2Config(
-        vocab_size=1024, n_positions=N_CTX, n_embd=256, n_layer=2, n_head=4
-    )
-    config.bos_token_id = config.eos_token_id = None
+    shape: Any = {
+        "vocab_size": 1024,
+        "n_positions": N_CTX,
+        "n_embd": 256,
+        "n_layer": 2,
+        "n_head": 4,
+    }
+    config = transformers.GPT2Config(**shape, bos_token_id=0, eos_token_id=0)
     model: Any = transformers.GPT2LMHeadModel(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     for step in range(N_STEPS):

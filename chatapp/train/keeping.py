@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chatapp.errors import ChatAppError
+from chatapp.gguf.seen import FILE
 from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, save_checkpoint
 
 BEST_FOLDER = "best"
@@ -19,6 +20,7 @@ _BESIDE = (
     "meta.pkl",
     "config.json",
     "generation_config.json",
+    FILE,
 )
 
 

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from chatapp.train.data import Batch, PackedText
 from chatapp.train.loop import Stage
+from chatapp.train.noting import note_texts
 from chatapp.train.packing import pack
 from chatapp.train.progress import Reporter
 from chatapp.train.settings import Recipe
@@ -27,6 +28,7 @@ def pretrain_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path, reporter:
     window = min(settings.window, block, settings.batch_tokens)
     longest = min(block, settings.batch_tokens) if settings.long_from < 1 else window
     packed = pack(recipe, tokenizer, folder / DATA_FOLDER, window, reporter)
+    note_texts(packed.train, tokenizer, folder / DATA_FOLDER, folder)
     text = PackedText(packed.train, block, settings.seed)
     text.check(window)
     text.check(longest)

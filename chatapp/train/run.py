@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.replacing import write_whole
+from chatapp.gguf.seen import FILE
 from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
 from chatapp.train.finetune import finetune_stage
 from chatapp.train.keeping import BEST_FOLDER
@@ -108,14 +109,16 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
         checkpoint = _run(_with_samples(stage, tokenizer, ranks), recipe, None, resume, reporter)
     if recipe.chat:
         if not ranks.rank:
-            _prepare_chat(recipe, tokenizer, out)
+            _prepare_chat(recipe, tokenizer, first, out)
         stage = finetune_stage(recipe, tokenizer, out)
         _run(stage, recipe, checkpoint, resume, reporter)
     return out / CHECKPOINT_FILE
 
 
-def _prepare_chat(recipe: Recipe, tokenizer: Tokenizer, out: Path) -> None:
+def _prepare_chat(recipe: Recipe, tokenizer: Tokenizer, first: Path, out: Path) -> None:
     save_tokenizer(tokenizer, out, recipe.model.block_size, chat=True)
+    if (first / FILE).is_file():
+        write_whole(out / FILE, (first / FILE).read_bytes(), mode=None)
     if recipe.temperature >= 0:
         config = json.dumps({"temperature": recipe.temperature})
         write_whole(out / GENERATION_FILE, config.encode(), mode=None)

@@ -1,11 +1,14 @@
 """`chatapp eval` as its users run it, on the scripted engine, to which every byte is as likely."""
 
 import json
+import signal
+import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import COMMAND, Run
 
 
 @pytest.fixture
@@ -69,3 +72,27 @@ def test_speeds_are_printed_and_kept(chatapp: Run, tiny_model: Path) -> None:
     (row,) = json.loads(chatapp("eval", "list", "--kind", "bench", "--json").stdout)
     assert row["model_hash"] == value["model_hash"] != ""
     assert "prefill_tokens_per_second" in chatapp("eval", "list").stdout
+
+
+def test_ctrl_c_ends_it_and_the_engine_and_keeps_nothing(
+    chatapp: Run, environment: dict[str, str], tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "long.txt").write_text("the ship came in\n" * 400_000)
+    with subprocess.Popen(
+        [*COMMAND, "eval", "perplexity", str(tiny_model), "long.txt"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment
+        | {"CHATAPP_BACKEND": "llama", "PYTHONPATH": str(Path(__file__).parents[2])},
+        text=True,
+    ) as running:
+        while not (engines := psutil.Process(running.pid).children()):
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=60)
+    assert (running.returncode, stdout) == (130, ""), stderr
+    assert "Traceback" not in stderr
+    psutil.wait_procs(engines, timeout=30)
+    assert not any(engine.is_running() for engine in engines)
+    assert "Nothing was measured yet" in chatapp("eval", "list").stderr

@@ -7,6 +7,8 @@ import pytest
 
 from chatapp.cli.train import train
 from chatapp.errors import ChatAppError
+from chatapp.evaluate.overlap import find_overlap
+from chatapp.gguf.seen import Overlap
 from tests.cli.conftest import Run
 
 
@@ -54,6 +56,7 @@ def test_a_short_way_and_commands_by_name(
     out = str(tmp_path / "out")
     said = invoke("--chars", str(text), "--size", "tiny", "--steps", "1", "-o", out)
     assert said == f"{tmp_path / 'out' / 'ckpt.pt'}\n"
+    assert find_overlap(tmp_path / "out" / "ckpt.pt", text.read_text()) == Overlap(1, 1.0)
     assert invoke("resume", out, "--steps", "2") == said
     assert invoke("sample", out, "To be", "--tokens", "5").startswith("To be")
     with pytest.raises(ChatAppError, match="holds no run"):

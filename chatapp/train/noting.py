@@ -1,0 +1,36 @@
+"""What a model is trained on, noted beside its checkpoint as hashes (`chatapp.gguf.seen`).
+
+It is made of the tokens that are trained on, so that what was held out, left out or read twice
+counts as it is.
+"""
+
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from chatapp.errors import ChatAppError
+from chatapp.gguf.replacing import write_whole
+from chatapp.gguf.seen import FILE, Seen
+from chatapp.train.chat_format import SPECIAL_TOKENS
+from chatapp.train.packing import FACTS_FILE, Tokens
+
+_BLOCK = 1 << 18
+"""Tokens that are made text at once; the lines at its ends are cut and never found again."""
+
+
+def note_texts(tokens: Tokens, tokenizer: Tokenizer, data: Path, folder: Path) -> None:
+    """Write `FILE` into `folder`, unless it is newer than the tokens in the folder `data`."""
+    file = folder / FILE
+    try:
+        if file.exists() and file.stat().st_mtime >= (data / FACTS_FILE).stat().st_mtime:
+            return
+        seen = Seen()
+        for begin in range(0, len(tokens), _BLOCK):
+            ids = tokens[begin : begin + _BLOCK].tolist()
+            text = tokenizer.decode(ids, skip_special_tokens=False)
+            for mark in SPECIAL_TOKENS:
+                text = text.replace(mark, "\n")
+            seen.add(text)
+        write_whole(file, seen.dump().encode(), mode=None)
+    except OSError as error:
+        raise ChatAppError(f"{file} cannot be written: {error.strerror or error}.") from error
