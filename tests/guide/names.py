@@ -20,6 +20,7 @@ CONCEPTS = {
     "conversion": "from a checkpoint to a GGUF, and how it is proved",
     "training": "from a text to a model of one's own, and what it needs",
     "chat_training": "a model that answers: conversations beside text, by a recipe",
+    "perplexity": "how well a model foresees a text, and how it is measured",
     "lora": "the chat loads no adapters; they are merged by converting",
     "pytorch": "when PyTorch is needed, and how it is installed",
     "llama_cpp": "what computes the answers",

@@ -206,7 +206,7 @@ def _exists(fact: str) -> bool:
         return name == "chatapp" or _find(name) is not None
     if kind == "flag":
         command, _, flag = name.partition(" --")
-        return f"--{flag}" in set(_flags(command))
+        return f"--{flag}" in _flags(command)
     if kind in ("setting", "default"):
         return name == "templates" or _is_setting(name)
     return kind == "folder" and isinstance(getattr(PATHS, name, None), Path)
@@ -247,5 +247,8 @@ def _flags(command: str) -> Iterator[str]:
         assert isinstance(parser, argparse.ArgumentParser)
         yield from parser._option_string_actions
     elif (found := _find(command)) is not None:
-        for parameter in found.params:
-            yield from parameter.opts
+        yield from (flag for parameter in found.params for flag in parameter.opts)
+        if isinstance(found, click.Group) and command != "chatapp":
+            # One of its commands is meant where none is named.
+            for name in found.list_commands(click.Context(found)):
+                yield from _flags(f"{command} {name}")
