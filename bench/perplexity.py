@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--llama-perplexity", default=shutil.which("llama-perplexity"))
     parser.add_argument("--windows", type=int, default=20)
     parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--no-training", action="store_true", help="the models alone")
     asked = parser.parse_args()
     files = [asked.text] if asked.text else sorted(_DOCUMENTS.glob("*.md"))
     text = "".join(file.read_text(encoding="utf-8") for file in files)
@@ -47,10 +48,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         half = len(text) // 2
-        for name, path, part in [
-            *_make_models(folder, text[:half], text[half:]),
-            *_find_models(asked.models, text),
-        ]:
+        made = [] if asked.no_training else _make_models(folder, text[:half], text[half:])
+        for name, path, part in (*made, *_find_models(asked.models, text)):
             _measure(name, path, part, asked.windows, asked.llama_perplexity, folder)
 
 
@@ -93,7 +92,8 @@ def _theirs(
 def _find_models(names: list[str], text: str) -> Iterator[tuple[str, Path, str]]:
     for name in names:
         try:
-            yield name, Path(find_model(name)), text
+            path = Path(find_model(name))
+            yield path.stem[:22], path, text
         except (ChatAppError, OSError) as error:
             print(f"{name} is passed over: {error}", file=sys.stderr)
 

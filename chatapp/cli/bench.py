@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chatapp.errors import UsageError
-
 if TYPE_CHECKING:
     from chatapp.engine.protocol import LoadOptions, ModelDescription
     from chatapp.evaluate.speed import Plan, Speed
@@ -70,7 +68,6 @@ def bench(
     from chatapp.config import load_config
     from chatapp.evaluate.speed import BATCHES, DEPTHS, Plan
     from chatapp.paths import find_paths
-    from chatapp.remotes import PREFIX
 
     plan = Plan(
         depths=tuple(sorted(set(depths or DEPTHS))),
@@ -82,11 +79,10 @@ def bench(
         load_config(paths), gpu_layers=gpu_layers, n_ctx=None, kv_type=None, think=None
     )
     chosen = setting.choose_model(model, config, paths)
-    if str(chosen).startswith(PREFIX):
-        raise UsageError(f"{chosen} is a server: how fast it is, its own machine decides.")
+    setting.refuse_server(chosen, "how fast it is, its own machine decides")
     n_ctx = _read_n_ctx(chosen) or plan.n_ctx
     plan = plan.fit(n_ctx)
-    load = setting.load_options(config, paths, chosen, n_parallel=max(plan.batches))
+    load = setting.load_options(config, paths, chosen, n_parallel=max(plan.batches), raw=True)
     load = replace(load, n_ctx=min(plan.n_ctx, n_ctx))
     if no_save:
         value = _measure(chosen, load, plan, paths, as_json=as_json)

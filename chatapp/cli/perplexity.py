@@ -95,8 +95,9 @@ def perplexity(
         backend=backend,
     )
     chosen = setting.choose_model(model, config, paths)
+    setting.refuse_server(chosen, "it does not say how likely a text is")
     read = read_texts(texts)
-    load = setting.load_options(config, paths, chosen)
+    load = setting.load_options(config, paths, chosen, raw=True)
     asked = _Asked(read, chosen, load, n_ctx or 0, stride or 0, windows or 0, as_json=as_json)
     if no_save:
         _measure(asked, paths, None)

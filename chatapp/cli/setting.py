@@ -114,6 +114,14 @@ def _refuse_remote(model: Path, flag: str) -> None:
         )
 
 
+def refuse_server(model: Path, why: str) -> None:
+    """Raise `UsageError` with the reason where `model` is not on this machine."""
+    from chatapp.remotes import PREFIX
+
+    if str(model).startswith(PREFIX):
+        raise UsageError(f"{model} is a server: {why}.", "Choose a model on this machine.")
+
+
 def load_options(
     config: "Config", paths: "Paths", model: Path, *, n_parallel: int = 1, raw: bool = False
 ) -> "LoadOptions":

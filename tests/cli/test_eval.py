@@ -74,6 +74,14 @@ def test_speeds_are_printed_and_kept(chatapp: Run, tiny_model: Path) -> None:
     assert "prefill_tokens_per_second" in chatapp("eval", "list").stdout
 
 
+def test_servers_are_refused_before_anything_is_read(chatapp: Run) -> None:
+    assert chatapp("models", "add-remote", "far", "http://127.0.0.1:9/v1").returncode == 0
+    for words in (("eval", "perplexity", "remote:far", "none.txt"), ("bench", "remote:far")):
+        done = chatapp(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "remote:far is a server" in done.stderr
+
+
 def test_ctrl_c_ends_it_and_the_engine_and_keeps_nothing(
     chatapp: Run, environment: dict[str, str], tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.synthetic import TINY, write_model
 from chatapp.engine.backend import Backend, Cancellation
 from chatapp.engine.client import EngineClient
 from chatapp.engine.llama.backend import LlamaBackend
@@ -171,6 +173,22 @@ def test_logprobs_are_right_for_large_logits_and_refused_when_not_finite() -> No
     found = read_logprobs(logits, [1, 2])
     assert found.dtype == np.float64
     assert found == pytest.approx([-1 - math.log1p(math.exp(-1)), -math.log(3)], abs=1e-6)
+
+
+@pytest.mark.parametrize("arch", ["llama", "gemma3"])
+def test_windows_that_are_read_together_are_as_likely_as_alone(tmp_path: Path, arch: str) -> None:
+    backend = LlamaBackend()
+    file = write_model(tmp_path / "tiny.gguf", replace(TINY, arch=arch))
+    backend.load(LoadOptions(path=str(file), n_ctx=64, n_threads=1), lambda _: None)
+    text = "".join(chr(97 + (at * at) % 26) for at in range(700))  # a byte is a token
+    together = backend.score(Score(text=text, n_ctx=32), lambda _: None, Cancellation())
+    assert len(together.windows) == 21
+    for number in (0, 7, 20):
+        request = Score(text=text[32 * number :], n_ctx=32, most_windows=1)
+        (alone,) = backend.score(request, lambda _: None, Cancellation()).windows
+        assert together.windows[number].logprob == pytest.approx(alone.logprob, rel=1e-3)
+    assert len({round(window.logprob, 3) for window in together.windows}) > 10
+    backend.unload()
 
 
 async def test_leaving_early_stops_the_engine_and_the_next_request_is_served(
