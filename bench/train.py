@@ -39,6 +39,22 @@ from chatapp.train.wishes import Wishes
 SHAKESPEARE = Path("chatapp/builtin/recipe/data/tinyshakespeare.txt.gz")
 PUBLISHED = 1.88
 CONTEXT, ROWS = 64, 12
+KILLED = """
+characters = true
+[model]
+n_layer = 2
+n_head = 2
+n_embd = 64
+block_size = 32
+dropout = 0.1
+[pretrain]
+steps = 200
+batch_tokens = 320
+window = 32
+eval_every = 25
+[[text]]
+path = "{text}"
+"""
 
 
 def unpack(text: Path, folder: Path) -> Path:
@@ -131,8 +147,9 @@ class BareLoop:
 
 def measure_kills(text: Path, folder: Path, rounds: int) -> float:
     """The greatest distance between the loss curves of broken runs and of an unbroken one."""
-    command = [sys.executable, "-m", "chatapp", "train", str(text), "--chars", "--steps", "300"]
-    command += ["--dropout", "0.1", "--resume", "-o"]
+    recipe = folder / "kills.toml"
+    recipe.write_text(KILLED.format(text=text))
+    command = [sys.executable, "-m", "chatapp", "train", str(recipe), "--resume", "-o"]
     whole = folder / "whole"
     assert _start([*command, str(whole)]).wait() == 0
     wanted = {line["step"]: line["loss"] for line in read_log(whole)}

@@ -4,6 +4,7 @@ imports PyTorch.
 Paths of results go to stdout, progress to stderr. Ctrl+C saves a checkpoint and ends with 130.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -118,5 +119,7 @@ def tokenizer(sources: tuple[Path, ...], out: Path, vocab_size: int) -> None:
 
 
 def _end(checkpoint: Path) -> None:
+    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes one speaks
+        return
     click.echo(checkpoint)
     click.echo(f"Next: chatapp --model {checkpoint.parent}", err=True)

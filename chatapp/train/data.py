@@ -49,13 +49,16 @@ class PackedText:
     def __init__(self, row: NDArray[Any], block_size: int, seed: int) -> None:
         self.row, self.block_size, self.seed = row, block_size, seed
 
-    def check(self, window: int) -> None:
-        """Raise `ChatAppError` when the text is too short for windows of `window` tokens."""
+    def check(self, window: int, heldout: int) -> None:
+        """Raise `ChatAppError` when the text is too short for windows of `window` tokens.
+
+        `heldout` is how many tokens are not in the row.
+        """
         window = min(window, self.block_size)
         if self._count(window) < 1:
             raise ChatAppError(
-                f"The text has {len(self.row)} tokens to train on, too few for windows of {window},"
-                f" which need {2 * window + 1}.",
+                f"The text has {len(self.row) + heldout} tokens, {heldout} of them held out: too "
+                f"few for windows of {window}, which need {2 * window + 1} to train on.",
                 "Give more text, or a shorter context.",
             )
 

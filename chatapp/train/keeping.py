@@ -45,11 +45,12 @@ def _save(checkpoint: Checkpoint, place: Path, folder: Path) -> None:
     try:
         save_checkpoint(checkpoint, place)
     except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter on a full disk
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or "it could not be finished"
+        free = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free there"
         kept = (place / CHECKPOINT_FILE).is_file()
         raise ChatAppError(
             f"The checkpoint of step {checkpoint.iter_num} cannot be written into {place}: "
-            f"{reason}.",
+            f"{reason}; {free}.",
             ("The one before it is whole. " if kept else "")
             + f"Make room, then go on: chatapp train resume {folder}",
         ) from error

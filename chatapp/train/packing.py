@@ -45,16 +45,23 @@ class Packed:
 
 
 def pack(
-    recipe: Recipe, tokenizer: Tokenizer, folder: Path, window: int, reporter: Reporter
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    folder: Path,
+    window: int,
+    reporter: Reporter,
+    *,
+    resume: bool = False,
 ) -> Packed:
     """The tokens of the recipe's text in `folder`, packed now or before.
 
-    `window` is what the held-out text must hold at least. Raises `ChatAppError` where the text
+    `window` is what the held-out text must hold at least. `resume`: what a run began with is used,
+    though its text has changed or gone since. Raises `ChatAppError` where the text
     cannot be read, the tokens are another tokenizer's, or the disk has no room.
     """
     identity = hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
     facts = _read_facts(folder)
-    if facts.get("complete"):
+    if resume and facts.get("complete"):
         if facts.get("tokenizer") != identity:
             raise ChatAppError(
                 f"The tokens in {folder} were made with another tokenizer.",
@@ -63,7 +70,10 @@ def pack(
         return _open(folder, facts)
     kind = np.dtype("<u2" if tokenizer.get_vocab_size() <= 1 << 16 else "<u4")
     begun = {"tokenizer": identity, "dtype": kind.str, "sources": _describe(recipe)}
-    if any(facts.get(name) != value for name, value in begun.items()):
+    if all(facts.get(name) == value for name, value in begun.items()):
+        if facts.get("complete"):
+            return _open(folder, facts)
+    else:
         facts = {**begun, "documents": 0, "train": 0, "val": 0}
     folder.mkdir(parents=True, exist_ok=True)
     try:

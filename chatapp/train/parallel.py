@@ -88,6 +88,12 @@ def join() -> Ranks:
     return Ranks(distributed.get_rank(), world)
 
 
+def leave() -> None:
+    """Part from the other processes, if there are any."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def gather(state: Any) -> Any:
     """`state` with whole tensors in place of shards; every process must ask for it."""
     if isinstance(state, dict):

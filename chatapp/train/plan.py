@@ -1,8 +1,9 @@
 """How large a model, a batch and a run should be, for a text, a machine and some minutes.
 
 Promises figures that were measured on this machine: steps of the model itself are timed before
-anything is said. Sources: Hoffmann et al. 2022 (about twenty tokens for each weight); learning
-rates of Brown et al. 2020 (GPT-3), table 2.1, continued to smaller models.
+anything is said. Sources: Hoffmann et al. 2022 (about twenty tokens for each weight), fewer for
+small models, as nanoGPT's two recipes for characters have them (two and eight); learning rates of
+Brown et al. 2020 (GPT-3), table 2.1, continued to smaller models.
 """
 
 import math
@@ -24,7 +25,8 @@ from chatapp.train.shapes import Args, count, make_model, size_for
 from chatapp.train.stepping import Stepper
 from chatapp.train.wishes import Wishes
 
-_TOKENS_PER_WEIGHT = 20
+_FEWEST, _MOST, _LARGE = 5, 20, 100e6
+"""Tokens for each weight, in the smallest models and from so many parameters on."""
 _MOST_EPOCHS = 10
 """More readings of a text teach little; a smaller model is then not better either."""
 _USE = 0.3
@@ -148,8 +150,10 @@ def choose_rate(weights: int) -> float:
 
 def _choose_size(recipe: Recipe, wishes: Wishes, text: int, budget: float) -> Recipe:
     operations = find_peak(pick_device()) * _USE * budget
+    ideal = 0.0
     for _ in range(2):  # a guess, and a better one after a step was timed
-        ideal = math.sqrt(operations / (6 * _TOKENS_PER_WEIGHT))
+        each = _FEWEST + (_MOST - _FEWEST) * min(1.0, ideal / _LARGE)
+        ideal = math.sqrt(operations / (6 * each))
         ideal = min(ideal, _MOST_EPOCHS * text, 1.5e9)
         args = recipe.model
         smallest = 2.5 * args.vocab_size * 32

@@ -18,7 +18,9 @@ from chatapp.train.settings import Recipe
 DATA_FOLDER = "data"
 
 
-def pretrain_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path, reporter: Reporter) -> Stage:
+def pretrain_stage(
+    recipe: Recipe, tokenizer: Tokenizer, folder: Path, reporter: Reporter, resume: bool = False
+) -> Stage:
     """The stage that learns language: batches over all of the recipe's text.
 
     Raises `ChatAppError` where the text cannot be read or is too short.
@@ -27,11 +29,11 @@ def pretrain_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path, reporter:
     block = recipe.model.block_size
     window = min(settings.window, block, settings.batch_tokens)
     longest = min(block, settings.batch_tokens) if settings.long_from < 1 else window
-    packed = pack(recipe, tokenizer, folder / DATA_FOLDER, window, reporter)
+    packed = pack(recipe, tokenizer, folder / DATA_FOLDER, window, reporter, resume=resume)
     note_texts(packed.train, tokenizer, folder / DATA_FOLDER, folder)
     text = PackedText(packed.train, block, settings.seed)
-    text.check(window)
-    text.check(longest)
+    text.check(window, len(packed.heldout))
+    text.check(longest, len(packed.heldout))
     reporter.say(f"data: {len(packed.train):,} tokens, {len(packed.heldout):,} held out")
 
     def batch(step: int) -> Batch:

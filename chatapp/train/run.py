@@ -20,7 +20,7 @@ from chatapp.train.finetune import finetune_stage
 from chatapp.train.keeping import BEST_FOLDER
 from chatapp.train.loop import Stage, run_stage
 from chatapp.train.optimizers import has_muon
-from chatapp.train.parallel import Ranks, join
+from chatapp.train.parallel import Ranks, join, leave
 from chatapp.train.plan import describe_run, plan
 from chatapp.train.plot import draw_losses
 from chatapp.train.pretrain import pretrain_stage
@@ -55,7 +55,13 @@ def train(
     recipe = _recipe(sources, wishes)
     if not resume:
         _refuse_overwriting(out)
-    if wishes.minutes and not (resume and _is_begun(out)):
+    if wishes.minutes and resume and _is_begun(out):
+        recipe = read_record(out)  # as it was planned then
+    elif wishes.minutes:
+        if join().world > 1:
+            raise UsageError(
+                "--minutes measures one process.", "Give --size, --batch and --steps to several."
+            )
         recipe = plan(recipe, wishes, _speaker(reporter))
     return _train(recipe, out, resume, wishes.tokenizer, _speaker(reporter))
 
@@ -95,7 +101,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
     if recipe.pretrain.optimizer == "muon" and not has_muon():
         reporter.say("This PyTorch has no Muon (2.9 has): AdamW is used.")
     with ranks.first():
-        going_on = resume or ranks.rank > 0
+        going_on = (resume and _exists(first)) or ranks.rank > 0
         tokenizer = find_tokenizer(recipe, first, going_on, reporter, given)
         size = tokenizer.get_vocab_size()
         if not ranks.rank:
@@ -103,15 +109,17 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
             save_vocabulary(tokenizer, recipe, first)
         recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
         needed = not (recipe.chat and _exists(out) and resume)
-        stage = pretrain_stage(recipe, tokenizer, first, reporter) if needed else None
+        if needed:
+            stage = pretrain_stage(recipe, tokenizer, first, reporter, going_on)
     checkpoint = None
-    if stage is not None:
+    if needed:
         checkpoint = _run(_with_samples(stage, tokenizer, ranks), recipe, None, resume, reporter)
     if recipe.chat:
         if not ranks.rank:
             _prepare_chat(recipe, tokenizer, first, out)
         stage = finetune_stage(recipe, tokenizer, out)
         _run(stage, recipe, checkpoint, resume, reporter)
+    leave()
     return out / CHECKPOINT_FILE
 
 
@@ -150,7 +158,11 @@ def _run(
 
 
 def _with_samples(stage: Stage, tokenizer: Tokenizer, ranks: Ranks) -> Stage:
-    return stage if ranks.world > 1 else replace(stage, sample=Sampler(tokenizer))
+    """The stage with a model that writes now and then; shards cannot."""
+    if ranks.world > 1:
+        return stage
+    prompt = stage.heldout[0].tokens[0, :16].tolist() if stage.heldout else []
+    return replace(stage, sample=Sampler(tokenizer, prompt))
 
 
 def _refuse_another_shape(checkpoint: Checkpoint, wanted: Args) -> None:
@@ -183,11 +195,9 @@ def _recipe(sources: tuple[Path, ...], wishes: Wishes) -> Recipe:
         recipe = read_recipe(sources[0])
     else:
         recipe = make_recipe(sources, wishes.characters)
-    recipe = wishes.change(recipe)
-    if wishes.tokenizer is not None:
-        size = load_given(wishes.tokenizer).get_vocab_size()
-        recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
-    return recipe
+    if wishes.tokenizer is not None:  # its size is part of the model's
+        wishes = replace(wishes, vocab_size=load_given(wishes.tokenizer).get_vocab_size())
+    return wishes.change(recipe)
 
 
 def _refuse_overwriting(out: Path) -> None:

@@ -106,16 +106,20 @@ def _choose(
 class Sampler:
     """Lets a model write a little, now and then, while it learns."""
 
-    def __init__(self, tokenizer: Tokenizer, every: float = 30.0) -> None:
-        """`every`: seconds between two texts at least."""
+    def __init__(
+        self, tokenizer: Tokenizer, prompt: Sequence[int] = (), every: float = 30.0
+    ) -> None:
+        """`prompt`: what it goes on with; `every`: seconds between two texts at least."""
         self._tokenizer, self._every = tokenizer, every
+        self._prompt = list(prompt) or [tokenizer.token_to_id(END_OF_TEXT) or 0]
         self._last = time.monotonic()
 
     def __call__(self, model: LanguageModel) -> str:
-        """What it writes from nothing, on one line; "" when it wrote not long ago."""
+        """What it writes, on one line; "" when it wrote not long ago."""
         if time.monotonic() - self._last < self._every:
             return ""
         end = self._tokenizer.token_to_id(END_OF_TEXT)
-        ids, _ = go_on(model, [end or 0], {end}, Draw(max_tokens=40))
+        ids, _ = go_on(model, self._prompt, {end}, Draw(max_tokens=40))
         self._last = time.monotonic()
-        return f"  it writes: {one_line(str(self._tokenizer.decode(ids)))}"
+        given, said = (one_line(str(self._tokenizer.decode(part))) for part in (self._prompt, ids))
+        return f"  it is given: {given}\n  and goes on: {said}"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from chatapp.errors import ChatAppError, ConfigError
-from chatapp.train.characters import character_tokenizer
+from chatapp.train.characters import character_tokenizer, load_characters
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.run import go_on, train
-from chatapp.train.sample import Draw, write
+from chatapp.train.sample import Draw, Sampler, write
 from chatapp.train.settings import read_recipe
 from chatapp.train.wishes import Wishes
 
@@ -56,6 +56,10 @@ def test_a_run_leaves_nanogpts_meta_and_no_tokenizer(text: Path, tmp_path: Path)
     said = write(out, "the", Draw(max_tokens=9))
     assert said.startswith("the")
     assert len(said) == 12
+    model = load_checkpoint(out).restore_model()
+    sampler = Sampler(load_characters(out), every=0.0)
+    assert sampler(model).startswith("  it is given: ")
+    assert Sampler(load_characters(out))(model) == ""
     (out / "meta.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(ChatAppError, match=r"it names os\.system"):
         write(out, "the", Draw())

@@ -164,13 +164,17 @@ def test_an_interrupted_packing_goes_on_and_a_finished_one_is_used(lines: Path, 
         assert (lines / "whole" / file).read_bytes() == (lines / "broken" / file).read_bytes()
     assert calls - before < before + 20
     (lines / "lines.jsonl").unlink()
-    again = pack(make_recipe(lines), tokenizer, lines / "broken", 8, Recorder())
+    again = pack(make_recipe(lines), tokenizer, lines / "broken", 8, Recorder(), resume=True)
     assert (again.train == broken.train).all()
+    other = train_tokenizer(["x y"], 280)
     with pytest.raises(ChatAppError, match="another tokenizer"):
-        pack(make_recipe(lines), train_tokenizer(["x y"], 280), lines / "broken", 8, Recorder())
+        pack(make_recipe(lines), other, lines / "broken", 8, Recorder(), resume=True)
     (lines / "broken" / "train.bin").write_bytes(b"cut")
     with pytest.raises(ChatAppError, match="not what was written"):
-        pack(make_recipe(lines), tokenizer, lines / "broken", 8, Recorder())
+        pack(make_recipe(lines), tokenizer, lines / "broken", 8, Recorder(), resume=True)
+    (lines / "lines.jsonl").write_text('{"text": "another text"}')
+    after = pack(make_recipe(lines), tokenizer, lines / "broken", 0, Recorder())
+    assert len(after.train) + len(after.heldout) < 20
 
 
 def test_one_long_text_is_held_out_at_its_end(tmp_path: Path):

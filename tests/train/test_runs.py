@@ -26,6 +26,7 @@ from chatapp.train.metering import read_log
 from chatapp.train.model import ModelArgs
 from chatapp.train.parallel import Ranks
 from chatapp.train.plan import choose_rate
+from chatapp.train.plot import draw_losses
 from chatapp.train.progress import Silent
 from chatapp.train.run import foretell, go_on, learn_tokenizer, train
 from chatapp.train.shapes import SIZES, count, make_model, resize
@@ -232,7 +233,7 @@ def test_too_little_text_is_said_before_anything_is_trained(tmp_path: Path):
     with pytest.raises(ChatAppError, match="too few for windows of 16, which need 33"):
         train((recipe,), tmp_path / "out", reporter=Silent())
     (tmp_path / "text.txt").write_text(" \n")
-    with pytest.raises(ChatAppError, match="0 tokens"):
+    with pytest.raises(ChatAppError, match="0 tokens, 0 of them"):
         train((recipe,), tmp_path / "other", reporter=Silent())
     recipe.write_text(recipe.read_text().replace("long_from = 1.0", "long_from = 0.9"))
     (tmp_path / "text.txt").write_text(" ".join(str(n * 7919 % 97) for n in range(50)))
@@ -323,3 +324,20 @@ def test_a_tokenizer_serves_several_models(tmp_path: Path):
     made.write_text(made.read_text().replace("<|endoftext|>", "<|over|>"))
     with pytest.raises(ChatAppError, match=r"no token .*endoftext"):
         train((recipe,), tmp_path / "third", wishes=wishes, reporter=Silent())
+
+
+def test_a_picture_of_the_loss_where_it_can_be_drawn(tmp_path: Path, monkeypatch):
+    lines = [{"step": step, "loss": 4.0 - step / 99} for step in range(10, 100, 10)]
+    lines[-1]["val_loss"] = 3.5
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (tmp_path / "log.jsonl").write_text(text + '{"step": 100, "lo')
+    assert read_log(tmp_path) == lines
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert draw_losses(tmp_path) is None
+    monkeypatch.undo()
+    pytest.importorskip("matplotlib")
+    picture = draw_losses(tmp_path)
+    assert picture is not None
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "log.jsonl").unlink()
+    assert draw_losses(tmp_path) is None
