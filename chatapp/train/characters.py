@@ -20,10 +20,12 @@ META_FILE = "meta.pkl"
 
 def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
     """One token for every character in `texts`, in code point order."""
-    characters = sorted(set().union(*texts))
-    if not characters:
+    found: set[str] = set()
+    for text in texts:
+        found.update(text)
+    if not found:
         raise ChatAppError("There is no text to learn characters from.")
-    return _make(characters)
+    return _make(sorted(found))
 
 
 def _make(characters: list[str]) -> Tokenizer:
