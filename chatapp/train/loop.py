@@ -32,7 +32,7 @@ from chatapp.train.parallel import gather, join
 from chatapp.train.progress import Reporter
 from chatapp.train.schedule import learning_rate
 from chatapp.train.settings import PretrainSettings
-from chatapp.train.stepping import Stepper
+from chatapp.train.stepping import Stepper, count_targets, divide
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,24 @@ class Stage:
 
 
 @torch.no_grad()
-def measure(model: LanguageModel, batches: tuple[Batch, ...]) -> float:
-    """Mean loss over held-out batches, in nats a token; NaN when there are none."""
+def measure(model: LanguageModel, batches: tuple[Batch, ...], rows: int = 0) -> float:
+    """Mean loss over held-out batches, in nats a token; NaN when there are none.
+
+    `rows` is how many are taken at once, as in `Stepper`.
+    """
     device = next(model.parameters()).device
     model.eval()
-    losses = []
-    for batch in batches:
+    total, count = 0.0, 0
+    for part in (part for batch in batches for part in divide(batch, rows)):
+        if not (wanted := count_targets(part)):
+            continue
+        inputs = part.tokens.to(device), part.targets.to(device)
         with autocast(device):
-            inputs = batch.tokens.to(device), batch.targets.to(device)
-            losses.append(model.loss(*inputs, batch.offset, batch.masked).item())
+            loss = model.loss(*inputs, part.offset, part.masked).item()
+        total += loss * wanted
+        count += wanted
     model.train()
-    return sum(losses) / len(losses) if losses else math.nan
+    return total / count if count else math.nan
 
 
 def run_stage(
@@ -138,7 +145,9 @@ class Run:
         """Measure on held-out text, and keep the checkpoint of a step whose loss is a number."""
         self.meter.check()
         began = time.monotonic()
-        value = self.ranks.mean(torch.tensor(measure(self.model, self.stage.heldout))).item()
+        value = self.ranks.mean(
+            torch.tensor(measure(self.model, self.stage.heldout, self.stepper.rows))
+        ).item()
         if self.stage.heldout and not math.isfinite(value):
             raise self.meter.broken()
         better = value < self.best

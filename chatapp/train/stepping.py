@@ -51,17 +51,17 @@ class Stepper:
 
     def _backward(self, batch: Batch) -> torch.Tensor:
         device = next(self.model.parameters()).device
-        parts = list(_divide(self.ranks.take(batch), self.rows))
-        wanted = sum(_count(part) for part in parts) if len(parts) > 1 or batch.masked else 0
+        parts = list(divide(self.ranks.take(batch), self.rows))
+        wanted = sum(count_targets(part) for part in parts) if len(parts) > 1 or batch.masked else 0
         scale = 1.0
         if batch.masked and self.ranks.world > 1:  # FSDP takes the mean over processes
-            scale = self.ranks.world * wanted / max(1, _count(batch))
+            scale = self.ranks.world * wanted / max(1, count_targets(batch))
         total: torch.Tensor | None = None
         for part in parts:
             inputs = part.tokens.to(device), part.targets.to(device)
             with autocast(device):
                 loss = (self.loss or self.model.loss)(*inputs, part.offset, part.masked)
-            weight = scale * (_count(part) / max(1, wanted) if len(parts) > 1 else 1.0)
+            weight = scale * (count_targets(part) / max(1, wanted) if len(parts) > 1 else 1.0)
             if weight != 1.0:
                 loss = loss * weight
             loss.backward()  # type: ignore[no-untyped-call]
@@ -76,17 +76,18 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, known) or "not enough memory" in str(error)
 
 
-def _divide(batch: Batch, rows: int) -> Iterator[Batch]:
+def divide(batch: Batch, rows: int) -> Iterator[Batch]:
+    """Parts of at most `rows` rows (0: all at once), without those that carry no loss."""
     if not rows or rows >= len(batch.tokens):
         yield batch
         return
     for first in range(0, len(batch.tokens), rows):
         some = slice(first, first + rows)
         part = replace(batch, tokens=batch.tokens[some], targets=batch.targets[some])
-        if not part.masked or _count(part):
+        if not part.masked or count_targets(part):
             yield part
 
 
-def _count(batch: Batch) -> int:
-    """Targets with loss."""
+def count_targets(batch: Batch) -> int:
+    """How many targets carry loss."""
     return int((batch.targets != IGNORED).sum()) if batch.masked else batch.targets.numel()

@@ -17,11 +17,12 @@ import pytest
 import torch
 
 from chatapp.errors import ChatAppError, UsageError
-from chatapp.train import keeping, stepping
+from chatapp.train import keeping, loop, stepping
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.data import Batch
 from chatapp.train.language_model import IGNORED
 from chatapp.train.llama import LlamaArgs
+from chatapp.train.loop import measure
 from chatapp.train.metering import read_log
 from chatapp.train.model import ModelArgs
 from chatapp.train.parallel import Ranks
@@ -157,7 +158,8 @@ def test_sizes_by_name_and_by_number():
 
 
 def test_memory_that_is_too_small_halves_the_rows_and_keeps_the_gradient(monkeypatch):
-    monkeypatch.setattr(stepping, "autocast", lambda _device: nullcontext())
+    for module in (stepping, loop):
+        monkeypatch.setattr(module, "autocast", lambda _device: nullcontext())
     torch.manual_seed(0)
     model = make_model(ModelArgs(1, 1, 8, 8, True, 16))
     tokens, targets = torch.randint(16, (6, 8)), torch.randint(16, (6, 8))
@@ -165,6 +167,8 @@ def test_memory_that_is_too_small_halves_the_rows_and_keeps_the_gradient(monkeyp
     batch = Batch(tokens, targets, masked=True)
     whole = Stepper(model, print, Ranks())
     loss = whole.backward(batch)
+    for rows in (0, 2, 5):
+        assert measure(model, (batch, batch), rows) == pytest.approx(loss.item(), abs=1e-6)
     wanted = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
     model.zero_grad()
     said: list[str] = []
