@@ -85,8 +85,10 @@ def write_scripted(
     *,
     n_ctx: int = N_CTX,
     name: str = "",
+    guide: bool = False,
 ) -> Path:
-    """Write a model file with chat `template` to `path`; it says `turns`.
+    """Write a model file with chat `template` to `path`; it says `turns`. With `guide` it wants
+    what chatapp knows before every question.
 
     Raises `ValueError` where a script cannot be said: two turns want one position, as happens when
     a later prompt drops an answer's thoughts and is shorter than that answer (make its message
@@ -107,6 +109,8 @@ def write_scripted(
     writer.add_head_count(n_embd // _HEAD)
     writer.add_layer_norm_eps(1e-5)
     _add_vocab(writer, words, letters)
+    if guide:
+        writer.add_bool("chatapp.guide", True)
     if template is not None:
         writer.add_chat_template(template)
     _add_tensors(writer, said, n_vocab, n_embd)

@@ -53,6 +53,7 @@ class EngineConfig:
     and so does the last bit of every sum: behind 512 tokens llama.cpp adds in an order that depends
     on the number of threads, so that the same seed may give another answer."""
     flash_attn: bool = True
+    """Flash attention, where the device has it."""
     kv_type: KvType = "auto"
     """Type of the KV cache; `q8_0` takes half the memory, `auto` takes it where it has to."""
     backend: BackendChoice = "auto"

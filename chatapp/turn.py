@@ -19,6 +19,7 @@ import msgspec
 
 from chatapp.answer import AnswerState, break_off, stop_here
 from chatapp.engine.client import EngineClient, GenerateRequest
+from chatapp.engine.content import countable
 from chatapp.engine.protocol import (
     ChatMessage,
     Delta,
@@ -28,6 +29,8 @@ from chatapp.engine.protocol import (
     PrefillProgress,
 )
 from chatapp.errors import ChatAppError, StoreError
+from chatapp.guide.naming import names_in
+from chatapp.guide.wording import is_knowledge
 from chatapp.layers import Chosen, Layers
 from chatapp.parts import Reasoning, Text
 from chatapp.recording import Recording
@@ -143,8 +146,10 @@ class Turn:
         await self._open(
             lambda: self._store.begin_answers(conversation_id, parent_id, generation, n)
         )
+        messages = chat_messages(path, system, model.fingerprint)
         generate = Generate(
-            messages=chat_messages(path, system, model.fingerprint),
+            messages=messages,
+            names=_names_for(model, messages),
             params=self._params,
             think=self._think,
             tools=self._tools,
@@ -170,8 +175,11 @@ class Turn:
         assert row is not None
         keeps_tokens = _is_all_by(row, model.fingerprint)
         self._answers[0].state = replace(self.state, keeps_tokens=keeps_tokens)
+        messages = chat_messages(path[:-1], conversation.system, model.fingerprint)
+        begun = ChatMessage("assistant", row.parts)
         generate = Generate(
-            messages=chat_messages(path[:-1], conversation.system, model.fingerprint),
+            messages=messages,
+            names=_names_for(model, [*messages, begun]),
             params=self._params,
             think=self._think,
             tools=self._tools,
@@ -302,6 +310,8 @@ def describe_sampling(
 def chat_messages(path: Sequence[MessageRow], system: str, fingerprint: str) -> list[ChatMessage]:
     """Rows as the chat template sees them; answers of the same model with their tokens.
 
+    Of what chatapp knows of itself only what was put before the last question is told; of earlier
+    questions it is in their answers, and would fill the context of a small model.
     A system message that a branch begins with, such as the summary of what stood before it, goes
     into one message with the system prompt: many templates take no second one.
     """
@@ -310,10 +320,20 @@ def chat_messages(path: Sequence[MessageRow], system: str, fingerprint: str) -> 
         said = Text(f"\n\n{path[0].content}")
         messages = [ChatMessage("system", (Text(system), said))]
         path = path[1:]
+    last = next((row for row in reversed(path) if any(map(is_knowledge, row.parts))), None)
     for row in path:
+        parts = row.parts if row is last else tuple(p for p in row.parts if not is_knowledge(p))
         known = row.status != "streaming" and _is_all_by(row, fingerprint)
-        messages.append(ChatMessage(row.role, row.parts, list(row.tokens) if known else []))
+        messages.append(ChatMessage(row.role, parts, list(row.tokens) if known else []))
     return messages
+
+
+def _names_for(model: ModelDescription, messages: Sequence[ChatMessage]) -> list[str] | None:
+    """What the answer may name: of a model that answers from facts, what stands in the messages."""
+    if not model.guide:
+        return None
+    texts = [countable(part) for message in messages for part in message.parts]
+    return sorted(set().union(*map(names_in, texts)))
 
 
 def _is_all_by(row: MessageRow, fingerprint: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gguf import GGUFWriter
 
+from chatapp.gguf.guided import GUIDE
 from convert.architectures.model import HParam
 from convert.plan import Plan
 from convert.typemap import add_value
@@ -29,6 +30,8 @@ def add_metadata(writer: GGUFWriter, plan: Plan, provenance: dict[str, HParam]) 
         writer.add_license(plan.license)
     if plan.temperature is not None:
         writer.add_sampling_temp(plan.temperature)
+    if plan.guide:
+        writer.add_bool(GUIDE, True)
     writer.add_file_type(plan.ftype.number)
     writer.add_quantization_version(QUANTIZATION_VERSION)
     for key, value in provenance.items():

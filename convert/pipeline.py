@@ -19,7 +19,7 @@ from convert.author.command import call_author
 from convert.checkpoints import locate, open_checkpoint, others_beside, peft_adapter
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.errors import CheckpointError, OutputError, UsageError, VocabError
-from convert.generation_config import read_temperature
+from convert.generation_config import read_guide, read_temperature
 from convert.options import Options
 from convert.output import PartFile, check_output, check_space
 from convert.plan import (
@@ -231,6 +231,7 @@ def make_plan(options: Options, progress: Progress = silent) -> Plan:
         name=choose_name(checkpoint, options.name),
         license=options.license,
         temperature=temperature,
+        guide=read_guide(checkpoint.folder),
         notes=tuple(notes),
         sizes=sizes,
         code=options.code,

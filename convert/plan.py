@@ -50,6 +50,8 @@ class Plan:
     """Bytes of the tensors by file type: of the chosen one, or of all for a dry run."""
     code: Code | None = None
     """The model's own code, which the logits will be compared with."""
+    guide: bool = False
+    """It was trained to answer from facts about chatapp."""
     importance: Importance = field(default_factory=dict)
     """Importance of every column, by tensor; empty without --imatrix."""
 

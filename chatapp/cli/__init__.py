@@ -31,6 +31,7 @@ _COMMANDS = {
     "models": Entry("chatapp.cli.models", "models", "Find, fetch and describe model files."),
     "presets": Entry("chatapp.cli.presets", "presets", "List personas and prompt templates."),
     "history": Entry("chatapp.cli.history", "history", "List, search, export past conversations."),
+    "help": Entry("chatapp.cli.help", "help_", "Say what chatapp knows about a question."),
     "doctor": Entry("chatapp.cli.doctor", "doctor", "Check the installation and say what to mend."),
     "convert": Entry("chatapp.cli.convert", "convert", "Make a GGUF of a PyTorch checkpoint."),
     "quantize": Entry("chatapp.cli.convert", "quantize", "Make a smaller GGUF of a GGUF."),

@@ -18,6 +18,7 @@ import msgspec
 from chatapp.answer import AnswerState
 from chatapp.chat_settings import ChatSettings
 from chatapp.cli.output import Output
+from chatapp.cli.program import make_guide
 from chatapp.cli.progress import Progress
 from chatapp.cli.setting import make_client, open_history
 from chatapp.cli.thoughts import Thoughts
@@ -25,6 +26,8 @@ from chatapp.cli.wholeness import check_answers
 from chatapp.conversation import Message, make_title
 from chatapp.engine.protocol import Delta, Finished, PrefillProgress
 from chatapp.errors import EngineError, UsageError
+from chatapp.gguf.guided import wants_guide
+from chatapp.informing import GuideOnce, inform
 from chatapp.parts import ToolCall
 from chatapp.store import Store
 from chatapp.thinking import explain_silence, is_only_thought
@@ -60,6 +63,8 @@ class Question:
     show_thinking: bool
     save: bool
     load: "LoadOptions"
+    guide: bool = False
+    """What chatapp knows is put before the question, whatever the model."""
 
 
 def run(question: Question, config: "Config", paths: "Paths") -> int:
@@ -69,7 +74,7 @@ def run(question: Question, config: "Config", paths: "Paths") -> int:
             raise UsageError("There is no conversation to go on with yet.", "Leave out --continue.")
         client = make_client(paths, log=question.save)
         try:
-            states = asyncio.run(_answer(question, config, store, client))
+            states = asyncio.run(_answer(question, config, paths, store, client))
         except asyncio.CancelledError:
             return INTERRUPTED
         if states is None:
@@ -102,17 +107,21 @@ class _Interrupt:
 
 
 async def _answer(
-    question: Question, config: "Config", store: Store, client: "EngineClient"
+    question: Question, config: "Config", paths: "Paths", store: Store, client: "EngineClient"
 ) -> list[AnswerState] | None:
     """The answers; None after Ctrl+C."""
     interrupt = _Interrupt()
     progress = Progress()
     try:
         started = time.perf_counter()
+        get_guide = GuideOnce(lambda: make_guide(config, paths))
+        if not question.load.raw and (question.guide or _wants_guide(question)):
+            asyncio.get_running_loop().run_in_executor(None, get_guide)  # while the model loads
         model = await client.load(question.load, progress.show_load)
         load_s = model.load_s or time.perf_counter() - started
         progress.notice(model.notices)
         conversation_id, message_id = _store_question(question, config, store)
+        known = await _inform(question, model, get_guide, store, message_id)
         turn = Turn(
             store,
             client,
@@ -137,7 +146,7 @@ async def _answer(
             raise
         thoughts.end()
         progress.notice([state.note for state in turn.states if state.note])
-        _conclude(question, turn, output, model, load_s, conversation_id)
+        _conclude(question, turn, output, model, load_s, conversation_id, known)
         if not interrupt.happened and question.params.given.max_tokens != 0:
             _check_answer(turn.states)
     finally:
@@ -158,6 +167,28 @@ def _store_question(question: Question, config: "Config", store: Store) -> tuple
     if question.system is not None:
         store.set_system(last.id, question.system)
     return last.id, store.add_message(last.id, message, last.active_leaf_id).id
+
+
+def _wants_guide(question: Question) -> bool:
+    from chatapp.paths import read_path
+
+    return wants_guide(read_path(question.load.path))
+
+
+async def _inform(
+    question: Question,
+    model: "ModelDescription",
+    get_guide: GuideOnce,
+    store: Store,
+    message_id: int,
+) -> str:
+    """Put what chatapp knows before the question, if that is wanted; what that is."""
+    if question.load.raw or not (model.guide or question.guide):
+        return ""
+    from chatapp.guide.wording import known_in
+
+    row = await asyncio.to_thread(inform, store, message_id, get_guide, always=True)
+    return known_in(row.parts) if row else ""
 
 
 def _show(
@@ -199,6 +230,7 @@ def _conclude(
     model: "ModelDescription",
     load_s: float,
     conversation_id: int,
+    known: str,
 ) -> None:
     state = turn.state
     if state.finish_reason is None:  # the engine ends every stream with Finished, or raises
@@ -228,6 +260,7 @@ def _conclude(
                     "decode_tokens_per_second": timings.decode_tokens_per_second,
                 },
             }
+            | ({"known": known} if known else {})
             | (_logprobs(state) if question.logprobs else {})
             | _alternatives(question, turn.states)
         )

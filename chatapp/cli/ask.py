@@ -79,6 +79,7 @@ The answer goes to standard output, everything else to standard error. Exit code
     type=_FILE,
     help="A JSON list of tools that the model may call.",
 )
+@click.option("--guide", is_flag=True, help="Put what chatapp knows of itself before PROMPT.")
 @click.option("--no-save", is_flag=True, help="Keep nothing in the history.")
 @engine_options
 @sampling_options
@@ -95,6 +96,7 @@ def ask(
     logprobs: int | None,
     raw: bool,
     tools: Path | None,
+    guide: bool,
     no_save: bool,
     show_thinking: bool,
     backend: Any,
@@ -120,9 +122,7 @@ def ask(
     usual = "" if raw or go_on else config.chat.preset  # that is for new conversations
     filled, text = _read_question(choose_preset(preset, usual, paths), values, prompt, raw=raw)
     chat = _read_chat(preset, filled, paths, go_on=go_on)
-    think = (chat.choose_think("") or None) if think is None else think
-    n_ctx = (chat.choose_n_ctx() or None) if n_ctx is None else n_ctx
-    flags = {"n_ctx": n_ctx, "kv_type": kv_type, "think": think, "backend": backend}
+    flags = {"kv_type": kv_type, "backend": backend, **_choose_flags(chat, think, n_ctx)}
     config = setting.override(config, gpu_layers=gpu_layers, **flags)
     path = _choose_model(model or chat.model or None, chat.preset, config, paths)
     config = setting.override_template(config, path, chat_template)
@@ -139,6 +139,7 @@ def ask(
         as_json=as_json,
         show_thinking=show_thinking,
         save=not no_save,
+        guide=guide,
         load=setting.load_options(config, paths, path, n_parallel=n, raw=raw),
     )
     return answering.run(question, config, paths)
@@ -179,6 +180,14 @@ def _read_chat(
     return kept
 
 
+def _choose_flags(chat: "ChatSettings", think: str | None, n_ctx: int | None) -> dict[str, Any]:
+    """What was given, else what the conversation sets; None where nobody says."""
+    return {
+        "think": (chat.choose_think("") or None) if think is None else think,
+        "n_ctx": (chat.choose_n_ctx() or None) if n_ctx is None else n_ctx,
+    }
+
+
 def _choose_model(
     named: str | None, preset: "Filled | None", config: "Config", paths: "Paths"
 ) -> Path:
@@ -200,9 +209,10 @@ def _refuse_mixtures(given: dict[str, Any]) -> None:
         "--logprobs needs --json.",
         "It is a list of numbers.",
     )
-    others = given["system"] or given["chat_template"] or given["go_on"]
+    others = ("system", "chat_template", "go_on", "guide")
     _refuse(
-        given["raw"] and others, "--raw takes no --system, no --chat-template and no --continue."
+        given["raw"] and any(given[name] for name in others),
+        "--raw takes no --system, no --chat-template, no --continue and no --guide.",
     )
 
 

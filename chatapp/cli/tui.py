@@ -13,7 +13,8 @@ from chatapp.errors import UsageError
 from chatapp.text import strip_controls
 
 if TYPE_CHECKING:
-    from chatapp.config import BackendChoice, KvType
+    from chatapp.config import BackendChoice, Config, KvType
+    from chatapp.informing import GuideOnce
     from chatapp.paths import Paths
     from chatapp.store import Store
 
@@ -57,8 +58,9 @@ def open_chat(
         from chatapp.ui.key_settings import check_screen_settings
         from chatapp.ui.plain.app import PlainApp, run_plain
 
+        checked = check_screen_settings(config, paths.settings)
         app = (PlainApp if plain else ChatApp)(
-            check_screen_settings(config, paths.settings),
+            checked,
             paths,
             store,
             setting.make_client(paths, log=not temporary),
@@ -67,6 +69,7 @@ def open_chat(
             conversation_id=conversation_id,
             temporary=temporary,
             offline=offline,
+            get_guide=_know(checked, paths),
         )
         if isinstance(app, PlainApp):
             run_plain(app)
@@ -77,6 +80,14 @@ def open_chat(
             click.echo(f"{lost}\n\n{strip_controls(text)}\n", err=True)
         if app.return_code:
             raise SystemExit(app.return_code)
+
+
+def _know(config: "Config", paths: "Paths") -> "GuideOnce":
+    """What this program knows of itself, made when it is first asked for."""
+    from chatapp.cli.program import make_guide
+    from chatapp.informing import GuideOnce
+
+    return GuideOnce(lambda: make_guide(config, paths))
 
 
 def _check(*, go_on: bool, conversation: int | None, temporary: bool, plain: bool) -> None:

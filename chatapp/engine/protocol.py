@@ -117,6 +117,9 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """Sentences the user should see: a clamped context, a broken template."""
     pooling: str = ""
     """How it makes one embedding of a text's tokens; empty: it writes text."""
+    guide: bool = False
+    """Its file says (`chatapp.guide`) that it was trained to answer from facts about chatapp, which
+    are to be put before every question."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +173,9 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     think: str = ""
     """How much to think before the answer: `on`, `off`, `low`, `medium`, `high` or a number of
     tokens; empty: as the model does by itself."""
+    names: list[str] | None = None
+    """Keys, commands and flags that the answer may name, in small letters, where its model was made
+    to speak of those that it is told; None: any. llama.cpp's models alone are held to it."""
     n: int = 1
     logprobs: int = 0
     """Report the log-probability of every sampled token, and so many of the likeliest (at most

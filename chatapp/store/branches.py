@@ -8,6 +8,7 @@ from chatapp.errors import StoreError
 from chatapp.parts import Parts
 from chatapp.store import cuts, messages
 from chatapp.store.conversations import fetch_conversation
+from chatapp.store.parts import write_parts
 from chatapp.store.rows import Cut, MessageRow, OutlineRow
 from chatapp.store.search import words_of
 from chatapp.store.session import Session
@@ -54,6 +55,14 @@ class Branches:
             new_id = insert_said(db, conversation_id, parent_id, said, words, now, by_hand=by_hand)
             messages.go_to(db, conversation_id, new_id, now)
             return messages.fetch_message(db, new_id)
+
+    def put_with(self, message_id: int, parts: Parts) -> MessageRow:
+        """Let other files stand with a message; what it says has to be the same, for it is found by
+        that."""
+        with self._session.of(message_id).writing() as db:
+            cuts.find_place(db, message_id)
+            write_parts(db, message_id, parts)
+            return messages.fetch_message(db, message_id)
 
     def pin(self, message_id: int, *, pinned: bool = True) -> MessageRow:
         """Have a message stay word for word when others go for want of room, or no longer."""

@@ -127,9 +127,13 @@ def _prepare_chat(recipe: Recipe, tokenizer: Tokenizer, first: Path, out: Path) 
     save_tokenizer(tokenizer, out, recipe.model.block_size, chat=True)
     if (first / FILE).is_file():
         write_whole(out / FILE, (first / FILE).read_bytes(), mode=None)
+    config: dict[str, object] = {}
     if recipe.temperature >= 0:
-        config = json.dumps({"temperature": recipe.temperature})
-        write_whole(out / GENERATION_FILE, config.encode(), mode=None)
+        config["temperature"] = recipe.temperature
+    if recipe.guide:
+        config["chatapp_guide"] = True
+    if config:
+        write_whole(out / GENERATION_FILE, json.dumps(config).encode(), mode=None)
 
 
 def _run(

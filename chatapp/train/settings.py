@@ -101,6 +101,9 @@ class Recipe:
     """CPU threads; 0 takes all cores."""
     temperature: float = -1.0
     """What the model is best sampled with, written to `generation_config.json`; -1 says nothing."""
+    guide: bool = False
+    """It learns to answer from facts about chatapp, which are then put before every question; in
+    the same file."""
 
     def __post_init__(self) -> None:
         if not self.text:
@@ -184,6 +187,7 @@ def build_recipe(table: dict[str, Any], path: Path) -> Recipe:
         characters=_take(table, "characters", False, str(path)),
         threads=_take(table, "threads", 0, str(path)),
         temperature=_take(table, "temperature", -1.0, str(path)),
+        guide=_take(table, "guide", False, str(path)),
     )
 
 

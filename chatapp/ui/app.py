@@ -32,6 +32,7 @@ from textual.worker import WorkerFailed
 from chatapp.config import Config
 from chatapp.engine.client import EngineClient
 from chatapp.errors import ChatAppError, UsageError
+from chatapp.informing import GetGuide
 from chatapp.paths import Paths
 from chatapp.store import Store
 from chatapp.store.rows import is_temporary
@@ -106,11 +107,11 @@ class ChatApp(App[None]):
         conversation_id: int | None = None,
         temporary: bool = False,
         offline: bool = False,
+        get_guide: GetGuide | None = None,
     ) -> None:
         super().__init__(driver_class=_driver(config))
-        self.setup = ChatSetup(
-            config, paths, store, client, model, problem, conversation_id, temporary, offline
-        )
+        asked = (model, problem, conversation_id, temporary, offline, get_guide)
+        self.setup = ChatSetup(config, paths, store, client, *asked)
         self.faults = Faults(lambda: self.on_disk(paths.screen_log), self._say_fault)
         self._is_up = False
         """The screen has been drawn: from now on nothing unexpected ends the app."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from chatapp.export.branch import label
 from chatapp.fullness import ended_at_context, fills_context
+from chatapp.guide.wording import is_knowledge, known_in
 from chatapp.heads import read_head
 from chatapp.parts import File, Image, Parts, Reasoning, Text, ToolCall, ToolResult, text_of
 from chatapp.store.rows import MessageRow
@@ -39,7 +40,7 @@ def item_of(
         sibling_count=row.sibling_count,
         note=note or note_of(row, keys, n_ctx),
         goes_on=not fills_context(row, n_ctx),
-        reasoning=row.reasoning,
+        reasoning=row.reasoning or list_known(row.parts),
         when=moment_text(row.created_at, datetime.now().astimezone()),
         attached=describe_parts(row.parts),
         pinned=row.pinned,
@@ -47,8 +48,14 @@ def item_of(
 
 
 def describe_parts(parts: Parts) -> tuple[str, ...]:
-    """A line for every part that is neither said nor thought."""
-    return tuple(_describe(part) for part in parts if not isinstance(part, Text | Reasoning))
+    """A line for every part that is neither said nor thought, nor known of it."""
+    shown = (part for part in parts if not isinstance(part, Text | Reasoning))
+    return tuple(_describe(part) for part in shown if not is_knowledge(part))
+
+
+def list_known(parts: Parts) -> str:
+    """What was put before a question of what chatapp knows of itself, as a list in Markdown."""
+    return "".join(f"- {line}\n" for line in known_in(parts).splitlines())
 
 
 def _describe(part: File | Image | ToolCall | ToolResult) -> str:

@@ -52,6 +52,16 @@ def split_keys(keys: str) -> list[str]:
     return [part for part in (part.strip() for part in keys.split(",")) if part]
 
 
+def read_parts(written: str) -> list[str]:
+    """`Ctrl+R`, `ctrl + r` and `ctrl++` in parts, in small letters but for a letter alone."""
+    text = "".join(written.split())
+    head, _, last = (text[:-1], "", "+") if text.endswith("++") else text.rpartition("+")
+    if text == "+":
+        head, last = "", "+"
+    modifiers = [part.lower() for part in head.split("+") if part]
+    return [*modifiers, last.lower() if modifiers or len(last) > 1 else last]
+
+
 def spell_key(key: str) -> str:
     """One key for people; two that are pressed one after the other with a blank."""
     if " " in key:

@@ -15,7 +15,7 @@ from textual.theme import BUILTIN_THEMES
 
 from chatapp.config import Config, nearest, say_where
 from chatapp.errors import ConfigError
-from chatapp.ui.key_row import Key, Scope, spell_key, split_keys
+from chatapp.ui.key_row import Key, Scope, read_parts, spell_key, split_keys
 from chatapp.ui.keymap import KEYS, movable_ids
 from chatapp.ui.themes import OUR_THEMES, THEMES
 
@@ -66,7 +66,7 @@ def _read(name: str, text: str, path: Path) -> Iterator[str]:
     for written in text.split(","):
         if not written.strip():
             continue
-        *modifiers, last = _parts(written.strip())
+        *modifiers, last = read_parts(written.strip())
         for part in modifiers:
             if part not in _MODIFIERS:
                 raise _no_key(f"{path}: keys.{name}", written, part, _MODIFIERS)
@@ -79,16 +79,6 @@ def _read(name: str, text: str, path: Path) -> Iterator[str]:
                 f'Take it with a control key, as in {name} = "ctrl+{last}" or "alt+{last}".',
             )
         yield "+".join([*sorted(modifiers), key])
-
-
-def _parts(written: str) -> list[str]:
-    """`Ctrl+R`, `ctrl + r` and `ctrl++` in parts, in small letters but for a letter alone."""
-    text = "".join(written.split())
-    head, _, last = (text[:-1], "", "+") if text.endswith("++") else text.rpartition("+")
-    if text == "+":
-        head, last = "", "+"
-    modifiers = [part.lower() for part in head.split("+") if part]
-    return [*modifiers, last.lower() if modifiers or len(last) > 1 else last]
 
 
 def _no_key(where: str, written: str, part: str, known: Iterable[str]) -> ConfigError:

@@ -5,14 +5,18 @@ replace them. Keys with `fixed` belong to the prompt's editor and cannot be move
 are in `prompt_keymap.py`, because the prompt runs them itself.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from textual.binding import Binding, BindingType
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from chatapp.ui.key_row import OFF, Key, Scope, spell_key, split_keys
 from chatapp.ui.list_keymap import FILTER_KEYS, FIND_KEYS, LIST_KEYS, TREE_KEYS
 from chatapp.ui.message_keymap import MESSAGE_KEYS, READING_KEYS, SCROLLING_KEYS, SIDES_KEYS
 from chatapp.ui.prompt_keymap import PROMPT_KEYS
+
+if TYPE_CHECKING:
+    from textual.binding import BindingType
 
 SCOPE_TITLES: dict[Scope, str] = {
     "prompt": "Writing",
@@ -286,6 +290,8 @@ KEYS: tuple[Key, ...] = (
 def bindings(scope: Scope) -> list[BindingType]:
     """Textual bindings of one scope, each with its id so that a user's keymap can replace it. The
     keys of the messages are bound to the transcript; what they do is the screen's."""
+    from textual.binding import Binding  # the table is read where there is no screen, too
+
     owner = "screen." if scope == "message" else ""
     return [
         Binding(

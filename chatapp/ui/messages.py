@@ -27,6 +27,8 @@ class Queued:
     """The message it is another version of."""
     refused: tuple[Path, ...] = ()
     """Files that it names and that are not to be put before the model."""
+    known: bool = False
+    """What chatapp knows of itself is wanted before it, whatever the model."""
 
 
 @dataclass

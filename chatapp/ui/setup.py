@@ -6,6 +6,7 @@ from pathlib import Path
 from chatapp.config import Config
 from chatapp.converter import Converter
 from chatapp.engine.client import EngineClient
+from chatapp.informing import GetGuide
 from chatapp.paths import Paths
 from chatapp.store import Store
 
@@ -24,4 +25,6 @@ class ChatSetup:
     conversation_id: int | None = None
     temporary: bool = False
     offline: bool = False
+    get_guide: GetGuide | None = None
+    """Gives what the program knows of itself; None: nothing is put before any question."""
     converter: Converter = field(default_factory=Converter)

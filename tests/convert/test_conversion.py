@@ -78,6 +78,22 @@ def test_how_it_is_sampled_is_carried_over(make) -> None:
     assert found["general.sampling.temp"] == 0.25
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"chatapp_guide": true}', True),
+        ('{"chatapp_guide": "yes"}', None),
+        ("{}", None),
+        ("[", None),
+        ("[1]", None),
+    ],
+)
+def test_a_model_that_wants_facts_before_questions_says_so(make, text: str, wanted: object) -> None:
+    folder = make()
+    (folder / "generation_config.json").write_text(text)
+    assert fields(convert(folder, parity="off").output).get("chatapp.guide") is wanted
+
+
 @pytest.mark.parametrize("text", ['{"temperature": "hot"}', '{"temperature": NaN}', "[", "[1]"])
 def test_an_unusable_generation_config_is_a_note(make, text: str) -> None:
     folder = make()

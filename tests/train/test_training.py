@@ -23,6 +23,7 @@ from chatapp.train.wishes import Wishes
 
 RECIPE = """
 threads = 1
+guide = true
 [model]
 n_layer = 2
 n_head = 2
@@ -96,6 +97,8 @@ def test_training_learns_to_answer_and_to_stop(recipe: Path, tmp_path: Path):
     assert (text, stopped) == ("Good day.", True)
     config = json.loads((tmp_path / "out" / "tokenizer_config.json").read_text())
     assert config["eos_token"] == "<|end|>"
+    used = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert used == {"chatapp_guide": True}
     assert "chat_template" in config
 
 

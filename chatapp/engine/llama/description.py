@@ -10,6 +10,7 @@ import llama_cpp.llama_cpp as lib
 from chatapp.engine.llama import devices
 from chatapp.engine.llama.model_file import fingerprint
 from chatapp.engine.protocol import ModelDescription
+from chatapp.gguf.guided import GUIDE
 from chatapp.gguf.naming import name_model
 from chatapp.paths import spell_path
 from chatapp.recommended import read_recommended
@@ -51,6 +52,7 @@ def describe(
         fingerprint=fingerprint(path),
         load_s=load_s,
         notices=[*model.notices, *ignored],
+        guide=model.weights.meta(GUIDE) == "true",
     )
 
 

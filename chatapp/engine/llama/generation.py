@@ -188,6 +188,7 @@ class Generation:
             model.n_ctx,
             is_free=self._prompt.opens_thought,
             opening=tuple(opening),
+            names=self._request.names,
         )
 
     def _count_thought(self) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from chatapp.engine.llama.binding import Binding, Constraint
 from chatapp.engine.llama.grammar import TOKEN_DATA, Grammar, view
+from chatapp.engine.llama.named import Named
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.errors import UsageError
 from chatapp.sampling import BAN, Sampling, SamplingParams
@@ -32,7 +33,8 @@ class Sampler:
 
     A grammar or schema holds from the first token on. With `is_free` it holds from `bind` on; with
     `opening`, the tokens of the mark that opens a thought, the answer may begin with that mark
-    instead, and is then free until `bind`.
+    instead, and is then free until `bind`. `names` are all that an answer may name, if there is
+    neither.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Sampler:
         *,
         is_free: bool = False,
         opening: tuple[int, ...] = (),
+        names: list[str] | None = None,
     ) -> None:
         filled = params.filled()
         self._vocab = vocab
@@ -58,7 +61,7 @@ class Sampler:
         try:
             for sampler in _make_samplers(vocab, filled, seed, n_ctx):
                 lib.llama_sampler_chain_add(self._chain, sampler)
-            if constraint := _make_constraint(vocab, filled, n_ctx):
+            if constraint := _make_constraint(vocab, filled, n_ctx, names):
                 self._binding = Binding(constraint, is_free=is_free, opening=opening)
         except BaseException:  # whatever it was, nobody else knows of the C side
             self.close()
@@ -295,12 +298,16 @@ def _make_truncation(name: str, params: Sampling, seed: int) -> Iterator[int]:
         )
 
 
-def _make_constraint(vocab: Vocab, params: Sampling, n_ctx: int) -> Constraint | None:
+def _make_constraint(
+    vocab: Vocab, params: Sampling, n_ctx: int, names: list[str] | None
+) -> Constraint | None:
     if (
         params.json_schema
     ):  # a longer text than the context has tokens would leave no room beside it
         return vocab.schemas.compile(params.json_schema, n_ctx)
-    return Grammar(vocab, params.grammar) if params.grammar else None
+    if params.grammar:
+        return Grammar(vocab, params.grammar)
+    return None if names is None else Named(vocab, names)
 
 
 def _has_memory(params: Sampling) -> bool:

@@ -115,21 +115,21 @@ class Acting:
 
     # Sending and stopping
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, *, known: bool = False) -> None:
         """Send what was written, as another version of what is being edited; ask before a file
-        goes with it that the user need not have meant."""
+        goes with it that the user need not have meant. `known`: with what chatapp knows of it."""
         if self._sending.locked() or self._attaching.may_name(text):
-            self._desk.work_on(self._look_and_send(text), group="answer")
+            self._desk.work_on(self._look_and_send(text, known), group="answer")
         else:
-            self._send(text)
+            self._send(text, known=known)
 
-    def _send(self, text: str, *refused: Path) -> None:
+    def _send(self, text: str, *refused: Path, known: bool) -> None:
         replaces = self._pane.stop_editing()
         self.show_editing()
         self.unmark()
-        self._desk.work_on(self._flow.send(text, replaces, *refused), group="answer")
+        self._desk.work_on(self._flow.send(text, replaces, *refused, known=known), group="answer")
 
-    async def _look_and_send(self, text: str) -> None:
+    async def _look_and_send(self, text: str, known: bool) -> None:
         async with self._sending:
             refused: tuple[Path, ...] = ()
             if doubtful := await self._attaching.find_doubtful(text, self._pane.editing):
@@ -144,7 +144,7 @@ class Acting:
                 refused = chosen
                 since = self._pane.prompt.prompt.removeprefix(text)
                 self._pane.prompt.set_prompt(since.removeprefix("\n"))
-            self._send(text, *refused)
+            self._send(text, *refused, known=known)
 
     def show_editing(self) -> None:
         """The hint line names what is being edited."""

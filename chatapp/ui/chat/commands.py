@@ -24,10 +24,12 @@ class Commands:
         *,
         send: Callable[[str], object],
         give_back: Callable[[str], object],
+        ask_help: Callable[[str], object],
         passes: Callable[[], Collection[str]],
     ) -> None:
-        """`send` sends a message, `give_back` puts what was wrong back into the prompt, `passes`
-        are the words with a slash that the engine obeys itself."""
+        """`send` sends a message, `give_back` puts what was wrong back into the prompt, `ask_help`
+        asks a question about chatapp, `passes` are the words with a slash that the engine
+        obeys itself."""
         self._table = {
             "theme": lambda args: desk.act(f"switch_theme({args!r})"),
             "keys": lambda _: desk.act("help"),
@@ -37,6 +39,7 @@ class Commands:
         }
         self._desk = desk
         self._send = send
+        self._ask_help = ask_help
         self.give_back = give_back
         self._passes = passes
 
@@ -46,10 +49,12 @@ class Commands:
         return self._table.keys()
 
     def help(self, args: str) -> None:
-        """`/help [COMMAND]`."""
+        """`/help [COMMAND | QUESTION]`; a question has more than one word, or is no word."""
         from chatapp.ui.screens.help import explain_command  # what few open is loaded then
 
-        if args:
+        if is_question(args):
+            self._ask_help(args)
+        elif args:
             self._desk.say(explain_command(args))
         else:
             self._desk.act("help('commands')")
@@ -76,3 +81,9 @@ class Commands:
     def _refuse(self, text: str, error: ChatAppError) -> None:
         self.give_back(text)
         self._desk.warn(error)
+
+
+def is_question(args: str) -> bool:
+    """Whether what stands behind `/help` asks something, and names no command: it has several
+    words, a question mark, or is in a script that has no spaces."""
+    return len(args.split()) > 1 or args.endswith(("?", "？")) or not args.isascii()

@@ -2,8 +2,7 @@
 
 Promises: the user's message is in the store before anything else happens to it; nothing said is
 ever overwritten; an answer goes on when another conversation is opened; what is sent while one is
-written waits in a queue, which is given back as text when the answer fails. It may not touch a
-widget: it posts facts (`chatapp.ui.messages`).
+written waits in a queue, given back as text when the answer fails. It touches no widget, it posts.
 """
 
 import asyncio
@@ -193,11 +192,12 @@ class ChatFlow:
 
     # Asking
 
-    async def send(self, text: str, replaces: int | None = None, *refused: Path) -> None:
-        """Store a message below the last one, or as a sibling of `replaces`, and answer it; while
-        another answer is being written, wait for its end."""
+    async def send(
+        self, text: str, replaces: int | None = None, *refused: Path, known: bool = False
+    ) -> None:
+        """Store a message below the last one or beside `replaces`, and answer it after others."""
         shown = self.conversation.id if self.conversation else None
-        queued = Queued(shown, text, replaces, refused)
+        queued = Queued(shown, text, replaces, refused, known)
         if self.answering.busy or self.queue:
             self.queue.append(queued)
             self._post(QueueChanged(tuple(self.queue)))

@@ -10,6 +10,7 @@ from chatapp.ui.chat.drafts import Drafts
 from chatapp.ui.chat.exporting import Exporting
 from chatapp.ui.chat.finding import Finding
 from chatapp.ui.chat.flow import ChatFlow
+from chatapp.ui.chat.knowing import Knowing
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
 from chatapp.ui.chat.pinning import Pinning
@@ -70,7 +71,8 @@ class Parts:
             written=lambda: pane.prompt.prompt,
             set_context=self.own.context,
         )
-        flow.find_room = self.room.find
+        self.knowing = Knowing(setup, flow, self.acting, desk, pane, find_room=self.room.find)
+        flow.find_room = self.knowing.prepare
         self.finding = Finding(store, desk, pane, self.chats.open)
         self.sides = Sides(store, flow, desk, self.acting, pane)
         self.branching = Tree(store, desk, pane, self.chats, self.removing)

@@ -103,6 +103,7 @@ class ChatScreen(Screen[None]):
             self.desk,
             send=self._send_message,
             give_back=self.pane.put_before,
+            ask_help=self._ask_help,
             passes=self._passing_words,
         )
         self.on_fact: Callable[[Fact], object] = lambda _: None
@@ -176,6 +177,10 @@ class ChatScreen(Screen[None]):
 
     def _send_message(self, text: str) -> None:
         self.acting.send(text)
+        self.models.load_again()
+
+    def _ask_help(self, question: str) -> None:
+        self.parts.knowing.ask(question)
         self.models.load_again()
 
     def _passing_words(self) -> Collection[str]:
@@ -285,6 +290,7 @@ class ChatScreen(Screen[None]):
         self.titling.take(fact)
         self.parts.temporary.take(fact)
         self.models.take(fact)
+        self.parts.knowing.take(fact)
         self.parts.sides.take(fact)
         if isinstance(fact, AnswerEnded | ConversationOpened):
             self.call_after_refresh(collect_now)

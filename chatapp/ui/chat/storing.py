@@ -9,6 +9,7 @@ from textual.message import Message as Fact
 from chatapp.chat_settings import ChatSettings, read_chat_settings
 from chatapp.compaction import edit_head
 from chatapp.conversation import Message, make_title
+from chatapp.guide.wording import WANTED, is_knowledge, put_before
 from chatapp.heads import is_head
 from chatapp.material.mentions import compose_message, find_named
 from chatapp.material.text_files import folder_here
@@ -39,13 +40,15 @@ class Storing:
         """A message of the user below another one."""
         settings, _ = read_chat_settings(conversation.settings)
         text = settings.compose(queued.text)
-        message = Message("user", await self._read_files(text, (), queued.refused))
+        parts = await self._read_files(text, (), queued.refused)
+        message = Message("user", put_before(parts, WANTED) if queued.known else parts)
         return await asyncio.to_thread(self._store.add_message, conversation.id, message, parent_id)
 
     async def replace(self, replaced: MessageRow, queued: Queued) -> MessageRow:
         """Another version of a message, with what is attached to it.
 
-        A file that its text named comes and goes with its name; what came otherwise stays.
+        A file that its text named comes and goes with its name; what came otherwise stays. What
+        chatapp knew of it is found anew.
         """
         text = queued.text
         if is_head(replaced):
@@ -59,6 +62,7 @@ class Storing:
             names = {part.name for part in parts if isinstance(part, File)}
             names.update(file.name for file in named)
             kept = tuple(p for p in kept if not (isinstance(p, File) and p.name in names))
+        kept = tuple(WANTED if is_knowledge(part) else part for part in kept)
         return await asyncio.to_thread(self._store.branches.edit, replaced.id, (*kept, *parts))
 
     async def _read_files(

@@ -22,7 +22,7 @@ class MessageItem:
     note: str = ""
     """One line under the message: figures ("31 tok/s"), or what went wrong."""
     reasoning: str = ""
-    """What the model thought aloud; shown folded."""
+    """What the model thought aloud, or what was put before a question; shown folded."""
     when: str = ""
     """When it was written, in words."""
     attached: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ an answer is Markdown. Everything passes the control filter first.
 from dataclasses import replace
 from typing import Protocol
 
+from chatapp.guide.wording import NAME
 from chatapp.text import strip_controls
 from chatapp.ui.markdown.blocks import PlainBlock
 from chatapp.ui.markdown.document import StreamingMarkdown
@@ -293,6 +294,8 @@ class MessageView(LinesView):
         arrow = "▾" if self._unfolded else "▸"
         verb = "thinking" if thinking else "thought"
         text = f"{arrow} {verb} · about {words} words"
+        if self.item.role == "user":
+            text = f"{arrow} {NAME}"
         if self._tells_key and (key := self._look_at_text.fold_key):
             text += f" – {key} {'hides' if self._unfolded else 'shows'} it"
         return Run(text, "fold", action="fold")

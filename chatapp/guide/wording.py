@@ -1,0 +1,71 @@
+"""How facts are put before a model: a part of the message, before the question.
+
+Promises that the form does not change by itself, because models are trained on it: a file called
+`NAME` with a fact on each line, or one line that says that there is none. It has some 300 tokens of
+a vocabulary of 4,096 at most.
+"""
+
+from collections.abc import Sequence
+
+from chatapp.guide.facts import Language
+from chatapp.guide.retrieval import Found, Guide
+from chatapp.guide.retrieval.finding import language_of
+from chatapp.parts import File, Part, Parts, Text, text_of
+
+NAME = "What chatapp knows"
+"""The name of the part, on screen, in the store and before the model."""
+NOTHING: dict[Language, str] = {
+    "en": "Nothing that fits this question.",
+    "zh": "没有与此问题相关的内容。",
+}
+WANTED = File(NAME, "")
+"""Stands before a question until what is known of it has been found."""
+_MOST_LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
+
+
+def know(guide: Guide, question: str, before: Sequence[str] = ()) -> File:
+    """What is put before a question; `before` are those that were asked before it, oldest
+    first."""
+    language = language_of(question)
+    if not question.strip():
+        return File(NAME, NOTHING[language])
+    found = guide.find(question, before)
+    return File(NAME, "\n".join(_fit(found, language)) or NOTHING[language])
+
+
+def _fit(found: Sequence[Found], language: Language) -> list[str]:
+    """The best of the facts that have room, the first one in any case."""
+    lines: list[str] = []
+    left = _MOST_LETTERS[language]
+    for each in found:
+        line = each.fact.text[language]
+        if lines and len(line) > left:
+            continue
+        lines.append(line)
+        left -= len(line)
+    return lines
+
+
+def is_knowledge(part: Part) -> bool:
+    """Whether a part is what was put before a question."""
+    return isinstance(part, File) and part.name == NAME
+
+
+def known_in(parts: Parts) -> str:
+    """What was put before the question of a message; empty where nothing was."""
+    return next((part.text for part in parts if isinstance(part, File) and part.name == NAME), "")
+
+
+def wants_knowledge(parts: Parts) -> bool:
+    """Whether somebody asked for it, and it is still to be found."""
+    return any(is_knowledge(part) and not part.text for part in parts if isinstance(part, File))
+
+
+def put_before(parts: Parts, knowledge: File) -> Parts:
+    """The parts of a message with what is known as the first of them, in place of any earlier."""
+    return (knowledge, *(part for part in parts if not is_knowledge(part)))
+
+
+def question_in(parts: Parts) -> str:
+    """What was asked: the text of a message, without files."""
+    return text_of(part for part in parts if isinstance(part, Text))

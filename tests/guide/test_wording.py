@@ -1,0 +1,35 @@
+"""How facts stand before a question: the form that models are trained on."""
+
+from chatapp.guide.wording import NAME, NOTHING, is_knowledge, know, put_before, question_in
+from chatapp.parts import File, Text
+from tests.guide.program import questions, real_guide
+
+MOST_LETTERS = 1300
+"""Of a part: some 300 tokens of a small vocabulary."""
+
+
+def test_facts_stand_on_lines_of_their_own() -> None:
+    part = know(real_guide(), "how do i quit")
+    assert part.name == NAME
+    assert part.text.splitlines()[0].startswith("Ctrl+Q or /quit leaves chatapp")
+    assert know(real_guide(), "怎么退出").text.startswith("Ctrl+Q 或 /quit 退出")
+
+
+def test_it_says_when_nothing_is_known() -> None:
+    assert know(real_guide(), "who won the world cup") == File(NAME, NOTHING["en"])
+    assert know(real_guide(), "谁发明了电灯") == File(NAME, NOTHING["zh"])
+    assert know(real_guide(), "") == File(NAME, NOTHING["en"])
+
+
+def test_it_is_short_whatever_is_asked() -> None:
+    for row in questions():
+        *before, question = row["ask"]
+        assert 0 < len(know(real_guide(), question, before).text) <= MOST_LETTERS
+
+
+def test_a_message_has_it_once_and_first() -> None:
+    old, new, note = File(NAME, "old"), File(NAME, "new"), File("notes.md", "x")
+    parts = put_before((old, note, Text("why?")), new)
+    assert parts == (new, note, Text("why?"))
+    assert [is_knowledge(part) for part in parts] == [True, False, False]
+    assert question_in(parts) == "why?"
