@@ -55,20 +55,9 @@ def read(path: Path, wanted: Wanted) -> Vocab:
         for role, index in found.roles.items()
         if 0 <= index < len(found.pieces)
     }
-    name = find_class(path.parent, wanted.config, PIECES.keys() | SHIFTED_PIECES)
+    name = _find_class(path, wanted)
     if name in SHIFTED_PIECES:
         return shifted_pieces.build(path, found, name, wanted)
-    if name is None and path.name == shifted_pieces.FILE:
-        raise VocabError(
-            f"{path.name} is used by several classes, each with numbers of its own, and nothing "
-            "says which it is.",
-            SAVE,
-        )
-    if name is not None and name not in PIECES:
-        raise VocabError(
-            f"{path.name} is used by {name}, which is not known to number pieces as the file does.",
-            SAVE,
-        )
     added = read_added_files(path.parent)
     if name == "T5Tokenizer":
         added = _extra_ids(path.parent, len(found.pieces)) | added
@@ -97,6 +86,23 @@ def read(path: Path, wanted: Wanted) -> Vocab:
         markers=tuple(p.text for p in found.pieces if p.kind == TokenKind.USER_DEFINED),
     )
     return _doubt_pieces(path, found, vocab)
+
+
+def _find_class(path: Path, wanted: Wanted) -> str | None:
+    """The class that numbers the pieces, `None` for the file itself. Raises `VocabError`."""
+    name = find_class(path.parent, wanted.config, PIECES.keys() | SHIFTED_PIECES)
+    if name is None and path.name == shifted_pieces.FILE:
+        raise VocabError(
+            f"{path.name} is used by several classes, each with numbers of its own, and nothing "
+            "says which it is.",
+            SAVE,
+        )
+    if name is not None and name not in PIECES.keys() | SHIFTED_PIECES:
+        raise VocabError(
+            f"{path.name} is used by {name}, which is not known to number pieces as the file does.",
+            SAVE,
+        )
+    return name
 
 
 def _doubt_pieces(path: Path, found: Model, vocab: Vocab) -> Vocab:
