@@ -1,6 +1,7 @@
 """Models of characters: nanoGPT's meta.pkl, and runs that learn and resume."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from chatapp.train.settings import read_recipe
 from chatapp.train.wishes import Wishes
 
 TEXT = "Ψυχή, 北京 and\n🙂 the\tquick brown fox; the lazy dog!\n" * 40
+
+
+SMALL = Wishes(characters=True, size="50k", context=16, batch_tokens=64)
 
 
 class Silent:
@@ -41,7 +45,7 @@ def test_every_character_is_one_token():
 
 def test_a_run_leaves_nanogpts_meta_and_no_tokenizer(text: Path, tmp_path: Path):
     out = tmp_path / "out"
-    train((text,), out, wishes=Wishes(steps=3, characters=True), reporter=Silent())
+    train((text,), out, wishes=replace(SMALL, steps=3), reporter=Silent())
     meta = pickle.loads((out / "meta.pkl").read_bytes())
     assert meta["vocab_size"] == len(set(TEXT))
     assert [meta["itos"][i] for i in range(meta["vocab_size"])] == sorted(set(TEXT))
@@ -49,7 +53,7 @@ def test_a_run_leaves_nanogpts_meta_and_no_tokenizer(text: Path, tmp_path: Path)
     assert not (out / "tokenizer.json").exists()
     checkpoint = load_checkpoint(out)
     assert checkpoint.model["transformer.wte.weight"].shape[0] == meta["vocab_size"]
-    train((text,), out, wishes=Wishes(steps=5, characters=True), resume=True, reporter=Silent())
+    train((text,), out, wishes=replace(SMALL, steps=5), resume=True, reporter=Silent())
     assert load_checkpoint(out).iter_num == 5
     go_on(out, Wishes(steps=6), Silent())
     assert load_checkpoint(out).iter_num == 6
