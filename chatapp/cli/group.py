@@ -61,12 +61,14 @@ class LazyGroup(click.Group):
         name = str(args[0])
         if name in self._entries or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        raise click.UsageError(f"There is no command `{name}`. {self._suggest(args)}", ctx)
+        raise click.UsageError(f"There is no command `{name}`. {self._suggest(args, ctx)}", ctx)
 
-    def _suggest(self, args: list[str]) -> str:
+    def _suggest(self, args: list[str], ctx: click.Context) -> str:
         close = difflib.get_close_matches(args[0], list(self._entries), n=1)
         if close and " " not in args[0]:
-            return f"Did you mean `chatapp {close[0]}`?"
+            return f"Did you mean `{ctx.command_path} {close[0]}`?"
+        if "ask" not in self._entries:
+            return f"There are {', '.join(self._entries)}."
         question = " ".join(args)
         if len(question) > 60:
             question = question[:57] + "..."

@@ -74,6 +74,11 @@ def test_speeds_are_printed_and_kept(chatapp: Run, tiny_model: Path) -> None:
     assert "prefill_tokens_per_second" in chatapp("eval", "list").stdout
 
 
+def test_a_command_that_is_not_there_is_said_with_those_that_are(chatapp: Run) -> None:
+    assert "Did you mean `chatapp eval perplexity`?" in chatapp("eval", "perplexty").stderr
+    assert "There are perplexity, " in chatapp("eval", "why is the sky blue").stderr
+
+
 def test_servers_are_refused_before_anything_is_read(chatapp: Run) -> None:
     assert chatapp("models", "add-remote", "far", "http://127.0.0.1:9/v1").returncode == 0
     for words in (("eval", "perplexity", "remote:far", "none.txt"), ("bench", "remote:far")):
