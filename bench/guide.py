@@ -177,6 +177,8 @@ def main() -> None:
     model, *files = options.files if options.what == "ask" else (None, *options.files)
     questions = [one for file in files for one in read_questions(file)][:: options.every]
     questions = questions[: options.limit or None]
+    if model is not None:  # what nobody has said how to judge is not asked
+        questions = [one for one in questions if one.needs or not one.facts]
     if model is None:
         find(guide, questions)
     else:

@@ -66,13 +66,15 @@ def is_found(question: Question, ids: Sequence[str]) -> bool:
 
 def judge(question: Question, answer: str, paths: Paths, keys: Mapping[str, str]) -> Verdict:
     """Whether the answer holds what it needs, or says that it does not know; with these keys of the
-    user's."""
+    user's. What is beyond chatapp is to be admitted; small talk has any answer without names."""
     if question.needs:
         if is_right(answer, question.needs, paths, keymap=keys):
             return "right"
         return "admitted" if _ADMITS.search(answer) else "wrong"
+    if _ADMITS.search(answer):
+        return "admitted"
     is_small_talk = "small" in question.kind and not names_in(answer)
-    return "right" if _ADMITS.search(answer) or (is_small_talk and answer.strip()) else "wrong"
+    return "right" if is_small_talk and answer.strip() else "wrong"
 
 
 def invented(answer: str, program: Program) -> set[str]:
