@@ -37,7 +37,9 @@ _COMMANDS = {
     "quantize": Entry("chatapp.cli.convert", "quantize", "Make a smaller GGUF of a GGUF."),
     "inspect": Entry("chatapp.cli.convert", "inspect", "Show what a checkpoint or GGUF is."),
     "diff": Entry("chatapp.cli.convert", "diff", "Compare two models, tensor by tensor."),
-    "eval": Entry("chatapp.cli.eval", "eval_", "Measure models: perplexity of a text."),
+    "eval": Entry(
+        "chatapp.cli.eval", "eval_", "Measure models: perplexity, BLEU, ROUGE; compare them."
+    ),
     "bench": Entry("chatapp.cli.bench", "bench", "Measure how fast a model reads and writes."),
     "train": Entry("chatapp.cli.train", "train", "Train a small GPT of your own."),
 }

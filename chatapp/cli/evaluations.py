@@ -20,11 +20,16 @@ _HASH = 12
 def list_(*, kind: str, limit: int, as_json: bool) -> None:
     """List what was measured, the newest first."""
     from chatapp.cli.output import dump_json
+    from chatapp.evaluate.kept import EACH
+    from chatapp.evaluate.wording import summarise
 
     with _open() as store:
         rows = store.evaluations.find(limit, kind=kind)
     if as_json:
-        click.echo(dump_json([_describe(row) for row in rows]))
+        listed = [_describe(row) for row in rows]
+        for row in listed:
+            row["results"].pop(EACH, None)  # `show` has them
+        click.echo(dump_json(listed))
         return
     if not rows:
         click.echo("Nothing was measured yet: chatapp eval perplexity MODEL TEXT", err=True)
@@ -34,7 +39,7 @@ def list_(*, kind: str, limit: int, as_json: bool) -> None:
             str(row.id),
             format_time(row.created_at),
             row.kind,
-            _summarise(row.results),
+            summarise(row.results),
             row.model_hash[:_HASH],
             row.model.rsplit("/", 1)[-1],
             row.subject,
@@ -50,12 +55,12 @@ def list_(*, kind: str, limit: int, as_json: bool) -> None:
 def show(number: int, *, as_json: bool) -> None:
     """Show one evaluation whole."""
     from chatapp.cli.output import dump_json
+    from chatapp.evaluate.kept import EACH
 
     with _open() as store:
         row = store.evaluations.get(number)
-    value = _describe(row)
     if as_json:
-        click.echo(dump_json(value))
+        click.echo(dump_json(_describe(row)))
         return
     lines = [
         ("kind", row.kind),
@@ -65,7 +70,7 @@ def show(number: int, *, as_json: bool) -> None:
         ("measured at", row.subject),
         ("its sha256", row.subject_sha256),
         *row.settings.items(),
-        *row.results.items(),
+        *((name, said) for name, said in row.results.items() if name != EACH),
     ]
     width = max(len(clean_line(str(name))) for name, _ in lines)
     for name, said in lines:
@@ -92,11 +97,3 @@ def _describe(row: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(row)
-
-
-def _summarise(results: Any) -> str:
-    """The first numbers among the results, which are what was asked for."""
-    numbers = [
-        f"{name} {value:.4g}" for name, value in results.items() if isinstance(value, int | float)
-    ]
-    return ", ".join(numbers[:2])

@@ -141,7 +141,7 @@ async def _run(
     from msgspec.structs import replace
 
     from chatapp.cli.setting import make_client
-    from chatapp.evaluate.perplexity import measure_perplexity
+    from chatapp.evaluate.perplexity import choose_load_ctx, measure_perplexity
 
     client = make_client(paths)
     last: list[ScoreProgress] = []
@@ -151,7 +151,7 @@ async def _run(
         progress.show_scored(event)
 
     try:
-        load = replace(asked.load, n_ctx=_choose_load_ctx(asked))
+        load = replace(asked.load, n_ctx=choose_load_ctx(asked.model, asked.n_ctx))
         model = await client.load(load, progress.show_load)
         progress.notice(model.notices)
         found = await measure_perplexity(
@@ -170,18 +170,6 @@ async def _run(
         progress.clear()
         await client.stop()
     return model, found
-
-
-def _choose_load_ctx(asked: _Asked) -> int:
-    """The context that the model is loaded with: no longer than a window, where that is known."""
-    from chatapp.evaluate.perplexity import DEFAULT_N_CTX
-    from chatapp.gguf.header import is_gguf
-    from chatapp.library.headers import read_info
-
-    if asked.n_ctx or not is_gguf(asked.model):
-        return asked.n_ctx
-    trained = read_info(asked.model).n_ctx_train
-    return min(DEFAULT_N_CTX, trained or DEFAULT_N_CTX)
 
 
 def _say_stopped(event: "ScoreProgress") -> str:

@@ -43,16 +43,24 @@ class Progress:
 
     def show_scored(self, event: "ScoreProgress") -> None:
         """How much of a text a model has read, what its perplexity is so far, how long it takes."""
-        now = time.monotonic()
-        if self._began is None:
-            self._began = now - 1e-3
-        left = (now - self._began) * (event.total / max(event.done, 1) - 1)
+        left = self._estimate(event.done, event.total)
         parts = [f"reading {event.done:,}/{event.total:,} tokens"]
         if event.n_scored:
             so_far = math.exp(min(-event.logprob / event.n_scored, 700.0))
             parts.append(f"perplexity {so_far:.4f}")
         parts.append(f"{format_duration(left)} left")
         self._show(" · ".join(parts))
+
+    def show_answered(self, done: int, total: int) -> None:
+        """How many examples have an answer, and how long the others take."""
+        left = self._estimate(done, total)
+        behind = f" · {format_duration(left)} left" if done else ""
+        self._show(f"answered {done:,}/{total:,}{behind}")
+
+    def show_pieces(self, done: int, total: int) -> None:
+        """How many pieces of a text were read."""
+        behind = f" · {format_duration(self._estimate(done, total))} left" if done else ""
+        self._show(f"reading piece {done + 1:,}/{total:,}{behind}")
 
     def show_measured(self, done: int, total: int) -> None:
         """How many speeds were measured."""
@@ -91,6 +99,13 @@ class Progress:
             sys.stderr.write(_CLEAR)
             sys.stderr.flush()
             self._shown = False
+
+    def _estimate(self, done: int, total: int) -> float:
+        """Seconds that are left, from how long it took since this was first asked."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now - 1e-3
+        return (now - self._began) * (total / max(done, 1) - 1)
 
     def _show(self, text: str) -> None:
         if self._on:

@@ -252,6 +252,14 @@ COMMANDS: tuple[Command, ...] = (
         "[NAME]",
         "Switch between light and dark, or to a theme by its name.",
     ),
+    Command(
+        "evaluations",
+        "program",
+        Takes.NOTHING,
+        "",
+        "Show what models were measured at, and compare two.",
+        ("eval",),
+    ),
     Command("keys", "program", Takes.NOTHING, "", "Show every key."),
     Command(
         "help",

@@ -7,9 +7,12 @@ between models that have the same vocabulary; between others, bits for each byte
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatapp.engine.scoring import Score, Scored, ScoreProgress
+from chatapp.gguf.header import is_gguf
+from chatapp.library.headers import read_info
 
 if TYPE_CHECKING:
     from chatapp.engine.client import EngineClient
@@ -66,6 +69,15 @@ async def measure_perplexity(
     window = n_ctx or min(DEFAULT_N_CTX, model.n_ctx, model.n_ctx_train or DEFAULT_N_CTX)
     request = Score(text=text, n_ctx=window, stride=stride, most_windows=most_windows)
     return summarise(await client.score(request, on_progress), request)
+
+
+def choose_load_ctx(model: Path, n_ctx: int) -> int:
+    """The context that a model is loaded with where windows are `n_ctx` long (0: by default): no
+    longer than one, where that is known; else 0."""
+    if n_ctx or not is_gguf(model):
+        return n_ctx
+    trained = read_info(model).n_ctx_train
+    return min(DEFAULT_N_CTX, trained or DEFAULT_N_CTX)
 
 
 def summarise(scored: Scored, request: Score) -> Perplexity:

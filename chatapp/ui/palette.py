@@ -29,6 +29,7 @@ _GROUP_OF = {
         "Answers and branches",
     ),
     **dict.fromkeys(("models", "settings", "convert", "fetch"), "This chat's settings"),
+    "evaluations": "chatapp",
 }  # fmt: skip
 """Of rows of the keymap; those that are not here are for reading, writing, or everywhere."""
 _DOUBLES = {
@@ -58,6 +59,14 @@ _BESIDE_NO_ANSWER = frozenset({"regenerate", "continue", "compact"})
 _KEYLESS = (
     Key("tree", "", "tree", "Branches", "Show every branch of this chat as a tree.", "chat"),
     Key("export", "", "export", "Export", "Write this chat to a file.", "chat"),
+    Key(
+        "evaluations",
+        "",
+        "evaluations",
+        "Evaluations",
+        "Show what models were measured at, and compare two.",
+        "chat",
+    ),
     Key("empty_bin", "", "empty_bin", "Empty bin", "Remove deleted chats for good.", "chat"),
 )
 """What one does too rarely for a key."""

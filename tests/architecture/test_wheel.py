@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.evaluate.examples import SETS
 from tests.architecture.sources import PACKAGES, ROOT, python_files
 
 _HEAVY = {"torch", "tokenizers", "transformers", "pytest"}
@@ -41,7 +42,7 @@ def test_the_wheel_holds_both_packages(names: set[str]) -> None:
     assert "convert/__main__.py" in ours
 
 
-def test_the_wheel_holds_styles_presets_and_the_model(names: set[str]) -> None:
+def test_the_wheel_holds_styles_presets_examples_and_the_model(names: set[str]) -> None:
     styles = {str(path.relative_to(ROOT)) for path in (ROOT / "chatapp").rglob("*.tcss")}
     assert styles
     assert styles <= names
@@ -49,6 +50,8 @@ def test_the_wheel_holds_styles_presets_and_the_model(names: set[str]) -> None:
     presets = {str(path.relative_to(ROOT)) for path in ready.glob("*.toml")}
     assert len(presets) == 5
     assert presets <= names
+    sets = {f"chatapp/evaluate/sets/{name}.jsonl" for name in SETS}
+    assert sets <= names
     model = "chatapp/builtin/model.gguf"
     assert (model in names) == (ROOT / model).is_file()
 
@@ -58,7 +61,7 @@ def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     assert {name for name in folders if not name.endswith(".dist-info")} == set(PACKAGES)
     assert [name for name in names if "/recipe/" in name] == []
     suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
-    assert suffixes <= {".py", ".tcss", ".gguf", ".md", ".gz", ".model", ".json", ".toml"}
+    assert suffixes <= {".py", ".tcss", ".gguf", ".md", ".gz", ".model", ".json", ".jsonl", ".toml"}
 
 
 def test_the_wheel_carries_its_licence_and_its_command(

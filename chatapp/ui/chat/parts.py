@@ -11,6 +11,7 @@ from chatapp.ui.chat.exporting import Exporting
 from chatapp.ui.chat.finding import Finding
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.knowing import Knowing
+from chatapp.ui.chat.measured import Measured
 from chatapp.ui.chat.models import Models
 from chatapp.ui.chat.own_settings import OwnSettings
 from chatapp.ui.chat.pinning import Pinning
@@ -87,6 +88,7 @@ class Parts:
             titles=setup.config.chat.titles,
             rename=self.chats.rename,
         )
+        self.measured = Measured(store, desk)
         self.writing = Writing(setup, desk, pane.prompt)
 
     def __iter__(self) -> Iterator[object]:
