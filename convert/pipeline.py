@@ -165,7 +165,15 @@ def understand(options: Options, progress: Progress) -> tuple[Checkpoint, Model,
     with checkpoint.questions.together(checkpoint.path.name):
         if not is_hand_written(checkpoint, options.arch):
             model = read_model(checkpoint, options.arch)
-            return checkpoint, model, vocab_of(model.n_vocab)
+            vocab = vocab_of(model.n_vocab)
+            if options.parity == "off":
+                return checkpoint, model, vocab
+            from convert.handwritten.published import settle_published
+
+            checkpoint, model = settle_published(
+                checkpoint, model, vocab, options.text, progress, options.code, options.settings
+            )
+            return checkpoint, model, vocab
         from convert.handwritten.finding import find_roles
         from convert.handwritten.settling import settle
 

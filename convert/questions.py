@@ -173,6 +173,11 @@ class Questions:
         self.known: set[str] = set()
         """Keys that its configuration has, and that somebody looked for."""
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything was asked that nobody has answered."""
+        return bool(self._open)
+
     def ask(self, question: Question, said: Mapping[str, Any]) -> Answer:
         """The answer in `said`, or one for the moment. Raises `ArchitectureError`."""
         self.known |= {question.name, *question.names}

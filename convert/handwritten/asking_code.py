@@ -18,9 +18,11 @@ from convert.author.job import Subject
 from convert.author.process import AuthorCode
 from convert.checkpoints.checkpoint import Finding
 from convert.errors import CodeError
+from convert.handwritten.factors import find_factors
 from convert.handwritten.form import Form, text_of
-from convert.handwritten.judging import Contest, judge
+from convert.handwritten.judging import Contest, Losses, Verdict, judge, windows
 from convert.handwritten.reading import Reading
+from convert.handwritten.rest import factors_of
 from convert.parity.measure import log_softmax
 from convert.progress import Progress
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 MAX_KL = 0.005  # nats; the right form measures 1e-7, SiLU for GELU 0.05
 _MOST_LOGITS = 1 << 24  # numbers that are kept of the code's answers
 _LEAST = 256  # tokens
+_EXACT = 1e-4  # nats, up to which nothing else is looked for
+_SEEN = 256  # tokens that numbers are measured on
 
 
 def settle_by_code(
@@ -59,6 +63,8 @@ def settle_by_code(
         verdict = judge(
             first, switches, ids, length, distances, lambda line: progress("note", text=line)
         )
+        if verdict.loss > _EXACT:
+            verdict = _with_factors(reading, switches, verdict, ids, length, distances)
     if not verdict.loss <= MAX_KL:
         said = ", ".join(f"{key}={value}" for key, value in reading.choices.said.items())
         raise CodeError(
@@ -66,7 +72,40 @@ def settle_by_code(
             f"nearest is {verdict.loss:.2g} nats from it (mean KL).",
             f"Is it so that {said}?" if said else "llama.cpp has no graph that we know of for it.",
         )
-    return {switch: _finding(contest, code) for switch, contest in verdict.contests.items()}
+    found = {switch: _finding(contest, code) for switch, contest in verdict.contests.items()}
+    figures = f"KL {verdict.loss:.2g} from {code.label}"
+    factors = {
+        name: Finding(x, clear=True, detail=figures) for name, x in verdict.form.factors().items()
+    }
+    return found | factors
+
+
+def _with_factors(
+    reading: Reading,
+    switches: Mapping[str, tuple[Any, ...]],
+    verdict: Verdict,
+    ids: NDArray[np.int64],
+    length: int,
+    distances: Losses,
+) -> Verdict:
+    """The verdict with numbers that the code multiplies parts by, where they come nearer to it."""
+    factors = ("logits_factor", *factors_of(positions=reading.roles.positions is not None))
+    seen, first = windows(ids, min(length, 64), _SEEN), reading.choices.form()
+    better = find_factors(
+        (first, verdict.form),
+        switches,
+        factors,
+        seen,
+        distances,
+        reading.roles,
+        _EXACT / 10,
+        exact=True,
+    )
+    if better is None:
+        return verdict
+    first = first.but(**better.factors())
+    nearer = judge(first, switches, ids, length, distances, lambda _: None)
+    return nearer if nearer.loss < verdict.loss else verdict
 
 
 def _finding(contest: Contest, code: Code) -> Finding:

@@ -14,7 +14,7 @@ from convert.architectures.settings import Settings
 from convert.checkpoints.checkpoint import Checkpoint
 from convert.checkpoints.tensor import Tensor
 from convert.errors import ArchitectureError
-from convert.handwritten.form import SAME, SWITCHES, Form
+from convert.handwritten.form import FACTORS, SAME, SWITCHES, Form
 from convert.handwritten.roles import Roles
 from convert.handwritten.spellings import Spelling
 
@@ -31,6 +31,7 @@ _EPSILONS = (
 # Close enough that a base between two of them is told from neither, and asked for.
 _THETAS = (10000.0, 1e3, 2e3, 5e3, 2e4, 5e4, 1e5, 1.5e5, 2.5e5, 5e5, 1e6, 2e6, 5e6, 1e7)
 _SMALLEST_HEAD = 4
+_MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
 _HEAD_COUNTS = (
     1,
     2,
@@ -116,10 +117,12 @@ class _Chooser:
             "scale": tuple(SWITCHES["scale"]),
             "norms": ("before",) if shared else tuple(SWITCHES["norms"]),
             "norm": self._norm_kinds(),
+            "norm_weights": ("plain", "one-more"),
             "order": self._orders(),
             "activation": self._activations(gated),
             "embeddings": ("plain", "sqrt"),
             "blocks": ("parallel", "sequence") if shared else ("sequence", "parallel"),
+            "passes": self._passes(),
             "positions": self._positions(),
         }
         if roles.norm is not None:
@@ -132,6 +135,8 @@ class _Chooser:
             found["rope_theta"] = _THETAS
         if layer.attention.q_norm is not None:
             found["qk_norm"] = ("before", "after")
+        else:
+            found["qk_norm"] = ("none", "weightless")
         for switch, value in spelling.fixed.items():
             values = found.get(switch, ())
             if value in values:
@@ -184,6 +189,11 @@ class _Chooser:
         first = orders[0] if named is None or named not in orders else named
         return (first, *(order for order in orders if order != first))
 
+    def _passes(self) -> tuple[str, ...]:
+        n = len(self._roles.layers)
+        several = ("each-twice", "each-thrice") if n > 1 else ()
+        return ("once", "twice", "thrice", *several) if n * 3 <= _MAX_LAYERS else ("once",)
+
     def _fused_rows(self) -> int:
         name = self._roles.layers[0].attention.parts[0][0].weight
         return self._checkpoint.tensors[name].shape[int(self._roles.conv)]
@@ -217,6 +227,7 @@ class _Chooser:
                 said[switch] = word
             elif isinstance(value, str) and switch in allowed:
                 raise self._no_value(switch, value, allowed[switch])
+        said |= {name: settings.number(name) for name in FACTORS if settings.has(name)}
         said |= self._said_otherwise(allowed)
         activation = settings.raw(*ACTIVATIONS) or self._checkpoint.fact("config", "activation")
         if activation is not None:

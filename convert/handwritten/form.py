@@ -7,6 +7,7 @@ report and of `--set`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import Any
 
 # Every switch and the meaning of its values, the usual one first.
@@ -31,6 +32,10 @@ SWITCHES: dict[str, dict[str, str]] = {
     "norm": {
         "layernorm": "norms are LayerNorm",
         "rmsnorm": "norms are RMSNorm",
+    },
+    "norm_weights": {
+        "plain": "norms multiply by their weights",
+        "one-more": "norms multiply by one more than their weights",
     },
     "order": {
         "qkv": "Q, K and V follow one another",
@@ -63,6 +68,13 @@ SWITCHES: dict[str, dict[str, str]] = {
         "sequence": "the MLP comes after attention",
         "parallel": "attention and MLP run side by side",
     },
+    "passes": {
+        "once": "every layer runs once",
+        "twice": "all layers run twice in a row",
+        "thrice": "all layers run three times in a row",
+        "each-twice": "each layer runs twice",
+        "each-thrice": "each layer runs three times",
+    },
     "positions": {
         "table": "positions are a table in the checkpoint",
         "offset": "positions are a table in the checkpoint that is read from its second row on",
@@ -73,9 +85,24 @@ SWITCHES: dict[str, dict[str, str]] = {
     },
     "rope_theta": {},
     "qk_norm": {
+        "none": "Q and K have no norms",
+        "weightless": "Q and K have norms without weights",
         "before": "Q and K have norms before they are rotated",
         "after": "Q and K have norms after they are rotated",
     },
+}
+# Switches that nearly everybody has the same: named where they were measured or said.
+RARE = frozenset({"norm_weights", "passes", "qk_norm"})
+# Factors of parts, one where nobody multiplies: what each multiplies.
+FACTORS = {
+    "logits_factor": "logits",
+    "scores_factor": "attention's scores",
+    "residual_factor": "what attention and the MLP put out",
+    "embeddings_factor": "embeddings and positions together",
+    "tokens_factor": "token embeddings",
+    "positions_factor": "positions",
+    "attention_factor": "what attention puts out",
+    "mlp_factor": "what the MLP puts out",
 }
 # Numbers that shapes do not tell and that are not measured: (what is assumed, meaning).
 NUMBERS = {"eps": "the norms' epsilon", "n_ctx": "positions"}
@@ -118,7 +145,17 @@ class Form:
     positions: str = "table"
     rope_theta: float = 10000.0
     qk_norm: str = "before"
+    norm_weights: str = "plain"
+    passes: str = "once"
     eps: float = 1e-5
+    logits_factor: float = 1.0
+    scores_factor: float = 1.0
+    residual_factor: float = 1.0
+    embeddings_factor: float = 1.0
+    tokens_factor: float = 1.0
+    positions_factor: float = 1.0
+    attention_factor: float = 1.0
+    mlp_factor: float = 1.0
 
     def value(self, switch: str) -> Any:
         """The value of a switch."""
@@ -132,6 +169,21 @@ class Form:
         """Whether positions rotate Q and K."""
         return self.positions in ("halves", "pairs")
 
+    def times(self, *parts: str) -> float:
+        """What `parts` ("tokens", "residual") are multiplied with, all together."""
+        return prod(float(self.value(f"{part}_factor")) for part in parts)
+
+    def factors(self) -> dict[str, float]:
+        """Its factors that are not one."""
+        return {name: self.value(name) for name in FACTORS if self.value(name) != 1.0}
+
+    def run(self, n_layers: int) -> list[int]:
+        """The numbers of the layers in the order in which they run."""
+        how, _, often = self.passes.rpartition("-")
+        times = {"once": 1, "twice": 2, "thrice": 3}[often]
+        once = range(n_layers)
+        return [n for n in once for _ in range(times)] if how else [*once] * times
+
 
 FIELDS = tuple(field.name for field in fields(Form))
 
@@ -142,6 +194,8 @@ def meaning(switch: str, value: Any) -> str:
         return f"attention has {value} {'head' if value == 1 else 'heads'}"
     if switch == "rope_theta":
         return f"positions rotate by a base of {value:g}"
+    if switch in FACTORS:
+        return f"{FACTORS[switch]} times {value:g}"
     return SWITCHES[switch].get(str(value), f"{switch} is {value}")
 
 

@@ -96,7 +96,7 @@ def _lacks(graph: Graph, roles: Roles, form: Form) -> Iterator[str]:
         yield meaning("blocks", form.blocks)
     if form.activation not in graph.activations:
         yield meaning("activation", form.activation)
-    normed = layer.attention.q_norm is not None
+    normed = layer.attention.q_norm is not None or form.qk_norm == "weightless"
     if normed != graph.qk_norm:
         yield "Q and K have norms" if normed else "Q and K have no norms"
     if normed and form.qk_norm == "after":

@@ -108,6 +108,8 @@ def judge(
     losses: Losses,
     tell: Callable[[str], None],
     asked: frozenset[str] = frozenset(),
+    *,
+    two: bool = True,
 ) -> Verdict:
     """The form, among those that `switches` allow, in which `ids` are understood best.
 
@@ -115,12 +117,12 @@ def judge(
     that a wrong form may do better than the right one.
 
     `tell` is told how long it takes before it begins. Of `asked` switches the first value is no
-    likelier than the others: more text is read until they are decided, too.
+    likelier than the others: more text is read until they are decided, too. `two`: forms that
+    differ in two switches are looked at, if that takes no time.
     """
     started = time.monotonic()
-    search = _Search(switches, losses)
     short = windows(ids, min(length, 64), 256)
-    search.ids = short
+    search = Search(switches, losses, short)
     search.loss(first)  # warm
     at = time.monotonic()
     search.losses_of(first)
@@ -129,7 +131,7 @@ def judge(
     n_pair = sum(
         (len(switches[a]) - 1) * (len(switches[b]) - 1) for a, b in combinations(switches, 2)
     )
-    pairs = cost * n_pair < _SECONDS
+    pairs = two and cost * n_pair < _SECONDS
     by_token = cost * (n_single + 1) / short.size
     longer = by_token * windows(ids, length, _LONGER[0]).size
     seconds = cost * (2 * n_single + (1.5 * n_pair if pairs else 0))
@@ -161,12 +163,17 @@ def windows(ids: NDArray[np.int64], length: int, n_tokens: int) -> NDArray[np.in
     return np.stack([ids[start : start + length] for start in starts])
 
 
-class _Search:
-    def __init__(self, switches: Mapping[str, tuple[Any, ...]], losses: Losses) -> None:
+class Search:
+    """Forms near one another on one text; what was measured is remembered."""
+
+    def __init__(
+        self, switches: Mapping[str, tuple[Any, ...]], losses: Losses, ids: NDArray[np.int64]
+    ) -> None:
+        """`ids` [n, length]."""
         self._switches = switches
         self._losses = losses
         self._known: dict[tuple[Form, int], NDArray[np.float64]] = {}
-        self.ids: NDArray[np.int64] = np.zeros((1, 2), np.int64)
+        self.ids = ids
 
     def losses_of(self, form: Form) -> NDArray[np.float64]:
         """Nats of each token, not from memory."""
@@ -174,9 +181,10 @@ class _Search:
 
     def loss(self, form: Form) -> float:
         """Mean nats a token."""
-        return float(self._of(form).mean())
+        return float(self.of(form).mean())
 
-    def _of(self, form: Form) -> NDArray[np.float64]:
+    def of(self, form: Form) -> NDArray[np.float64]:
+        """Nats of each token."""
         key = form, self.ids.size
         if key not in self._known:
             self._known[key] = self.losses_of(form)
@@ -225,7 +233,7 @@ class _Search:
         )
 
     def _contest(self, switch: str, best: Form, other: Form) -> Contest:
-        gap = self._of(other) - self._of(best)
+        gap = self.of(other) - self.of(best)
         return Contest(
             switch=switch,
             best=best.value(switch),

@@ -58,15 +58,17 @@ class Mapping:
         """All tensors in file order, and a bias on the logits that the graph has no place for."""
         taker, roles, form = self._taker, self._roles, self._form
         tokens = taker.take(roles.tokens, (roles.n_vocab, roles.n_embd))
-        scaled = form.embeddings == "sqrt"
-        table = affine(tokens, scale=sqrt(roles.n_embd)) if scaled else tokens
-        found = [table.rename("token_embd.weight"), *self._positions()]
-        for number, layer in enumerate(roles.layers):
-            found += self._layer(number, layer)
+        scale = form.times("tokens", "embeddings")
+        scale *= sqrt(roles.n_embd) if form.embeddings == "sqrt" else 1.0
+        found = [_times(tokens, scale).rename("token_embd.weight"), *self._positions()]
+        layers = [list(self._layer(number, layer)) for number, layer in enumerate(roles.layers)]
+        for place, number in enumerate(form.run(len(layers))):
+            found += [_moved(tensor, number, place) for tensor in layers[number]]
         assert roles.norm is not None
-        found += self._norm(roles.norm, "output_norm")
-        head, bias = self._head(tokens, untie=scaled or self._graph.output_required)
-        return found + head, bias
+        last = form.logits_factor  # of what the output matrix, without a bias, is applied to
+        found += [_times(tensor, last) for tensor in self._norm(roles.norm, "output_norm")]
+        head, bias = self._head(tokens, untie=scale != 1.0 or self._graph.output_required)
+        return found + head, bias and _times(bias, last)
 
     def hparams(self) -> dict[str, HParam]:
         """Its numbers, under GGUF keys without the architecture's prefix."""
@@ -75,7 +77,7 @@ class Mapping:
         found: dict[str, HParam] = {
             "context_length": self._n_ctx,
             "embedding_length": roles.n_embd,
-            "block_count": len(roles.layers),
+            "block_count": len(form.run(len(roles.layers))),
             "feed_forward_length": roles.n_ff,
             "attention.head_count": form.n_head,
             f"attention.{kind}": form.eps,
@@ -97,14 +99,14 @@ class Mapping:
         if self._graph.rotation:
             return
         name, shape = "position_embd.weight", (self._n_ctx, self._roles.n_embd)
-        source = self._roles.positions
+        source, factor = self._roles.positions, self._form.times("positions", "embeddings")
         if source is not None:
             rows = self._n_ctx + (self._form.positions == "offset")
             table = self._taker.take(source, self._taker.raw_shape(source))
             table = reshape(table, (rows, self._roles.n_embd))
-            yield cut(table, rows - self._n_ctx, rows).rename(name)
+            yield _times(cut(table, rows - self._n_ctx, rows), factor).rename(name)
         elif self._form.positions == "sines":
-            yield computed(name, sine_table(*shape), "sines and cosines")
+            yield computed(name, factor * sine_table(*shape), "sines and cosines")
         else:
             yield zeros(name, shape, "no positions")
 
@@ -123,7 +125,7 @@ class Mapping:
         def take(source: str) -> Tensor:
             return self._taker.again(source) if again else self._taker.take(source, shape)
 
-        yield take(pair.weight).rename(f"{name}.weight")
+        yield self._norm_weight(take(pair.weight)).rename(f"{name}.weight")
         if self._graph.norm == "rmsnorm":
             return
         if pair.bias is not None:
@@ -131,6 +133,10 @@ class Mapping:
         else:
             self.n_zeros += 1
             yield zeros(f"{name}.bias", shape)
+
+    def _norm_weight(self, weight: Tensor) -> Tensor:
+        more = self._form.norm_weights == "one-more"
+        return affine(weight, shift=1.0) if more else weight
 
     def _named(self, name: str, weight: Tensor, bias: Tensor | None) -> Iterator[Tensor]:
         yield weight.rename(f"{name}.weight")
@@ -155,7 +161,7 @@ class Mapping:
         norms = list(self._qk_norms(attention, name, scale))
         if not norms and scale != 1.0:
             weight, bias = parts["q"]
-            parts["q"] = affine(weight, scale=scale), bias and affine(bias, scale=scale)
+            parts["q"] = _both_times((weight, bias), scale)
         if graph.rotation:
             for letter, heads in (("q", self._form.n_head), ("k", self._n_kv)):
                 weight, bias = parts[letter]
@@ -171,10 +177,12 @@ class Mapping:
         yield from norms
         width, rows = roles.n_embd, roles.q_rows
         if attention.out is None:
-            identity = computed(name, np.eye(width, rows, dtype=np.float32), "identity")
-            yield from self._named(f"{name}.attn_output", identity, None)
+            eye = computed(name, np.eye(width, rows, dtype=np.float32), "identity")
+            out: tuple[Tensor, Tensor | None] = eye, None
         else:
-            yield from self._named(f"{name}.attn_output", *self._take(attention.out, width, rows))
+            out = self._take(attention.out, width, rows)
+        factor = self._form.times("attention", "residual")
+        yield from self._named(f"{name}.attn_output", *_both_times(out, factor))
 
     def _fused_bias(self, parts: dict[str, tuple[Tensor, Tensor | None]]) -> Tensor | None:
         if all(bias is None for _, bias in parts.values()):
@@ -220,17 +228,19 @@ class Mapping:
             "none": sqrt(self._size),
             "size": 1 / sqrt(self._size),
         }
-        return factors[self._form.scale] * self.query_scale[number]
+        return factors[self._form.scale] * self._form.scores_factor * self.query_scale[number]
 
     def _qk_norms(self, attention: Attention, name: str, scale: float) -> Iterator[Tensor]:
         for letter, pair in (("q", attention.q_norm), ("k", attention.k_norm)):
-            if pair is None:
+            if self._form.qk_norm == "weightless":
+                norm = computed(name, np.ones(self._size, np.float32), "a norm without weights")
+            elif pair is None:
                 continue
-            norm = self._taker.take(pair.weight, (self._size,), "the width of a head")
-            norm = self._turned(norm, 1)
-            if letter == "q" and scale != 1.0:
-                norm = affine(norm, scale=scale)
-            yield norm.rename(f"{name}.attn_{letter}_norm.weight")
+            else:
+                norm = self._taker.take(pair.weight, (self._size,), "the width of a head")
+                norm = self._turned(self._norm_weight(norm), 1)
+            factor = scale if letter == "q" else 1.0
+            yield _times(norm, factor).rename(f"{name}.attn_{letter}_norm.weight")
 
     def _turned(self, tensor: Tensor, heads: int) -> Tensor:
         """Rows of Q or K in the order in which the graph rotates them."""
@@ -244,11 +254,12 @@ class Mapping:
     def _mlp(self, mlp: Mlp, name: str) -> Iterator[Tensor]:
         width, n_ff = self._roles.n_embd, self._roles.n_ff
         down = self._take(mlp.down, width, n_ff)
+        down = _both_times(down, self._form.times("mlp", "residual"))
         if not mlp.gated:
             up = self._take(mlp.up[0], n_ff, width)
             if self._form.activation == "relu":
-                up = affine(up[0], scale=RELU_SCALE), up[1] and affine(up[1], scale=RELU_SCALE)
-                down = affine(down[0], scale=1 / RELU_SCALE), down[1]
+                up = _both_times(up, RELU_SCALE)
+                down = _times(down[0], 1 / RELU_SCALE), down[1]
             yield from self._named(f"{name}.ffn_up", *up)
             yield from self._named(f"{name}.ffn_down", *down)
             return
@@ -282,6 +293,21 @@ class Mapping:
         else:
             weight = taker.take(roles.head.weight, shape)
         return [weight.rename("output.weight")], bias
+
+
+def _times(tensor: Tensor, factor: float) -> Tensor:
+    return tensor if factor == 1.0 else affine(tensor, scale=factor)
+
+
+def _both_times(pair: tuple[Tensor, Tensor | None], factor: float) -> tuple[Tensor, Tensor | None]:
+    """A weight and its bias."""
+    weight, bias = pair
+    return _times(weight, factor), bias and _times(bias, factor)
+
+
+def _moved(tensor: Tensor, number: int, place: int) -> Tensor:
+    """A tensor of layer `number` as that of layer `place`."""
+    return tensor.rename(tensor.name.replace(f"blk.{number}.", f"blk.{place}.", 1))
 
 
 def fused_order(order: str, letter: str, n_head: int, n_kv: int, size: int) -> NDArray[np.intp]:

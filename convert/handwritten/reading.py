@@ -23,7 +23,7 @@ from convert.errors import ArchitectureError
 from convert.handwritten import names as words
 from convert.handwritten.choices import Choices, find_choices, fused_rows, kv_heads
 from convert.handwritten.finding import find_roles
-from convert.handwritten.form import SWITCHES, Form, meaning, text_of
+from convert.handwritten.form import RARE, SWITCHES, Form, meaning, text_of
 from convert.handwritten.graphs import Graph, find_graph
 from convert.handwritten.mapping import RELU_SCALE, Mapping
 from convert.handwritten.roles import Roles
@@ -82,7 +82,7 @@ class _Reader:
         n_kv = kv_heads(roles, form, fused_rows(self._checkpoint.tensors, roles))
         n_ctx = self._n_ctx()
         self._compare(n_ctx)
-        graph = find_graph(roles, form)
+        graph = self._graph()
         taker = Taker(self._checkpoint, "a GPT-2" if graph.arch == "gpt2" else "a Llama")
         mapping = Mapping(taker, roles, form, graph, n_kv, n_ctx)
         tensors, bias = mapping.tensors()
@@ -99,6 +99,19 @@ class _Reader:
             form=form,
         )
         return model if bias is None else fold_output_bias(model, bias)
+
+    def _graph(self) -> Graph:
+        """llama.cpp's graph. Raises `ArchitectureError`, with what was measured."""
+        try:
+            return find_graph(self._roles, self._form)
+        except ArchitectureError as error:
+            usual = self._choices.form()
+            measured = [
+                f"\nMeasured: {meaning(name, one.value)} ({one.detail})."
+                for name, one in self._checkpoint.findings.items()
+                if one.value != usual.value(name)
+            ]
+            raise ArchitectureError(error.message, error.hint + "".join(measured)) from None
 
     def _refuse_variants(self) -> None:
         self._settings.require("add_cross_attention", (False,), "llama.cpp's GPT-2 has no encoder")
@@ -194,6 +207,14 @@ class _Reader:
             yield "Attention has no output matrix: llama.cpp gets an identity."
         if self._roles.layers[0].norm_2 is None:
             yield "Attention and MLP share a norm: it is written twice."
+        if form.passes != "once":
+            yield (
+                f"{meaning('passes', form.passes).capitalize()}: they are written as often, and "
+                "the file has as many more."
+            )
+        if form.factors():
+            said = "; ".join(meaning(name, factor) for name, factor in form.factors().items())
+            yield f"Folded into weights: {said}."
 
     def _assumptions(self, n_ctx: int) -> Iterator[Assumption]:
         choices, findings = self._choices, self._checkpoint.findings
@@ -207,6 +228,8 @@ class _Reader:
                 evidence, detail = (MEASURED if found.clear else ASSUMED), found.detail
             elif switch in choices.open:
                 evidence, detail = ASSUMED, ""
+                if switch in RARE and value == others[0]:
+                    continue
             else:
                 continue
             yield Assumption(
@@ -216,6 +239,16 @@ class _Reader:
                 evidence=evidence,
                 detail=detail,
                 others=tuple(text_of(other) for other in others if other != value),
+            )
+        for name, factor in self._form.factors().items():
+            by_code = findings.get(name)
+            yield Assumption(
+                name=name,
+                value=text_of(factor),
+                meaning=meaning(name, factor),
+                evidence=MEASURED if by_code else SAID,
+                detail=by_code.detail if by_code else "",
+                others=("1",),
             )
         yield Assumption(
             name="eps",
@@ -234,8 +267,8 @@ class _Reader:
         yield Assumption(
             name=BEYOND,
             value="nothing",
-            meaning="nothing is computed that tensors do not show (a factor, a window, a layer "
-            "run twice)",
+            meaning="nothing is computed that tensors do not show (a factor, a window, another "
+            "epsilon)",
             evidence=ASSUMED,
             told_by="--code FILE.py",
         )
@@ -265,7 +298,7 @@ def compare(settings: Settings, seen: dict[str, int | None]) -> None:
     """Raise `ArchitectureError` where the configuration says otherwise than the tensors."""
     for key, value in seen.items():
         said = settings.raw(key)
-        if said is not None and said != value:
+        if said not in (None, -1) and said != value:  # Meta's vocab_size is -1 until it is known
             raise ArchitectureError(
                 f"{key} is {said!r:.40} by the configuration, but the tensors have {value}.",
                 "The checkpoint and its configuration do not belong together.",

@@ -8,6 +8,7 @@ chance, and it makes a difference, it is asked with both figures.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from math import exp
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from convert.author.asked import Code
 from convert.checkpoints.checkpoint import Checkpoint, Finding
-from convert.handwritten.form import text_of
+from convert.errors import ArchitectureError
+from convert.handwritten.factors import find_factors
+from convert.handwritten.form import FACTORS, SWITCHES, meaning, text_of
+from convert.handwritten.graphs import find_graph
 from convert.handwritten.judging import Contest, Verdict, judge
 from convert.handwritten.reading import Reading, open_reading, question
-from convert.handwritten.rest import AS_READ, PARTS, find_unrest
+from convert.handwritten.rest import AS_READ, Unrest, factors_of, find_unrest, look_at
 from convert.handwritten.texts import Text, find_text
 from convert.parity.references import Unavailable, require_torch
 from convert.progress import Progress
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MAX_WEIGHTS = 3_000_000_000
 _LEAST = 128  # tokens of a text
+_LOOKS, _PATIENCE = 500, 120.0  # at forms with numbers, and seconds that they may take
 _ROTATED, _TABLE = 32, 256  # tokens at a time
 
 
@@ -70,6 +75,7 @@ def settle(
         model.losses,
         lambda line: progress("note", text=line),
         reading.choices.asked,
+        two=not reading.spelling.published,
     )
     if not verdict.trained:
         return _noted(
@@ -79,38 +85,97 @@ def settle(
             f"frequencies {perplexity(verdict.frequencies):.4g}). It is untrained, or needs its "
             "own text: --text FILE.",
         )
+    verdict, unrest = _rest(reading, switches, verdict, model, found, progress)
     findings = {switch: _judge(reading, switch, verdict, found) for switch in switches}
+    findings |= {
+        name: Finding(value, clear=False, detail=f"as well as measured on {found.name}")
+        for name, value in verdict.form.factors().items()
+        if name not in reading.choices.said
+    }
     settled = replace(checkpoint, findings=checkpoint.findings | findings)
-    return _at_rest(settled, reading, verdict, model, found) if found.own else settled
+    return settled if unrest is None else _restless(settled, reading, verdict, unrest, found)
 
 
-def _at_rest(
-    checkpoint: Checkpoint, reading: Reading, verdict: Verdict, model: HandWritten, text: Text
-) -> Checkpoint:
-    """`checkpoint`; where its model shows that it has learned in another form, that is asked."""
+def _rest(
+    reading: Reading,
+    switches: Mapping[str, tuple[Any, ...]],
+    verdict: Verdict,
+    model: HandWritten,
+    text: Text,
+    progress: Progress,
+) -> tuple[Verdict, Unrest | None]:
+    """The verdict, where a number on some part explains a model that was not at rest in it: asked
+    for then; and what shows that it is not at rest in that either."""
+    length, first = _length(reading), reading.choices.form()
+    positions = reading.roles.positions is not None
     unrest = find_unrest(
-        verdict.form,
-        text.ids,
-        _length(reading),
-        model.losses,
-        positions=reading.roles.positions is not None,
+        verdict.form, text.ids, length, model.losses, positions=positions, own=text.own
     )
-    if unrest is None:
-        return checkpoint
+    decided = {AS_READ, *FACTORS} & reading.checkpoint.config.keys()
+    doubtful = any(not (one.clear or one.close) for one in verdict.against_first.values())
+    if not (unrest or doubtful) or not text.own or decided:
+        return verdict, unrest
+    started = time.monotonic()
+    seen, _ = look_at(verdict.form, text.ids, length, model.losses)
+    seconds = _LOOKS * (time.monotonic() - started)
+    if seconds > _PATIENCE:
+        return verdict, unrest
+    progress(
+        "note",
+        text="No form explains the model: looking for a number that a part of it is multiplied "
+        f"by, about {max(1, round(seconds))} s.",
+    )
+    factors = factors_of(positions=positions)
+    starts = first, verdict.form
+    better = find_factors(starts, switches, factors, seen, model.losses, reading.roles)
+    if better is None:
+        return verdict, unrest
+    first, before = first.but(**better.factors()), verdict
+    verdict = judge(
+        first, switches, text.ids, length, model.losses, lambda _: None, reading.choices.asked
+    )
+    for name, value in better.factors().items():
+        if name not in reading.choices.said:
+            _ask_factor(reading, name, value, verdict, before, text)
+    unrest = find_unrest(verdict.form, text.ids, length, model.losses, positions=positions)
+    return verdict, unrest
+
+
+def _ask_factor(
+    reading: Reading, name: str, value: float, verdict: Verdict, before: Verdict, text: Text
+) -> None:
+    """Ask for a number that was measured: code may have another near it, or something else."""
+    why = (
+        f"{text.name} is best understood with {meaning(name, value)}, in no form as well without. "
+        "Something else in the code may look like it; --code FILE.py compares with that."
+    )
+    choices = (
+        Choice(value, meaning(name, value), {"perplexity": perplexity(verdict.loss)}),
+        Choice(1.0, "not multiplied", {"perplexity": perplexity(before.loss)}),
+    )
+    reading.checkpoint.ask(Question(name, why, choices, float, others=True))
+
+
+def _restless(
+    checkpoint: Checkpoint, reading: Reading, verdict: Verdict, unrest: Unrest, text: Text
+) -> Checkpoint:
+    """`checkpoint`, whose model shows that it has learned in another form than the best: that is
+    asked. Raises `ArchitectureError` where llama.cpp would not run that form either."""
     figures = (
-        f"{text.name} is better understood with {PARTS[unrest.part]} times {unrest.factor:g} "
+        f"{text.name} is better understood with {FACTORS[unrest.factor]} times {unrest.by:g} "
         f"(perplexity {perplexity(unrest.loss - unrest.gain):.4g}, as read "
         f"{perplexity(unrest.loss):.4g})"
     )
-    checkpoint.ask(
-        Question(
-            AS_READ,
-            f"In no form that we know is the model at rest, as training leaves it: {figures}. So "
-            "its code computes something otherwise, and the file would be wrong; --code FILE.py "
-            "compares with it.",
-            (Choice("anyway", "convert it as it was read"),),
-        )
+    question = Question(
+        AS_READ,
+        f"In no form that we know is the model at rest, as training leaves it: {figures}. So "
+        "its code computes something otherwise, and the file would be wrong; --code FILE.py "
+        "compares with it.",
+        (Choice("anyway", "convert it as it was read"),),
     )
+    if AS_READ not in checkpoint.config:
+        _refuse_unfit(reading, verdict, figures)
+    checkpoint.ask(question)
     unsure = {
         switch: replace(one, clear=False, detail=f"{one.detail}; {figures}")
         for switch, one in checkpoint.findings.items()
@@ -119,6 +184,27 @@ def _at_rest(
         replace(checkpoint, findings=unsure),
         f"The file may not compute what its author's code does: {figures}.",
     )
+
+
+def _refuse_unfit(reading: Reading, verdict: Verdict, figures: str) -> None:
+    """Raise `ArchitectureError` where the best form is none that llama.cpp runs, and the model is
+    not at rest in it: what it says of the model is no fact then."""
+    try:
+        find_graph(reading.roles, verdict.form)
+    except ArchitectureError as error:
+        first, form = reading.choices.form(), verdict.form
+        odd = [
+            meaning(switch, form.value(switch))
+            for switch in (*SWITCHES, *FACTORS)
+            if form.value(switch) != first.value(switch)
+        ]
+        raise ArchitectureError(
+            f"No form that we know fits {reading.checkpoint.path.name}. The nearest has "
+            f"perplexity {perplexity(verdict.loss):.4g} ({'; '.join(odd) or 'the usual one'}), "
+            f"and is not what the model has learned in: {figures}.",
+            "--code FILE.py compares with its own code. --set as_read=anyway takes the nearest, of "
+            f"which llama.cpp says: {error.message}",
+        ) from None
 
 
 def _length(reading: Reading) -> int:
@@ -175,6 +261,8 @@ def _judge(reading: Reading, switch: str, verdict: Verdict, text: Text) -> Findi
     figures = _figures(usual, verdict, text)
     if usual.close:
         return Finding(usual.other, clear=False, detail=figures)
+    if not usual.clear and reading.spelling.published:
+        return Finding(usual.other, clear=False, detail=figures)  # as its code has it
     if not usual.clear:
         return _ask(reading, usual, Finding(usual.other, clear=False, detail=figures))
     finding = Finding(usual.best, clear=True, detail=figures)

@@ -30,8 +30,17 @@ class Spelling:
     plain_norms: bool = False
     """Norms without a bias are LayerNorm all the same."""
     show_roles: bool = True
+    published: bool = False
+    """The code is nobody's own: what is not clearly otherwise is as there, and is not asked."""
     eps: float | None = None
 
+
+_LLAMA_PAIRS = {
+    "positions": "pairs", "norm": "rmsnorm", "activation": "silu", "gate": "first",
+    "norms": "before", "scale": "head", "last_norm": "used", "embeddings": "plain",
+    "blocks": "sequence", "passes": "once", "norm_weights": "plain", "qk_norm": "none",
+}  # fmt: skip
+_LLAMA_HALVES = _LLAMA_PAIRS | {"positions": "halves"}
 
 SPELLINGS: tuple[Spelling, ...] = (
     Spelling(
@@ -76,6 +85,44 @@ SPELLINGS: tuple[Spelling, ...] = (
         ("token_embeddings.weight", "layers.0.attn.q_proj.weight", "layers.0.ffn.w3.weight"),
         {"positions": "pairs", "norm": "rmsnorm", "activation": "silu"},
     ),
+    Spelling(
+        "meta-names",
+        "Tensor names are Meta's (layers.N.attention.wq).",
+        ("tok_embeddings.weight", "layers.0.attention.wq.weight"),
+        _LLAMA_PAIRS,
+        published=True,
+    ),
+    Spelling(
+        "torchtune-names",
+        "Tensor names are torchtune's (layers.N.attn.q_proj).",
+        ("tok_embeddings.weight", "layers.0.attn.q_proj.weight"),
+        _LLAMA_PAIRS,
+        published=True,
+    ),
+    Spelling(
+        "litgpt-names",
+        "Tensor names are litgpt's (transformer.h.N.attn.qkv), its MLP a Llama's.",
+        ("transformer.wte.weight", "transformer.h.0.attn.qkv.weight"),
+        _LLAMA_HALVES | {"order": "qkv"},
+        published=True,
+    ),
+    Spelling(
+        "litgpt-names",
+        "Tensor names are litgpt's (transformer.h.N.attn.attn), its MLP a Llama's.",
+        ("transformer.wte.weight", "transformer.h.0.attn.attn.weight"),
+        _LLAMA_HALVES | {"order": "qkv-heads"},
+        published=True,
+    ),
+    *(
+        Spelling(
+            "transformers-names",
+            "Tensor names are those of transformers' Llama, without a config.json.",
+            (f"{root}layers.0.self_attn.q_proj.weight", f"{root}embed_tokens.weight"),
+            _LLAMA_HALVES,
+            published=True,
+        )
+        for root in ("model.", "")
+    ),
 )
 _CONV = Spelling(
     "gpt2-names",
@@ -100,7 +147,7 @@ _LLAMA = Spelling(
     "that we know.",
 )
 LAYOUTS = (
-    *(spelling.layout for spelling in SPELLINGS),
+    *dict.fromkeys(spelling.layout for spelling in SPELLINGS),
     "gpt2-names",
     "pytorch-encoder",
     "hand-written",

@@ -7,8 +7,7 @@ trained model can tell which form it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -60,7 +59,6 @@ class HandWritten:
         self.name = name
         self._roles = roles
         self.form = form
-        self._factors: Mapping[str, float] = {}
         self._fused_rows = fused_rows(checkpoint.tensors, roles)
         self._weights = {
             name: torch.from_numpy(tensor.float32())
@@ -75,23 +73,8 @@ class HandWritten:
         return result
 
     @torch.inference_mode()
-    def losses(
-        self,
-        windows: NDArray[np.int64],
-        form: Form,
-        factors: Mapping[str, float] = MappingProxyType({}),
-    ) -> NDArray[np.float64]:
-        """Nats of every token but the first of each of `windows` [n, length], in `form`; flat.
-
-        `factors` multiply parts beyond the form (`convert.handwritten.rest.PARTS`).
-        """
-        self._factors = factors
-        try:
-            return self._losses(windows, form)
-        finally:
-            self._factors = {}
-
-    def _losses(self, windows: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
+    def losses(self, windows: NDArray[np.int64], form: Form) -> NDArray[np.float64]:
+        """Nats of every token but the first of each of `windows` [n, length], in `form`; flat."""
         self.form = form
         try:
             kv_heads(self._roles, form, self._fused_rows)
@@ -134,30 +117,27 @@ class HandWritten:
         x = self._weights[roles.tokens][ids]
         if form.embeddings == "sqrt":
             x = x * roles.n_embd**0.5
-        x = self._placed(self._times("tokens", x))
-        for layer in roles.layers:
-            x = self._layer(layer, x)
+        x = self._placed(_times(x, form.times("tokens", "embeddings")))
+        for number in form.run(len(roles.layers)):
+            x = self._layer(roles.layers[number], x)
         if roles.norm is not None and form.last_norm == "used":
             x = self._norm(x, roles.norm)
         if roles.head is None:
-            return F.linear(x, self._weights[roles.tokens])
+            return _times(F.linear(x, self._weights[roles.tokens]), form.logits_factor)
         bias = self._weights[roles.head.bias] if roles.head.bias else None
         weight = self._weights[roles.head.weight]
-        return F.linear(x, weight.T if roles.head_conv else weight, bias)
-
-    def _times(self, part: str, x: torch.Tensor) -> torch.Tensor:
-        """`x` by the factor of a part, if it has one."""
-        factor = self._factors.get(part)
-        return x if factor is None else x * factor
+        logits = F.linear(x, weight.T if roles.head_conv else weight, bias)
+        return _times(logits, form.logits_factor)
 
     def _placed(self, x: torch.Tensor) -> torch.Tensor:
         n, width = x.shape[1:]
+        factor = self.form.times("positions", "embeddings")
         if self.form.positions in ("table", "offset") and self._roles.positions is not None:
             first = int(self.form.positions == "offset")
             table = self._weights[self._roles.positions].reshape(-1, width)
-            return x + self._times("positions", table[first : first + n])
+            return x + _times(table[first : first + n], factor)
         if self.form.positions == "sines":
-            return x + sines(n, width)
+            return x + _times(sines(n, width), factor)
         return x
 
     def _layer(self, layer: Layer, x: torch.Tensor) -> torch.Tensor:
@@ -188,6 +168,8 @@ class HandWritten:
 
     def _norm(self, x: torch.Tensor, pair: Pair) -> torch.Tensor:
         weight = self._weights[pair.weight]
+        if self.form.norm_weights == "one-more":
+            weight = 1 + weight
         if self.form.norm == "rmsnorm":
             return F.rms_norm(x, x.shape[-1:], weight, self.form.eps)
         bias = self._weights[pair.bias] if pair.bias else None
@@ -200,16 +182,17 @@ class HandWritten:
 
     def _mlp(self, mlp: Mlp, x: torch.Tensor) -> torch.Tensor:
         activate = _ACTIVATIONS[self.form.activation]
+        factor = self.form.times("mlp", "residual")
         if not mlp.gated:
             hidden = activate(self._linear(x, mlp.up[0]))
-            return self._times("mlp", self._linear(hidden, mlp.down))
+            return _times(self._linear(hidden, mlp.down), factor)
         if mlp.fused:
             gate, up = self._linear(x, mlp.up[0]).chunk(2, dim=-1)
         else:
             gate, up = (self._linear(x, pair) for pair in mlp.up)
         if self.form.gate == "second":
             gate, up = up, gate
-        return self._times("mlp", self._linear(activate(gate) * up, mlp.down))
+        return _times(self._linear(activate(gate) * up, mlp.down), factor)
 
     def _attention(self, attention: Attention, x: torch.Tensor) -> torch.Tensor:
         form, roles = self.form, self._roles
@@ -217,6 +200,8 @@ class HandWritten:
         q, k, v = self._qkv(attention, x, n_kv)
         if form.qk_norm == "before":
             q, k = self._normed(q, attention.q_norm), self._normed(k, attention.k_norm)
+        if form.qk_norm == "weightless":
+            q, k = (F.rms_norm(part, part.shape[-1:], None, form.eps) for part in (q, k))
         if form.rotates():
             q, k = self._rotate(q), self._rotate(k)
         if form.qk_norm == "after":
@@ -227,12 +212,12 @@ class HandWritten:
         scale = {"head": size**-0.5, "width": roles.n_embd**-0.5, "none": 1.0, "size": 1 / size}[
             form.scale
         ]
-        q = self._times("scores", q)
+        q = _times(q, form.scores_factor)
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
         mixed = mixed.transpose(1, 2).flatten(2)
         mixed = mixed if attention.out is None else self._linear(mixed, attention.out)
-        return self._times("attention", mixed)
+        return _times(mixed, form.times("attention", "residual"))
 
     def _qkv(
         self, attention: Attention, x: torch.Tensor, n_kv: int
@@ -290,6 +275,10 @@ class HandWritten:
             return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
         a, b = x[..., ::2], x[..., 1::2]
         return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+
+
+def _times(x: torch.Tensor, factor: float) -> torch.Tensor:
+    return x if factor == 1.0 else x * factor
 
 
 def sines(n: int, width: int) -> torch.Tensor:

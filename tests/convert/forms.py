@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from convert.author.asked import Code
+
 RATE = 6e-3
 
 
@@ -33,6 +35,11 @@ class Style:
     parallel: bool = False
     residual: float = 1.0
     """What attention and MLP put out is multiplied by it."""
+    embedding: float = 1.0
+    """What tokens and positions come to together is multiplied by it."""
+    logits: float = 1.0
+    again: str = ""
+    """"stack": all layers run twice in a row; "each": each layer twice."""
     out: bool = True
     """Attention has an output matrix."""
     activation: str = "gelu"
@@ -45,6 +52,10 @@ class Style:
     kv: int = 0
     """Heads of K and V; 0: as many as of Q."""
     qk_norm: bool = False
+    qk_plain: bool = False
+    """Q and K have norms without weights."""
+    one_more: bool = False
+    """Norms multiply by one more than their weight."""
     bias: bool = True
     tied: bool = False
     head_bias: bool = False
@@ -58,16 +69,21 @@ class Style:
 
 
 class Norm(nn.Module):
-    def __init__(self, width: int, rms: bool, bias: bool) -> None:
+    def __init__(self, width: int, rms: bool, bias: bool, more: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
+        self.weight = nn.Parameter(torch.zeros(width) if more else torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width)) if bias and not rms else None
-        self.rms = rms
+        self.rms, self.more = rms, more
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = 1 + self.weight if self.more else self.weight
         if self.rms:
-            return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5) * self.weight
-        return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias)
+            return unit(x) * weight
+        return F.layer_norm(x, (x.shape[-1],), weight, self.bias)
+
+
+def unit(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5)
 
 
 def rotate(x: torch.Tensor, style: Style) -> torch.Tensor:
@@ -120,11 +136,15 @@ class Attention(nn.Module):
             )
         if s.qk_norm:
             q, k = self.q_norm(q), self.k_norm(k)
+        if s.qk_plain:
+            q, k = unit(q), unit(k)
         if s.rope:
             q, k = rotate(q, s), rotate(k, s)
         if s.kv:
             k, v = (part.repeat_interleave(h // s.kv, dim=1) for part in (k, v))
-        factor = {"head": size**-0.5, "width": d**-0.5, "none": 1.0, "0.6": 0.6}[s.scale]
+        factor = {"head": size**-0.5, "width": d**-0.5, "none": 1.0}.get(s.scale)
+        if factor is None:
+            factor = 8 / size if s.scale == "8/d" else float(s.scale)
         weights = q @ k.transpose(-2, -1) * factor
         weights = weights.masked_fill(torch.ones(n, n).triu(1).bool(), float("-inf"))
         mixed = (weights.softmax(-1) @ v).transpose(1, 2).reshape(b, n, d)
@@ -156,7 +176,7 @@ class Block(nn.Module):
     def __init__(self, s: Style) -> None:
         super().__init__()
         self.s = s
-        self.ln1, self.ln2 = (Norm(s.width, s.rms, s.bias) for _ in range(2))
+        self.ln1, self.ln2 = (Norm(s.width, s.rms, s.bias, s.one_more) for _ in range(2))
         self.attn, self.ffwd = Attention(s), FeedForward(s)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -184,7 +204,7 @@ class Variant(nn.Module):
         if not s.rope:
             self.pos_emb = nn.Embedding(s.context, s.width)
         self.blocks = nn.ModuleList(Block(s) for _ in range(s.layers))
-        self.ln_f = Norm(s.width, s.rms, s.bias)
+        self.ln_f = Norm(s.width, s.rms, s.bias, s.one_more)
         self.head = nn.Linear(s.width, n_vocab, bias=s.head_bias)
         if s.tied:
             self.head.weight = self.tok_emb.weight
@@ -200,9 +220,34 @@ class Variant(nn.Module):
             x = x * self.s.width**0.5
         if not self.s.rope:
             x = x + self.pos_emb.weight[: ids.shape[-1]]
+        x = x * self.s.embedding
         for block in self.blocks:
-            x = block(x)
-        return self.head(self.ln_f(x) if self.s.last_norm else x)
+            x = block(block(x)) if self.s.again == "each" else block(x)
+        if self.s.again == "stack":
+            for block in self.blocks:
+                x = block(x)
+        return self.head(self.ln_f(x) if self.s.last_norm else x) * self.s.logits
+
+
+class Author(nn.Module):
+    """`Variant` with its author's names inside, as whoever saved it has it in code."""
+
+    def __init__(self, style: Style, n_vocab: int) -> None:
+        super().__init__()
+        inner = Variant(style, n_vocab)
+        self.held = [inner]  # no module of this one
+        for name, weight in inner.named_parameters():
+            place: nn.Module = self
+            *path, last = rename(name, style).split(".")
+            for part in path:
+                if not hasattr(place, part):
+                    place.add_module(part, nn.Module())
+                place = getattr(place, part)
+            place.register_parameter(last, weight)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.held[0](ids)
+        return result
 
 
 @cache
@@ -278,3 +323,13 @@ def save_variant(
     if beside:
         (folder / "input.txt").write_text(text)
     return folder
+
+
+def write_code(folder: Path, model: Variant, text: str) -> Code:
+    """The author's code of a model, beside its checkpoint."""
+    made = f"Author({model.s!r}, {len(characters(text)[0])})"
+    code = Path(__file__).read_text().partition("\n\ndef write_code")[0]
+    code = code.replace("from convert.author.asked import Code\n", "")
+    path = folder / "author.py"
+    path.write_text(f"{code}\n\ndef build():\n    return {made}\n")
+    return Code(path, "build")

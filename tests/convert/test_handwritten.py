@@ -24,7 +24,14 @@ from convert.parity.measure import Agreement, log_softmax
 from convert.pipeline import convert
 from convert.questions import OpenQuestions
 from convert.samples import PROSE
-from tests.convert.forms import Style, Variant, characters, conv_gpt2, save_variant, train
+from tests.convert.forms import (
+    Style,
+    Variant,
+    characters,
+    conv_gpt2,
+    save_variant,
+    train,
+)
 
 torch.set_num_threads(1)
 TEXT = PROSE[:160] * 8
@@ -34,7 +41,7 @@ LLAMA = Style(rope="pairs", rms=True, gated=True, bias=False, activation="silu")
 CS336 = (
     ("^tok_emb", "token_embeddings"), (r"^blocks\.", "layers."), ("^ln_f", "ln_final"),
     ("^head", "lm_head"), (r"\.ffwd\.", ".ffn."), (r"\.attn\.proj", ".attn.output_proj"),
-    (r"\.(query|key|value)\.", lambda m: f".{m[1][0]}_proj."),
+    (r"\.(q)uery\.|\.(k)ey\.|\.(v)alue\.", r".\1\2\3_proj."),
 )  # fmt: skip
 BOOK = (
     ("^blocks", "trf_blocks"), ("^ln_f", "final_norm"), ("^head", "out_head"),
@@ -42,6 +49,22 @@ BOOK = (
     (r"\.attn\.", ".att."), (r"\.ln([12])\.", r".norm\1."), (r"\.ffwd\.w1", ".ff.fc1"),
     (r"\.ffwd\.w3", ".ff.fc2"), (r"\.ffwd\.w2", ".ff.fc3"),
     (r"norm([12]?)\.weight", r"norm\1.scale"),
+)  # fmt: skip
+META = (
+    ("^tok_emb", "tok_embeddings"), (r"^blocks\.", "layers."), ("^ln_f", "norm"),
+    ("^head", "output"), (r"\.ffwd\.", ".feed_forward."), (r"\.attn\.proj", ".attention.wo"),
+    (r"\.attn\.(q|k|v)[a-z]*", r".attention.w\1"), ("ln1", "attention_norm"), ("ln2", "ffn_norm"),
+)  # fmt: skip
+TUNE = (
+    ("^tok_emb", "tok_embeddings"), (r"^blocks\.", "layers."), ("^ln_f.weight", "norm.scale"),
+    ("^head", "output"), (r"\.ffwd\.", ".mlp."), (r"\.attn\.proj", ".attn.output_proj"),
+    (r"\.attn\.(q|k|v)[a-z]*\.", r".attn.\1_proj."), (r"ln1\.weight", "sa_norm.scale"),
+    (r"ln2\.weight", "mlp_norm.scale"),
+)  # fmt: skip
+LITGPT = (
+    ("^tok_emb", "transformer.wte"), (r"^blocks\.", "transformer.h."), ("^head", "lm_head"),
+    ("^ln_f", "transformer.ln_f"), (r"\.ffwd\.w1", ".mlp.fc_1"), (r"\.ffwd\.w3", ".mlp.fc_2"),
+    (r"\.ffwd\.w2", ".mlp.proj"), ("ln([12])", r"norm_\1"),
 )  # fmt: skip
 GAMMA = ((r"(ln\w*)\.weight", r"\1.gamma"), (r"(ln\w*)\.bias", r"\1.beta"))
 
@@ -61,6 +84,7 @@ TAKEN: dict[str, tuple[Style, str]] = {
     "a Llama that rotates pairs": (replace(LLAMA, names=CS336), "llama"),
     "a Llama that rotates halves": (replace(LLAMA, rope="halves", kv=2), "llama"),
     "a Qwen3": (replace(LLAMA, rope="halves", kv=2, qk_norm=True, names=BOOK), "qwen3"),
+    "one more than the norms' weights": (replace(LLAMA, one_more=True), "llama"),
     "LayerNorm and rope": (Style(rope="halves"), "starcoder2"),
     "LayerNorm, rope and a gate": (
         Style(rope="pairs", gated=True, activation="silu", bias=False),
@@ -77,6 +101,12 @@ REFUSED: dict[str, tuple[Style, str]] = {
 }
 
 
+PUBLISHED: dict[str, tuple[Style, str]] = {
+    "Meta's": (replace(LLAMA, names=META), "meta"),
+    "Meta's, halves": (replace(LLAMA, rope="halves", kv=2, names=META), "meta-names"),
+    "torchtune's, halves": (replace(LLAMA, rope="halves", kv=2, names=TUNE), "torchtune-names"),
+    "litgpt's, pairs": (replace(LLAMA, fused="qkv", names=LITGPT), "litgpt-names"),
+}
 OTHERWISE = {
     "residuals by half": Style(residual=0.5),
     "a scale that nobody knows": Style(scale="0.6"),
@@ -101,13 +131,13 @@ def agreement(path: Path, model: Variant) -> dict[str, Any]:
     return sums.report()
 
 
-def saved(folder: Path, style: Style) -> tuple[Path, Variant]:
+def saved(folder: Path, style: Style, **more: Any) -> tuple[Path, Variant]:
     model = trained(style)
     assert model.last_loss < 1.6, "it has not learned the text"
     names = replace(model.s, names=style.names)
     renamed = Variant(names, len(characters(TEXT)[0]))
     renamed.load_state_dict(model.state_dict())
-    save_variant(folder, renamed, TEXT, config={"n_head": 4})
+    save_variant(folder, renamed, TEXT, config={"n_head": 4, **more})
     return folder / "model.pt", model
 
 
@@ -132,18 +162,38 @@ def test_a_model_that_llama_cpp_does_not_run_is_refused(name: str, tmp_path: Pat
     assert not (tmp_path / "out.gguf").exists()
 
 
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_model_under_published_names_is_read_as_it_has_learned(name: str, tmp_path: Path) -> None:
+    style, layout = PUBLISHED[name]
+    numbers = {"rope_theta": 10000.0, "norm_eps": 1e-5, "max_seq_len": LENGTH}
+    source, model = saved(tmp_path, style, **numbers)
+    result = convert(source, tmp_path / "out.gguf", ftype="F32")
+    assert result.plan["layout"] == layout
+    assert agreement(result.output, model)["kl_mean"] < 1e-4
+    found = {one["name"]: one["evidence"] for one in result.plan["assumptions"]}
+    assert found["positions"] == "measured"
+
+
 @pytest.mark.parametrize("name", OTHERWISE)
-def test_a_model_in_no_known_form_is_asked_about(name: str, tmp_path: Path) -> None:
+def test_a_number_that_only_code_has_is_asked_for(name: str, tmp_path: Path) -> None:
     source, _ = saved(tmp_path, OTHERWISE[name])
     with pytest.raises(OpenQuestions) as caught:
         convert(source, tmp_path / "out.gguf", ftype="F32")
-    assert "as_read" in [question.name for question in caught.value.questions]
+    asked = {question.name for question in caught.value.questions}
+    assert "as_read" in asked or any(name.endswith("_factor") for name in asked)
     assert not (tmp_path / "out.gguf").exists()
+
+
+def test_a_number_that_is_said_is_folded(tmp_path: Path) -> None:
+    source, model = saved(tmp_path, OTHERWISE["residuals by half"])
+    said = {"residual_factor": 0.5, "activation": "gelu"}
+    result = convert(source, tmp_path / "out.gguf", ftype="F32", settings=said)
+    assert agreement(result.output, model)["kl_mean"] < 1e-4
 
 
 def test_a_model_in_no_known_form_is_kept_with_a_word_on_it(tmp_path: Path) -> None:
     source, _ = saved(tmp_path, OTHERWISE["residuals by half"])
-    said = {"as_read": "anyway", "scale": "head", "activation": "gelu"}
+    said = {"as_read": "anyway", "scale": "head", "activation": "gelu", "passes": "once"}
     result = convert(source, tmp_path / "out.gguf", ftype="F32", settings=said)
     assert any("may not compute what its author's code does" in n for n in result.plan["notes"])
     assert all(one["evidence"] != "measured" for one in result.plan["assumptions"])
