@@ -63,7 +63,14 @@ def settle_by_code(
         verdict = judge(
             first, switches, ids, length, distances, lambda line: progress("note", text=line)
         )
-        if verdict.loss > _EXACT:
+        spoken = reading.choices.said.keys() & {
+            "scale",
+            "embeddings",
+            "norms",
+            "order",
+            "positions",
+        }
+        if verdict.loss > _EXACT and not spoken:  # a number would hide what was said wrongly
             verdict = _with_factors(reading, switches, verdict, ids, length, distances)
     if not verdict.loss <= MAX_KL:
         said = ", ".join(f"{key}={value}" for key, value in reading.choices.said.items())
