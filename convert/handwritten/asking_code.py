@@ -7,6 +7,7 @@ right form is at nought.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from convert.author.asked import Code
 from convert.author.job import Subject
 from convert.author.process import AuthorCode
 from convert.checkpoints.checkpoint import Finding
-from convert.errors import CodeError
-from convert.handwritten.factors import find_factors
-from convert.handwritten.form import Form, text_of
+from convert.errors import ArchitectureError, CodeError
+from convert.handwritten.factors import match_code
+from convert.handwritten.form import FACTORS, Form, text_of
+from convert.handwritten.graphs import find_graph
 from convert.handwritten.judging import Contest, Losses, Verdict, judge, windows
 from convert.handwritten.reading import Reading
 from convert.handwritten.rest import factors_of
@@ -33,7 +35,9 @@ MAX_KL = 0.005  # nats; the right form measures 1e-7, SiLU for GELU 0.05
 _MOST_LOGITS = 1 << 24  # numbers that are kept of the code's answers
 _LEAST = 256  # tokens
 _EXACT = 1e-4  # nats, up to which nothing else is looked for
-_SEEN = 256  # tokens that numbers are measured on
+_MATCHED = 1e-6  # nats; numbers that the code multiplies by measure 1e-12
+_SEEN, _PIECE = 128, 32  # tokens that numbers are measured on, and in one piece
+_LOOKS, _PATIENCE = 500, 120.0  # at forms with numbers, and seconds that they may take
 
 
 def settle_by_code(
@@ -63,16 +67,11 @@ def settle_by_code(
         verdict = judge(
             first, switches, ids, length, distances, lambda line: progress("note", text=line)
         )
-        spoken = reading.choices.said.keys() & {
-            "scale",
-            "embeddings",
-            "norms",
-            "order",
-            "positions",
-        }
-        if verdict.loss > _EXACT and not spoken:  # a number would hide what was said wrongly
+        said_numbers = reading.choices.said.keys() & {"scale", "embeddings", *FACTORS}
+        if verdict.loss > _EXACT and not said_numbers:  # a factor would hide that it is wrong
             verdict = _with_factors(reading, switches, verdict, ids, length, distances)
-    if not verdict.loss <= MAX_KL:
+    exact = _EXACT * min(1.0, _spread(answers))
+    if not verdict.loss <= MAX_KL or (verdict.loss > exact and not _runs(reading, verdict.form)):
         said = ", ".join(f"{key}={value}" for key, value in reading.choices.said.items())
         raise CodeError(
             f"{code.label} computes what none of the forms does that the tensors allow: the "
@@ -95,24 +94,39 @@ def _with_factors(
     length: int,
     distances: Losses,
 ) -> Verdict:
-    """The verdict with numbers that the code multiplies parts by, where they come nearer to it."""
+    """The verdict with numbers that the code multiplies parts by, where with them the logits are
+    the code's; else as it was."""
     factors = ("logits_factor", *factors_of(positions=reading.roles.positions is not None))
-    seen, first = windows(ids, min(length, 64), _SEEN), reading.choices.form()
-    better = find_factors(
-        (first, verdict.form),
-        switches,
-        factors,
-        seen,
-        distances,
-        reading.roles,
-        _EXACT / 10,
-        exact=True,
-    )
-    if better is None:
+    seen, starts = windows(ids, min(length, _PIECE), _SEEN), (verdict.form, reading.choices.form())
+    distances(seen, verdict.form)  # the code's answers, once
+    started = time.monotonic()
+    distances(seen, verdict.form)
+    if _LOOKS * (time.monotonic() - started) > _PATIENCE:
         return verdict
-    first = first.but(**better.factors())
-    nearer = judge(first, switches, ids, length, distances, lambda _: None)
-    return nearer if nearer.loss < verdict.loss else verdict
+    form = match_code(starts, switches, factors, seen, distances, _MATCHED)
+    if form is None:
+        return verdict
+    matched = judge(form, switches, ids, length, distances, lambda _: None, two=False)
+    return matched if matched.loss <= _MATCHED else verdict
+
+
+def _spread(answers: Mapping[bytes, NDArray[np.float64]]) -> float:
+    """How far the code's answers are from their mean, in nats: little in an untrained model, where
+    all forms are near one another."""
+    rows = np.concatenate([one.reshape(-1, one.shape[-1]) for one in answers.values()])[:_LEAST]
+    shares = np.exp(rows)
+    mean = np.log(np.maximum(shares.mean(axis=0), 1e-30))
+    return float((shares * (np.maximum(rows, -99.0) - mean)).sum(axis=-1).mean())
+
+
+def _runs(reading: Reading, form: Form) -> bool:
+    """Whether llama.cpp has a graph for `form`. Why it has none is no fact about the model where
+    the form is not quite the code's."""
+    try:
+        find_graph(reading.roles, form)
+    except ArchitectureError:
+        return False
+    return True
 
 
 def _finding(contest: Contest, code: Code) -> Finding:

@@ -23,6 +23,9 @@ _NARROWER = 14  # steps between two of them: to a thousandth
 _SURE = 1.9  # a factor of logits below it is no code's: models in the right form measure 0.7 to 1.8
 _LEAST_GAIN = 0.15  # nats; a third on the logits costs 0.7
 _AT_ONCE = 2  # factors of one model
+_STEPS = (0.1, 0.1, 0.03, 0.01, 1e-3, 1e-3)  # of factors' logarithms, between points of a slope
+_FARTHEST = 0.3  # that one step goes
+_ROUNDING = 1e-10  # nats
 _PLAIN = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 64)
 
 
@@ -33,38 +36,59 @@ def find_factors(
     seen: NDArray[np.int64],
     losses: Losses,
     roles: Roles,
-    least: float = CLEAR_NATS,
-    *,
-    exact: bool = False,
 ) -> Form | None:
-    """The best form with a factor from any of `starts`, which is better than all of them by
-    `least` nats at least, and beyond chance; None where there is none.
+    """The best form with a factor from any of `starts`, which understands `seen` clearly better
+    than all of them; None where there is none.
 
-    `exact`: `losses` are distances from the code, at nought in the right form. Else they are of a
-    text, on which a factor of logits near one says how sure training has left the model, and no
-    more.
+    A factor of logits near one says how sure training has left the model, and no more.
     """
     search = Search(switches, losses, seen)
     found, before = [], []
     for start in dict.fromkeys(starts):
-        form = start if exact else calibrated(start, seen, losses)
+        form = calibrated(start, seen, losses)
         gain = search.loss(start) - search.loss(form)
         before.append(form if is_sure(form, start, gain) else start)
         for _ in range(_AT_ONCE):
             multiplied = _best_factor(search, form, factors)
-            if search.loss(multiplied) > search.loss(form) - least:
+            if search.loss(multiplied) > search.loss(form) - CLEAR_NATS:
                 break
             form = _polished(search, search.climb(multiplied, pairs=False))
         found.append((form, start))
     best, start = min(found, key=lambda pair: search.loss(pair[0]))
-    best = _written(search, best, roles, least / 20)
+    best = _written(search, best, roles, CLEAR_NATS / 20)
     gap = search.of(min(before, key=search.loss)) - search.of(best)
-    if not gap.mean() > max(least, CLEAR_ERRORS * gap.std() / sqrt(len(gap))):
+    if not gap.mean() > max(CLEAR_NATS, CLEAR_ERRORS * gap.std() / sqrt(len(gap))):
         return None
     gain = search.loss(best.but(logits_factor=start.logits_factor)) - search.loss(best)
-    if not exact and is_sure(best, start, gain):
+    if is_sure(best, start, gain):
         best = best.but(logits_factor=start.logits_factor)
     return best if best.factors() != start.factors() else None
+
+
+def match_code(
+    starts: Iterable[Form],
+    switches: Mapping[str, tuple[Any, ...]],
+    factors: Sequence[str],
+    seen: NDArray[np.int64],
+    distances: Losses,
+    matched: float,
+) -> Form | None:
+    """A form with factors, from any of `starts`, that is at most `matched` nats from the code on
+    `seen`; None where none is.
+
+    What is near is not what the code computes: a factor could hide any other difference.
+    """
+    search = Search(switches, distances, seen)
+    for start in dict.fromkeys(starts):
+        form = start
+        for _ in range(_AT_ONCE):
+            nearer = search.climb(_best_factor(search, form, factors), pairs=False)
+            if search.loss(nearer) >= search.loss(form):
+                break
+            form = _closest(search, nearer)
+            if search.loss(form) <= matched:
+                return form
+    return None
 
 
 def calibrated(form: Form, seen: NDArray[np.int64], losses: Losses) -> Form:
@@ -101,6 +125,37 @@ def _polished(search: Search, form: Form) -> Form:
 
         form = form.but(**{name: _minimum(loss, value)})
     return form
+
+
+def _closest(search: Search, form: Form) -> Form:
+    """The same factors where they are nearest to the code.
+
+    The distance is a paraboloid of their logarithms there, so that Newton's steps, over points
+    that lie nearer and nearer, come to all digits that a float has.
+    """
+    names = list(form.factors())
+    for step in _STEPS:
+        at = [form.value(name) for name in names]
+
+        def moved(moves: NDArray[np.float64], form: Form = form, at: list[float] = at) -> Form:
+            values = (x * exp(move) for x, move in zip(at, moves, strict=True))
+            return form.but(**dict(zip(names, values, strict=True)))
+
+        def loss(moves: NDArray[np.float64], moved: Callable[..., Form] = moved) -> float:
+            return search.loss(moved(moves))
+
+        units = list(np.eye(len(names)) * step)
+        slope = np.array([(loss(u) - loss(-u)) / (2 * step) for u in units])
+        bends = np.array(
+            [
+                [(loss(u + w) - loss(u - w) - loss(w - u) + loss(-u - w)) / 4 for w in units]
+                for u in units
+            ]
+        )
+        move = np.linalg.lstsq(bends / step**2, -slope, rcond=None)[0].clip(-_FARTHEST, _FARTHEST)
+        form = min((moved(move), form), key=search.loss)
+    tidy = form.but(**{name: float(f"{x:.4g}") for name, x in form.factors().items()})
+    return tidy if search.loss(tidy) <= search.loss(form) + _ROUNDING else form
 
 
 def _minimum(loss: Callable[[float], float], at: float) -> float:

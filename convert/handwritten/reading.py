@@ -23,7 +23,7 @@ from convert.errors import ArchitectureError
 from convert.handwritten import names as words
 from convert.handwritten.choices import Choices, find_choices, fused_rows, kv_heads
 from convert.handwritten.finding import find_roles
-from convert.handwritten.form import RARE, SWITCHES, Form, meaning, text_of
+from convert.handwritten.form import FACTORS, RARE, SWITCHES, Form, meaning, text_of
 from convert.handwritten.graphs import Graph, find_graph
 from convert.handwritten.mapping import RELU_SCALE, Mapping
 from convert.handwritten.roles import Roles
@@ -35,6 +35,10 @@ _CONTEXTS = (
     "n_positions", "max_seq_length", "seq_len", "max_len",
 )  # fmt: skip
 _NO_CONTEXT = 2048
+APPROXIMATE = (
+    "Such a number is approximate where it was measured: the file computes nearly what its "
+    "author's code does, not the same. --code FILE.py reads it off the code."
+)
 BEYOND = "beyond"  # the assumption that the author's code alone can tell
 
 
@@ -215,6 +219,12 @@ class _Reader:
         if form.factors():
             said = "; ".join(meaning(name, factor) for name, factor in form.factors().items())
             yield f"Folded into weights: {said}."
+            if not form.factors().keys() <= self._read_off():
+                yield APPROXIMATE
+
+    def _read_off(self) -> set[str]:
+        """Factors that the author's code was asked for."""
+        return {name for name, one in self._checkpoint.findings.items() if one.clear} & set(FACTORS)
 
     def _assumptions(self, n_ctx: int) -> Iterator[Assumption]:
         choices, findings = self._choices, self._checkpoint.findings
@@ -241,14 +251,15 @@ class _Reader:
                 others=tuple(text_of(other) for other in others if other != value),
             )
         for name, factor in self._form.factors().items():
-            by_code = findings.get(name)
+            by_code = name in self._read_off()
             yield Assumption(
                 name=name,
                 value=text_of(factor),
                 meaning=meaning(name, factor),
-                evidence=MEASURED if by_code else SAID,
-                detail=by_code.detail if by_code else "",
+                evidence=MEASURED if by_code else ASSUMED,
+                detail=findings[name].detail if by_code else "as said, which no code has confirmed",
                 others=("1",),
+                told_by="" if by_code else "--code FILE.py",
             )
         yield Assumption(
             name="eps",

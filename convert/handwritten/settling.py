@@ -146,8 +146,9 @@ def _ask_factor(
 ) -> None:
     """Ask for a number that was measured: code may have another near it, or something else."""
     why = (
-        f"{text.name} is best understood with {meaning(name, value)}, in no form as well without. "
-        "Something else in the code may look like it; --code FILE.py compares with that."
+        f"{text.name} is best understood with about {meaning(name, value)}, in no form as well "
+        "without. It is measured, not read: the code's own number may be another near it, or "
+        "something else that looks like it. --code FILE.py reads it off the code."
     )
     choices = (
         Choice(value, meaning(name, value), {"perplexity": perplexity(verdict.loss)}),

@@ -103,11 +103,16 @@ class HandWritten:
         except ArchitectureError:  # heads that do not fit
             return np.full(windows.size, _WORST)
         found = []
-        for window, wanted in zip(torch.from_numpy(windows), expected, strict=True):
-            source = torch.from_numpy(wanted)
-            ours = self._logits(window[None])[0].double().log_softmax(-1)
+        at_once = max(1, (1 << 22) // (windows.shape[1] * self._roles.n_vocab))
+        wholes = torch.from_numpy(expected)
+        for window, source in zip(
+            torch.split(torch.from_numpy(windows), at_once),
+            torch.split(wholes, at_once),
+            strict=True,
+        ):
+            ours = self._logits(window).double().log_softmax(-1)
             gap = torch.where(source.isneginf(), 0.0, source - ours)
-            found.append((source.exp() * gap).sum(-1))
+            found.append((source.exp() * gap).sum(-1).flatten())
         result: NDArray[np.float64] = torch.cat(found).numpy()
         return np.nan_to_num(result, nan=_WORST, posinf=_WORST)
 

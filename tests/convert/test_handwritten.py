@@ -31,6 +31,7 @@ from tests.convert.forms import (
     conv_gpt2,
     save_variant,
     train,
+    write_code,
 )
 
 torch.set_num_threads(1)
@@ -113,6 +114,13 @@ OTHERWISE = {
 }
 
 
+BY_CODE = {
+    "passes": replace(LLAMA, again="each"),
+    # Found as much more on the embeddings: the last norm evens that out.
+    "_factor": Style(residual=0.37),
+}
+
+
 def trained(style: Style) -> Variant:
     """The model of a style; names change nothing of it."""
     return train(replace(style, width=32, context=LENGTH, names=()), TEXT, STEPS, 8)
@@ -182,6 +190,18 @@ def test_a_number_that_only_code_has_is_asked_for(name: str, tmp_path: Path) -> 
     asked = {question.name for question in caught.value.questions}
     assert "as_read" in asked or any(name.endswith("_factor") for name in asked)
     assert not (tmp_path / "out.gguf").exists()
+
+
+@pytest.mark.parametrize("name", BY_CODE)
+def test_passes_and_numbers_are_read_off_the_code(name: str, tmp_path: Path) -> None:
+    model = Variant(replace(BY_CODE[name], width=32, context=LENGTH), len(characters(TEXT)[0]))
+    model.eval().requires_grad_(False)
+    save_variant(tmp_path, model, TEXT, config={"n_head": 4})
+    code = write_code(tmp_path, model, TEXT)
+    result = convert(tmp_path / "model.pt", tmp_path / "out.gguf", ftype="F32", code=code)
+    assert agreement(result.output, model)["kl_mean"] < 1e-5
+    measured = [o["name"] for o in result.plan["assumptions"] if o["evidence"] == "measured"]
+    assert any(one.endswith(name) for one in measured)
 
 
 def test_a_number_that_is_said_is_folded(tmp_path: Path) -> None:
