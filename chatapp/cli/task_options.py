@@ -67,7 +67,7 @@ def task_options(command: _Command) -> _Command:
         click.option(
             "--template",
             metavar="NAME|FILE|TEXT",
-            help="The prompt, with {input} in it: plain, translate, summarise, question, or yours.",
+            help="The prompt: plain, translate, summarise, question, or one of your own.",
         ),
         click.option(
             "-p",
