@@ -142,22 +142,35 @@ def _clean(piece: str) -> str:
     "name",
     default="markdown",
     metavar="FORMAT",
-    help="markdown, json (loses nothing, can be imported) or html. [default: markdown]",
+    help="markdown, json (loses nothing, can be imported), html, or sft. [default: markdown]",
+)
+@click.option(
+    "--all", "whole", is_flag=True, help="With sft: every answer, not what was corrected alone."
 )
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="A file, not stdout."
 )
-def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -> None:
-    """Write conversations as Markdown, JSON or HTML; all of them unless ID is given."""
-    from chatapp.export import FORMATS, export
+def export_conversations(ids: tuple[int, ...], name: str, whole: bool, output: Path | None) -> None:
+    """Write conversations as Markdown, JSON or HTML; all of them unless ID is given.
 
-    if name not in FORMATS:
-        raise UsageError(f"There is no format {name}.", f"It can be {', '.join(FORMATS)}.")
+    sft writes answers that you edited, or chose among several, as chats for `chatapp train
+    finetune`.
+    """
+    from chatapp.export import FORMATS, export
+    from chatapp.export.sft import ANSWERS, CORRECTIONS
+
+    formats = {**FORMATS, "sft": ANSWERS if whole else CORRECTIONS}
+    if name not in formats:
+        raise UsageError(f"There is no format {name}.", f"It can be {', '.join(formats)}.")
+    if whole and name != "sft":
+        raise UsageError("--all is for --format sft.")
     with _open() as store:
         wanted = ids or _all_ids(store)
         if not wanted:
             raise StoreError("There are no conversations to export.")
-        pieces = export(name, store, wanted)
+        if name == "sft":
+            wanted = _leave_out(store, wanted, whole)
+        pieces = export(formats[name], store, wanted)
         if output is None:
             _print_pieces(pieces)
             return
@@ -165,6 +178,32 @@ def export_conversations(ids: tuple[int, ...], name: str, output: Path | None) -
 
         write_private(output, pieces)
     click.echo(f"{_count(len(wanted))} written to {output}", err=True)
+
+
+def _leave_out(store: "Store", ids: tuple[int, ...], whole: bool) -> tuple[int, ...]:
+    """Those of the conversations that can be fine-tuned on; says why others cannot.
+
+    Raises `StoreError` where there are none.
+    """
+    from chatapp.export.sft import is_corrected, refuse
+
+    kept = []
+    for one in ids:
+        path = store.get_path(one)
+        if not (any(map(is_corrected, path)) or (whole and path)):
+            continue
+        if reason := refuse(path):
+            click.echo(f"Conversation {one} is left out: it holds {reason}.", err=True)
+        else:
+            kept.append(one)
+    if not kept:
+        raise StoreError(
+            "There is nothing to fine-tune on."
+            if whole
+            else "No answer was edited, or chosen among several.",
+            "" if whole else "Every answer is written with --all.",
+        )
+    return tuple(kept)
 
 
 @history.command("delete")

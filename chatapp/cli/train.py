@@ -14,16 +14,20 @@ from chatapp.errors import ChatAppError
 
 _COMMANDS = {
     "pretrain": Entry("chatapp.cli.training", "pretrain", "Train on text, or as a recipe says."),
+    "finetune": Entry("chatapp.cli.finetuning", "finetune", "Teach a model to answer, on chats."),
     "resume": Entry("chatapp.cli.training", "resume", "Go on with a run where it stopped."),
     "sample": Entry("chatapp.cli.training", "sample", "Let a checkpoint write, in PyTorch."),
     "tokenizer": Entry("chatapp.cli.training", "tokenizer", "Learn a vocabulary from text."),
 }
+
+_NEEDED = ("torch", "tokenizers", "transformers", "peft", "safetensors")
 
 _EPILOG = """\b
 Examples:
   chatapp train notes.txt --out my-gpt
   chatapp train shakespeare.txt --chars --out bard
   chatapp --model bard
+  chatapp train finetune model-folder chats.jsonl --lora --out tuned
   chatapp train resume my-gpt
   chatapp train sample my-gpt "Once upon a time"
 
@@ -55,7 +59,7 @@ def needing_torch() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("torch", "tokenizers"):
+        if error.name is None or error.name.partition(".")[0] not in _NEEDED:
             raise
         raise ChatAppError(
             f"Training needs {error.name}, which is not installed.",

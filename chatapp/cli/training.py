@@ -84,6 +84,15 @@ def pretrain(
 def resume(folder: Path, steps: int | None) -> None:
     """Go on with the run that FOLDER holds, exactly where it stopped."""
     with needing_torch():
+        from chatapp.train.tuning_settings import find_tuning
+
+        if found := find_tuning(folder):
+            from chatapp.train.tuning import go_on_tuning
+
+            done = go_on_tuning(found, steps)
+            click.echo(done.folder)
+            click.echo(f"Next: {done.command}", err=True)
+            return
         from chatapp.train.run import go_on
         from chatapp.train.wishes import Wishes
     _end(go_on(folder, Wishes(steps=steps)))

@@ -49,13 +49,13 @@ FORMATS = {
 }
 
 
-def export(name: str, store: Shelf, ids: Sequence[int]) -> Iterator[str]:
-    """The conversations `ids` as one file of format `name`, in pieces.
+def export(name: str | Format, store: Shelf, ids: Sequence[int]) -> Iterator[str]:
+    """The conversations `ids` as one file of a format, or of the one named so, in pieces.
 
     A few messages are in memory at a time. Raises `UsageError` for a name that is not in
     `FORMATS`.
     """
-    chosen = _choose(name)
+    chosen = _choose(name) if isinstance(name, str) else name
     read = store.read_tree if chosen.every_branch else store.read_path
     return chosen.write(Told(store.get_conversation(id_), read(id_)) for id_ in ids)
 

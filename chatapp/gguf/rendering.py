@@ -83,15 +83,25 @@ def _protect(value: Any) -> Any:
 
 
 class _Generation(jinja2.ext.Extension):
-    """`{% generation %}` marks what a model is trained on; the text is that of its body."""
+    """`{% generation %}` marks what a model is trained on; the text is that of its body, between
+    the two texts in `generation_marks` where these are given."""
 
     tags = {"generation"}  # noqa: RUF012  (jinja2 declares it so)
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        body = [_mark(0, line), *body, _mark(1, line)]
         # what is set inside stays inside, as in the call that transformers makes of it
         return jinja2.nodes.Scope(body, lineno=line)
+
+
+def _mark(place: int, line: int) -> jinja2.nodes.Node:
+    """`{% if generation_marks %}{{ generation_marks[place] }}{% endif %}`."""
+    nodes = jinja2.nodes
+    marks = nodes.Name("generation_marks", "load", lineno=line)
+    mark = nodes.Getitem(marks, nodes.Const(place, lineno=line), "load", lineno=line)
+    return nodes.If(marks, [nodes.Output([mark], lineno=line)], [], [], lineno=line)
 
 
 class _Namespace(jinja2.utils.Namespace):

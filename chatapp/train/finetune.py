@@ -1,5 +1,7 @@
 """Supervised fine-tuning on chat turns, with loss on the assistant's tokens only."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -8,7 +10,7 @@ from tokenizers import Tokenizer
 from chatapp.train.corpus import read_conversations
 from chatapp.train.data import Batch, ChatTurns, Sample, encode_conversation
 from chatapp.train.loop import Stage
-from chatapp.train.settings import Recipe, Source
+from chatapp.train.settings import FinetuneSettings, Recipe, Source
 
 HELD_OUT = 100
 """One conversation in so many measures the loss and is not trained on."""
@@ -24,8 +26,22 @@ def finetune_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> Stage:
     ]
     Random(settings.seed).shuffle(samples)  # noqa: S311 - order, no secret
     count = min(len(samples) // HELD_OUT, settings.eval_rows)
-    held, samples = samples[:count], samples[count:]
     block = recipe.model.block_size
+    stage = chat_stage(settings, samples[count:], samples[:count], block, folder)
+    return replace(stage, config=recipe.as_dict())
+
+
+def chat_stage(
+    settings: FinetuneSettings,
+    samples: Sequence[Sample],
+    held: Sequence[Sample],
+    block: int,
+    folder: Path,
+) -> Stage:
+    """A stage over `samples`, measured on `held`, for a model that tells `block` positions apart.
+
+    Raises `ChatAppError` when there are no samples.
+    """
     turns = ChatTurns(samples, block, settings.seed, settings.joined)
 
     def batch(step: int) -> Batch:
@@ -33,7 +49,7 @@ def finetune_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> Stage:
         return turns.batch(step, settings.batch_tokens, block if long else settings.window)
 
     measure = [ChatTurns([sample], block, 0, 0.0).batch(0, 1, block) for sample in held]
-    return Stage("finetune", settings, batch, tuple(measure), folder, recipe.as_dict())
+    return Stage("finetune", settings, batch, tuple(measure), folder)
 
 
 def _samples(source: Source, tokenizer: Tokenizer, most: int) -> list[Sample]:

@@ -1,7 +1,7 @@
 """How many operations training takes, and how many the machine could do (MFU).
 
-Source: Chowdhery et al. 2022 (PaLM), appendix B: six for each weight and token, and twelve for each
-layer, width and position of attention.
+Source: Chowdhery et al. 2022 (PaLM), appendix B: six for each weight and token (four for a frozen
+one), and twelve for each layer, width and position of attention.
 """
 
 import time
@@ -29,8 +29,8 @@ def per_token(model: LanguageModel, length: int) -> float:
     """Operations of a step for each token, forward and backward, in rows of `length` tokens."""
     args = model.args
     table = args.block_size * args.n_embd if "transformer.wpe.weight" in model.state_dict() else 0
-    weights = model.count_parameters() - table
-    return 6 * weights + 12 * args.n_layer * args.n_embd * length
+    weights, trained = model.count_parameters() - table, model.count_trained() - table
+    return 4 * weights + 2 * max(0, trained) + 12 * args.n_layer * args.n_embd * length
 
 
 def find_peak(device: torch.device) -> float:

@@ -71,8 +71,20 @@ class LanguageModel(nn.Module):
         return functional.cross_entropy(self.lm_head(rows).float(), targets)
 
     def count_parameters(self) -> int:
-        """Trained numbers, the tied embedding counted once."""
+        """Numbers in it, the tied embedding counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def count_trained(self) -> int:
+        """Those of them that training changes."""
+        return sum(one.numel() for one in self.parameters() if one.requires_grad)
+
+    def kept_state(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: all weights, or where some are frozen those that are not."""
+        state: dict[str, Tensor] = self.state_dict()
+        weights = dict(self.named_parameters(remove_duplicate=False))
+        if all(one.requires_grad for one in weights.values()):
+            return state
+        return {name: state[name] for name, one in weights.items() if one.requires_grad}
 
 
 def follow_matrices(x: Tensor) -> Tensor:

@@ -48,6 +48,8 @@ class Stage:
     config: dict[str, Any] = field(default_factory=dict)
     sample: Callable[[LanguageModel], str] | None = None
     """What is said of the model after a measurement: a text that it has written, or nothing."""
+    publish: Callable[[Checkpoint], None] | None = None
+    """Writes the best model in the form it is used in; without it `best/` gets a checkpoint."""
 
 
 @torch.no_grad()
@@ -84,7 +86,9 @@ def run_stage(
         while run.step < stage.settings.steps:
             if run.ranks.any(interrupted.is_set()):
                 run.keep()
-                reporter.say(f"Saved step {run.step} in {stage.folder}; --resume goes on there.")
+                reporter.say(
+                    f"Saved step {run.step} in {stage.folder}; chatapp train resume goes on there."
+                )
                 raise KeyboardInterrupt
             run.advance()
         if interrupted.is_set():  # in the last step, which is kept
@@ -168,14 +172,16 @@ class Run:
         checkpoint = self.snapshot()
         if not self.ranks.rank:
             keep(checkpoint, self.stage.folder)
-            if best:
+            if best and self.stage.publish is not None:
+                self.stage.publish(checkpoint)
+            elif best:
                 keep_best(checkpoint, self.stage.folder)
 
     def snapshot(self) -> Checkpoint:
         """All of this step."""
         config = {**self.stage.config, "stage": self.stage.name, "activation": ACTIVATION}
         return Checkpoint(
-            model=gather(self.model.state_dict()),
+            model=gather(self.model.kept_state()),
             optimizer=gather(self.optimizers.state_dict()),
             model_args=self.model.args.as_dict(),
             iter_num=self.step,

@@ -28,7 +28,7 @@ class Optimizers:
     """One optimizer, or two for different weights, as if they were one."""
 
     def __init__(self, model: LanguageModel, settings: PretrainSettings) -> None:
-        weights = list(model.parameters())
+        weights = [one for one in model.parameters() if one.requires_grad]
         hidden: set[int] = set()
         self.parts: list[Optimizer] = []
         if settings.optimizer == "muon" and has_muon():

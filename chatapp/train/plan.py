@@ -16,11 +16,12 @@ from chatapp.errors import UsageError
 from chatapp.train.data import Batch
 from chatapp.train.device import pick_device
 from chatapp.train.flops import find_peak
+from chatapp.train.language_model import LanguageModel
 from chatapp.train.optimizers import Optimizers
 from chatapp.train.parallel import Ranks
 from chatapp.train.progress import Reporter
 from chatapp.train.reading import count_bytes
-from chatapp.train.settings import Recipe
+from chatapp.train.settings import PretrainSettings, Recipe
 from chatapp.train.shapes import Args, count, make_model, size_for
 from chatapp.train.stepping import Stepper
 from chatapp.train.wishes import Wishes
@@ -97,17 +98,17 @@ def describe_run(recipe: Recipe, pace: Pace | None = None) -> list[str]:
     weights, text = count(args), count_tokens(recipe)
     seen = stage.steps * stage.batch_tokens
     width = 2 if args.vocab_size <= 1 << 16 else 4
-    tokens = _say_bytes(width * text)
-    last, best = _say_bytes(12 * weights), _say_bytes(4 * weights)
+    tokens = say_bytes(width * text)
+    last, best = say_bytes(12 * weights), say_bytes(4 * weights)
     said = {
         "model": f"{weights:,} parameters: {args.n_layer} layers of {args.n_embd}, "
         f"{args.n_head} heads, context {args.block_size}",
         "data": f"about {text:,} tokens; {seen:,} are seen, {seen / max(1, text):.1f} epochs",
         "steps": f"{stage.steps:,} of {stage.batch_tokens:,} tokens, learning rate "
         f"{stage.learning_rate:.2g}, {stage.optimizer}, dropout {args.dropout:g}",
-        "time": f"about {_say_time(stage.steps * pace.seconds)}, "
+        "time": f"about {say_time(stage.steps * pace.seconds)}, "
         f"{pace.tokens_per_second:,.0f} tokens/s as measured on {pick_device().type}",
-        "memory": f"{_say_bytes(16 * weights)} and what a step needs",
+        "memory": f"{say_bytes(16 * weights)} and what a step needs",
         "disk": f"{tokens} of tokens, {last} for the last checkpoint, {best} for the best one, "
         f"{last} more while one is written",
     }
@@ -123,24 +124,30 @@ def count_tokens(recipe: Recipe) -> int:
 
 def measure_pace(recipe: Recipe, seconds: float = 2.0) -> Pace:
     """Time steps of the recipe's model on this machine, on random tokens, for some seconds."""
-    device = pick_device()
     stage, args = recipe.pretrain, recipe.model
     window = min(stage.window, args.block_size, stage.batch_tokens)
     rows = max(1, stage.batch_tokens // window)
-    model = make_model(args).to(device).train()
-    optimizers = Optimizers(model, stage)
-    stepper = Stepper(model, lambda _text: None, Ranks())
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(args.vocab_size, (rows, window), generator=draw)
+    return time_steps(make_model(args), stage, Batch(tokens, tokens), seconds)
+
+
+def time_steps(
+    model: LanguageModel, stage: PretrainSettings, batch: Batch, seconds: float = 2.0
+) -> Pace:
+    """Time steps on one batch for some seconds; the weights stay as they are."""
+    model.to(pick_device()).train()
+    optimizers = Optimizers(model, stage)
+    stepper = Stepper(model, lambda _text: None, Ranks())
     times: list[float] = []
     while not times or (sum(times) < seconds and len(times) < 20):
         began = time.perf_counter()
-        stepper.backward(Batch(tokens, tokens)).item()
-        optimizers.step(1e-6)
+        stepper.backward(batch).item()
+        optimizers.step(0.0)
         next(model.parameters()).sum().item()  # a GPU answers when it has done all before
         times.append(time.perf_counter() - began)
     rest = sorted(times[1:] or times)  # the first one also warms up
-    return Pace(rest[len(rest) // 2], rows * window)
+    return Pace(rest[len(rest) // 2], batch.tokens.numel())
 
 
 def choose_rate(weights: int) -> float:
@@ -199,11 +206,13 @@ def _bytes_per_token(args: Args) -> float:
     return 2.4 + 0.4 * max(0.0, math.log2(args.vocab_size / 1024))
 
 
-def _say_time(seconds: float) -> str:
+def say_time(seconds: float) -> str:
+    """A length of time in words."""
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _say_bytes(size: float) -> str:
+def say_bytes(size: float) -> str:
+    """A size in words."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

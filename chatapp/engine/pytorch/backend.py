@@ -70,7 +70,7 @@ class TorchBackend:
         self._weights = weights = TorchWeights(folder, use_gpu=options.gpu_layers != 0)
         self._templates = TemplateProcess()
         self._manner = manner = find_manner(
-            _templates_of(weights),
+            weights.templates,
             (folder.name,),
             weights.vocab,
             options,
@@ -172,15 +172,6 @@ def _makes_embeddings(folder: Folder) -> bool:
     )
     saved_as = ("Model", "ForMaskedLM", "ForPreTraining")
     return is_encoder and not writes and folder.architecture.endswith(saved_as)
-
-
-def _templates_of(weights: TorchWeights) -> dict[str, str]:
-    """The chat templates beside the tokenizer, which transformers never renders here."""
-    found = weights.tokenizer.chat_template
-    if isinstance(found, str):
-        return {"": found}
-    named = found if isinstance(found, dict) else {}
-    return {"" if name == "default" else name: str(text) for name, text in named.items()}
 
 
 def _choose_n_ctx(weights: TorchWeights, options: LoadOptions) -> tuple[int, list[str]]:

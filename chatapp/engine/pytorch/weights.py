@@ -121,6 +121,15 @@ class TorchWeights:
         return any(0 <= size - trained <= 2 for size in sizes) if trained else False
 
     @property
+    def templates(self) -> dict[str, str]:
+        """The chat templates beside the tokenizer, which transformers never renders here."""
+        found = self.tokenizer.chat_template
+        if isinstance(found, str):
+            return {"": found}
+        named = found if isinstance(found, dict) else {}
+        return {"" if name == "default" else name: str(text) for name, text in named.items()}
+
+    @property
     def device_name(self) -> str:
         """What the GPU is called; empty for the CPU."""
         if self.device.type == "cuda":

@@ -1,0 +1,185 @@
+"""Fine-tuning from one call: a model and chats in, a folder out that opens in the chat.
+
+Promises that OUT holds the result at the end (a Hugging Face folder, a checkpoint of ours, or an
+adapter in peft's names), that `best/` holds the one with the least held-out loss, and that a run
+which was interrupted goes on exactly where it stopped. Nothing is written before every line of
+every file has been looked at.
+"""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from chatapp.errors import ChatAppError
+from chatapp.gguf.replacing import write_whole
+from chatapp.gguf.seen import FILE
+from chatapp.train.bases import TEMPLATE_FILE, Base, open_base
+from chatapp.train.checkpoint import CHECKPOINT_FILE, DAMAGED, Checkpoint, load_checkpoint
+from chatapp.train.examples import Examples, encode_chats, read_sources
+from chatapp.train.finetune import chat_stage
+from chatapp.train.keeping import BEST_FOLDER
+from chatapp.train.language_model import LanguageModel
+from chatapp.train.loop import Stage, run_stage
+from chatapp.train.noting import note_chats
+from chatapp.train.parallel import join
+from chatapp.train.plot import draw_losses
+from chatapp.train.progress import Reporter, Silent, StderrReporter
+from chatapp.train.tuning_plan import describe_tuning, measure_tuning, plan_tuning
+from chatapp.train.tuning_settings import (
+    STATE_FOLDER,
+    Tuning,
+    find_tuning,
+    read_tuning,
+    write_tuning,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What came of a run."""
+
+    folder: Path
+    """Where the model, or the adapter, is: the one with the least held-out loss."""
+    command: str
+    """What leads to the chat."""
+
+
+def tune(tuning: Tuning, out: Path, reporter: Reporter | None = None) -> Tuned:
+    """Fine-tune as `tuning` says into `out`. Raises `ChatAppError`, and `KeyboardInterrupt` after
+    a Ctrl+C, when everything has been saved."""
+    if not join().rank:  # of several processes the first one writes
+        _refuse_overwriting(out)
+    run = _Run(tuning, out, _speaker(reporter))
+    return run.go(None)
+
+
+def go_on_tuning(out: Path, steps: int | None = None, reporter: Reporter | None = None) -> Tuned:
+    """Go on with the run in `out`, to so many steps if that is said. Raises as `tune`."""
+    tuning = read_tuning(out)
+    if steps and tuning.settings is not None:
+        tuning = replace(tuning, settings=replace(tuning.settings, steps=steps))
+    run = _Run(tuning, out, _speaker(reporter))
+    earlier = None
+    if (run.state / CHECKPOINT_FILE).is_file():
+        earlier = load_checkpoint(run.state)
+    return run.go(earlier)
+
+
+def foretell_tuning(tuning: Tuning, reporter: Reporter | None = None) -> list[str]:
+    """What a run would be: model, chats, time, memory and disk, a line each. Writes nothing."""
+    run = _Run(tuning, Path(), _speaker(reporter))
+    assert run.tuning.settings is not None
+    pace = measure_tuning(run.tuning.settings, run.base, run.examples)
+    return describe_tuning(run.tuning, run.base, run.examples, pace)
+
+
+class _Run:
+    """A run before its first step: model, chats and plan."""
+
+    def __init__(self, tuning: Tuning, out: Path, reporter: Reporter) -> None:
+        self.out, self.reporter = out, reporter
+        join()
+        chats, held = read_sources(tuning, reporter)
+        frozen = tuning.lora is not None
+        self.base: Base = open_base(tuning.base, tuning.context, tuning.template, frozen=frozen)
+        for notice in self.base.notices:
+            reporter.say(notice)
+        self.examples: Examples = encode_chats(chats, held, self.base, tuning, reporter)
+        self._seen = note_chats(chats, self.base.path)
+        self._write_weights = self.base.write
+        if tuning.lora is not None:
+            from chatapp.train.lora import Lora  # peft, which full fine-tuning does without
+
+            torch.manual_seed(tuning.seed)  # an adapter begins at random
+            self._write_weights = Lora(self.base, tuning.lora).write
+        self.tuning = plan_tuning(tuning, self.base, self.examples)
+        self._is_ours = self.base.is_ours and not frozen
+        self.state = out if self._is_ours else out / STATE_FOLDER
+
+    def go(self, earlier: Checkpoint | None) -> Tuned:
+        """Train from `earlier`, or from the base, to the end."""
+        rank = join().rank
+        if earlier is not None:
+            self._restore(earlier)
+        if not rank:
+            write_tuning(self.tuning, self.out)
+            if self._is_ours:
+                self.base.prepare(self.out)
+                write_whole(self.out / FILE, self._seen.encode(), mode=None)
+        for line in describe_tuning(self.tuning, self.base, self.examples):
+            self.reporter.say(line)
+        try:
+            last = run_stage(self._make_stage(), self.base.model, earlier, self.reporter)
+        finally:
+            if not rank and (picture := draw_losses(self.state)):
+                self.reporter.say(f"The loss over the run: {picture}")
+        if not rank and not self._is_ours:
+            self._write(last.model, self.out)
+        return self._end(last)
+
+    def _make_stage(self) -> Stage:
+        settings, examples = self.tuning.settings, self.examples
+        assert settings is not None
+        block = self.base.model.args.block_size
+        stage = chat_stage(settings, examples.train, examples.held, block, self.state)
+        stage = replace(stage, config={"chats": examples.digest()})
+        if self._is_ours:
+            return stage
+        return replace(stage, publish=lambda best: self._write(best.model, self.out / BEST_FOLDER))
+
+    def _write(self, state: Mapping[str, Tensor], folder: Path) -> None:
+        self._write_weights(state, folder)
+        write_whole(folder / FILE, self._seen.encode(), mode=None)
+
+    def _restore(self, earlier: Checkpoint) -> None:
+        if earlier.config.get("chats") != self.examples.digest():
+            raise ChatAppError(
+                f"The chats, or their template, are not those that the run in {self.out} began "
+                "with.",
+                "Put them back, or begin anew in another folder.",
+            )
+        _take_state(self.base.model, earlier)
+
+    def _end(self, last: Checkpoint) -> Tuned:
+        chosen = self.out
+        if last.best_step < last.iter_num and (self.out / BEST_FOLDER).is_dir():
+            chosen = self.out / BEST_FOLDER
+            self.reporter.say(
+                f"Held-out loss was least at step {last.best_step}: {last.best_val_loss:.3f}. "
+                f"That one is in {chosen}."
+            )
+        words = ["chatapp", "--model", str(chosen)]
+        if self.tuning.lora is not None:
+            words = ["chatapp", "convert", str(self.base.path), "--lora", str(chosen)]
+            if (chosen / TEMPLATE_FILE).is_file():
+                words += ["--chat-template", str(chosen / TEMPLATE_FILE)]
+            words += ["--chat"]
+        return Tuned(chosen, shlex.join(words))
+
+
+def _refuse_overwriting(out: Path) -> None:
+    if find_tuning(out):
+        raise ChatAppError(
+            f"{out} already holds a training run.", f"Go on with it: chatapp train resume {out}"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ChatAppError(f"{out} is not empty.", "Name a new folder.")
+
+
+def _take_state(model: LanguageModel, earlier: Checkpoint) -> None:
+    """Give `model` the weights of a checkpoint; raises `ChatAppError` when they are others'."""
+    kept = model.kept_state()
+    if {name: one.shape for name, one in kept.items()} != {
+        name: one.shape for name, one in earlier.model.items()
+    }:
+        raise ChatAppError("The checkpoint's weights are not those of its model.", DAMAGED)
+    model.load_state_dict(earlier.model, strict=False)
+
+
+def _speaker(reporter: Reporter | None) -> Reporter:
+    """Who is told: of several processes the first one speaks."""
+    return Silent() if join().rank else reporter or StderrReporter()
