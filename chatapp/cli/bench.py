@@ -80,10 +80,10 @@ def bench(
     )
     chosen = setting.choose_model(model, config, paths)
     setting.refuse_server(chosen, "how fast it is, its own machine decides")
-    n_ctx = _read_n_ctx(chosen) or plan.n_ctx
-    plan = plan.fit(n_ctx)
+    trained = _read_n_ctx(chosen)
+    plan = plan.fit(trained) if trained else plan
     load = setting.load_options(config, paths, chosen, n_parallel=max(plan.batches), raw=True)
-    load = replace(load, n_ctx=min(plan.n_ctx, n_ctx))
+    load = replace(load, n_ctx=min(plan.n_ctx, trained))
     if no_save:
         value = _measure(chosen, load, plan, paths, as_json=as_json)
         return

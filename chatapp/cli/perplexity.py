@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from chatapp.paths import Paths
     from chatapp.store import Store
 
+_UNKNOWN = 0.001
+"""Of the text, from where on it is said; white space at the ends is not worth a word."""
+
 _EPILOG = """\b
 Examples:
   chatapp eval perplexity qwen.gguf wiki.test.raw
@@ -129,6 +132,8 @@ def _measure(asked: _Asked, paths: "Paths", store: "Store | None") -> None:
     progress.notice(warn_of(overlap))
     started = time.time()
     model, found = asyncio.run(_run(asked, paths, progress))
+    if found.unknown_share > _UNKNOWN:
+        progress.notice([_say_unknown(found.unknown_share)])
     value = _describe(asked, model, found, overlap) | {"seconds": round(time.time() - started, 2)}
     if store is not None:
         value["id"] = _keep(store, asked, model, value)
@@ -170,6 +175,13 @@ async def _run(
         progress.clear()
         await client.stop()
     return model, found
+
+
+def _say_unknown(share: float) -> str:
+    return (
+        f"The model's vocabulary lacks {share:.1%} of the text: that is left out, and the result "
+        "is of the rest."
+    )
 
 
 def _say_stopped(event: "ScoreProgress") -> str:

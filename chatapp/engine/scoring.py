@@ -62,6 +62,8 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, tag="scored"):
     request_id: str
     n_text: int = 0
     """Tokens of the whole text, the one that begins it included."""
+    n_text_bytes: int = 0
+    """Bytes that all of them stand for: fewer than the text has where the vocabulary lacks some."""
     n_scored: int = 0
     n_bytes: int = 0
     """Bytes of text that the scored tokens stand for, by which vocabularies can be compared."""
@@ -186,6 +188,7 @@ class Tally:
         return Scored(
             request_id=self._request.request_id,
             n_text=len(self._tokens),
+            n_text_bytes=sum(map(size_of, self._tokens)),
             n_scored=len(every),
             n_bytes=sum(sum(map(size_of, self._tokens[w.first : w.end])) for w in scored),
             logprob=math.fsum(every),

@@ -43,6 +43,8 @@ class Perplexity:
     bytes: int
     """Bytes of the scored tokens."""
     bits_per_byte: float
+    unknown_share: float
+    """Of the text's bytes, those that no token stands for: they are neither read nor scored."""
     tokens_per_second: float
     """Tokens read, not only scored."""
 
@@ -96,5 +98,6 @@ def summarise(scored: Scored, request: Score) -> Perplexity:
         text_tokens=scored.n_text,
         bytes=scored.n_bytes,
         bits_per_byte=-scored.logprob / math.log(2) / max(1, scored.n_bytes),
+        unknown_share=max(0.0, 1 - scored.n_text_bytes / max(1, len(request.text.encode()))),
         tokens_per_second=scored.n_read / max(scored.seconds, 1e-9),
     )

@@ -25,6 +25,7 @@ def test_a_perplexity_is_printed_kept_listed_and_removed(chatapp: Run, text: Pat
     assert found["perplexity"] == pytest.approx(256)
     assert (found["stderr"], found["tokens"], found["n_ctx"], found["stride"]) == (0, 765, 512, 0)
     assert (found["bits_per_byte"], found["trained_on"]) == (pytest.approx(8), None)
+    assert found["unknown_share"] == 0
     strided = chatapp("eval", "perplexity", "echo", "-", "--stride", "100", stdin=text.read_text())
     assert "perplexity  256.0000 ± 0.0000" in strided.stdout
     assert "1,699 scored of 1,700" in strided.stdout

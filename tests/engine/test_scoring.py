@@ -128,6 +128,7 @@ def test_first_windows_alone_and_bytes_of_all(backends: dict[str, Backend]) -> N
         )
         assert (len(first.windows), first.n_scored, first.logprobs) == (2, 30, [])
         assert whole.n_text - whole.n_scored == 1
+        assert whole.n_text_bytes == len(TEXT.encode())
         assert 0 <= len(TEXT.encode()) - whole.n_bytes <= 3  # of the first token
 
 

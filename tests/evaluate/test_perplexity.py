@@ -23,6 +23,7 @@ def test_mean_error_and_bits_are_those_of_the_tokens() -> None:
     scored = Scored(
         request_id="",
         n_text=9,
+        n_text_bytes=15,
         n_scored=4,
         n_bytes=10,
         logprob=sum(LOGPROBS),
@@ -31,7 +32,8 @@ def test_mean_error_and_bits_are_those_of_the_tokens() -> None:
         n_read=8,
         seconds=2.0,
     )
-    found = summarise(scored, Score(text="", n_ctx=8, stride=2))
+    found = summarise(scored, Score(text="ä" * 10, n_ctx=8, stride=2))
+    assert found.unknown_share == 0.25
     mean = sum(LOGPROBS) / 4
     spread = math.sqrt(sum((x - mean) ** 2 for x in LOGPROBS) / 4 / 3)
     assert found.perplexity == pytest.approx(math.exp(-mean))
