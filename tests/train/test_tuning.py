@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from bench.lora import measure_llama
 from chatapp.cli.train import train as command
 from chatapp.errors import ChatAppError
 from chatapp.gguf.seen import FILE, Seen
@@ -24,6 +25,7 @@ from chatapp.train.run import train
 from chatapp.train.tuning import foretell_tuning, go_on_tuning, tune
 from chatapp.train.tuning_settings import LoraSettings, Tuning
 from chatapp.train.wishes import Wishes
+from convert.pipeline import convert
 from tests.engine.transformers_folders import TEMPLATE, write_gpt2, write_t5
 
 LORA = LoraSettings(rank=4)
@@ -124,6 +126,11 @@ def test_the_loss_on_answers_falls_and_what_is_written_has_it(
         assert again.template == ""
         tuned = again.model
     assert loss_of(tuned, sample) < untuned - 0.4
+
+    merged = {"lora": done.folder} if lora else {}
+    source = folders / name if lora else done.folder
+    file = convert(source, tmp_path / "tuned.gguf", ftype="F32", parity="off", **merged).output
+    assert measure_llama(file, [sample]) == pytest.approx(loss_of(tuned, sample), rel=0.01)
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
