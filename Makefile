@@ -61,11 +61,21 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 	$(BIN)/python -m bench.fit --quick
 	$(BIN)/python -m bench.first_run
 
-model: $(VENV)/.test ## train and convert the built-in model anew
-	$(BIN)/chatapp train chatapp/builtin/recipe/recipe.toml --out .train/final
-	$(BIN)/chatapp convert .train/final --output chatapp/builtin/model.gguf -q Q8_0 --force \
+# What the built-in model learns from, its training, its file, and questions that it never saw. An
+# interrupted run goes on where it was.
+GUIDE := chatapp/builtin/recipe/guide
+HELDOUT := $(addprefix tests/guide/,heldout.jsonl heldout_zh.jsonl beyond.jsonl)
+
+$(GUIDE)/made/guide.jsonl: $(wildcard $(GUIDE)/*.py $(GUIDE)/*.toml) $(HELDOUT) $(VENV)/.test
+	$(BIN)/python -m chatapp.builtin.recipe.guide.compose $(@D) --apart $(HELDOUT)
+
+model: $(GUIDE)/made/guide.jsonl ## train and convert the built-in model anew
+	$(BIN)/chatapp train $(GUIDE)/recipe.toml --out .train/guide --resume
+	$(BIN)/chatapp convert .train/guide --output .train/guide/model.gguf -q Q8_0 --force \
 		--name "chatapp built-in" --license MIT \
 		--parity-text chatapp/builtin/recipe/data/heldout.txt
+	$(BIN)/python -m bench.guide ask .train/guide/model.gguf $(HELDOUT)
+	cp .train/guide/model.gguf chatapp/builtin/model.gguf
 
 clean: ## remove what was set up and built
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

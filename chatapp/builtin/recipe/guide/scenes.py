@@ -1,0 +1,336 @@
+"""Conversations of every kind that the built-in model meets, drawn one after another.
+
+Promises that the facts stand before a question as the engine puts them there, that an answer holds
+no name that its facts do not hold, and that the same seed gives the same conversations.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from chatapp.builtin.recipe.chat.phrasing import render
+from chatapp.builtin.recipe.guide.asking import Asker
+from chatapp.builtin.recipe.guide.inventing import Invented, Inventor, read_table, rename
+from chatapp.builtin.recipe.guide.sources import read_beyond, read_glosses, read_small
+from chatapp.cli.program import read_program
+from chatapp.config import Config
+from chatapp.guide.facts import Fact, Language, Program
+from chatapp.guide.retrieval import Guide
+from chatapp.guide.retrieval.finding import MOST, language_of
+from chatapp.guide.wording import NAME, NOTHING
+from chatapp.paths import Paths
+
+RENAMED = 24
+"""Programs with other names."""
+_CHINESE = 0.2
+_LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
+"""Of facts before a question, as the guide puts them there."""
+_SYSTEM_SHARE = 0.08
+_POLITE = re.compile(r"please|can you tell|could you|would you|请|能.*吗", re.IGNORECASE)
+_WEIGHTS = {
+    "real": 24,
+    "renamed": 24,
+    "invented": 20,
+    "words": 6,
+    "both": 6,
+    "follow": 8,
+    "unfit": 5,
+    "beyond": 10,
+    "small": 4,
+}
+
+
+@dataclass
+class Talk:
+    """A conversation under way."""
+
+    kind: str
+    messages: list[dict[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def add(self, question: str, lines: Sequence[str], answer: str, language: Language) -> None:
+        """A question with the facts before it, and the answer."""
+        known = "\n".join(lines) or NOTHING[language]
+        content = f"{NAME}\n```\n{known}\n```\n\n{question}"
+        self.messages += [
+            {"role": "user", "content": content},
+            {"role": "assistant", "content": answer},
+        ]
+        self.asked.append(question)
+
+    def as_dict(self) -> dict[str, object]:
+        """A line of the file."""
+        return {"messages": self.messages, "ask": self.asked}
+
+
+class Scenes:
+    """Draws conversations."""
+
+    def __init__(self, seed: int, renamed: int = RENAMED) -> None:
+        self.rng = Random(seed)  # noqa: S311 - order, no secret
+        program = read_program(
+            Config(),
+            Paths(
+                Path("~/.local/share/chatapp"),
+                Path("~/.config/chatapp"),
+                Path("~/.local/state/chatapp"),
+            ),
+        )
+        self._real = _World(program)
+        self._renamed = [_World(rename(program, self.rng)) for _ in range(renamed)]
+        self._asker = Asker(self.rng)
+        self._frames = read_table("frames")
+        self._glosses = read_glosses()
+        nouns = [word for word, _ in self._glosses if re.fullmatch("[a-z]{3,12}", word)]
+        self._inventor = Inventor(self.rng, nouns)
+        self._beyond, self._small = read_beyond(), read_small()
+        self._chinese = read_table("talk")
+        self._follows = read_table("follows")["follow"]
+
+    def draw(self) -> Talk:
+        """The next conversation."""
+        kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
+        while True:
+            kind = self.rng.choices(kinds, weights)[0]
+            talk = Talk(kind)
+            if self._chance(_SYSTEM_SHARE):
+                talk.messages.append(
+                    {"role": "system", "content": self.rng.choice(self._frames["system"])}
+                )
+            getattr(self, f"_{kind}_scene")(talk)
+            if talk.asked:
+                return talk
+
+    def _real_scene(self, talk: Talk) -> None:
+        self._question(talk, self._real)
+
+    def _renamed_scene(self, talk: Talk) -> None:
+        self._question(talk, self.rng.choice(self._renamed))
+
+    def _question(self, talk: Talk, world: "_World") -> Fact | None:
+        """One question about a program; None where none came to mind."""
+        language = self._language()
+        fact = self.rng.choice(world.facts if self._chance(0.12) else world.by_hand)
+        asked = self._asker.ask(fact, world.program, language)
+        if asked:
+            self._answer(talk, world, fact, asked)
+        return fact if asked else None
+
+    def _answer(self, talk: Talk, world: "_World", fact: Fact, asked: str, lead: str = "") -> None:
+        language = language_of(asked)
+        lines = self._lines(world, [fact], asked, talk.asked, language)
+        talk.add(
+            asked, lines, (lead or self._lead(asked, language)) + fact.text[language], language
+        )
+
+    def _lines(
+        self,
+        world: "_World",
+        wanted: Sequence[Fact],
+        asked: str,
+        before: Sequence[str],
+        language: Language,
+    ) -> list[str]:
+        """The facts that the guide finds, in its order or another, with those that are wanted."""
+        found = [one.fact for one in world.guide.find(asked, before)]
+        missing = [one for one in wanted if one not in found]
+        if self._chance(0.3):
+            found = [one for one in found if one in wanted or self._chance(0.5)]
+        while len(found) + len(missing) < MOST and self._chance(0.25):
+            found.insert(self.rng.randint(0, len(found)), self.rng.choice(world.by_hand))
+        if missing or self._chance(0.35):
+            found = [*found[: MOST - len(missing)], *missing]
+            self.rng.shuffle(found)
+        every = list(dict.fromkeys(one.text[language] for one in found))
+        return self._fit(every, [one.text[language] for one in wanted], language)
+
+    def _fit(self, lines: Sequence[str], wanted: Sequence[str], language: Language) -> list[str]:
+        """The lines in their order, without others than the wanted ones where room is short."""
+        left = _LETTERS[language] - sum(map(len, wanted))
+        kept = []
+        for line in lines:
+            if line not in wanted:
+                if len(line) > left:
+                    continue
+                left -= len(line)
+            kept.append(line)
+        return kept
+
+    def _invented_scene(self, talk: Talk) -> None:
+        language = self._language()
+        for _ in range(2 if self._chance(0.15) else 1):
+            group = self._inventor.group(self.rng.choice((1, 2, 3, 3, 4, 4)), language)
+            if len(group) > 1 and self._chance(0.12):
+                self._both_invented(talk, group, language)
+                continue
+            asked = self._asker.ask_invented(
+                group[0].wishes, group[0].says, group[0].names, language
+            )
+            answer = self._lead(asked, language) + group[0].text
+            talk.add(asked, self._mix(group, group[:1], language), answer, language)
+
+    def _both_invented(self, talk: Talk, group: list[Invented], language: Language) -> None:
+        one, other = (self.rng.choice(fact.wishes) for fact in group[:2])
+        asked = self._asker.frame("both" if language == "en" else "zh_both", a=one, b=other)
+        answer = _join([fact.text for fact in group[:2]], language)
+        talk.add(asked, self._mix(group, group[:2], language), answer, language)
+
+    def _mix(
+        self, group: Sequence[Invented], wanted: Sequence[Invented], language: Language
+    ) -> list[str]:
+        lines = [one.text for one in group]
+        if self._chance(0.15):
+            lines.append(self.rng.choice(self._real.by_hand).text[language])
+        self.rng.shuffle(lines)
+        return self._fit(lines, [one.text for one in wanted], language)
+
+    def _words_scene(self, talk: Talk) -> None:
+        """What a word means, from a dictionary: sentences of every kind are copied."""
+        group = self.rng.sample(self._glosses, self.rng.choice((2, 3, 4)))
+        lines = [f"{word[0].upper()}{word[1:]}: {gloss}" for word, gloss in group]
+        asked = self._asker.frame("thing", thing=group[0][0])
+        answer = lines[0]
+        self.rng.shuffle(lines)
+        talk.add(asked, self._fit(lines, [answer], "en"), answer, "en")
+
+    def _both_scene(self, talk: Talk) -> None:
+        language = self._language()
+        world = self._world()
+        for _ in range(20):
+            facts = self.rng.sample(world.by_hand, 2)
+            wishes = [self._asker.wish(fact, language) for fact in facts]
+            if all(wishes):
+                break
+        else:
+            return
+        asked = self._asker.frame(
+            "both" if language == "en" else "zh_both", a=wishes[0] or "", b=wishes[1] or ""
+        )
+        lines = self._lines(world, facts, asked, (), language)
+        talk.add(asked, lines, _join([fact.text[language] for fact in facts], language), language)
+
+    def _follow_scene(self, talk: Talk) -> None:
+        world = self._world()
+        manner = self.rng.random()
+        if manner < 0.45:
+            follow = self.rng.choice([one for one in self._follows if one["after"] != "beyond"])
+            language = self._language()
+            asked = self._asker.ask(world.named[follow["after"]], world.program, language)
+            if not asked:
+                return
+            self._answer(talk, world, world.named[follow["after"]], asked)
+            self._go_on(talk, world, follow, language)
+            return
+        fact = self._question(talk, world)
+        if fact is None:
+            return
+        language = language_of(talk.asked[0])
+        prefix = "" if language == "en" else "zh_"
+        if manner < 0.6:
+            lead = self.rng.choice(self._frames[f"{prefix}again_lead"])
+            self._answer(talk, world, fact, self._asker.frame(f"{prefix}again"), lead)
+            return
+        other = self.rng.choice(world.by_hand)
+        wish = self._asker.wish(other, language)
+        if wish:
+            self._answer(talk, world, other, self._asker.frame(f"{prefix}next", do=wish))
+
+    def _go_on(
+        self, talk: Talk, world: "_World", follow: dict[str, list[str]], language: Language
+    ) -> None:
+        asked = self.rng.choice(follow["asks" if language == "en" else "zh"])
+        asked = render(asked, self.rng) if language == "en" else asked
+        self._answer(talk, world, world.named[str(follow["then"])], asked)
+
+    def _unfit_scene(self, talk: Talk) -> None:
+        """Facts, of which none answers."""
+        language = self._language()
+        declines = self._frames["decline_near" if language == "en" else "zh_decline_near"]
+        answer = str(self.rng.choice(declines))
+        if self._chance(0.75):
+            first, *others = self._inventor.group(4, language)
+            if others:
+                asked = self._asker.ask_invented(first.wishes, first.says, first.names, language)
+                talk.add(asked, self._mix(others, (), language), answer, language)
+            return
+        world = self._world()
+        fact = self.rng.choice(world.by_hand)
+        about = self._asker.ask(fact, world.program, language)
+        if about:
+            near = {one.fact.id for one in world.guide.find(about, most=8)} | {fact.id}
+            far = [one for one in self.rng.sample(world.by_hand, 3) if one.id not in near]
+            lines = [one.text[language] for one in far[: self.rng.randint(0, 3)]]
+            talk.add(about, lines, answer, language)
+
+    def _beyond_scene(self, talk: Talk) -> None:
+        if self._chance(_CHINESE):
+            asked, kind = self._chinese_beyond(), "zh_decline"
+        else:
+            asked, is_task = self.rng.choice(self._beyond[self._chance(0.55)])
+            kind = "decline_task" if is_task else "decline"
+        language = language_of(asked)
+        found = [one.fact.text[language] for one in self._real.guide.find(asked)]
+        if self._chance(0.12):
+            found = [
+                one.text[language]
+                for one in self.rng.sample(self._real.by_hand, self.rng.randint(1, 3))
+            ]
+        talk.add(
+            asked, self._fit(found, (), language), self.rng.choice(self._frames[kind]), language
+        )
+        if self._chance(0.1):
+            self._go_on(talk, self._real, self._follows[-1], language)
+
+    def _chinese_beyond(self) -> str:
+        table = self._chinese["beyond"]
+        text = str(self.rng.choice(table["patterns"]))
+        return re.sub("<(.*?)>", lambda found: str(self.rng.choice(table[found[1]])), text)
+
+    def _small_scene(self, talk: Talk) -> None:
+        if self._chance(_CHINESE):
+            entry = self.rng.choice(self._chinese["small"])
+            asked, answer = (str(self.rng.choice(entry[name])) for name in ("asks", "answers"))
+        else:
+            asked, answer = self.rng.choice(self._small)
+        language = language_of(asked)
+        found = self._real.guide.find(asked)
+        talk.add(
+            asked,
+            self._fit([one.fact.text[language] for one in found], (), language),
+            answer,
+            language,
+        )
+        if self._chance(0.3):
+            self._question(talk, self._world())
+
+    def _lead(self, asked: str, language: Language) -> str:
+        """A word before the answer where somebody asks politely."""
+        if not _POLITE.search(asked) or self._chance(0.5):
+            return ""
+        return str(self.rng.choice(self._frames["polite" if language == "en" else "zh_polite"]))
+
+    def _world(self) -> "_World":
+        return self._real if self._chance(0.5) else self.rng.choice(self._renamed)
+
+    def _language(self) -> Language:
+        return "zh" if self._chance(_CHINESE) else "en"
+
+    def _chance(self, p: float) -> bool:
+        return self.rng.random() < p
+
+
+class _World:
+    """A program, what is known of it, and how that is found."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.guide = Guide(program)
+        self.facts = self.guide.facts
+        self.by_hand = [fact for fact in self.facts if fact.by_hand]
+        self.named = {one: fact for fact in self.facts for one in fact.ids}
+
+
+def _join(texts: Sequence[str], language: Language) -> str:
+    return (" " if language == "en" else "").join(texts)
