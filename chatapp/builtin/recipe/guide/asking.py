@@ -1,7 +1,7 @@
 """Questions about facts, as hurried people type them.
 
-Promises that the same `Random` gives the same questions. Sources of wishes: `wishes.toml`,
-`patterns.toml`, and the examples that the guide is searched with.
+Promises that the same `Random` gives the same questions. Sources: what was written for each fact
+(`questions/`), `wishes.toml`, `patterns.toml`, and the examples that the guide is searched with.
 """
 
 import re
@@ -13,6 +13,7 @@ from random import Random
 
 from chatapp.builtin.recipe.chat.phrasing import expand, render
 from chatapp.builtin.recipe.guide.inventing import read_table
+from chatapp.builtin.recipe.guide.written import read_written
 from chatapp.guide.facts import Fact, Language, Program
 from chatapp.guide.retrieval.examples import read_examples
 from chatapp.guide.retrieval.finding import language_of
@@ -38,6 +39,7 @@ class Asker:
         self._frames = read_table("frames")
         self._wishes, self._patterns = read_table("wishes"), read_table("patterns")
         self._examples = read_examples()
+        self._written = read_written()
 
     def ask(self, fact: Fact, program: Program, language: Language) -> str | None:
         """A question that a fact of the program answers; None where none comes to mind."""
@@ -46,9 +48,13 @@ class Asker:
             asked = self._by_name(fact, program, language)
             if asked or not fact.by_hand:
                 return asked
+        written = self._written[fact.id].asked[language] if fact.id in self._written else ()
+        if manner < 0.6 and written:
+            question = self.rng.choice(written)
+            return self._type(question) if language == "en" and manner < 0.3 else question
         if manner < 0.3 and language == "en" and fact.id in self._patterns:
             return self._type(self._expand(self.rng.choice(self._patterns[fact.id])))
-        if manner < 0.6:
+        if manner < 0.6 or (written and manner < 0.8):
             examples = [
                 one for one in self._examples.get(fact.id, ()) if language_of(one) == language
             ]

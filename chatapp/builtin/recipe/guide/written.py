@@ -1,0 +1,46 @@
+"""Questions that people wrote for each fact, and pairs in which the second goes on from the first.
+
+`questions/` has a table for each fact, by its id: `en` and `zh` with a question on each line, and
+`follow` with `first | second` on each, the second being about the fact.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from chatapp.guide.facts import Language
+
+FOLDER = Path(__file__).parent / "questions"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written for one fact."""
+
+    asked: Mapping[Language, Sequence[str]]
+    follow: Sequence[tuple[str, str]]
+
+
+@cache
+def read_written() -> Mapping[str, Written]:
+    """Everything that was written, by the id of the fact that answers it."""
+    return {
+        fact_id: Written(
+            {"en": _lines(table, "en"), "zh": _lines(table, "zh")},
+            [_pair(line) for line in _lines(table, "follow")],
+        )
+        for path in sorted(FOLDER.glob("*.toml"))
+        for fact_id, table in tomllib.loads(path.read_text(encoding="utf-8")).items()
+        if isinstance(table, dict)
+    }
+
+
+def _lines(table: Mapping[str, str], name: str) -> list[str]:
+    return [line.strip() for line in table.get(name, "").splitlines() if line.strip()]
+
+
+def _pair(line: str) -> tuple[str, str]:
+    first, _, second = line.partition("|")
+    return first.strip(), second.strip()
