@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from chatapp.builtin.recipe.guide.written import read_written
+from chatapp.builtin.recipe.guide.written import read_near, read_written
 from chatapp.commands.table import find_command
 from chatapp.config import Config
 from chatapp.guide.retrieval.examples import read_examples
@@ -172,7 +172,8 @@ def written_questions() -> set[str]:
     written = read_written().values()
     asked = {one for each in written for language in each.asked.values() for one in language}
     follows = {one for each in written for pair in each.follow for one in pair}
-    return asked | follows | {one for each in read_examples().values() for one in each}
+    near = {one for language in read_near().values() for one in language}
+    return asked | follows | near | {one for each in read_examples().values() for one in each}
 
 
 @pytest.mark.parametrize("path", [HELDOUT, HELDOUT_ZH, BEYOND])

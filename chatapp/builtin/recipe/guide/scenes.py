@@ -14,6 +14,7 @@ from chatapp.builtin.recipe.chat.phrasing import render
 from chatapp.builtin.recipe.guide.asking import Asker
 from chatapp.builtin.recipe.guide.inventing import Invented, Inventor, read_table, rename
 from chatapp.builtin.recipe.guide.sources import read_beyond, read_glosses, read_small
+from chatapp.builtin.recipe.guide.written import read_near
 from chatapp.cli.program import read_program
 from chatapp.config import Config
 from chatapp.guide.facts import Fact, Language, Program
@@ -265,8 +266,12 @@ class Scenes:
             talk.add(about, lines, answer, language)
 
     def _beyond_scene(self, talk: Talk) -> None:
+        near = self._chance(0.3)
         if self._chance(_CHINESE):
-            asked, kind = self._chinese_beyond(), "zh_decline"
+            asked = self.rng.choice(read_near()["zh"]) if near else self._chinese_beyond()
+            kind = "zh_decline"
+        elif near:
+            asked, kind = self.rng.choice(read_near()["en"]), "decline"
         else:
             asked, is_task = self.rng.choice(self._beyond[self._chance(0.55)])
             kind = "decline_task" if is_task else "decline"

@@ -1,7 +1,8 @@
 """Questions that people wrote for each fact, and pairs in which the second goes on from the first.
 
 `questions/` has a table for each fact, by its id: `en` and `zh` with a question on each line, and
-`follow` with `first | second` on each, the second being about the fact.
+`follow` with `first | second` on each, the second being about the fact. `near.toml` has, by
+language, what sounds near and is beyond them.
 """
 
 import tomllib
@@ -21,6 +22,13 @@ class Written:
 
     asked: Mapping[Language, Sequence[str]]
     follow: Sequence[tuple[str, str]]
+
+
+@cache
+def read_near() -> Mapping[Language, Sequence[str]]:
+    """What sounds as if chatapp knew it, and is beyond it."""
+    table = tomllib.loads((FOLDER / "near.toml").read_text(encoding="utf-8"))
+    return {"en": _lines(table, "en"), "zh": _lines(table, "zh")}
 
 
 @cache
