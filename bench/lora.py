@@ -117,7 +117,13 @@ def measure_llama(path: Path, held: Sequence[Sample]) -> float:
 
     longest = max(len(sample.tokens) for sample in held)
     model = llama_cpp.Llama(
-        str(path), n_ctx=longest, n_batch=longest, logits_all=True, verbose=False, n_gpu_layers=-1
+        str(path),
+        n_ctx=longest,
+        n_batch=longest,
+        n_threads_batch=torch.get_num_threads(),  # one that waits for a busy core costs minutes
+        n_gpu_layers=-1,
+        logits_all=True,
+        verbose=False,
     )
     total, count = 0.0, 0
     for sample in held:
