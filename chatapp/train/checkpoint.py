@@ -96,7 +96,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         raise ChatAppError(
-            f"There is no checkpoint at {path}.", "Train first, or leave out --resume."
+            f"There is no checkpoint at {path}.", "Give the folder that training wrote."
         )
     try:
         path.open("rb").close()

@@ -100,7 +100,7 @@ class Meter:
             tokens_per_second=self._tokens / seconds,
             seconds_left=(self._steps - step) * seconds / len(self._losses),
             learning_rate=rate,
-            val_loss=value,
+            val_loss=None if value is None or math.isnan(value) else value,
             mfu=self._flops / seconds / self.peak if self.peak else None,
         )
         if not math.isfinite(loss):

@@ -31,7 +31,7 @@ def draw_losses(folder: Path) -> Path | None:
     axes.plot(
         [line["step"] for line in held], [line["val_loss"] for line in held], label="held-out"
     )
-    axes.set(xlabel="step", ylabel="loss, nats a token", title=folder.resolve().name)
+    axes.set(xlabel="step", ylabel="loss, nats a token", title=_title(folder))
     axes.legend()
     axes.grid(alpha=0.3)
     with suppress(OSError):
@@ -39,3 +39,9 @@ def draw_losses(folder: Path) -> Path | None:
             figure.savefig(part, format="png", dpi=150)
         return folder / PLOT_FILE
     return None
+
+
+def _title(folder: Path) -> str:
+    """The folder's name; matplotlib's font has no letters but those of Europe."""
+    name = folder.resolve().name
+    return name if all(ord(letter) < 0x500 for letter in name) else ""

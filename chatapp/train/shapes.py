@@ -85,6 +85,7 @@ def resize(args: Args, size: str) -> Args:
 def size_for(args: Args, parameters: float) -> Args:
     """`args` with layers and width for about so many parameters; raises `UsageError`."""
     best, least = None, math.inf
+    parameters = max(parameters, 1.0)
     for layers in range(1, 97):
         for heads in range(1, 129):
             made = _fit(args, layers, heads, heads * (32 if heads <= 8 else 64))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -149,7 +150,7 @@ def test_sizes_by_name_and_by_number():
             assert (made.n_layer, made.n_head, made.n_embd) == SIZES[name]
         for size, wanted in {"10M": 1e7, "124m": 1.24e8, "800k": 8e5, "1.5B": 1.5e9}.items():
             assert count(resize(args, size)) == pytest.approx(wanted, rel=0.15)
-        for size in ("huge", "-3", "10X", "10", ""):
+        for size in ("huge", "-3", "10X", "10", "0", ""):
             with pytest.raises(UsageError):
                 resize(args, size)
     gpt2 = resize(ModelArgs(vocab_size=50257), "gpt2")
@@ -340,8 +341,13 @@ def test_a_picture_of_the_loss_where_it_can_be_drawn(tmp_path: Path, monkeypatch
     assert draw_losses(tmp_path) is None
     monkeypatch.undo()
     pytest.importorskip("matplotlib")
-    picture = draw_losses(tmp_path)
+    named = tmp_path / "模型"  # for which matplotlib's font has no letters, and would warn
+    named.mkdir()
+    (tmp_path / "log.jsonl").rename(named / "log.jsonl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = draw_losses(named)
     assert picture is not None
     assert picture.read_bytes().startswith(b"\x89PNG")
-    (tmp_path / "log.jsonl").unlink()
-    assert draw_losses(tmp_path) is None
+    (named / "log.jsonl").unlink()
+    assert draw_losses(named) is None
