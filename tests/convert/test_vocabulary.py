@@ -39,7 +39,7 @@ def test_kinds_and_special_ids(tokenizer_folder: Path) -> None:
     ("edit", "part"),
     [
         (lambda d: d.update(pre_tokenizer={"type": "Whitespace"}), "a pre-tokenizer"),
-        (lambda d: d["model"].update(type="WordLevel"), "a model"),
+        (lambda d: d["model"].update(type="WordLevel"), "whole words"),
         (lambda d: d["model"].update(byte_fallback=True), "byte_fallback"),
         (lambda d: d["model"].update(merges=["a b c"]), "no pair"),
         (lambda d: d["model"]["vocab"].update(extra=7), "two tokens"),
