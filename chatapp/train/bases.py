@@ -65,10 +65,8 @@ class Base(Protocol):
 
     @property
     def model(self) -> LanguageModel:
-        """The model itself."""
+        """The model that is trained."""
 
-    is_ours: bool
-    """Its checkpoint is one of ours, and what is fine-tuned of it too."""
     template: str
     """The chat template where the base has not got it itself; empty where it has."""
     notices: tuple[str, ...]
@@ -79,6 +77,10 @@ class Base(Protocol):
 
     def prepare(self, folder: Path) -> None:
         """Write what belongs beside the weights. Raises `OSError`."""
+
+
+class Writer(Protocol):
+    """Writes what was trained in a form that others read."""
 
     def write(self, state: Mapping[str, Tensor], folder: Path) -> None:
         """Write weights, and what belongs beside them. Raises `ChatAppError`, `OSError`."""
@@ -110,7 +112,6 @@ def open_base(path: Path, context: int, template: str, *, frozen: bool) -> Base:
 class OurBase:
     """A checkpoint that was trained here."""
 
-    is_ours = True
     notices: tuple[str, ...] = ()
 
     def __init__(self, folder: Path, context: int) -> None:
@@ -152,15 +153,9 @@ class OurBase:
         save_tokenizer(self._tokenizer, folder, self._args.block_size, chat=True)
         describe_shape(self._args, folder)
 
-    def write(self, state: Mapping[str, Tensor], folder: Path) -> None:
-        """Not used: what is trained of ours is kept as a checkpoint."""
-        raise NotImplementedError
-
 
 class FolderBase:
-    """A folder that transformers has saved."""
-
-    is_ours = False
+    """A folder that transformers has saved; what is fine-tuned of it is written as one, too."""
 
     def __init__(self, path: Path, context: int, template: str, *, frozen: bool) -> None:
         """Raises `ChatAppError`."""
@@ -195,7 +190,8 @@ class FolderBase:
             write_whole(folder / TEMPLATE_FILE, self.template.encode(), mode=None)
 
     def write(self, state: Mapping[str, Tensor], folder: Path) -> None:
-        """Write weights and configuration, and the files of the tokenizer."""
+        """Write weights and configuration, and the files of the tokenizer. Raises `ChatAppError`,
+        `OSError`."""
         self.prepare(folder)
         self.model.write(state, folder)
 

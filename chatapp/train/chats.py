@@ -44,7 +44,7 @@ _FORMS = "messages, conversations, instruction and output, or prompt and complet
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message."""
+    """One message of a chat, and whether it is learned."""
 
     role: str
     """system, user or assistant."""

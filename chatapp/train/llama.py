@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from chatapp.errors import UsageError
 from chatapp.gguf.replacing import write_whole
-from chatapp.train.language_model import LanguageModel, follow_matrices
+from chatapp.train.language_model import TiedModel, follow_matrices
 from chatapp.train.model import check_shape
 
 _EPS = 1e-5
@@ -65,7 +65,7 @@ class LlamaArgs:
 
     @property
     def feed_forward(self) -> int:
-        """Width of the feed-forward."""
+        """The width of the feed-forward's hidden layer."""
         return self.n_ff or math.ceil(self.n_embd * 8 / 3 / 32) * 32
 
     def as_dict(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class _Block(nn.Module):
         return result
 
 
-class Llama(LanguageModel):
+class Llama(TiedModel):
     """The language model: token ids in, logits of the next token out."""
 
     def __init__(self, args: LlamaArgs) -> None:
@@ -209,7 +209,7 @@ def describe(args: LlamaArgs) -> dict[str, Any]:
 
 
 def write_config(args: LlamaArgs, folder: Path) -> None:
-    """Write `config.json`; raises `OSError`."""
+    """Write the `config.json` that transformers reads for this shape; raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / CONFIG_FILE, json.dumps(describe(args), indent=2).encode(), mode=None)
 

@@ -97,7 +97,7 @@ def run_stage(
 
 
 class Run:
-    """A stage under way."""
+    """One stage of training while it runs: its model, optimizer and step."""
 
     def __init__(
         self, stage: Stage, model: LanguageModel, resume: Checkpoint | None, reporter: Reporter
@@ -178,7 +178,7 @@ class Run:
                 keep_best(checkpoint, self.stage.folder)
 
     def snapshot(self) -> Checkpoint:
-        """All of this step."""
+        """A checkpoint of this step: all that going on from it needs."""
         config = {**self.stage.config, "stage": self.stage.name, "activation": ACTIVATION}
         return Checkpoint(
             model=gather(self.model.kept_state()),

@@ -24,7 +24,7 @@ EVERY = 10
 
 
 class Log:
-    """The lines of `log.jsonl`."""
+    """The reports of a run, a line of `log.jsonl` each."""
 
     def __init__(self, folder: Path, step: int) -> None:
         """Goes on after `step`: lines of later steps, which are taken again, are removed."""
@@ -35,7 +35,7 @@ class Log:
             self._path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
 
     def add(self, progress: Progress) -> None:
-        """Append a report."""
+        """Append a report to the file; raises `OSError`."""
         line = {name: value for name, value in asdict(progress).items() if value is not None}
         with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(line)}\n")
@@ -69,7 +69,7 @@ class Meter:
         """Operations a second that the machine could do; 0 is unknown."""
 
     def add(self, loss: torch.Tensor, tokens: int, flops: float) -> None:
-        """Count a step."""
+        """Count a training step: its loss, tokens and operations."""
         self._losses.append(loss)
         self._tokens += tokens
         self._flops += flops

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chatapp.errors import UsageError
-from chatapp.train.language_model import LanguageModel, Shape, follow_matrices
+from chatapp.train.language_model import Shape, TiedModel, follow_matrices
 
 ACTIVATION = "gelu_new"
 """The tanh form of GELU, by Hugging Face's name; stored in the checkpoint's `config`."""
@@ -112,7 +112,7 @@ class Block(nn.Module):
         return result
 
 
-class GPT(LanguageModel):
+class GPT(TiedModel):
     """The language model: token ids in, logits of the next token out."""
 
     def __init__(self, args: ModelArgs) -> None:

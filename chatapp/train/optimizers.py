@@ -53,7 +53,7 @@ class Optimizers:
         self.zero_grad()
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Forget the gradients of all weights, of either optimizer."""
         for part in self.parts:
             part.zero_grad(set_to_none=True)
 

@@ -49,7 +49,7 @@ class Pace:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens a second."""
+        """How many tokens a second this machine trains on."""
         return self.tokens / self.seconds
 
 
@@ -214,5 +214,5 @@ def say_time(seconds: float) -> str:
 
 
 def say_bytes(size: float) -> str:
-    """A size in words."""
+    """A number of bytes as people say it, such as 1.2 GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

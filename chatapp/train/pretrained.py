@@ -93,8 +93,14 @@ class Pretrained(LanguageModel):
         kept = flat != IGNORED
         return functional.cross_entropy(rows[kept].float(), flat[kept])
 
+    def next_logits(self, tokens: Tensor) -> Tensor:
+        """Logits `[batch, vocab_size]` of what follows int64 `tokens` `[batch, time]`."""
+        given = {"use_cache": False} if self._takes_cache else {}
+        logits: Tensor = self.body(input_ids=tokens, **given).logits
+        return logits[:, -1]
+
     def blocks(self) -> nn.ModuleList:
-        """The layers, first to last."""
+        """The layers of the model, first to last."""
         lists = [one for one in self.body.modules() if isinstance(one, nn.ModuleList)]
         return max(lists, key=len)
 

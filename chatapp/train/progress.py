@@ -28,20 +28,20 @@ class Reporter(Protocol):
     """Who is told. Called between steps, on the thread that trains."""
 
     def report(self, progress: Progress) -> None:
-        """Take one report."""
+        """Take one report of how training goes."""
 
     def say(self, text: str) -> None:
-        """Take one sentence."""
+        """Take one sentence for whoever watches."""
 
 
 class Silent:
-    """Says nothing."""
+    """A reporter that says nothing."""
 
     def report(self, progress: Progress) -> None:
-        """Take one report."""
+        """Take one report of how training goes."""
 
     def say(self, text: str) -> None:
-        """Take one sentence."""
+        """Take one sentence for whoever watches."""
 
 
 class StderrReporter:

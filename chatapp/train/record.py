@@ -17,7 +17,7 @@ RECORD_FILE = "run.json"
 
 
 def write_record(recipe: Recipe, folder: Path) -> None:
-    """Write `run.json`; raises `OSError`."""
+    """Write a run's settings to `run.json`, for going on with it; raises `OSError`."""
     table = asdict(recipe)
     for name in ("text", "chat"):
         table[name] = [

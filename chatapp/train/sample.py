@@ -22,7 +22,7 @@ from chatapp.train.tokenizer import encode_pieces, knows_turns, load_tokenizer, 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """How tokens are drawn."""
+    """How the tokens of a sample are drawn: temperature, top-k and seed."""
 
     temperature: float = 0.8
     """0 takes the likeliest each time."""
@@ -85,8 +85,8 @@ def go_on(
     said: list[int] = []
     for _ in range(draw.max_tokens):
         context = [*prompt, *said][-model.args.block_size :]
-        row = model.hidden(torch.tensor([context], device=device))[0, -1]
-        token = _choose(model.lm_head(row).float().cpu(), draw.temperature, draw.top_k, generator)
+        logits = model.next_logits(torch.tensor([context], device=device))[0].float().cpu()
+        token = _choose(logits, draw.temperature, draw.top_k, generator)
         if token in ends:
             return said, True
         said.append(token)

@@ -17,7 +17,7 @@ from torch import Tensor
 from chatapp.errors import ChatAppError
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.seen import FILE
-from chatapp.train.bases import TEMPLATE_FILE, Base, open_base
+from chatapp.train.bases import TEMPLATE_FILE, Base, FolderBase, Writer, open_base
 from chatapp.train.checkpoint import CHECKPOINT_FILE, DAMAGED, Checkpoint, load_checkpoint
 from chatapp.train.examples import Examples, encode_chats, read_sources
 from chatapp.train.finetune import chat_stage
@@ -90,15 +90,15 @@ class _Run:
             reporter.say(notice)
         self.examples: Examples = encode_chats(chats, held, self.base, tuning, reporter)
         self._seen = note_chats(chats, self.base.path)
-        self._write_weights = self.base.write
+        # what is trained of our own is kept as a checkpoint, and has no other form
+        self._writer: Writer | None = self.base if isinstance(self.base, FolderBase) else None
         if tuning.lora is not None:
             from chatapp.train.lora import Lora  # peft, which full fine-tuning does without
 
             torch.manual_seed(tuning.seed)  # an adapter begins at random
-            self._write_weights = Lora(self.base, tuning.lora).write
+            self._writer = Lora(self.base, tuning.lora)
         self.tuning = plan_tuning(tuning, self.base, self.examples)
-        self._is_ours = self.base.is_ours and not frozen
-        self.state = out if self._is_ours else out / STATE_FOLDER
+        self.state = out if self._writer is None else out / STATE_FOLDER
 
     def go(self, earlier: Checkpoint | None) -> Tuned:
         """Train from `earlier`, or from the base, to the end."""
@@ -107,7 +107,7 @@ class _Run:
             self._restore(earlier)
         if not rank:
             write_tuning(self.tuning, self.out)
-            if self._is_ours:
+            if self._writer is None:
                 self.base.prepare(self.out)
                 write_whole(self.out / FILE, self._seen.encode(), mode=None)
         for line in describe_tuning(self.tuning, self.base, self.examples):
@@ -117,8 +117,8 @@ class _Run:
         finally:
             if not rank and (picture := draw_losses(self.state)):
                 self.reporter.say(f"The loss over the run: {picture}")
-        if not rank and not self._is_ours:
-            self._write(last.model, self.out)
+        if not rank and self._writer is not None:
+            self._write(self._writer, last.model, self.out)
         return self._end(last)
 
     def _make_stage(self) -> Stage:
@@ -127,12 +127,14 @@ class _Run:
         block = self.base.model.args.block_size
         stage = chat_stage(settings, examples.train, examples.held, block, self.state)
         stage = replace(stage, config={"chats": examples.digest()})
-        if self._is_ours:
+        writer = self._writer
+        if writer is None:
             return stage
-        return replace(stage, publish=lambda best: self._write(best.model, self.out / BEST_FOLDER))
+        best_folder = self.out / BEST_FOLDER
+        return replace(stage, publish=lambda best: self._write(writer, best.model, best_folder))
 
-    def _write(self, state: Mapping[str, Tensor], folder: Path) -> None:
-        self._write_weights(state, folder)
+    def _write(self, writer: Writer, state: Mapping[str, Tensor], folder: Path) -> None:
+        writer.write(state, folder)
         write_whole(folder / FILE, self._seen.encode(), mode=None)
 
     def _restore(self, earlier: Checkpoint) -> None:

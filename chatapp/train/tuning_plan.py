@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from chatapp.errors import UsageError
-from chatapp.train.bases import Base
+from chatapp.train.bases import Base, FolderBase
 from chatapp.train.device import pick_device
 from chatapp.train.examples import Examples
 from chatapp.train.finetune import chat_stage
@@ -111,7 +111,7 @@ def _count_steps(epochs: float, examples: Examples, batch: int) -> int:
 
 
 def _choose_rate(tuning: Tuning, base: Base) -> float:
-    if not base.is_ours:
+    if isinstance(base, FolderBase):
         return _LORA_RATE if tuning.lora else _FULL_RATE
     peak = choose_rate(base.model.count_parameters())
     return peak if tuning.lora else peak / 4
