@@ -30,7 +30,7 @@ _ADMITS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One line."""
+    """One line of a file of questions: what is asked, and what an answer must hold."""
 
     ask: tuple[str, ...]
     facts: tuple[tuple[str, ...], ...]

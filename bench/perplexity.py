@@ -34,7 +34,7 @@ _SAID = re.compile(r"PPL = ([\d.]+) \+/- ([\d.]+)")
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the perplexity of each model beside llama-perplexity's, a row each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", type=Path, help="by default our own documents")
     parser.add_argument("--llama-perplexity", default=shutil.which("llama-perplexity"))

@@ -62,7 +62,7 @@ path = "{text}"
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Seconds of some steps."""
+    """How long some training steps took, in seconds."""
 
     wall: float
     cpu: float
@@ -200,7 +200,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure what the command line asks for, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", choices=["loss", "speed", "kills"], default=[])
     parser.add_argument("--text", type=Path, default=SHAKESPEARE)

@@ -53,7 +53,7 @@ def list_(*, kind: str, limit: int, as_json: bool) -> None:
 @click.argument("number", metavar="ID", type=int)
 @_JSON
 def show(number: int, *, as_json: bool) -> None:
-    """Show one evaluation whole."""
+    """Show one evaluation with its settings and all its results."""
     from chatapp.cli.output import dump_json
     from chatapp.evaluate.kept import EACH
 
@@ -81,7 +81,7 @@ def show(number: int, *, as_json: bool) -> None:
 @click.command()
 @click.argument("numbers", metavar="ID...", type=int, nargs=-1, required=True)
 def delete(numbers: tuple[int, ...]) -> None:
-    """Remove evaluations for good."""
+    """Remove evaluations from the history for good."""
     with _open() as store:
         store.evaluations.delete(*numbers)
 

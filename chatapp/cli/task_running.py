@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """One model's answers."""
+    """What one model answered to the examples, and how long it took."""
 
     path: Path
     model: "ModelDescription"

@@ -82,7 +82,7 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
-        """The engine's process id."""
+        """The number of the engine's process."""
         return self._process.pid
 
     @property

@@ -37,7 +37,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, tag="score"):
 
 
 class ScoreProgress(msgspec.Struct, frozen=True, kw_only=True, tag="score_progress"):
-    """How far it is."""
+    """How much of a text has been read, and what is scored so far."""
 
     request_id: str
     done: int
@@ -89,12 +89,12 @@ class Window:
 
     @property
     def n_tokens(self) -> int:
-        """How many are read."""
+        """How many tokens the model reads for this window."""
         return self.end - self.begin
 
     @property
     def n_scored(self) -> int:
-        """How many are scored."""
+        """How many tokens of this window are scored."""
         return self.end - self.first
 
 

@@ -15,7 +15,7 @@ LOWER_IS_BETTER = ("perplexity", "bits_per_byte")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One metric of both."""
+    """What two models reached by one metric, and whether chance would do as much."""
 
     name: str
     a: float

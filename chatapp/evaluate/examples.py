@@ -39,7 +39,7 @@ SETS = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One of them."""
+    """One example: what is asked, and the answers that count as right."""
 
     number: int
     """Its line, from 1."""
@@ -53,7 +53,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ExampleSet:
-    """What was read."""
+    """The examples of one file, and the hash of what was read."""
 
     name: str
     """The file as it was named, or the name of a set."""

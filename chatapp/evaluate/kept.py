@@ -27,7 +27,7 @@ class Scored:
 
 
 def score_statistics(found: Sequence[Statistics], seed: int) -> list[Scored]:
-    """Each with its interval."""
+    """Each statistic as a figure with the interval that holds 95 % of the resamplings."""
     return [Scored(one, find_interval(one, draw_scores(one, seed))) for one in found]
 
 

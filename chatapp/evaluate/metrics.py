@@ -25,7 +25,7 @@ _ROUGE_READS = re.compile("[a-z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """What one metric found."""
+    """What one metric found in each example, from which any resampling is computed."""
 
     name: str
     """`bleu`, `chrf`, `rouge1`, `rouge2`, `rougeL`, `exact`, `f1`."""

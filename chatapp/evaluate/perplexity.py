@@ -26,7 +26,7 @@ _MOST = 700.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perplexity:
-    """What came out."""
+    """The perplexity of a model on a text, and all that is kept with it."""
 
     perplexity: float
     stderr: float
@@ -49,7 +49,7 @@ class Perplexity:
     """Tokens read, not only scored."""
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields by name."""
+        """The fields by name, as `--json` prints them."""
         return asdict(self)
 
 

@@ -49,13 +49,13 @@ class Speed:
     """What memory bandwidth allows; None: it does not bound this, or is not known."""
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields by name."""
+        """The fields by name, as `--json` prints them."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is measured."""
+    """Which depths and batches of a model are measured, and how often."""
 
     depths: tuple[int, ...] = DEPTHS
     batches: tuple[int, ...] = BATCHES
@@ -89,7 +89,7 @@ class Plan:
 
     @property
     def n_steps(self) -> int:
-        """Steps that `measure_speed` reports."""
+        """How many steps `measure_speed` reports in all."""
         return len(self.depths) * (1 + len(self.batches))
 
 

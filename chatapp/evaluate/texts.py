@@ -16,7 +16,7 @@ _STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationText:
-    """What was read."""
+    """A text to be evaluated, where it came from, and its hash."""
 
     name: str
     """The files as they were named."""

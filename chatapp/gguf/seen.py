@@ -47,7 +47,7 @@ class Seen:
         """Hashes from here on are not kept."""
 
     def add(self, text: str) -> None:
-        """Remember a text."""
+        """Remember the lines of a text that was trained on, as hashes."""
         for number, _ in _hash_lines(text):
             if number < self._limit:
                 self._hashes.add(number)

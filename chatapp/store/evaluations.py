@@ -45,7 +45,7 @@ class EvaluationRow(NewEvaluation):
 
 
 class Evaluations:
-    """Evaluations, the newest first."""
+    """The evaluations that are kept in the store, the newest first."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

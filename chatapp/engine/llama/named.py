@@ -51,11 +51,11 @@ class Named:
         self._tail = open_end(self._tail + said)
 
     def only_token(self) -> int | None:
-        """There are always several."""
+        """None: where names are bound, several tokens may always come next."""
         return None
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: no memory of llama.cpp's is held here."""
 
 
 def _read(data: bytes) -> tuple[str, bytes]:

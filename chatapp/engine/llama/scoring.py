@@ -68,7 +68,7 @@ class Scoring:
         self._pool = ThreadPoolExecutor(model.n_threads)
 
     def close(self) -> None:
-        """Free the context."""
+        """Free llama.cpp's context in which texts are scored."""
         self._pool.shutdown()
         lib.llama_batch_free(self._batch)
         lib.llama_free(self._context)

@@ -51,7 +51,7 @@ def _spell(kind: str, name: str, program: Program, language: Language) -> str:
 
 
 def join(names: Sequence[str], language: Language) -> str:
-    """`A, B or C`."""
+    """The words as a list that is read aloud: `A, B or C`."""
     *first, last = names
     comma = ", " if language == "en" else "、"
     return comma.join(first) + _OR[language] + last if first else last

@@ -25,7 +25,7 @@ class KeyRow:
 
 @dataclass(frozen=True, slots=True)
 class CommandRow:
-    """A slash command."""
+    """A slash command of the chat, with what it does."""
 
     name: str
     """With its slash."""

@@ -67,7 +67,7 @@ Asked = dict[str, _Asked]
 
 
 class Ranking:
-    """An index over facts."""
+    """An index over facts, which ranks them for the words of a question."""
 
     def __init__(self, facts: Sequence[Fact]) -> None:
         self._holders: dict[str, dict[int, float]] = defaultdict(dict)

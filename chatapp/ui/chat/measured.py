@@ -14,7 +14,7 @@ class Measured:
         self.commands: dict[str, Does] = {"evaluations": lambda _: self.action_evaluations()}
 
     def action_evaluations(self) -> None:
-        """Show what was measured."""
+        """Show the screen of what models were measured at."""
         from chatapp.ui.screens.evaluations import EvaluationsScreen
 
         self._desk.open(EvaluationsScreen(self._store), lambda _: None)

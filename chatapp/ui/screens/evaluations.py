@@ -56,7 +56,7 @@ class EvaluationsScreen(ModalScreen[None]):
                 yield Static("", id="evaluation-text", markup=False)
 
     async def on_mount(self) -> None:
-        """Read what is kept."""
+        """Read the evaluations that are kept, and show them."""
         try:
             self._rows = await asyncio.to_thread(self._store.evaluations.find, _MOST)
         except ChatAppError as error:

@@ -32,7 +32,7 @@ def read_words() -> Mapping[str, Sequence[str]]:
 
 
 class Asker:
-    """Draws questions."""
+    """Draws questions about facts, as people might type them."""
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng

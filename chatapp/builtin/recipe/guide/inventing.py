@@ -86,19 +86,19 @@ class Names:
         return self._rng.choice((*_SPECIAL_KEYS, letter.lower(), letter, "?", "1", "9"))
 
     def command(self) -> str:
-        """`/zolin`."""
+        """An invented slash command, such as `/zolin`."""
         return f"/{self._joined('-', 0.1)}"
 
     def flag(self) -> str:
-        """`--keep-last`."""
+        """An invented flag, such as `--keep-last`."""
         return f"--{self._joined('-', 0.4)}"
 
     def setting(self) -> str:
-        """`max_rows`."""
+        """An invented setting, such as `max_rows`."""
         return self._joined("_", 0.6)
 
     def cli(self) -> str:
-        """`chatapp pack show`."""
+        """An invented shell command, such as `chatapp pack show`."""
         return f"chatapp {self._joined(' ', 0.4)}"
 
     def value(self) -> str:
@@ -117,7 +117,7 @@ class Names:
         return rng.choice(kinds)
 
     def path(self) -> str:
-        """`~/.config/zolin/rows.toml`."""
+        """An invented path, such as `~/.config/zolin/rows.toml`."""
         parts = "/".join(self.word() for _ in range(self._rng.randint(1, 3)))
         root = self._rng.choice(("~/.local/share/", "~/.config/", "/srv/", "~/", "/mnt/"))
         return root + parts + self._rng.choice(("", "", ".db", ".toml", ".log", "/models"))

@@ -45,7 +45,7 @@ _WEIGHTS = {
 
 @dataclass
 class Talk:
-    """A conversation under way."""
+    """One conversation to train on, while its messages are being added."""
 
     kind: str
     messages: list[dict[str, str]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Talk:
 
 
 class Scenes:
-    """Draws conversations."""
+    """Draws conversations to train on; the same seed gives the same ones."""
 
     def __init__(self, seed: int, renamed: int = RENAMED) -> None:
         self.rng = Random(seed)  # noqa: S311 - order, no secret
@@ -91,7 +91,7 @@ class Scenes:
         self._follows = read_table("follows")["follow"]
 
     def draw(self) -> Talk:
-        """The next conversation."""
+        """The next conversation, of a kind drawn by weight."""
         kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
         while True:
             kind = self.rng.choices(kinds, weights)[0]
