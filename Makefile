@@ -36,7 +36,7 @@ test: $(VENV)/.test ## format, lint, types, import contracts, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.models
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --max-worker-restart 2 --dist loadfile
 
 pictures: $(VENV)/.test ## take the pictures of the README anew
 	$(BIN)/python -m bench.pictures

@@ -8,6 +8,7 @@ argument that is one of `COMMANDS` runs that instead; a source of that name is g
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from chatapp.gguf.processors import count_threads
 from convert.answers import add_flags, read_answers
 from convert.author.command import add_options, read_options
 from convert.errors import ConvertError
@@ -39,6 +41,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    # PyTorch and numpy see the processors, and not that a control group allows less of them: their
+    # threads would wait for each other, which takes many times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", str(count_threads()))
     if words and words[0] in COMMANDS:
         return int(import_module(COMMANDS[words[0]]).main(words[1:]))
     arguments = _parser().parse_args(words)
@@ -162,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dry-run", action="store_true", help="show the plan and every type's size, write nothing")
     add("--force", action="store_true", help="replace the output if it exists")
     add("--json", action="store_true", help="progress and result as JSON lines on stdout")
-    _add_types(parser.add_argument_group("weight type"))
+    _add_types(parser.add_argument_group("weight type", f"Types: {', '.join(FTYPES)}"))
     _add_understanding(parser.add_argument_group("what the checkpoint does not say"))
     _add_proof(parser.add_argument_group("proof"))
     return parser
@@ -170,8 +175,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_types(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    types = ", ".join(FTYPES)
-    add("-q", "--quantize", metavar="TYPE", help=f"{types} (default: the source's precision)")
+    add(
+        "-q",
+        "--quantize",
+        metavar="TYPE",
+        help="the type of the weights, such as Q4_K_M (default: the source's precision)",
+    )
     add("--fit", metavar="SIZE", help="the best type whose file is no larger, such as 500MB")
     add("--max-kl", metavar="NATS", type=float, help="the smallest type within this mean KL")
     add(

@@ -20,6 +20,7 @@ import llama_cpp.llama_cpp as C  # noqa: N812  (a C library)
 import numpy as np
 from numpy.typing import NDArray
 
+from chatapp.gguf.processors import count_allowed_threads
 from convert.errors import ProofError
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
@@ -263,7 +264,7 @@ class ModelFile:
         params.embeddings = embeddings
         if embeddings:
             params.pooling_type = C.LLAMA_POOLING_TYPE_NONE
-        params.n_threads = params.n_threads_batch = os.cpu_count() or 1
+        params.n_threads = params.n_threads_batch = count_allowed_threads()
         params.type_k = params.type_v = C.GGML_TYPE_F32
         params.flash_attn_type = C.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.offload_kqv = params.op_offload = False

@@ -7,7 +7,6 @@ GIL. What a GGUF holds in the wanted type already is copied as it is.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from chatapp.gguf.ggml_types import TensorType
 from chatapp.gguf.header import ALIGNMENT, padded
+from chatapp.gguf.processors import count_allowed_threads
 from convert.checkpoints.packed import PackedTensor
 from convert.checkpoints.tensor import BLOCK_WEIGHTS, Tensor
 from convert.errors import OutputError
@@ -57,7 +57,7 @@ def _quantised(
     tensors: list[tuple[Tensor, TensorType]], importance: Importance
 ) -> Iterator[tuple[Tensor, TensorType, NDArray[np.uint8], bool]]:
     """Blocks in order, each with whether it is its tensor's last."""
-    n_threads = os.cpu_count() or 1
+    n_threads = count_allowed_threads()
     waiting: deque[tuple[Task, Future[NDArray[np.uint8]]]] = deque()
     pool = ThreadPoolExecutor(n_threads)
     try:

@@ -1,7 +1,10 @@
 """Shared by every test: a plain environment, an isolated home, and small real models."""
 
+import ctypes
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,10 +45,21 @@ def pytest_configure() -> None:
     for name in [*os.environ]:
         if name not in _KEPT and not name.startswith(_KEPT_KINDS):
             del os.environ[name]
+    os.environ["OMP_NUM_THREADS"] = "1"  # tests run side by side: threads would wait for others'
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def memory_back() -> Iterator[None]:
+    """What a module freed goes back to the system: else a worker keeps gigabytes of weights."""
+    yield
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 @pytest.fixture(autouse=True)

@@ -165,10 +165,9 @@ def _find_bound(model: Path, description: "ModelDescription") -> tuple[float | N
 
     if description.gpu_layers or not is_gguf(model):
         return None, None
-    import psutil
+    from chatapp.gguf.processors import count_threads
 
-    n_threads = psutil.cpu_count(logical=False) or 1
-    return measure_bandwidth(n_threads), read_token_bytes(model, description.kv_type or "f16")
+    return measure_bandwidth(count_threads()), read_token_bytes(model, description.kv_type or "f16")
 
 
 def _say_busy(busy: float) -> str:

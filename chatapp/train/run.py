@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
+from chatapp.gguf.processors import count_threads
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.seen import FILE
 from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
@@ -97,7 +98,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
     """`given` is the folder of a tokenizer to use."""
     ranks = join()
     first = out / "pretrain" if recipe.chat else out
-    torch.set_num_threads(recipe.threads or torch.get_num_threads())
+    torch.set_num_threads(recipe.threads or min(torch.get_num_threads(), count_threads()))
     if recipe.pretrain.optimizer == "muon" and not has_muon():
         reporter.say("This PyTorch has no Muon (2.9 has): AdamW is used.")
     with ranks.first():

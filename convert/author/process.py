@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 import chatapp.gguf
 from chatapp.gguf.processes import OWN_SESSION, resident_bytes
+from chatapp.gguf.processors import count_allowed_threads
 from chatapp.gguf.size import size_text
 from convert.author.asked import Code
 from convert.author.frames import BrokenFrameError, EndedError, pack, unpack
@@ -142,7 +143,7 @@ class AuthorCode:
             "seconds": self._code.seconds,
             "memory": self._memory,
             "scratch": self._scratch,
-            "threads": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
+            "threads": count_allowed_threads(),
         }
         self._ask(job, self._data, _START_SECONDS)
         built, _ = self._hear(self._code.seconds)

@@ -32,9 +32,13 @@ CLEAR_ERRORS, CLEAR_NATS = 5.0, 0.01
 SAME_NATS = 0.003
 # A trained model beats the frequencies of the text's own tokens by more than this.
 TRAINED_NATS = 0.1
+# The frequencies of a few tokens flatter themselves by up to a nat; who is this much worse knows
+# nothing of the text, and more of it would change nothing.
+_UNTRAINED_NATS = 2.0
 _ROUNDS = 4
 _LONGER = (2048, 8192, 32768)  # tokens: more where fewer do not decide
 _SECONDS = 45.0  # that a search may take; pairs of switches are left out beyond
+_PAIRS_SECONDS = 20.0  # from where on a search goes on with single switches
 _PATIENCE = 15.0  # seconds for another look at a longer text: a large model leaves less to chance
 
 
@@ -142,7 +146,7 @@ def judge(
     )
     best = search.climb(first, pairs=pairs)
     verdict = search.verdict(first, best, started)
-    for n_tokens in _LONGER:
+    for n_tokens in _LONGER if verdict.loss < verdict.frequencies + _UNTRAINED_NATS else ():
         longer_ids = windows(ids, length, n_tokens)
         spent, takes = time.monotonic() - started, by_token * longer_ids.size
         if longer_ids.size <= verdict.n_tokens or takes > _PATIENCE or spent + takes > _SECONDS:
@@ -191,8 +195,13 @@ class Search:
         return self._known[key]
 
     def climb(self, form: Form, *, pairs: bool) -> Form:
-        """The best form that steps of one switch, or of two, lead to."""
+        """The best form that steps of one switch, or of two, lead to.
+
+        Of an untrained model every round finds a form that is better by chance.
+        """
+        began = time.monotonic()
         for _ in range(_ROUNDS):
+            pairs = pairs and time.monotonic() - began < _PAIRS_SECONDS
             near = [*self._single(form), *(self._double(form) if pairs else ())]
             best = min(near, key=self.loss, default=form)
             if self.loss(best) >= self.loss(form) - 1e-6:

@@ -15,13 +15,13 @@ _HOSTILE = {
     "HF_HOME": "/nowhere",
     "CHATAPP_OFFLINE": "1",
     "CHATAPP_KEY_OURS": "secret",
-    "OMP_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "7",
 }
 _SIGNALS = (signal.SIGHUP, signal.SIGINT)
 
 
 def test_nothing_of_it() -> None:
-    assert not _HOSTILE.keys() & os.environ.keys()
+    assert not [name for name, value in _HOSTILE.items() if os.environ.get(name) == value]
     mask = os.umask(0o022)
     assert mask == 0o022
     for number in _SIGNALS:  # what is ignored here would be ignored in children

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.engine.llama.processors import RoomReader, count_threads, read_quota
+from chatapp.engine.llama.processors import RoomReader
+from chatapp.gguf.processors import count_allowed_threads, count_threads, read_quota
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -86,9 +87,18 @@ def test_threads_are_whole_processors(
     if platform.system() != "Linux":
         pytest.skip("control groups are Linux's")
     most = count_threads()
-    monkeypatch.setattr("chatapp.engine.llama.processors.read_quota", lambda: quota)
+    monkeypatch.setattr("chatapp.gguf.processors.read_quota", lambda: quota)
     assert count_threads() == (threads or most)
     assert 1 <= count_threads() <= len(os.sched_getaffinity(0))
+
+
+def test_a_limit_of_every_program_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    most = count_threads()
+    assert count_allowed_threads() == most
+    for limit, threads in (("1", 1), ("1,2", 1), ("999", most), ("none", most), ("0", 1)):
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+        assert count_allowed_threads() == threads
 
 
 def test_affinity_is_respected() -> None:
@@ -96,7 +106,7 @@ def test_affinity_is_respected() -> None:
         pytest.skip("affinity is Linux's")
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "from chatapp.engine.llama.processors import *; print(count_threads(), count_cores())"
+        "from chatapp.gguf.processors import *; print(count_threads(), count_cores())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["1", "1"], done.stderr

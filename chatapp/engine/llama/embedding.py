@@ -21,7 +21,6 @@ from chatapp.engine.llama import native
 from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, place, plan_ways
-from chatapp.engine.llama.processors import count_threads
 from chatapp.engine.llama.remembered import Way
 from chatapp.engine.llama.threads import Threads
 from chatapp.engine.llama.vocab import Vocab
@@ -29,6 +28,7 @@ from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import LoadOptions, ModelDescription
 from chatapp.errors import EngineError, ModelError, UsageError
 from chatapp.gguf.fit import DEFAULT_N_CTX
+from chatapp.gguf.processors import count_threads
 from chatapp.paths import read_path
 
 _FIRST_CTX = 512

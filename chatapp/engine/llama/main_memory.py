@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chatapp.engine.llama.control_groups import find_groups
+from chatapp.gguf.control_groups import find_groups
 
 
 def memory_bytes(root: Path = Path("/")) -> tuple[int, int]:

@@ -18,13 +18,13 @@ from chatapp.engine.llama.description import describe
 from chatapp.engine.llama.mapping import release_pages
 from chatapp.engine.llama.model_file import check_file
 from chatapp.engine.llama.placing import NoRoomError, Planned, place, plan_ways
-from chatapp.engine.llama.processors import count_threads
 from chatapp.engine.llama.remembered import Way
 from chatapp.engine.llama.templates import read_templates
 from chatapp.engine.llama.vocab import Vocab
 from chatapp.engine.llama.weights import Weights
 from chatapp.engine.protocol import LoadOptions
 from chatapp.gguf.fit import DEFAULT_N_CTX
+from chatapp.gguf.processors import count_threads
 from chatapp.gguf.sandbox import TemplateProcess
 from chatapp.paths import read_path
 
