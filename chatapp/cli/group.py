@@ -73,3 +73,18 @@ class LazyGroup(click.Group):
         if len(question) > 60:
             question = question[:57] + "..."
         return f'To ask something: chatapp ask "{question}"'
+
+
+class ShortGroup(LazyGroup):
+    """A group whose first command is meant where none is named."""
+
+    @property
+    def meant(self) -> str:
+        """The name of that command."""
+        return next(iter(self._entries))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Click's, with the name of the first command in front of what is no command."""
+        if not args or (args[0] not in self._entries and args[0] not in ("-h", "--help")):
+            args = [self.meant, *args]
+        return super().parse_args(ctx, args)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chatapp.cli.converter_flags import read_converter_flags
+from chatapp.cli.group import ShortGroup
 from chatapp.guide.facts.program import (
     CommandRow,
     FlagRow,
@@ -43,7 +45,8 @@ def read_program(config: "Config", paths: "Paths") -> Program:
     for name, command in _walk():
         spelled = _CHAT if name == _CHAT else f"{_CHAT} {name}"
         cli[name] = ProgramRow(spelled, _first_sentence(command.help or ""))
-        flags |= {f"{name} {flag.name}": flag for flag in _flags(command)}
+        holder = _short_for(name)
+        flags |= {f"{holder} {flag.name}": flag for flag in _flags(name, command)}
     return Program(
         keys=_read_keys(config),
         commands={
@@ -108,11 +111,21 @@ def _walk() -> Iterator[tuple[str, click.Command]]:
             waiting += [(above + one, found) for one, found in below if found and not found.hidden]
 
 
-def _flags(command: click.Command) -> Iterator[FlagRow]:
+def _short_for(name: str) -> str:
+    """What stands for a command in front of its flags: `train` for `train pretrain`."""
+    above, _, last = name.rpartition(" ")
+    from chatapp.cli import root
+
+    group = root.get_command(click.Context(root), above)
+    return above if isinstance(group, ShortGroup) and last == group.meant else name
+
+
+def _flags(name: str, command: click.Command) -> Iterator[FlagRow]:
+    yield from read_converter_flags(name)
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden:
-            name = max(option.opts, key=len)
-            yield FlagRow(name, (option.help or "").strip(), tuple(option.opts))
+            spelled = max(option.opts, key=len)
+            yield FlagRow(spelled, (option.help or "").strip(), tuple(option.opts))
 
 
 def _first_sentence(text: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from chatapp.cli.group import Entry, LazyGroup
+from chatapp.cli.group import Entry, ShortGroup
 from chatapp.errors import ChatAppError
 
 _COMMANDS = {
@@ -35,17 +35,7 @@ Examples:
 """
 
 
-class _ShortGroup(LazyGroup):
-    """A group whose first command is meant where none is named."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Click's, with `pretrain` in front of what is no command."""
-        if not args or (args[0] not in self.list_commands(ctx) and args[0] not in ("-h", "--help")):
-            args = ["pretrain", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_ShortGroup, entries=_COMMANDS, epilog=_EPILOG)
+@click.group(cls=ShortGroup, entries=_COMMANDS, epilog=_EPILOG)
 def train() -> None:
     """Train a small GPT of your own: from text to a model one can talk to.
 
