@@ -66,7 +66,8 @@ bench: $(VENV)/.test ## measure; see bench/README.md
 GUIDE := chatapp/builtin/recipe/guide
 HELDOUT := $(addprefix tests/guide/,heldout.jsonl heldout_zh.jsonl beyond.jsonl)
 
-$(GUIDE)/made/guide.jsonl: $(wildcard $(GUIDE)/*.py $(GUIDE)/*.toml) $(HELDOUT) $(VENV)/.test
+$(GUIDE)/made/guide.jsonl: $(wildcard $(GUIDE)/*.py $(GUIDE)/*.toml $(GUIDE)/questions/*) $(HELDOUT) $(VENV)/.test
+	$(BIN)/python -m chatapp.builtin.recipe.guide.ranker --apart $(HELDOUT)
 	$(BIN)/python -m chatapp.builtin.recipe.guide.compose $(@D) --apart $(HELDOUT)
 
 model: $(GUIDE)/made/guide.jsonl ## train and convert the built-in model anew

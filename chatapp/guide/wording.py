@@ -1,8 +1,9 @@
 """How facts are put before a model: a part of the message, before the question.
 
 Promises that the form does not change by itself, because models are trained on it: a file called
-`NAME` with a fact on each line, or one line that says that there is none. It has some 300 tokens of
-a vocabulary of 4,096 at most.
+`NAME` with a fact on each line, the likeliest first, and a last line where it is not sure which one
+is meant; or one line that says that there is none. It has some 300 tokens of a vocabulary of 4,096
+at most.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,15 @@ NOTHING: dict[Language, str] = {
     "en": "Nothing that fits this question.",
     "zh": "没有与此问题相关的内容。",
 }
+UNSURE: dict[Language, str] = {
+    "en": "(Not sure which of these is meant.)",
+    "zh": "（不确定指的是哪一个。）",
+}
+"""Stands below facts of which the first is not much likelier than the others."""
 WANTED = File(NAME, "")
 """Stands before a question until what is known of it has been found."""
+_SURE = 0.55
+"""How likely the first fact is, where it is clear that it is meant."""
 _MOST_LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 
 
@@ -30,7 +38,15 @@ def know(guide: Guide, question: str, before: Sequence[str] = ()) -> File:
     if not question.strip():
         return File(NAME, NOTHING[language])
     found = guide.find(question, before)
-    return File(NAME, "\n".join(_fit(found, language)) or NOTHING[language])
+    return File(NAME, "\n".join(lay_out(found, language)))
+
+
+def lay_out(found: Sequence[Found], language: Language) -> list[str]:
+    """The lines that stand before a question for which these facts were found."""
+    lines = _fit(found, language)
+    if len(lines) > 1 and found[0].score < _SURE:
+        lines.append(UNSURE[language])
+    return lines or [NOTHING[language]]
 
 
 def _fit(found: Sequence[Found], language: Language) -> list[str]:

@@ -31,6 +31,8 @@ class Turn:
 
     role: str
     content: str
+    is_learned: bool = True
+    """False for an answer that is only read."""
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

@@ -107,7 +107,8 @@ def _conversation(entry: Any, path: Path, number: int) -> tuple[Turn, ...]:
     try:
         if isinstance(entry, dict):
             return tuple(
-                Turn(turn["role"], _mend(turn["content"].strip())) for turn in entry["messages"]
+                Turn(turn["role"], _mend(turn["content"].strip()), turn.get("weight", 1) != 0)
+                for turn in entry["messages"]
             )
         roles = ("user", "assistant")
         return tuple(Turn(roles[at % 2], _mend(turn.strip())) for at, turn in enumerate(entry))

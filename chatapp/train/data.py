@@ -110,7 +110,7 @@ def encode_conversation(turns: Sequence[Turn], tokenizer: Tokenizer) -> Sample:
         ids = encode_pieces(tokenizer, lay_out([turn]))
         head = len(encode_pieces(tokenizer, lay_out([Turn(turn.role, "")])[:2]))
         tail = len(ids) - ids[::-1].index(end)
-        mine = turn.role == "assistant"
+        mine = turn.role == "assistant" and turn.is_learned
         tokens += ids
         spoken += [mine and head <= at < tail for at in range(len(ids))]
     return Sample(tokens, spoken)

@@ -9,6 +9,7 @@ from chatapp.builtin.recipe.guide.scenes import Scenes, Talk
 from chatapp.engine.content import as_text
 from chatapp.engine.protocol import ChatMessage
 from chatapp.guide.naming import names_in
+from chatapp.guide.retrieval.learned import read_weights
 from chatapp.guide.wording import NAME
 from chatapp.parts import File, Text
 from tests.guide.program import real_guide
@@ -19,15 +20,15 @@ COUNT = 300
 
 @pytest.fixture(scope="module")
 def talks() -> list[Talk]:
-    scenes = Scenes(seed=1, renamed=1)
+    scenes = Scenes(1, [read_weights()], renamed=1)
     return [scenes.draw() for _ in range(COUNT)]
 
 
 def test_the_same_seed_gives_the_same(talks: list[Talk]) -> None:
-    again = Scenes(seed=1, renamed=1)
-    assert [again.draw().as_dict() for _ in range(20)] == [talk.as_dict() for talk in talks[:20]]
-    other = Scenes(seed=2, renamed=1)
-    assert [other.draw().as_dict() for _ in range(20)] != [talk.as_dict() for talk in talks[:20]]
+    again = Scenes(1, [read_weights()], renamed=1)
+    assert [again.draw().messages for _ in range(20)] == [talk.messages for talk in talks[:20]]
+    other = Scenes(2, [read_weights()], renamed=1)
+    assert [other.draw().messages for _ in range(20)] != [talk.messages for talk in talks[:20]]
 
 
 def test_facts_stand_as_the_engine_puts_them() -> None:

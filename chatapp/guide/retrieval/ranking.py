@@ -81,8 +81,14 @@ class Ranking:
         self._mean = sum(self._lengths) / max(1, len(self._lengths))
         self._speller = Speller([*self._holders, *single_words()])
 
+    def knows(self, word: str) -> bool:
+        """Whether a fact has it."""
+        return word in self._holders
+
     def mend(self, word: str) -> str:
-        """The known word that one with a slip meant; itself where there is none."""
+        """The known word that one with a slip meant; itself where there is none, or it is known."""
+        if self.knows(stand_in(word)):
+            return word
         near = self._speller.mend(word)
         return stand_in(near) if near else word
 

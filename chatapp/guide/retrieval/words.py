@@ -135,12 +135,14 @@ def single_words() -> Iterator[str]:
     yield from _table()
 
 
+def is_general(word: str) -> bool:
+    """Whether everybody knows an English word, so that it is no slip."""
+    return word in _general() or stem(word) in _general() or word in _stop()
+
+
 def _word(known: str, written: str) -> Word:
-    odds, is_general = (
-        _general().get(written, 0.0),
-        written in _general() or stem(written) in _general(),
-    )
-    return Word(known, odds, is_general, _WEAK if known in _weak() else 1.0, written)
+    counts = _WEAK if known in _weak() else 1.0
+    return Word(known, _general().get(written, 0.0), is_general(written), counts, written)
 
 
 @lru_cache(_CACHED)

@@ -13,7 +13,7 @@ from random import Random
 
 from chatapp.builtin.recipe.chat.phrasing import expand, render
 from chatapp.builtin.recipe.guide.inventing import read_table
-from chatapp.builtin.recipe.guide.written import read_written
+from chatapp.builtin.recipe.guide.written import fold_of, read_written
 from chatapp.guide.facts import Fact, Language, Program
 from chatapp.guide.retrieval.examples import read_examples
 from chatapp.guide.retrieval.finding import language_of
@@ -36,22 +36,27 @@ class Asker:
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng
+        self.fold: int | None = None
+        """Of which part what was written is drawn; None: of all."""
         self._frames = read_table("frames")
         self._wishes, self._patterns = read_table("wishes"), read_table("patterns")
         self._examples = read_examples()
         self._written = read_written()
+        self._drawn: dict[tuple[str, Language, int | None], Sequence[str]] = {}
 
     def ask(self, fact: Fact, program: Program, language: Language) -> str | None:
         """A question that a fact of the program answers; None where none comes to mind."""
         manner = self.rng.random()
-        if not fact.by_hand or manner < 0.1:
+        if manner < (0.1 if fact.by_hand else 0.3):
             asked = self._by_name(fact, program, language)
-            if asked or not fact.by_hand:
+            if asked:
                 return asked
-        written = self._written[fact.id].asked[language] if fact.id in self._written else ()
-        if manner < 0.6 and written:
+        written = self._read_written(fact, language)
+        if manner < 0.85 and written:
             question = self.rng.choice(written)
-            return self._type(question) if language == "en" and manner < 0.3 else question
+            return self._type(question) if language == "en" and manner < 0.4 else question
+        if not fact.by_hand:
+            return None
         if manner < 0.3 and language == "en" and fact.id in self._patterns:
             return self._type(self._expand(self.rng.choice(self._patterns[fact.id])))
         if manner < 0.6 or (written and manner < 0.8):
@@ -61,6 +66,15 @@ class Asker:
             if examples:
                 return self._like(self.rng.choice(examples), language)
         return self._wish(fact, language)
+
+    def _read_written(self, fact: Fact, language: Language) -> Sequence[str]:
+        """What was written for a fact, of the part that is drawn from."""
+        key = fact.id, language, self.fold
+        if key not in self._drawn:
+            every = self._written[fact.id].asked[language] if fact.id in self._written else ()
+            part = [one for one in every if self.fold is None or fold_of(one) == self.fold]
+            self._drawn[key] = part
+        return self._drawn[key]
 
     def wish(self, fact: Fact, language: Language) -> str | None:
         """What somebody wants, to stand behind "how do i"; None where the fact is of no such

@@ -13,9 +13,11 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+from chatapp.builtin.recipe.guide.apart import find_near, read_apart
+from chatapp.builtin.recipe.guide.ranker import learn_folds
 from chatapp.builtin.recipe.guide.scenes import Scenes, Talk
 
 SEED = 20
@@ -32,19 +34,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--apart", type=Path, nargs="*", default=[])
     options = parser.parse_args()
-    apart = [text for path in options.apart for text in _read_asked(path)]
+    apart = read_apart(options.apart)
     options.out.mkdir(parents=True, exist_ok=True)
+    weights = learn_folds(apart)
     kinds: Counter[str] = Counter()
     dropped = 0
     with (options.out / "guide.jsonl").open("w", encoding="utf-8", newline="\n") as out:
-        for block in _in_blocks(Scenes(options.seed), options.count):
-            near = _find_near(block, apart)
+        for block in _in_blocks(Scenes(options.seed, weights), options.count):
+            near = find_near((text for talk in block for text in talk.asked), apart)
             for talk in block:
                 if near.intersection(talk.asked):
                     dropped += 1
                     continue
                 kinds[talk.kind] += 1
-                out.write(json.dumps(talk.as_dict(), ensure_ascii=False) + "\n")
+                for line in talk.as_dicts():
+                    out.write(json.dumps(line, ensure_ascii=False) + "\n")
     made = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
     sys.stderr.write(f"{kinds.total():,} conversations: {made}\n")
     sys.stderr.write(f"{dropped:,} left out that were near a question that is kept apart\n")
@@ -58,22 +62,6 @@ def _in_blocks(scenes: Scenes, count: int) -> Iterator[list[Talk]]:
             yield block
             block = []
     yield block
-
-
-def _find_near(block: Sequence[Talk], apart: Sequence[str]) -> set[str]:
-    if not apart:
-        return set()
-    from tests.guide.nearness import find_near
-
-    asked = {text for talk in block for text in talk.asked}
-    return {pair.question for pair in find_near(asked, apart)}
-
-
-def _read_asked(path: Path) -> Iterator[str]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if row.get("kind") != "smalltalk":
-            yield from row["ask"]
 
 
 if __name__ == "__main__":

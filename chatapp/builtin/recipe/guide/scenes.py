@@ -5,29 +5,33 @@ no name that its facts do not hold, and that the same seed gives the same conver
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from chatapp.builtin.recipe.chat.phrasing import render
 from chatapp.builtin.recipe.guide.asking import Asker
 from chatapp.builtin.recipe.guide.inventing import Invented, Inventor, read_table, rename
 from chatapp.builtin.recipe.guide.sources import read_beyond, read_glosses, read_small
-from chatapp.builtin.recipe.guide.written import read_near
-from chatapp.cli.program import read_program
-from chatapp.config import Config
-from chatapp.guide.facts import Fact, Language, Program
-from chatapp.guide.retrieval import Guide
+from chatapp.builtin.recipe.guide.worlds import World, read_real
+from chatapp.builtin.recipe.guide.written import fold_of, read_near
+from chatapp.guide.facts import Fact, Language
+from chatapp.guide.retrieval import Found
 from chatapp.guide.retrieval.finding import MOST, language_of
-from chatapp.guide.wording import NAME, NOTHING
-from chatapp.paths import Paths
+from chatapp.guide.retrieval.learned import Weights
+from chatapp.guide.wording import NAME, NOTHING, UNSURE, lay_out
 
+_T = TypeVar("_T")
 RENAMED = 24
 """Programs with other names."""
 _CHINESE = 0.2
 _LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 """Of facts before a question, as the guide puts them there."""
+_OR: dict[Language, str] = {"en": "\n\nOr: ", "zh": "\n\n或者："}
+"""Stands between two answers where it is not sure which is meant."""
+_UNSURE_SHARE = 0.2
+"""Of invented facts, which are looked for by nobody."""
 _SYSTEM_SHARE = 0.08
 _POLITE = re.compile(r"please|can you tell|could you|would you|请|能.*吗", re.IGNORECASE)
 _WEIGHTS = {
@@ -52,7 +56,7 @@ class Talk:
     asked: list[str] = field(default_factory=list)
 
     def add(self, question: str, lines: Sequence[str], answer: str, language: Language) -> None:
-        """A question with the facts before it, and the answer."""
+        """A question with what stands before it, and the answer."""
         known = "\n".join(lines) or NOTHING[language]
         content = f"{NAME}\n```\n{known}\n```\n\n{question}"
         self.messages += [
@@ -61,39 +65,70 @@ class Talk:
         ]
         self.asked.append(question)
 
-    def as_dict(self) -> dict[str, object]:
-        """A line of the file."""
-        return {"messages": self.messages, "ask": self.asked}
+    def as_dicts(self) -> Iterator[dict[str, object]]:
+        """A line of the file for each answer: what was known of earlier questions is not read
+        again, and the answers to them are not learned without it."""
+        said: list[dict[str, object]] = []
+        for place, message in enumerate(self.messages):
+            said.append(dict(message))
+            if message["role"] == "assistant":
+                yield {
+                    "messages": [dict(one) for one in said],
+                    "ask": self.asked[: (place + 1) // 2],
+                }
+                said[-2]["content"] = str(said[-2]["content"]).partition("\n```\n\n")[2]
+                said[-1]["weight"] = 0
 
 
 class Scenes:
     """Draws conversations to train on; the same seed gives the same ones."""
 
-    def __init__(self, seed: int, renamed: int = RENAMED) -> None:
+    def __init__(self, seed: int, weights: Sequence[Weights], renamed: int = RENAMED) -> None:
+        """`weights` are what was learned from all questions but those of one fold, by fold: a
+        question is looked up as one that nobody has seen."""
         self.rng = Random(seed)  # noqa: S311 - order, no secret
-        program = read_program(
-            Config(),
-            Paths(
-                Path("~/.local/share/chatapp"),
-                Path("~/.config/chatapp"),
-                Path("~/.local/state/chatapp"),
-            ),
-        )
-        self._real = _World(program)
-        self._renamed = [_World(rename(program, self.rng)) for _ in range(renamed)]
+        program = read_real()
+        others = [rename(program, self.rng) for _ in range(renamed)]
+        self._reals = [World(program, one) for one in weights]
+        self._others = [
+            [World(other, one) for other in others[fold :: len(weights)] or others]
+            for fold, one in enumerate(weights)
+        ]
+        self._fold = 0
         self._asker = Asker(self.rng)
         self._frames = read_table("frames")
         self._glosses = read_glosses()
         nouns = [word for word, _ in self._glosses if re.fullmatch("[a-z]{3,12}", word)]
         self._inventor = Inventor(self.rng, nouns)
-        self._beyond, self._small = read_beyond(), read_small()
+        folds = range(len(weights))
+        every = read_beyond()
+        self._beyond = [[self._of(fold, part) for part in every] for fold in folds]
+        self._near = [
+            {one: self._of(fold, said) for one, said in read_near().items()} for fold in folds
+        ]
+        self._small = read_small()
         self._chinese = read_table("talk")
         self._follows = read_table("follows")["follow"]
+
+    def _of(self, fold: int, texts: Sequence[_T]) -> list[_T]:
+        """Those that what the fold looks up by was not learned from."""
+        n = len(self._reals)
+        return [
+            one
+            for one in texts
+            if n == 1 or fold_of(one if isinstance(one, str) else one[0]) == fold  # type: ignore[index]
+        ]
+
+    @property
+    def _real(self) -> World:
+        return self._reals[self._fold]
 
     def draw(self) -> Talk:
         """The next conversation, of a kind drawn by weight."""
         kinds, weights = list(_WEIGHTS), list(_WEIGHTS.values())
         while True:
+            self._fold = self.rng.randrange(len(self._reals))
+            self._asker.fold = self._fold if len(self._reals) > 1 else None
             kind = self.rng.choices(kinds, weights)[0]
             talk = Talk(kind)
             if self._chance(_SYSTEM_SHARE):
@@ -108,9 +143,9 @@ class Scenes:
         self._question(talk, self._real)
 
     def _renamed_scene(self, talk: Talk) -> None:
-        self._question(talk, self.rng.choice(self._renamed))
+        self._question(talk, self.rng.choice(self._others[self._fold]))
 
-    def _question(self, talk: Talk, world: "_World") -> Fact | None:
+    def _question(self, talk: Talk, world: World) -> Fact | None:
         """One question about a program; None where none came to mind."""
         language = self._language()
         fact = self.rng.choice(world.facts if self._chance(0.12) else world.by_hand)
@@ -119,33 +154,44 @@ class Scenes:
             self._answer(talk, world, fact, asked)
         return fact if asked else None
 
-    def _answer(self, talk: Talk, world: "_World", fact: Fact, asked: str, lead: str = "") -> None:
+    def _answer(self, talk: Talk, world: World, fact: Fact, asked: str, lead: str = "") -> None:
         language = language_of(asked)
         lines = self._lines(world, [fact], asked, talk.asked, language)
-        talk.add(
-            asked, lines, (lead or self._lead(asked, language)) + fact.text[language], language
-        )
+        said = self._say(lines, fact.text[language], language)
+        talk.add(asked, lines, (lead or self._lead(asked, language)) + said, language)
+
+    @staticmethod
+    def _say(lines: Sequence[str], wanted: str, language: Language) -> str:
+        """The answer; where it is not sure which fact is meant, the likeliest of the others too."""
+        if lines[-1] != UNSURE[language]:
+            return wanted
+        return wanted + _OR[language] + next(line for line in lines if line != wanted)
 
     def _lines(
         self,
-        world: "_World",
+        world: World,
         wanted: Sequence[Fact],
         asked: str,
         before: Sequence[str],
         language: Language,
     ) -> list[str]:
-        """The facts that the guide finds, in its order or another, with those that are wanted."""
-        found = [one.fact for one in world.guide.find(asked, before)]
-        missing = [one for one in wanted if one not in found]
-        if self._chance(0.3):
-            found = [one for one in found if one in wanted or self._chance(0.5)]
-        while len(found) + len(missing) < MOST and self._chance(0.25):
-            found.insert(self.rng.randint(0, len(found)), self.rng.choice(world.by_hand))
-        if missing or self._chance(0.35):
-            found = [*found[: MOST - len(missing)], *missing]
+        """What stands before a question, as the guide lays it out: a little is changed at times,
+        and the facts that are wanted are there."""
+        found = world.guide.find(asked, before)
+        missing = [one for one in wanted if one not in [each.fact for each in found]]
+        if self._chance(0.15):
+            found = [one for one in found if one.fact in wanted or self._chance(0.5)]
+        while len(found) + len(missing) < MOST and self._chance(0.12):
+            other = Found(self.rng.choice(world.by_hand), 0.05)
+            found.insert(self.rng.randint(min(1, len(found)), len(found)), other)
+        found = found[: MOST - len(missing)]
+        for one in missing:
+            found.insert(self.rng.randint(0, len(found)), Found(one, 0.3))
+        if self._chance(0.1):
             self.rng.shuffle(found)
-        every = list(dict.fromkeys(one.text[language] for one in found))
-        return self._fit(every, [one.text[language] for one in wanted], language)
+        lines = lay_out(found, language)
+        absent = [one.text[language] for one in wanted if one.text[language] not in lines]
+        return [*absent, *lines[: -len(absent) or None]] if absent else lines
 
     def _fit(self, lines: Sequence[str], wanted: Sequence[str], language: Language) -> list[str]:
         """The lines in their order, without others than the wanted ones where room is short."""
@@ -169,8 +215,9 @@ class Scenes:
             asked = self._asker.ask_invented(
                 group[0].wishes, group[0].says, group[0].names, language
             )
-            answer = self._lead(asked, language) + group[0].text
-            talk.add(asked, self._mix(group, group[:1], language), answer, language)
+            lines = self._mix(group, group[:1], language)
+            answer = self._lead(asked, language) + self._say(lines, group[0].text, language)
+            talk.add(asked, lines, answer, language)
 
     def _both_invented(self, talk: Talk, group: list[Invented], language: Language) -> None:
         one, other = (self.rng.choice(fact.wishes) for fact in group[:2])
@@ -185,7 +232,9 @@ class Scenes:
         if self._chance(0.15):
             lines.append(self.rng.choice(self._real.by_hand).text[language])
         self.rng.shuffle(lines)
-        return self._fit(lines, [one.text for one in wanted], language)
+        lines = self._fit(lines, [one.text for one in wanted], language)
+        is_unsure = len(wanted) < 2 and len(lines) > 1 and self._chance(_UNSURE_SHARE)
+        return [*lines, UNSURE[language]] if is_unsure else lines
 
     def _words_scene(self, talk: Talk) -> None:
         """What a word means, from a dictionary: sentences of every kind are copied."""
@@ -239,7 +288,7 @@ class Scenes:
             self._answer(talk, world, other, self._asker.frame(f"{prefix}next", do=wish))
 
     def _go_on(
-        self, talk: Talk, world: "_World", follow: dict[str, list[str]], language: Language
+        self, talk: Talk, world: World, follow: dict[str, list[str]], language: Language
     ) -> None:
         asked = self.rng.choice(follow["asks" if language == "en" else "zh"])
         asked = render(asked, self.rng) if language == "en" else asked
@@ -262,29 +311,27 @@ class Scenes:
         if about:
             near = {one.fact.id for one in world.guide.find(about, most=8)} | {fact.id}
             far = [one for one in self.rng.sample(world.by_hand, 3) if one.id not in near]
-            lines = [one.text[language] for one in far[: self.rng.randint(0, 3)]]
-            talk.add(about, lines, answer, language)
+            found = [Found(one, 0.3) for one in far[: self.rng.randint(0, 3)]]
+            talk.add(about, lay_out(found, language), answer, language)
 
     def _beyond_scene(self, talk: Talk) -> None:
         near = self._chance(0.3)
         if self._chance(_CHINESE):
-            asked = self.rng.choice(read_near()["zh"]) if near else self._chinese_beyond()
+            asked = (
+                self.rng.choice(self._near[self._fold]["zh"]) if near else self._chinese_beyond()
+            )
             kind = "zh_decline"
         elif near:
-            asked, kind = self.rng.choice(read_near()["en"]), "decline"
+            asked, kind = self.rng.choice(self._near[self._fold]["en"]), "decline"
         else:
-            asked, is_task = self.rng.choice(self._beyond[self._chance(0.55)])
+            asked, is_task = self.rng.choice(self._beyond[self._fold][self._chance(0.55)])
             kind = "decline_task" if is_task else "decline"
         language = language_of(asked)
-        found = [one.fact.text[language] for one in self._real.guide.find(asked)]
+        lines = lay_out(self._real.guide.find(asked), language)
         if self._chance(0.12):
-            found = [
-                one.text[language]
-                for one in self.rng.sample(self._real.by_hand, self.rng.randint(1, 3))
-            ]
-        talk.add(
-            asked, self._fit(found, (), language), self.rng.choice(self._frames[kind]), language
-        )
+            drawn = self.rng.sample(self._real.by_hand, self.rng.randint(1, 3))
+            lines = lay_out([Found(one, 0.3) for one in drawn], language)
+        talk.add(asked, lines, self.rng.choice(self._frames[kind]), language)
         if self._chance(0.1):
             self._go_on(talk, self._real, self._follows[-1], language)
 
@@ -300,13 +347,7 @@ class Scenes:
         else:
             asked, answer = self.rng.choice(self._small)
         language = language_of(asked)
-        found = self._real.guide.find(asked)
-        talk.add(
-            asked,
-            self._fit([one.fact.text[language] for one in found], (), language),
-            answer,
-            language,
-        )
+        talk.add(asked, lay_out(self._real.guide.find(asked), language), answer, language)
         if self._chance(0.3):
             self._question(talk, self._world())
 
@@ -316,25 +357,14 @@ class Scenes:
             return ""
         return str(self.rng.choice(self._frames["polite" if language == "en" else "zh_polite"]))
 
-    def _world(self) -> "_World":
-        return self._real if self._chance(0.5) else self.rng.choice(self._renamed)
+    def _world(self) -> World:
+        return self._real if self._chance(0.5) else self.rng.choice(self._others[self._fold])
 
     def _language(self) -> Language:
         return "zh" if self._chance(_CHINESE) else "en"
 
     def _chance(self, p: float) -> bool:
         return self.rng.random() < p
-
-
-class _World:
-    """A program, what is known of it, and how that is found."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.guide = Guide(program)
-        self.facts = self.guide.facts
-        self.by_hand = [fact for fact in self.facts if fact.by_hand]
-        self.named = {one: fact for fact in self.facts for one in fact.ids}
 
 
 def _join(texts: Sequence[str], language: Language) -> str:

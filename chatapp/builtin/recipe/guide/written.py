@@ -6,6 +6,7 @@ language, what sounds near and is beyond them.
 """
 
 import tomllib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,8 @@ from pathlib import Path
 from chatapp.guide.facts import Language
 
 FOLDER = Path(__file__).parent / "questions"
+FOLDS = 3
+"""Questions of one part are looked up by what was learned from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ def read_written() -> Mapping[str, Written]:
         for fact_id, table in tomllib.loads(path.read_text(encoding="utf-8")).items()
         if isinstance(table, dict)
     }
+
+
+def fold_of(text: str) -> int:
+    """Which of `FOLDS` parts of all questions a text belongs to: always the same one."""
+    return zlib.crc32(text.encode()) % FOLDS
 
 
 def _lines(table: Mapping[str, str], name: str) -> list[str]:
