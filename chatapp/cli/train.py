@@ -45,9 +45,13 @@ def train() -> None:
 
 @contextmanager
 def needing_torch() -> Iterator[None]:
-    """Around imports of `chatapp.train`: one sentence when what it needs is not installed."""
+    """Around imports of `chatapp.train`, which take seconds: one sentence when what it needs is not
+    installed, and when they are cut short."""
     try:
         yield
+    except KeyboardInterrupt:
+        click.echo("Stopped while PyTorch was loading: nothing was begun.", err=True)
+        raise
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _NEEDED:
             raise

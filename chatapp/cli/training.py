@@ -5,6 +5,7 @@ Paths of results go to stdout, progress to stderr. Ctrl+C saves a checkpoint and
 """
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,22 @@ def pretrain(
 def resume(folder: Path, steps: int | None) -> None:
     """Go on with the run that FOLDER holds, exactly where it stopped."""
     with needing_torch():
-        from chatapp.train.tuning_settings import find_tuning
+        from chatapp.train.tuning_settings import find_tuning, read_tuning
 
         if found := find_tuning(folder):
             from chatapp.train.tuning import go_on_tuning
 
-            done = go_on_tuning(found, steps)
-            click.echo(done.folder)
-            click.echo(f"Next: {done.command}", err=True)
-            return
-        from chatapp.train.run import go_on
-        from chatapp.train.wishes import Wishes
-    _end(go_on(folder, Wishes(steps=steps)))
+            if read_tuning(found).lora:
+                import chatapp.train.lora  # noqa: F401 - whether peft is there
+        else:
+            from chatapp.train.run import go_on
+            from chatapp.train.wishes import Wishes
+    if found:
+        done = go_on_tuning(found, steps)
+        click.echo(done.folder)
+        click.echo(f"Next: {done.command}", err=True)
+    else:
+        _end(go_on(folder, Wishes(steps=steps)))
 
 
 @click.command()
@@ -131,4 +136,4 @@ def _end(checkpoint: Path) -> None:
     if os.environ.get("RANK", "0") != "0":  # of torchrun's processes one speaks
         return
     click.echo(checkpoint)
-    click.echo(f"Next: chatapp --model {checkpoint.parent}", err=True)
+    click.echo(f"Next: {shlex.join(['chatapp', '--model', str(checkpoint.parent)])}", err=True)

@@ -49,7 +49,7 @@ def chat_stage(
         return turns.batch(step, settings.batch_tokens, block if long else settings.window)
 
     measure = [ChatTurns([sample], block, 0, 0.0).batch(0, 1, block) for sample in held]
-    return Stage("finetune", settings, batch, tuple(measure), folder)
+    return Stage("finetune", settings, batch, tuple(measure), folder, folder)
 
 
 def _samples(source: Source, tokenizer: Tokenizer, most: int) -> list[Sample]:

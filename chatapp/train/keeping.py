@@ -12,6 +12,7 @@ from pathlib import Path
 from chatapp.errors import ChatAppError
 from chatapp.gguf.seen import FILE
 from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, save_checkpoint
+from chatapp.train.stopping import command_to_go_on
 
 BEST_FOLDER = "best"
 _BESIDE = (
@@ -24,15 +25,18 @@ _BESIDE = (
 )
 
 
-def keep(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write the last checkpoint; raises `ChatAppError` when there is no room."""
-    _save(checkpoint, folder, folder)
+def keep(checkpoint: Checkpoint, folder: Path, home: Path) -> None:
+    """Write the last checkpoint; raises `ChatAppError` when there is no room.
+
+    `home` is the folder of the whole run, by which it is resumed.
+    """
+    _save(checkpoint, folder, home)
 
 
-def keep_best(checkpoint: Checkpoint, folder: Path) -> None:
+def keep_best(checkpoint: Checkpoint, folder: Path, home: Path) -> None:
     """Write the best checkpoint and what is read beside it; raises as `keep`."""
     best = folder / BEST_FOLDER
-    _save(replace(checkpoint, optimizer={}, rng={}), best, folder)
+    _save(replace(checkpoint, optimizer={}, rng={}), best, home)
     for name in _BESIDE:
         if (folder / name).is_file():
             try:
@@ -41,16 +45,16 @@ def keep_best(checkpoint: Checkpoint, folder: Path) -> None:
                 raise ChatAppError(f"{best / name} cannot be written: {error.strerror}.") from error
 
 
-def _save(checkpoint: Checkpoint, place: Path, folder: Path) -> None:
+def _save(checkpoint: Checkpoint, place: Path, home: Path) -> None:
     try:
         save_checkpoint(checkpoint, place)
     except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter on a full disk
         reason = getattr(error, "strerror", None) or "it could not be finished"
-        free = f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB are free there"
+        free = f"{shutil.disk_usage(home).free / 1e6:,.0f} MB are free there"
         kept = (place / CHECKPOINT_FILE).is_file()
         raise ChatAppError(
             f"The checkpoint of step {checkpoint.iter_num} cannot be written into {place}: "
             f"{reason}; {free}.",
             ("The one before it is whole. " if kept else "")
-            + f"Make room, then go on: chatapp train resume {folder}",
+            + f"Make room, then go on: {command_to_go_on(home)}",
         ) from error

@@ -1,17 +1,14 @@
 """The training loop that pretraining and fine-tuning share.
 
 Promises: a run that is interrupted and resumed gives the same weights, bit for bit, as one that
-was not (same machine, same threads); Ctrl+C finishes the step, saves, and then raises
-`KeyboardInterrupt`. May not write to stdout. Surprising: a batch depends on the step alone, so the
+was not (same machine, same threads); Ctrl+C and SIGTERM finish the step, save, and then raise as
+they would have. May not write to stdout. Surprising: a batch depends on the step alone, so the
 step number is the whole data position; only dropout's generator has to be stored.
 """
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +30,7 @@ from chatapp.train.progress import Reporter
 from chatapp.train.schedule import learning_rate
 from chatapp.train.settings import PretrainSettings
 from chatapp.train.stepping import Stepper, count_targets, divide
+from chatapp.train.stopping import command_to_go_on, listen, say_when_stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,8 @@ class Stage:
     """The batch of a step."""
     heldout: tuple[Batch, ...]
     folder: Path
+    home: Path
+    """The folder of the whole run, by which it is resumed."""
     config: dict[str, Any] = field(default_factory=dict)
     sample: Callable[[LanguageModel], str] | None = None
     """What is said of the model after a measurement: a text that it has written, or nothing."""
@@ -78,21 +78,25 @@ def run_stage(
 ) -> Checkpoint:
     """Train `model` in place from `resume` (or from step 0) to the end; the last checkpoint.
 
-    Raises `KeyboardInterrupt` after a Ctrl+C, with the checkpoint written, and `ChatAppError` when
-    the loss is no longer a number, with the last good checkpoint left in place.
+    Raises `KeyboardInterrupt` after a Ctrl+C, `SystemExit` after a SIGTERM or a hang-up, with the
+    checkpoint written, and `ChatAppError` when the loss is no longer a number, with the last good
+    checkpoint left in place.
     """
-    run = Run(stage, model, resume, reporter)
-    with _interruptible() as interrupted:
+    with listen() as stop:
+        run = Run(stage, model, resume, reporter)
+        begun = run.step
         while run.step < stage.settings.steps:
-            if run.ranks.any(interrupted.is_set()):
+            if run.ranks.any(stop.number > 0):
+                if run.step == begun:
+                    with say_when_stopped(reporter.say):
+                        stop.leave()
                 run.keep()
-                reporter.say(
-                    f"Saved step {run.step} in {stage.folder}; chatapp train resume goes on there."
-                )
-                raise KeyboardInterrupt
+                reporter.say(f"Saved step {run.step}. To go on: {command_to_go_on(stage.home)}")
+                stop.leave()
             run.advance()
-        if interrupted.is_set():  # in the last step, which is kept
-            raise KeyboardInterrupt
+        if stop.number:  # in the last step, which is kept
+            reporter.say(f"Saved step {run.step}. To end it: {command_to_go_on(stage.home)}")
+            stop.leave()
         return run.snapshot()
 
 
@@ -171,11 +175,11 @@ class Run:
         self.meter.check()
         checkpoint = self.snapshot()
         if not self.ranks.rank:
-            keep(checkpoint, self.stage.folder)
+            keep(checkpoint, self.stage.folder, self.stage.home)
             if best and self.stage.publish is not None:
                 self.stage.publish(checkpoint)
             elif best:
-                keep_best(checkpoint, self.stage.folder)
+                keep_best(checkpoint, self.stage.folder, self.stage.home)
 
     def snapshot(self) -> Checkpoint:
         """A checkpoint of this step: all that going on from it needs."""
@@ -213,23 +217,3 @@ def _restore_rng(state: dict[str, Any]) -> None:
         torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl+C sets; a second Ctrl+C ends at once. Only in the main thread."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def note(_number: int, _frame: object) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)

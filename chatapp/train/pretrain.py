@@ -48,6 +48,7 @@ def pretrain_stage(
         batch=batch,
         heldout=heldout_batches(packed.heldout, window, settings.eval_rows, rows),
         folder=folder,
+        home=folder,
         config={**recipe.as_dict(), "tokens": len(packed.train)},
     )
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,13 +63,18 @@ class StderrReporter:
         lasting = progress.val_loss is not None or progress.step >= progress.steps
         start = "\r\x1b[K" if self._terminal else ""
         end = "\n" if lasting or not self._terminal else ""
-        sys.stderr.write(f"{start}{describe(progress)}{end}")
-        sys.stderr.flush()
+        _write(f"{start}{describe(progress)}{end}")
 
     def say(self, text: str) -> None:
         """Write one sentence on its own line."""
         start = "\r\x1b[K" if self._terminal else ""
-        sys.stderr.write(f"{start}{text}\n")
+        _write(f"{start}{text}\n")
+
+
+def _write(text: str) -> None:
+    """To stderr; a terminal that was closed is no reason to stop."""
+    with suppress(OSError):
+        sys.stderr.write(text)
         sys.stderr.flush()
 
 

@@ -17,6 +17,7 @@ from chatapp.gguf.processors import count_threads
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.seen import FILE
 from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
+from chatapp.train.claiming import claim
 from chatapp.train.finetune import finetune_stage
 from chatapp.train.keeping import BEST_FOLDER
 from chatapp.train.loop import Stage, run_stage
@@ -30,6 +31,7 @@ from chatapp.train.record import read_record, write_record
 from chatapp.train.sample import Sampler
 from chatapp.train.settings import Recipe, make_recipe, read_recipe
 from chatapp.train.shapes import Args, describe_shape, make_model
+from chatapp.train.stopping import say_when_stopped
 from chatapp.train.tokenizer import TOKENIZER_FILE, save_tokenizer
 from chatapp.train.vocabulary import find_tokenizer, load_given, save_vocabulary
 from chatapp.train.wishes import Wishes
@@ -49,28 +51,32 @@ def train(
     """Train as `sources` say, one `.toml` recipe or text files; the final `ckpt.pt`.
 
     Raises `UsageError` or `ConfigError` for what cannot be used, `ChatAppError` when OUT already
-    holds a run and `resume` is false, and `KeyboardInterrupt` after a Ctrl+C, when everything has
-    been saved.
+    holds a run and `resume` is false, or another process trains in it, and `KeyboardInterrupt`
+    (`SystemExit` after a SIGTERM) when training was stopped and everything has been saved.
     """
     wishes = wishes or Wishes()
     recipe = _recipe(sources, wishes)
-    if not resume:
-        _refuse_overwriting(out)
-    if wishes.minutes and resume and _is_begun(out):
-        recipe = read_record(out)  # as it was planned then
-    elif wishes.minutes:
-        if join().world > 1:
-            raise UsageError(
-                "--minutes measures one process.", "Give --size, --batch and --steps to several."
-            )
-        recipe = plan(recipe, wishes, _speaker(reporter))
-    return _train(recipe, out, resume, wishes.tokenizer, _speaker(reporter))
+    with claim(out):
+        if not resume:
+            _refuse_overwriting(out)
+        if wishes.minutes and resume and _is_begun(out):
+            recipe = read_record(out)  # as it was planned then
+        elif wishes.minutes:
+            if join().world > 1:
+                raise UsageError(
+                    "--minutes measures one process.",
+                    "Give --size, --batch and --steps to several.",
+                )
+            with say_when_stopped(_speaker(reporter).say):
+                recipe = plan(recipe, wishes, _speaker(reporter))
+        return _train(recipe, out, resume, wishes.tokenizer, _speaker(reporter))
 
 
 def go_on(out: Path, wishes: Wishes | None = None, reporter: Reporter | None = None) -> Path:
     """Go on with the run in `out`, whose recipe lies there; its `ckpt.pt`. Raises as `train`."""
     recipe = (wishes or Wishes()).change(read_record(out))
-    return _train(recipe, out, True, None, _speaker(reporter))
+    with claim(out):
+        return _train(recipe, out, True, None, _speaker(reporter))
 
 
 def foretell(sources: tuple[Path, ...], wishes: Wishes) -> list[str]:
@@ -101,7 +107,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
     torch.set_num_threads(recipe.threads or min(torch.get_num_threads(), count_threads()))
     if recipe.pretrain.optimizer == "muon" and not has_muon():
         reporter.say("This PyTorch has no Muon (2.9 has): AdamW is used.")
-    with ranks.first():
+    with say_when_stopped(reporter.say), ranks.first():
         going_on = (resume and _exists(first)) or ranks.rank > 0
         tokenizer = find_tokenizer(recipe, first, going_on, reporter, given)
         size = tokenizer.get_vocab_size()
@@ -114,7 +120,8 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
             stage = pretrain_stage(recipe, tokenizer, first, reporter, going_on)
     checkpoint = None
     if needed:
-        checkpoint = _run(_with_samples(stage, tokenizer, ranks), recipe, None, resume, reporter)
+        stage = replace(_with_samples(stage, tokenizer, ranks), home=out)
+        checkpoint = _run(stage, recipe, None, resume, reporter)
     if recipe.chat:
         if not ranks.rank:
             _prepare_chat(recipe, tokenizer, first, out)

@@ -19,6 +19,7 @@ from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.seen import FILE
 from chatapp.train.bases import TEMPLATE_FILE, Base, FolderBase, Writer, open_base
 from chatapp.train.checkpoint import CHECKPOINT_FILE, DAMAGED, Checkpoint, load_checkpoint
+from chatapp.train.claiming import claim
 from chatapp.train.examples import Examples, encode_chats, read_sources
 from chatapp.train.finetune import chat_stage
 from chatapp.train.keeping import BEST_FOLDER
@@ -28,6 +29,7 @@ from chatapp.train.noting import note_chats
 from chatapp.train.parallel import join
 from chatapp.train.plot import draw_losses
 from chatapp.train.progress import Reporter, Silent, StderrReporter
+from chatapp.train.stopping import command_to_go_on, say_when_stopped
 from chatapp.train.tuning_plan import describe_tuning, measure_tuning, plan_tuning
 from chatapp.train.tuning_settings import (
     STATE_FOLDER,
@@ -51,10 +53,10 @@ class Tuned:
 def tune(tuning: Tuning, out: Path, reporter: Reporter | None = None) -> Tuned:
     """Fine-tune as `tuning` says into `out`. Raises `ChatAppError`, and `KeyboardInterrupt` after
     a Ctrl+C, when everything has been saved."""
-    if not join().rank:  # of several processes the first one writes
-        _refuse_overwriting(out)
-    run = _Run(tuning, out, _speaker(reporter))
-    return run.go(None)
+    with claim(out):
+        if not join().rank:  # of several processes the first one writes
+            _refuse_overwriting(out)
+        return _start(tuning, out, _speaker(reporter)).go(None)
 
 
 def go_on_tuning(out: Path, steps: int | None = None, reporter: Reporter | None = None) -> Tuned:
@@ -62,11 +64,17 @@ def go_on_tuning(out: Path, steps: int | None = None, reporter: Reporter | None 
     tuning = read_tuning(out)
     if steps and tuning.settings is not None:
         tuning = replace(tuning, settings=replace(tuning.settings, steps=steps))
-    run = _Run(tuning, out, _speaker(reporter))
-    earlier = None
-    if (run.state / CHECKPOINT_FILE).is_file():
-        earlier = load_checkpoint(run.state)
-    return run.go(earlier)
+    with claim(out):
+        run = _start(tuning, out, _speaker(reporter))
+        earlier = None
+        if (run.state / CHECKPOINT_FILE).is_file():
+            earlier = load_checkpoint(run.state)
+        return run.go(earlier)
+
+
+def _start(tuning: Tuning, out: Path, reporter: Reporter) -> "_Run":
+    with say_when_stopped(reporter.say):
+        return _Run(tuning, out, reporter)
 
 
 def foretell_tuning(tuning: Tuning, reporter: Reporter | None = None) -> list[str]:
@@ -126,7 +134,7 @@ class _Run:
         assert settings is not None
         block = self.base.model.args.block_size
         stage = chat_stage(settings, examples.train, examples.held, block, self.state)
-        stage = replace(stage, config={"chats": examples.digest()})
+        stage = replace(stage, home=self.out, config={"chats": examples.digest()})
         writer = self._writer
         if writer is None:
             return stage
@@ -166,7 +174,7 @@ class _Run:
 def _refuse_overwriting(out: Path) -> None:
     if find_tuning(out):
         raise ChatAppError(
-            f"{out} already holds a training run.", f"Go on with it: chatapp train resume {out}"
+            f"{out} already holds a training run.", f"Go on with it: {command_to_go_on(out)}"
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ChatAppError(f"{out} is not empty.", "Name a new folder.")

@@ -33,6 +33,8 @@ from chatapp.train.progress import Silent
 from chatapp.train.run import foretell, go_on, learn_tokenizer, train
 from chatapp.train.shapes import SIZES, count, make_model, resize
 from chatapp.train.stepping import Stepper
+from chatapp.train.tuning import tune
+from chatapp.train.tuning_settings import Tuning
 from chatapp.train.wishes import Wishes
 from convert.cli import main as convert
 from tests.architecture.sources import ROOT
@@ -101,6 +103,42 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path):
     assert [step for step, _ in broken] == [step for step, _ in whole] == list(range(10, 201, 10))
     for (_, ours), (_, theirs) in zip(broken, whole, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_folder_is_one_runs_until_its_process_ends(tmp_path: Path):
+    recipe = write_recipe(tmp_path, steps=1)
+    out = tmp_path / "not there" / "out"
+    code = "import sys, time; from pathlib import Path; from chatapp.train.claiming import claim\n"
+    code += "with claim(Path(sys.argv[1])): print(flush=True); time.sleep(600)"
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, str(out)]
+    with subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        try:
+            for resume in (False, True):
+                with pytest.raises(ChatAppError, match="Another process is training in"):
+                    train((recipe,), out, resume=resume, reporter=Silent())
+            with pytest.raises(ChatAppError, match="Another process is training in"):
+                tune(Tuning(tmp_path, (recipe,)), out, Silent())
+            assert not list(out.iterdir())
+        finally:
+            other.kill()
+    train((recipe,), out, reporter=Silent())
+
+
+def test_a_run_that_fails_leaves_no_empty_folder(tmp_path: Path):
+    write_recipe(tmp_path)
+    with pytest.raises(UsageError, match="too short"):
+        wishes = Wishes(minutes=1e-6, context=16, size="30k")
+        train((tmp_path / "text.txt",), tmp_path / "new" / "out", wishes=wishes, reporter=Silent())
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text('["hello", "Good day."]\n')
+    with pytest.raises(UsageError, match="no model at"):
+        tune(Tuning(tmp_path / "none", (chats,)), tmp_path / "new", Silent())
+    assert sorted(tmp_path.iterdir()) == [chats, tmp_path / "recipe.toml", tmp_path / "text.txt"]
+    with pytest.raises(UsageError, match="is no folder"):
+        train((tmp_path / "text.txt",), tmp_path / "text.txt" / "out", reporter=Silent())
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
