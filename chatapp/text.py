@@ -9,6 +9,7 @@ The surprising fact: an escape string (OSC, DCS, ...) that never ends must not s
 so it ends at a newline or after `MAX_STRING` characters. What follows is plain text by then.
 """
 
+import codecs
 import re
 import unicodedata
 from enum import Enum, auto
@@ -28,6 +29,15 @@ _HALF = re.compile("[\ud800-\udfff]")
 _STRING_END = re.compile("[\x07\n\x18\x1a\x1b\x9c]")
 _STRING_STARTS = {"]", "P", "X", "^", "_"}
 _STRING_STARTS_C1 = {"\x9d", "\x90", "\x98", "\x9e", "\x9f"}
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 class _State(Enum):
@@ -128,6 +138,22 @@ def decode_text(data: bytes) -> str:
     The mark is no part of the text. Raises `UnicodeDecodeError` for anything else.
     """
     return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+
+
+def find_encoding(head: bytes) -> str:
+    """What a file that begins so is encoded in: UTF-8, or UTF-16 or UTF-32, of which the former is
+    known without its mark, too. "" when it is no text.
+    """
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    zeros = head.count(0)
+    if zeros * 100 <= len(head):  # a stray one is a control character like others
+        return "utf-8"
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if min(even, odd) * 20 < max(even, odd) and max(even, odd) * 6 > len(head):
+        return "utf-16-be" if even > odd else "utf-16-le"
+    return ""
 
 
 def whole_text(text: str) -> str:

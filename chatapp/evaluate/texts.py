@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatapp.errors import UsageError
-from chatapp.text import decode_text
+from chatapp.text import find_encoding
 
 MAX_BYTES = 48 << 20
 """What fits a line to the engine, escapes included."""
+_HEAD = 1 << 16
+"""Bytes that tell what a text is encoded in."""
 _STDIN = "-"
 
 
@@ -52,14 +54,16 @@ def _read(name: str) -> bytes:
 
 def _decode(name: str, data: bytes) -> str:
     called = "Standard input" if name == _STDIN else name
+    encoding = find_encoding(data[:_HEAD])
     try:
-        text = decode_text(data)
+        text = data.decode(encoding or "utf-8")
     except UnicodeDecodeError as error:
+        named = (encoding or "utf-8").removesuffix("-sig").upper()
         raise UsageError(
-            f"{called} is not text in UTF-8: byte {error.start:,} is none of it.",
+            f"{called} is not text in {named}: byte {error.start:,} is none of it.",
             "If it is text in another encoding: iconv -f ENCODING -t UTF-8 FILE",
         ) from None
-    if "\0" in text:
+    if not encoding or "\0" in text:
         raise UsageError(f"{called} is no text: it holds NUL characters.", "Is it a binary file?")
     if not text.strip():
         raise UsageError(f"{called} is empty.", "Give a text of a few pages.")

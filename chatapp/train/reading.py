@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from chatapp.errors import ChatAppError
+from chatapp.text import find_encoding
 
 BLOCK = 1 << 20
 """Bytes of a block."""
@@ -22,13 +23,6 @@ _HEAD = 1 << 16
 """Bytes that tell what a file is."""
 LONGEST_LINE = 1 << 26
 """Characters of a line of JSON at most."""
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _ADVICE = "Training text must be UTF-8 or UTF-16, plain or gzip."
 
 
@@ -69,7 +63,7 @@ def read_blocks(path: Path) -> Iterator[str]:
     try:
         with _open(path) as stream:
             head = stream.read(_HEAD)
-            encoding = _find_encoding(head)
+            encoding = find_encoding(head)
             if not encoding:
                 raise ChatAppError(f"{path} is no text: it holds binary data.", _ADVICE)
             decoder = io.IncrementalNewlineDecoder(
@@ -114,20 +108,6 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _find_encoding(head: bytes) -> str:
-    """What a file that begins so is encoded in; "" when it is no text."""
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            return name
-    zeros = head.count(0)
-    if zeros * 100 <= len(head):  # a stray one is a control character like others
-        return "utf-8"
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if min(even, odd) * 20 < max(even, odd) and max(even, odd) * 6 > len(head):
-        return "utf-16-be" if even > odd else "utf-16-le"
-    return ""
-
-
 def _is_text(path: Path) -> bool:
     """Whether the beginning of a file is text."""
     try:
@@ -135,7 +115,7 @@ def _is_text(path: Path) -> bool:
             head = stream.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         return False
-    encoding = _find_encoding(head)
+    encoding = find_encoding(head)
     if not encoding or not head.strip():
         return False
     try:

@@ -66,7 +66,8 @@ async def test_a_window_is_no_longer_than_what_the_model_was_trained_for(tiny_mo
         (b"abc\0def", "is no text: it holds NUL"),
         (b"\x89PNG\r\n\x1a\n", "is not text in UTF-8: byte 0"),
         ("naïve".encode("latin-1"), "is not text in UTF-8: byte 2"),
-        ("no mark".encode("utf-16-le"), "is no text: it holds NUL"),
+        (b"a word" * 200 + b"\0" * 9, "is no text: it holds NUL"),
+        ("word".encode("utf-16") + b"\xd8", "is not text in UTF-16: byte"),
         (b"a" * (MAX_BYTES + 1), "more than 48 MiB"),
     ],
 )
@@ -84,6 +85,9 @@ def test_texts_are_read_in_their_order_with_utf16_and_marks(tmp_path: Path) -> N
     assert read.text == "héllo\nwörld"
     (tmp_path / "c").write_text(read.text, encoding="utf-8")
     assert read_texts([str(tmp_path / "c")]).sha256 == read.sha256
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32"):
+        (tmp_path / "d").write_text(read.text, encoding=encoding)
+        assert read_texts([str(tmp_path / "d")]).text == read.text
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         read_texts([str(tmp_path / "none")])
     with pytest.raises(UsageError, match="cannot be read"):
