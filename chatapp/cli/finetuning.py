@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from chatapp.cli.train import needing_torch
+from chatapp.cli.train import FiniteRange, needing_torch
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
@@ -32,15 +32,13 @@ _COUNT = click.IntRange(min=1)
     help="A Jinja file in place of the model's own, or a name such as `chatml`.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out lines that cannot be learned from.")
-@click.option(
-    "--epochs", metavar="X", type=click.FloatRange(0, min_open=True), help="3 if not said."
-)
+@click.option("--epochs", metavar="X", type=FiniteRange(0, min_open=True), help="3 if not said.")
 @click.option("--steps", metavar="N", type=_COUNT, help="In place of epochs.")
 @click.option(
-    "--minutes", metavar="N", type=click.FloatRange(0, min_open=True), help="How long it may take."
+    "--minutes", metavar="N", type=FiniteRange(0, min_open=True), help="How long it may take."
 )
 @click.option("--batch", "batch_tokens", metavar="N", type=click.IntRange(min=2), help="In tokens.")
-@click.option("--learning-rate", metavar="X", type=click.FloatRange(1e-9, 1), help="At its peak.")
+@click.option("--learning-rate", metavar="X", type=FiniteRange(1e-9, 1), help="At its peak.")
 @click.option("--seed", metavar="N", type=click.IntRange(0, 2**31 - 1), default=1337)
 @click.option("--dry-run", is_flag=True, help="Say size, time and disk, and train nothing.")
 def finetune(

@@ -4,8 +4,10 @@
 A file that is called like a command is given as `./sample`.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -41,6 +43,19 @@ def train() -> None:
 
     Needs PyTorch: pip install '.[train]' (in the folder of chatapp's sources)
     """
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, in which neither `nan` nor `inf` lies."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number that `value` spells."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number that can be used.", param, ctx)
+        return number
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from chatapp.cli.train import needing_torch
+from chatapp.cli.train import FiniteRange, needing_torch
 
 _PATH = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
@@ -37,15 +37,15 @@ _STEPS = click.option("--steps", metavar="N", type=_COUNT, help="Pretraining ste
 @click.option(
     "--minutes",
     metavar="N",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     help="How long it may take: size, batch, steps and rate follow.",
 )
 @_STEPS
 @click.option("--batch", "batch_tokens", metavar="N", type=click.IntRange(min=2), help="In tokens.")
-@click.option("--learning-rate", metavar="X", type=click.FloatRange(1e-9, 1), help="At its peak.")
+@click.option("--learning-rate", metavar="X", type=FiniteRange(1e-9, 1), help="At its peak.")
 @click.option("--optimizer", type=click.Choice(["adamw", "muon"]), help="adamw if not said.")
 @click.option("--compile", is_flag=True, default=None, help="Let PyTorch compile the model.")
-@click.option("--dropout", metavar="X", type=click.FloatRange(0, 0.99), help="0 is off.")
+@click.option("--dropout", metavar="X", type=FiniteRange(0, 0.99), help="0 is off.")
 @click.option(
     "--seed", metavar="N", type=click.IntRange(0, 2**31 - 1), help="Of all that is drawn."
 )
@@ -107,7 +107,7 @@ def resume(folder: Path, steps: int | None) -> None:
 @click.argument("folder", type=_PATH)
 @click.argument("prompt", default="")
 @click.option("--tokens", metavar="N", type=_COUNT, default=200, help="At most so many tokens.")
-@click.option("--temperature", metavar="T", type=click.FloatRange(min=0), default=0.8)
+@click.option("--temperature", metavar="T", type=FiniteRange(min=0), default=0.8)
 @click.option("--top-k", metavar="K", type=click.IntRange(min=0), default=40, help="0: all tokens.")
 @click.option("--seed", metavar="N", type=int, default=0)
 def sample(

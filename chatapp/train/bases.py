@@ -28,7 +28,7 @@ from chatapp.train.data import Sample, encode_conversation
 from chatapp.train.language_model import LanguageModel
 from chatapp.train.pretrained import Pretrained
 from chatapp.train.shapes import Args, describe_shape
-from chatapp.train.tokenizer import knows_turns, load_tokenizer, save_tokenizer
+from chatapp.train.tokenizer import identify, knows_turns, load_tokenizer, save_tokenizer
 
 TEMPLATE_FILE = "chat_template.jinja"
 PLAIN_TEMPLATE = (
@@ -71,6 +71,8 @@ class Base(Protocol):
     """The chat template where the base has not got it itself; empty where it has."""
     notices: tuple[str, ...]
     """Sentences for the user."""
+    facts: dict[str, str]
+    """What a checkpoint of it keeps in its `config`."""
 
     def encode(self, messages: tuple[Said, ...]) -> Sample:
         """Tokens of a chat, and which of them are answers. Raises `BadLineError`."""
@@ -119,8 +121,8 @@ class OurBase:
         self.path = folder
         if (folder / META_FILE).is_file():
             raise ChatAppError(
-                f"{folder} is a model of characters, which has no turns.",
-                "Take one with a tokenizer: chatapp train TEXT --out FOLDER",
+                f"{folder} is a model of characters (--chars), which has no turns.",
+                "Train one without that flag: chatapp train TEXT --out FOLDER",
             )
         checkpoint = load_checkpoint(folder)
         self._args: Args = checkpoint.read_args()
@@ -131,12 +133,8 @@ class OurBase:
             )
         self.model: LanguageModel = checkpoint.restore_model()
         self._tokenizer: Tokenizer = load_tokenizer(folder)
-        if self._tokenizer.get_vocab_size() > self._args.vocab_size:
-            raise ChatAppError(
-                f"The tokenizer in {folder} has {self._tokenizer.get_vocab_size()} tokens, the "
-                f"model {self._args.vocab_size}: they do not belong together.",
-                "Put the tokenizer that it was trained with beside it.",
-            )
+        checkpoint.check_tokenizer(self._tokenizer, folder)
+        self.facts = {"tokenizer": identify(self._tokenizer)}
         self.template = "" if knows_turns(folder) else CHAT_TEMPLATE
 
     def encode(self, messages: tuple[Said, ...]) -> Sample:
@@ -174,6 +172,7 @@ class FolderBase:
             said = (f"The model has no chat template: turns are written {named}.",)
         assert manner.template is not None
         self.notices = tuple(said)
+        self.facts: dict[str, str] = {}
         self._mask = AnswerMask(manner.template, self.model.vocab)
 
     def encode(self, messages: tuple[Said, ...]) -> Sample:

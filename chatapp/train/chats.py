@@ -86,7 +86,7 @@ class Complaints:
         named = self.lines[:MOST_SAID]
         more = len(self.lines) - len(named)
         if more:
-            named.append(f"So {'is' if more == 1 else 'are'} {more} more.")
+            named.append(f"{more} more {'line has' if more == 1 else 'lines have'} such faults.")
         if not skip:
             raise ChatAppError("\n".join(named), "Mend them, or leave them out with --skip-bad.")
         count = len(self.lines)

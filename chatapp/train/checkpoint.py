@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.replacing import replacement
 from chatapp.train.language_model import LanguageModel
 from chatapp.train.shapes import Args, class_of, make_model
+from chatapp.train.tokenizer import identify
 
 CHECKPOINT_FILE = "ckpt.pt"
 
@@ -44,6 +46,26 @@ class Checkpoint:
         model = make_model(wanted or args)
         model.load_state_dict(self.model)
         return model
+
+    def check_tokenizer(self, tokenizer: Tokenizer, folder: Path) -> None:
+        """Raise `ChatAppError` where the tokenizer in `folder` is not the model's own.
+
+        Without a note of which one that is, its number of tokens has to be the model's, which some
+        programs round up.
+        """
+        known, n_tokens = self.config.get("tokenizer"), tokenizer.get_vocab_size()
+        n_rows = self.model_args.get("vocab_size")
+        n_more = n_rows - n_tokens if isinstance(n_rows, int) else 0
+        if n_more and not (isinstance(n_rows, int) and n_rows % 64 == 0 and 0 < n_more < _ROUNDED):
+            said = f"has {n_tokens} tokens, the checkpoint's model {n_rows}"
+        elif isinstance(known, str) and known != identify(tokenizer):
+            said = f"has as many tokens as the checkpoint's model, {n_tokens}, and others"
+        else:
+            return
+        raise ChatAppError(
+            f"The tokenizer in {folder} {said}: they do not belong together.",
+            "Put back the tokenizer that the model was trained with.",
+        )
 
     def read_args(self) -> Args:
         """The model's shape; raises `ChatAppError` when it is not the shape of the weights."""
@@ -75,6 +97,8 @@ class Checkpoint:
 
 
 _LAYER = re.compile(r"(?:transformer\.h|model\.layers)\.(\d+)\.")
+_ROUNDED = 512
+"""Rows: to multiples of 64 to as many."""
 DAMAGED = "Put a whole copy in its place, or remove it and train again."
 
 

@@ -5,17 +5,20 @@ The lock is the kernel's and on the folder itself, so that whatever ends a proce
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chatapp.errors import ChatAppError, UsageError
+from chatapp.train.corpus import TooLittleTextError
 from chatapp.train.parallel import join
 
 
 @contextmanager
 def claim(folder: Path) -> Iterator[None]:
-    """Hold `folder`, which is made if need be; folders made for it go again if they stay empty.
+    """Hold `folder`, which is made if need be; folders made for it go again if they stay empty, or
+    if too little text came of it.
 
     Of several processes of one run the first one holds it. Raises `ChatAppError` where another
     run does, `UsageError` where `folder` cannot be one.
@@ -30,11 +33,25 @@ def claim(folder: Path) -> Iterator[None]:
         raise UsageError(f"{folder} is no folder.", "Name another one: --out FOLDER") from None
     try:
         with _lock(folder):
-            yield
+            is_new = not any(folder.iterdir())
+            try:
+                yield
+            except TooLittleTextError:
+                if is_new:
+                    _empty(folder)
+                raise
     finally:
         with suppress(OSError):  # what is not empty stays, and so do those above it
             for place in made:
                 place.rmdir()
+
+
+def _empty(folder: Path) -> None:
+    for place in folder.iterdir():
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ spells out stay text. A document of more than a million characters comes in part
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,21 @@ from chatapp.train.reading import find_files, read_blocks, read_lines
 from chatapp.train.settings import Source
 
 SEPARATOR = "\n\f\n"
+_ADVICE = 'Write {"text": "…"}, or a chat, {"messages": […]}, on every line.'
 PART = 1 << 20
 """Characters of a document that are handed on at once."""
 _PLACE = re.compile(r"(?<=\S)\n(?=\S)|(?<=\S)(?=[ ]\S)")
 """Where a text may be divided so that its tokens stay the same: a word begins there."""
+
+
+class TooLittleTextError(ChatAppError):
+    """There is no text, or too little; nothing can be made of it."""
+
+
+def no_text(sources: Iterable[Source]) -> TooLittleTextError:
+    """What is said of sources without a single word."""
+    names = ", ".join(str(source.path) for source in sources)
+    return TooLittleTextError(f"There is no text in {names}: nothing can be learned from it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,10 @@ def read_conversations(source: Source) -> list[tuple[Turn, ...]]:
 
 def _read_objects(path: Path) -> Iterator[Document]:
     for number, entry in _read_json(path):
-        if isinstance(entry, dict) and isinstance(entry.get("text"), str):
+        if isinstance(entry, dict) and "messages" not in entry:
+            if not isinstance(entry.get("text"), str):
+                wrong = "has a text that is none" if "text" in entry else "has no text"
+                raise ChatAppError(f"{path}, line {number} {wrong}.", _ADVICE)
             text = clean(entry["text"])
             if text.strip():
                 yield Document((text,))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from chatapp.errors import ChatAppError
 from chatapp.train.chat_format import END_OF_TURN, Turn, lay_out
+from chatapp.train.corpus import TooLittleTextError
 from chatapp.train.language_model import IGNORED
 from chatapp.train.tokenizer import encode_pieces, token_id
 
@@ -56,7 +57,7 @@ class PackedText:
         """
         window = min(window, self.block_size)
         if self._count(window) < 1:
-            raise ChatAppError(
+            raise TooLittleTextError(
                 f"The text has {len(self.row) + heldout} tokens, {heldout} of them held out: too "
                 f"few for windows of {window}, which need {2 * window + 1} to train on.",
                 "Give more text, or a shorter context.",

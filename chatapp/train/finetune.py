@@ -11,6 +11,7 @@ from chatapp.train.corpus import read_conversations
 from chatapp.train.data import Batch, ChatTurns, Sample, encode_conversation
 from chatapp.train.loop import Stage
 from chatapp.train.settings import FinetuneSettings, Recipe, Source
+from chatapp.train.tokenizer import identify
 
 HELD_OUT = 100
 """One conversation in so many measures the loss and is not trained on."""
@@ -28,7 +29,7 @@ def finetune_stage(recipe: Recipe, tokenizer: Tokenizer, folder: Path) -> Stage:
     count = min(len(samples) // HELD_OUT, settings.eval_rows)
     block = recipe.model.block_size
     stage = chat_stage(settings, samples[count:], samples[:count], block, folder)
-    return replace(stage, config=recipe.as_dict())
+    return replace(stage, config={**recipe.as_dict(), "tokenizer": identify(tokenizer)})
 
 
 def chat_stage(

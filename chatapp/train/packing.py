@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from chatapp.errors import ChatAppError
 from chatapp.gguf.replacing import write_whole
 from chatapp.train.chat_format import END_OF_TEXT
-from chatapp.train.corpus import Document
+from chatapp.train.corpus import Document, no_text
 from chatapp.train.progress import Reporter
 from chatapp.train.reading import find_files
 from chatapp.train.routing import Routed, Routes
@@ -78,6 +78,8 @@ def pack(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _write(recipe, tokenizer, folder, facts, reporter)
+        if not facts["train"] + facts["val"]:
+            raise no_text(recipe.text)
         _share_out(folder, facts, recipe, window)
     except OSError as error:
         raise ChatAppError(

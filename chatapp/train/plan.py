@@ -215,4 +215,6 @@ def say_time(seconds: float) -> str:
 
 def say_bytes(size: float) -> str:
     """A number of bytes as people say it, such as 1.2 GB."""
+    if size < 1e6:
+        return f"{size / 1e3:.0f} kB"
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

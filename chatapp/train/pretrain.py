@@ -14,8 +14,11 @@ from chatapp.train.noting import note_texts
 from chatapp.train.packing import pack
 from chatapp.train.progress import Reporter
 from chatapp.train.settings import Recipe
+from chatapp.train.tokenizer import identify
 
 DATA_FOLDER = "data"
+PRETRAIN_FOLDER = "pretrain"
+"""Of a run that is fine-tuned, too."""
 
 
 def pretrain_stage(
@@ -49,7 +52,7 @@ def pretrain_stage(
         heldout=heldout_batches(packed.heldout, window, settings.eval_rows, rows),
         folder=folder,
         home=folder,
-        config={**recipe.as_dict(), "tokens": len(packed.train)},
+        config={**recipe.as_dict(), "tokens": len(packed.train), "tokenizer": identify(tokenizer)},
     )
 
 

@@ -27,6 +27,8 @@ from chatapp.train.language_model import IGNORED, LanguageModel
 _BODY = "body."
 _MOST_FILE = "100TB"
 """Of weights in one file: they are always in one."""
+_MOST_APART = 1.1
+"""Times as many tokens as rows or the other way round: rows are rounded up, and kept for later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,14 @@ class Pretrained(LanguageModel):
                 f"{folder.name} makes a text of a text, and only models that go on with a text "
                 "are fine-tuned.",
                 "Take a decoder, such as a Llama, Qwen or Gemma.",
+            )
+        n_tokens = len(loaded.tokenizer)
+        n_rows = loaded.model.get_input_embeddings().num_embeddings
+        if max(n_tokens, n_rows) > _MOST_APART * min(n_tokens, n_rows):
+            raise ModelError(
+                f"The tokenizer in {folder.name} has {n_tokens} tokens, the model {n_rows}: they "
+                "do not belong together.",
+                "Put the tokenizer that it was trained with beside it.",
             )
         self.body: nn.Module = loaded.model
         self.dtype: torch.dtype = loaded.model.dtype

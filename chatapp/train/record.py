@@ -9,11 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chatapp.errors import ChatAppError
+from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.replacing import write_whole
+from chatapp.train.checkpoint import CHECKPOINT_FILE
+from chatapp.train.keeping import BEST_FOLDER
+from chatapp.train.pretrain import PRETRAIN_FOLDER
 from chatapp.train.settings import Recipe, build_recipe
 
 RECORD_FILE = "run.json"
+_WITHIN = (PRETRAIN_FOLDER, BEST_FOLDER, CHECKPOINT_FILE)
 
 
 def write_record(recipe: Recipe, folder: Path) -> None:
@@ -30,8 +34,20 @@ def write_record(recipe: Recipe, folder: Path) -> None:
     write_whole(folder / RECORD_FILE, content, mode=None)
 
 
+def find_run(place: Path) -> Path:
+    """The folder of the run that `place`, a stage, the best model or a checkpoint, belongs to."""
+    for folder in (place, *place.parents):
+        if (folder / RECORD_FILE).is_file():
+            return folder
+        if folder.name not in _WITHIN:
+            break
+    return place
+
+
 def read_record(folder: Path) -> Recipe:
     """The recipe of the run in `folder`; raises `ChatAppError` where there is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder of a run.", "Name the one that --out named.")
     path = folder / RECORD_FILE
     try:
         table: Any = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))

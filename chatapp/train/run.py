@@ -23,14 +23,15 @@ from chatapp.train.keeping import BEST_FOLDER
 from chatapp.train.loop import Stage, run_stage
 from chatapp.train.optimizers import has_muon
 from chatapp.train.parallel import Ranks, join, leave
-from chatapp.train.plan import describe_run, plan
+from chatapp.train.plan import count_tokens, describe_run, plan
 from chatapp.train.plot import draw_losses
-from chatapp.train.pretrain import pretrain_stage
+from chatapp.train.pretrain import PRETRAIN_FOLDER, pretrain_stage
 from chatapp.train.progress import Reporter, Silent, StderrReporter
-from chatapp.train.record import read_record, write_record
+from chatapp.train.record import find_run, read_record, write_record
+from chatapp.train.room import Room, room_for_stages
 from chatapp.train.sample import Sampler
 from chatapp.train.settings import Recipe, make_recipe, read_recipe
-from chatapp.train.shapes import Args, describe_shape, make_model
+from chatapp.train.shapes import Args, count, describe_shape, make_model
 from chatapp.train.stopping import say_when_stopped
 from chatapp.train.tokenizer import TOKENIZER_FILE, save_tokenizer
 from chatapp.train.vocabulary import find_tokenizer, load_given, save_vocabulary
@@ -74,6 +75,7 @@ def train(
 
 def go_on(out: Path, wishes: Wishes | None = None, reporter: Reporter | None = None) -> Path:
     """Go on with the run in `out`, whose recipe lies there; its `ckpt.pt`. Raises as `train`."""
+    out = find_run(out)
     recipe = (wishes or Wishes()).change(read_record(out))
     with claim(out):
         return _train(recipe, out, True, None, _speaker(reporter))
@@ -103,32 +105,52 @@ def learn_tokenizer(
 def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter: Reporter) -> Path:
     """`given` is the folder of a tokenizer to use."""
     ranks = join()
-    first = out / "pretrain" if recipe.chat else out
+    first = out / PRETRAIN_FOLDER if recipe.chat else out
     torch.set_num_threads(recipe.threads or min(torch.get_num_threads(), count_threads()))
     if recipe.pretrain.optimizer == "muon" and not has_muon():
         reporter.say("This PyTorch has no Muon (2.9 has): AdamW is used.")
     with say_when_stopped(reporter.say), ranks.first():
-        going_on = (resume and _exists(first)) or ranks.rank > 0
-        tokenizer = find_tokenizer(recipe, first, going_on, reporter, given)
+        reached = out if recipe.chat and resume and _exists(out) else first
+        earlier = load_checkpoint(reached) if resume and _exists(reached) else None
+        going_on = earlier is not None or ranks.rank > 0
+        tokenizer = find_tokenizer(recipe, reached, going_on, reporter, given)
         size = tokenizer.get_vocab_size()
-        if not ranks.rank:
+        recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
+        if earlier is not None:
+            earlier.check_tokenizer(tokenizer, reached)
+            _refuse_another_shape(earlier, recipe.model)
+        last = recipe.finetune if recipe.chat else recipe.pretrain
+        ended = earlier if earlier and reached == out and earlier.iter_num >= last.steps else None
+        if not ranks.rank and not ended:
+            _find_room(recipe).check(out)
             write_record(recipe, out)
             save_vocabulary(tokenizer, recipe, first)
-        recipe = replace(recipe, model=replace(recipe.model, vocab_size=size))
-        needed = not (recipe.chat and _exists(out) and resume)
+        needed = first == reached and not ended
         if needed:
             stage = pretrain_stage(recipe, tokenizer, first, reporter, going_on)
+    if ended:
+        reporter.say(f"The run in {out} is at its end, step {ended.iter_num:,}.")
+        leave()
+        return out / CHECKPOINT_FILE
     checkpoint = None
     if needed:
         stage = replace(_with_samples(stage, tokenizer, ranks), home=out)
-        checkpoint = _run(stage, recipe, None, resume, reporter)
+        checkpoint = _run(stage, recipe, None, earlier, reporter)
+        earlier = None
     if recipe.chat:
         if not ranks.rank:
             _prepare_chat(recipe, tokenizer, first, out)
         stage = finetune_stage(recipe, tokenizer, out)
-        _run(stage, recipe, checkpoint, resume, reporter)
+        _run(stage, recipe, checkpoint, earlier, reporter)
     leave()
     return out / CHECKPOINT_FILE
+
+
+def _find_room(recipe: Recipe) -> Room:
+    width = 2 if recipe.model.vocab_size <= 1 << 16 else 4
+    stages = (recipe.pretrain, recipe.finetune) if recipe.chat else (recipe.pretrain,)
+    optimizers = [stage.optimizer for stage in stages]
+    return room_for_stages(count(recipe.model), count_tokens(recipe) * width, optimizers)
 
 
 def _prepare_chat(recipe: Recipe, tokenizer: Tokenizer, first: Path, out: Path) -> None:
@@ -145,14 +167,15 @@ def _prepare_chat(recipe: Recipe, tokenizer: Tokenizer, first: Path, out: Path) 
 
 
 def _run(
-    stage: Stage, recipe: Recipe, base: Checkpoint | None, resume: bool, reporter: Reporter
+    stage: Stage,
+    recipe: Recipe,
+    base: Checkpoint | None,
+    earlier: Checkpoint | None,
+    reporter: Reporter,
 ) -> Checkpoint:
     """Run one stage from its own checkpoint, from the stage before it, or from new weights."""
     torch.manual_seed(stage.settings.seed)
-    earlier = load_checkpoint(stage.folder) if resume and _exists(stage.folder) else None
     origin = earlier or base
-    if origin:
-        _refuse_another_shape(origin, recipe.model)
     model = origin.restore_model(recipe.model) if origin else make_model(recipe.model)
     reporter.say(f"{stage.name}: {model.count_parameters():,} parameters")
     describe_shape(recipe.model, stage.folder)
@@ -181,12 +204,6 @@ def _refuse_another_shape(checkpoint: Checkpoint, wanted: Args) -> None:
     """A recipe that was changed since trains another model; dropout alone may differ."""
     saved = checkpoint.read_args().as_dict()
     for name, value in wanted.as_dict().items():
-        if name == "vocab_size" and saved.get(name) != value:
-            raise ChatAppError(
-                f"The tokenizer has {value} tokens, the checkpoint's model {saved.get(name)}: "
-                "they do not belong together.",
-                "Put back the tokenizer and texts it began with, or use another folder.",
-            )
         if name != "dropout" and saved.get(name) != value:
             was = saved.get(name, "none")
             raise ChatAppError(
@@ -220,7 +237,7 @@ def _refuse_overwriting(out: Path) -> None:
 
 
 def _is_begun(out: Path) -> bool:
-    return _exists(out) or _exists(out / "pretrain")
+    return _exists(out) or _exists(out / PRETRAIN_FOLDER)
 
 
 def _exists(folder: Path) -> bool:

@@ -39,6 +39,7 @@ def write(folder: Path, prompt: str, draw: Draw) -> str:
     model = checkpoint.restore_model().eval()
     characters = (folder / META_FILE).is_file()
     tokenizer = load_characters(folder) if characters else load_tokenizer(folder)
+    checkpoint.check_tokenizer(tokenizer, folder)
     if knows_turns(folder):
         ends = {token_id(tokenizer, END_OF_TEXT), token_id(tokenizer, END_OF_TURN)}
         ids = encode_pieces(tokenizer, lay_out([Turn("user", prompt)], add_generation_prompt=True))
@@ -51,7 +52,9 @@ def write(folder: Path, prompt: str, draw: Draw) -> str:
 
 def load_model(folder: Path) -> tuple[LanguageModel, Tokenizer]:
     """The model and tokenizer in `folder`, ready to be asked."""
-    return load_checkpoint(folder).restore_model().eval(), load_tokenizer(folder)
+    checkpoint, tokenizer = load_checkpoint(folder), load_tokenizer(folder)
+    checkpoint.check_tokenizer(tokenizer, folder)
+    return checkpoint.restore_model().eval(), tokenizer
 
 
 def answer(

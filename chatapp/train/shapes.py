@@ -28,6 +28,8 @@ SIZES = {
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)([kKmMbB]?)")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+_LARGEST = ("largest", 96, 128)
+"""Layers and heads."""
 _ASPECT = 48
 """Width for each layer, about that of GPT-2's smaller ones; others this near are as good."""
 
@@ -86,20 +88,24 @@ def size_for(args: Args, parameters: float) -> Args:
     """`args` with layers and width for about so many parameters; raises `UsageError`."""
     best, least = None, math.inf
     parameters = max(parameters, 1.0)
-    for layers in range(1, 97):
-        for heads in range(1, 129):
-            made = _fit(args, layers, heads, heads * (32 if heads <= 8 else 64))
+    for layers in range(1, _LARGEST[1] + 1):
+        for heads in range(1, _LARGEST[2] + 1):
+            made = _fit(args, layers, heads, _width(heads))
             miss = abs(math.log(count(made) / parameters))
             odd = abs(math.log2(made.n_embd / layers / _ASPECT))
             if miss + 0.1 * odd < least:
                 best, least = made, miss + 0.1 * odd
     if best is None or not 0.5 < count(best) / parameters < 2:
-        smallest = count(_fit(args, 1, 1, 32))
+        end, layers, heads = ("smallest", 1, 1) if count(best or args) > parameters else _LARGEST
         raise UsageError(
             f"There is no model of {parameters:,.0f} parameters for {args.vocab_size:,} tokens.",
-            f"The smallest has {smallest:,}.",
+            f"The {end} has {count(_fit(args, layers, heads, _width(heads))):,}.",
         )
     return best
+
+
+def _width(heads: int) -> int:
+    return heads * (32 if heads <= 8 else 64)
 
 
 def _fit(args: Args, layers: int, heads: int, width: int) -> Args:

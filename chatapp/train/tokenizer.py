@@ -5,6 +5,7 @@ knows as the pre-tokenizer `gpt-2`. May not normalise or add a space in front: t
 Surprising: special tokens come first (ids 0 to 4), so that adding words later moves none of them.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -78,6 +79,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             f"{path} cannot be read as a tokenizer: {error}.",
             "Copy it again from where the model was trained.",
         ) from error
+
+
+def identify(tokenizer: Tokenizer) -> str:
+    """A hash of which token has which number, the same in every version of the library."""
+    numbers = sorted((number, token) for token, number in tokenizer.get_vocab().items())
+    return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
 
 
 def knows_turns(folder: Path) -> bool:

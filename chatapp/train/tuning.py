@@ -28,7 +28,9 @@ from chatapp.train.loop import Stage, run_stage
 from chatapp.train.noting import note_chats
 from chatapp.train.parallel import join
 from chatapp.train.plot import draw_losses
+from chatapp.train.pretrained import Pretrained
 from chatapp.train.progress import Reporter, Silent, StderrReporter
+from chatapp.train.room import BEST, Room, room_for_tuning
 from chatapp.train.stopping import command_to_go_on, say_when_stopped
 from chatapp.train.tuning_plan import describe_tuning, measure_tuning, plan_tuning
 from chatapp.train.tuning_settings import (
@@ -113,7 +115,11 @@ class _Run:
         rank = join().rank
         if earlier is not None:
             self._restore(earlier)
+            if self._is_at_its_end(earlier):
+                self.reporter.say(f"The run in {self.out} is at its end, step {earlier.iter_num}.")
+                return self._end(earlier)
         if not rank:
+            self._find_room().check(self.out)
             write_tuning(self.tuning, self.out)
             if self._writer is None:
                 self.base.prepare(self.out)
@@ -129,12 +135,31 @@ class _Run:
             self._write(self._writer, last.model, self.out)
         return self._end(last)
 
+    def _is_at_its_end(self, earlier: Checkpoint) -> bool:
+        """Whether all steps were taken, and what came of them was written after the last one."""
+        assert self.tuning.settings is not None
+        if earlier.iter_num < self.tuning.settings.steps:
+            return False
+        kept = (self.state / CHECKPOINT_FILE).stat().st_mtime_ns
+        written = [file.stat().st_mtime_ns for file in self.out.glob("*.safetensors")]
+        return self._writer is None or max(written, default=0) >= kept
+
+    def _find_room(self) -> Room:
+        model = self.base.model
+        trained = model.count_trained()
+        if self.tuning.lora is None and isinstance(model, Pretrained):
+            written = model.count_parameters() * model.dtype.itemsize
+            return room_for_tuning(trained, written, apart=True)
+        return room_for_tuning(trained, BEST * trained, apart=self._writer is not None)
+
     def _make_stage(self) -> Stage:
         settings, examples = self.tuning.settings, self.examples
         assert settings is not None
         block = self.base.model.args.block_size
         stage = chat_stage(settings, examples.train, examples.held, block, self.state)
-        stage = replace(stage, home=self.out, config={"chats": examples.digest()})
+        stage = replace(
+            stage, home=self.out, config={"chats": examples.digest(), **self.base.facts}
+        )
         writer = self._writer
         if writer is None:
             return stage

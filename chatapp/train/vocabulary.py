@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from chatapp.errors import ChatAppError, UsageError
 from chatapp.train.characters import (
     META_FILE,
     character_tokenizer,
@@ -16,12 +17,13 @@ from chatapp.train.characters import (
     save_characters,
 )
 from chatapp.train.chat_format import END_OF_TEXT, spell
-from chatapp.train.corpus import read_conversations, read_documents
+from chatapp.train.corpus import no_text, read_conversations, read_documents
 from chatapp.train.progress import Reporter
 from chatapp.train.reading import count_bytes
 from chatapp.train.settings import Recipe, Source
 from chatapp.train.tokenizer import (
     TOKENIZER_FILE,
+    identify,
     load_tokenizer,
     save_tokenizer,
     token_id,
@@ -41,7 +43,14 @@ def find_tokenizer(
             return load_characters(folder)
         return character_tokenizer(_texts(recipe))
     if resume and (folder / TOKENIZER_FILE).is_file():
-        return load_tokenizer(folder)
+        own = load_tokenizer(folder)
+        if given is not None and identify(load_given(given)) != identify(own):
+            raise ChatAppError(
+                f"The run in {folder} has {own.get_vocab_size()} tokens of its own, which are not "
+                f"those of {given}.",
+                "Leave out --tokenizer, or begin anew in another folder.",
+            )
+        return own
     if given is not None:
         return load_given(given)
     reporter.say("tokenizer: learning words from the text")
@@ -50,7 +59,13 @@ def find_tokenizer(
 
 def load_given(place: Path) -> Tokenizer:
     """The tokenizer in a folder, which must know how a text ends; raises `ChatAppError`."""
-    tokenizer = load_tokenizer(place if place.is_dir() else place.parent)
+    folder = place.parent if place.name == TOKENIZER_FILE else place
+    if not (folder / TOKENIZER_FILE).is_file():
+        raise UsageError(
+            f"There is no tokenizer at {place}.",
+            "Name a folder that chatapp train tokenizer has made.",
+        )
+    tokenizer = load_tokenizer(folder)
     token_id(tokenizer, END_OF_TEXT)
     return tokenizer
 
@@ -67,9 +82,13 @@ def _texts(recipe: Recipe, most: int = 0) -> Iterator[str]:
     """The text of all sources; where that is more than `most` bytes, every so many documents."""
     size = sum(count_bytes(source.path) for source in recipe.text)
     step = -(-size // most) if most else 1
+    is_empty = True
     for source in recipe.text:
         for document in islice(read_documents(source), 0, None, max(1, step)):
+            is_empty = False
             yield spell(document.pieces)
+    if is_empty:
+        raise no_text(recipe.text)
     for source in recipe.chat:
         for talk in read_conversations(Source(source.path)):
             yield from (turn.content for turn in talk)

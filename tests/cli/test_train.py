@@ -1,5 +1,6 @@
 """`chatapp train` in a real child process; what it trains is tested with the trainer."""
 
+import re
 from pathlib import Path
 
 import click
@@ -42,6 +43,43 @@ def test_wrong_use(chatapp: Run, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "nowhere.txt" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("tokenizer empty.txt -o out", 1, "There is no text in empty.txt"),
+        ("empty.txt -o out", 1, "There is no text in empty.txt"),
+        ("empty.txt --chars -o out", 1, "There is no text in empty.txt"),
+        ("other.jsonl -o out", 1, "other.jsonl, line 1 has no text."),
+        ("number.jsonl -o out", 1, "number.jsonl, line 1 has a text that is none."),
+        ("text.txt --tokenizer none -o out", 2, "There is no tokenizer at none."),
+        ("text.txt --tokenizer text.txt -o out", 2, "There is no tokenizer at text.txt."),
+        ("text.txt --size 999999B -o out", 2, "999,999,000,000,000 parameters.* The largest has"),
+        ("text.txt --size 10 -o out", 2, "of 10 parameters.* The smallest has"),
+        ("text.txt --minutes nan -o out", 2, "nan is no number"),
+        ("text.txt --minutes inf -o out", 2, "inf is no number"),
+        ("text.txt --dropout nan -o out", 2, "nan is no number"),
+        ("finetune base text.txt --epochs nan -o out", 2, "nan is no number"),
+        ("resume text.txt", 2, "text.txt is no folder of a run"),
+        ("resume none", 2, "none is no folder of a run"),
+        ("sample text.txt", 1, "There is no checkpoint at text.txt"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, code: int, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("To be, or not to be, that is the question.\n" * 40)
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "other.jsonl").write_text('{"txt": 3}\n')
+    (tmp_path / "number.jsonl").write_text('{"text": 3}\n')
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises((ChatAppError, click.UsageError)) as caught:
+        train.main(words.split(), standalone_mode=False)
+    assert caught.value.exit_code == code
+    assert re.search(said, str(caught.value))
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_short_way_and_commands_by_name(

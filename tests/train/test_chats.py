@@ -111,7 +111,7 @@ def test_bad_lines_are_named_with_file_and_line_and_left_out_only_when_asked(
         complaints.settle(False, print)
     assert f"{path}, line 2 is not JSON" in caught.value.message
     assert f"{path}, line 3 has the role 'boss'" in caught.value.message
-    assert f"So are {len(bad) - 4} more." in caught.value.message
+    assert f"{len(bad) - 4} more lines have such faults." in caught.value.message
     assert "--skip-bad" in caught.value.hint
     said: list[str] = []
     complaints.settle(True, said.append)

@@ -165,6 +165,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     (folder / "text.txt").write_text("Some words about cats and mats.\n" * 100)
     recipe = write(folder, SMALL + TEXT)
     train((recipe,), folder / "out", reporter=Silent())
+    recipe.write_text(recipe.read_text().replace("steps = 2", "steps = 3"))  # it is to go on
     return recipe, (folder / "out" / "ckpt.pt").read_bytes()
 
 

@@ -95,5 +95,5 @@ def test_what_is_stopped_before_a_step_says_so(recipe: Path):
         train((recipe,), out, reporter=told)
     assert told.said[-1] == "Stopped before a step was taken: there was nothing new to save."
     assert not list(out.rglob("ckpt.pt"))
-    assert go_on(out, Wishes(), Signaller()).is_file()
+    assert go_on(out / "pretrain", Wishes(), Signaller()) == out / "ckpt.pt"
     assert torch.isfinite(load_checkpoint(out).model["lm_head.weight"]).all()
