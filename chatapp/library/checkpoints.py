@@ -17,6 +17,14 @@ _ABOVE = (
 )
 """How the names begin of what the converter also takes from the folders above: tokenizers, and the
 data that a model was trained on. Others are of other programs."""
+_LOGS = (".jsonl", ".log", ".csv", ".png", ".out", ".err", ".tmp", ".part", ".lock")
+_NOTES = ("run.json", "finetune.json", "trainer_state.json", "events.out.tfevents")
+_STATES = ("optimizer.", "scheduler.", "scaler.", "rng_state", "training_args.")
+"""What training programs, ours and others, write beside a model for themselves: how the names of
+their files end or begin."""
+_OWN_FOLDERS = ("training", "best")
+"""Folders in a run of ours: what going on needs, and another model."""
+_RECORDS = ("run.json", "finetune.json")
 _MAGIC = b"GGUF"
 _UP, _DOWN = 3, 3
 """Folders above and below a checkpoint in which the converter looks."""
@@ -36,7 +44,8 @@ def stamp_checkpoint(path: Path) -> str:
 
     These are names, sizes and times of all in its folder and below (`1_Pooling`, `tokenizer`,
     `transformer`), or of a single file and what may belong to it there, and of tokenizers and data
-    in the folders above.
+    in the folders above. Logs and other things that a training program writes for itself do not
+    count, so that a run goes on while its model stays what it is.
     """
     real = Path(os.path.realpath(path))
     if sees_folder(real):
@@ -47,6 +56,8 @@ def stamp_checkpoint(path: Path) -> str:
     files += islice(_above(folder), _MOST)
     digest = hashlib.sha256(os.fsencode(real))
     for file in sorted(set(files)):
+        if file != real and _is_for_itself(file):
+            continue
         try:
             status = file.stat()
         except OSError:  # it vanished meanwhile
@@ -60,7 +71,10 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
     """The files in a folder, then those in the folders in it, to a depth."""
     yield from _files(folder)
     if depth:
+        is_run = any(sees_file(folder / name) for name in _RECORDS)
         for inner in _folders(folder):
+            if is_run and inner.name in _OWN_FOLDERS:
+                continue
             yield from _below(inner, depth - 1)
 
 
@@ -89,6 +103,12 @@ def _entries(folder: Path) -> list[Path]:
             return sorted(Path(entry.path) for entry in listing)
     except OSError:
         return []
+
+
+def _is_for_itself(file: Path) -> bool:
+    """Whether a training program keeps a file for itself, or is writing it."""
+    name = file.name.lower()
+    return name.startswith((".", *_NOTES, *_STATES)) or name.endswith(_LOGS)
 
 
 def _is_unconverted(path: Path) -> bool:

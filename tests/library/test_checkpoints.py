@@ -58,6 +58,25 @@ def test_the_stamp_changes_with_every_file_that_counts(
 
 
 @pytest.mark.parametrize("named", ["run", "run/ckpt.pt"])
+def test_what_training_writes_for_itself_leaves_the_stamp(
+    folder: Path, tmp_path: Path, named: str
+) -> None:
+    (folder / "run.json").write_text("{}")
+    before = stamp_checkpoint(tmp_path / named)
+    for name in ("log.jsonl", "loss.png", "run.json", "finetune.json", ".chatapp-1.part"):
+        (folder / name).write_text("more")
+    for name in ("trainer_state.json", "optimizer.pt", "rng_state_0.pth", "events.out.tfevents.1"):
+        (folder / name).write_text("more")
+    for inner in ("training", "best"):
+        (folder / inner).mkdir()
+        (folder / inner / "ckpt.pt").write_bytes(b"weights")
+        (folder / inner / "config.json").write_text("{}")
+    assert stamp_checkpoint(tmp_path / named) == before
+    (folder / "trained_on.json").write_text("{}")
+    assert stamp_checkpoint(tmp_path / named) != before
+
+
+@pytest.mark.parametrize("named", ["run", "run/ckpt.pt"])
 @pytest.mark.parametrize(
     "other",
     [
