@@ -15,12 +15,12 @@ from torch import Tensor
 from chatapp.engine.chat.known import nearest_format
 from chatapp.engine.chat.manner import Manner, find_manner
 from chatapp.engine.protocol import LoadOptions
+from chatapp.engine.pytorch.characters import META_FILE
 from chatapp.engine.pytorch.folder import read_folder
 from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.sandbox import TemplateProcess
 from chatapp.train.answer_mask import AnswerMask
-from chatapp.train.characters import META_FILE
 from chatapp.train.chat_format import CHAT_TEMPLATE, Turn
 from chatapp.train.chats import Said
 from chatapp.train.checkpoint import CHECKPOINT_FILE, load_checkpoint

@@ -5,17 +5,15 @@ that is a function of the text alone. There are no special tokens: such a model 
 never ends by itself.
 """
 
-import io
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer
 
+from chatapp.engine.pytorch.characters import META_FILE, make_tokenizer
 from chatapp.errors import ChatAppError
 from chatapp.gguf.replacing import write_whole
-
-META_FILE = "meta.pkl"
 
 
 def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
@@ -25,15 +23,7 @@ def character_tokenizer(texts: Iterable[str]) -> Tokenizer:
         found.update(text)
     if not found:
         raise ChatAppError("There is no text to learn characters from.")
-    return _make(sorted(found))
-
-
-def _make(characters: list[str]) -> Tokenizer:
-    vocab = {character: index for index, character in enumerate(characters)}
-    tokenizer = Tokenizer(models.WordLevel(vocab, unk_token=characters[0]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?m)."), behavior="isolated")
-    tokenizer.decoder = decoders.Fuse()
-    return tokenizer
+    return make_tokenizer(sorted(found))
 
 
 def save_characters(tokenizer: Tokenizer, folder: Path) -> None:
@@ -43,24 +33,3 @@ def save_characters(tokenizer: Tokenizer, folder: Path) -> None:
     meta = {"vocab_size": len(stoi), "itos": itos, "stoi": stoi}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / META_FILE, pickle.dumps(meta, protocol=2), mode=None)
-
-
-def load_characters(folder: Path) -> Tokenizer:
-    """The tokenizer that `meta.pkl` in `folder` means, of which nothing is run."""
-    path = folder / META_FILE
-    try:
-        meta = _Plain(io.BytesIO(path.read_bytes())).load()
-        characters = [meta["itos"][index] for index in range(len(meta["itos"]))]
-    except Exception as error:  # a pickle that was damaged raises whatever its opcodes meet
-        raise ChatAppError(f"{path} cannot be read: {error}.") from error
-    if not characters or not all(isinstance(one, str) and len(one) == 1 for one in characters):
-        raise ChatAppError(f"{path} is no vocabulary of characters.")
-    return _make(characters)
-
-
-class _Plain(pickle.Unpickler):
-    """Reads numbers, texts and dictionaries, and no name of anything that could run."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> object:
-        """Refuse."""
-        raise pickle.UnpicklingError(f"it names {module_name}.{global_name}")

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
+from chatapp.engine.pytorch.characters import META_FILE, load_characters
 from chatapp.text import one_line
-from chatapp.train.characters import META_FILE, load_characters
 from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Turn, lay_out
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.language_model import LanguageModel

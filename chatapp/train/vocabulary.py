@@ -9,13 +9,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from chatapp.engine.pytorch.characters import META_FILE, load_characters
 from chatapp.errors import ChatAppError, UsageError
-from chatapp.train.characters import (
-    META_FILE,
-    character_tokenizer,
-    load_characters,
-    save_characters,
-)
+from chatapp.train.characters import character_tokenizer, save_characters
 from chatapp.train.chat_format import END_OF_TEXT, spell
 from chatapp.train.corpus import no_text, read_conversations, read_documents
 from chatapp.train.progress import Reporter

@@ -100,6 +100,7 @@ def test_a_pickle_is_read_as_weights_only(tmp_path: Path) -> None:
         ({"n_layer": 4}, "lacks 24 of the weights"),
         ({"n_embd": 32}, "cannot load model"),
         ({"num_hidden_layers": 10**9}, "speaks of 1,000,000,000 layers"),
+        ({"n_layer": 10**9}, "speaks of 1,000,000,000 layers"),
         ({"n_head": "two"}, "cannot load model"),
         ({"transformers_weights": "../../secret"}, ""),
     ],
@@ -164,7 +165,7 @@ def test_a_tokenizer_of_another_model_is_a_sentence(folder: Path) -> None:
 
 def test_a_bare_checkpoint_beside_a_model_is_not_taken_for_it(folder: Path) -> None:
     (folder / "ckpt.pt").write_bytes(b"")
-    with pytest.raises(ModelError, match="is a bare checkpoint"):
+    with pytest.raises(ModelError, match="is no whole checkpoint"):
         load(folder / "ckpt.pt")
     assert load(folder / "model.safetensors").runtime
 

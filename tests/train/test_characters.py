@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from chatapp.engine.pytorch.characters import load_characters
 from chatapp.errors import ChatAppError, ConfigError
-from chatapp.train.characters import character_tokenizer, load_characters
+from chatapp.train.characters import character_tokenizer
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.run import go_on, train
 from chatapp.train.sample import Draw, Sampler, write

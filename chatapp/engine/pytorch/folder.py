@@ -1,4 +1,4 @@
-"""A folder that transformers has saved, before transformers sees it.
+"""A folder that transformers has saved, or one with a `ckpt.pt`, before transformers sees it.
 
 Promises: nothing in the folder is run. What would make transformers import, download or compile
 something of somebody else's is refused by name, or left out of the configuration that it is given.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from chatapp.engine.pytorch.characters import META_FILE
+from chatapp.engine.pytorch.checkpoint import find_checkpoint, read_checkpoint
 from chatapp.errors import ModelError
 from chatapp.gguf.naming import name_source
 
@@ -69,12 +71,17 @@ class Folder:
     size_bytes: int
     """Of the weights."""
     fingerprint: str
+    state: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """Weights of a checkpoint, by transformers' names; None: they lie in transformers' files."""
 
 
 def read_folder(path: Path) -> Folder:
     """Look at a folder, or at the folder that holds the weights file `path`. Raises `ModelError`,
     which says what transformers would not load."""
     folder = path if path.is_dir() else path.parent
+    has_weights = path == folder and any((folder / name).is_file() for name in _WEIGHTS)
+    if not has_weights and (file := find_checkpoint(path)):
+        return _read_checkpoint(path, file)
     if path != folder and path.name not in _WEIGHTS and not _SHARD.fullmatch(path.name):
         raise ModelError(
             f"{path.name} is a bare checkpoint, and transformers loads folders that it has saved.",
@@ -119,6 +126,27 @@ def read_folder(path: Path) -> Folder:
         _weigh(folder, weights[0]),
         _fingerprint(folder),
     )
+
+
+def _read_checkpoint(path: Path, file: Path) -> Folder:
+    """What a `ckpt.pt` says, with a tokenizer or nanoGPT's characters beside it."""
+    folder = file.parent
+    if not any((folder / name).is_file() for name in (*_TOKENIZERS, META_FILE)):
+        raise ModelError(
+            f"{folder.name} holds no tokenizer, and no characters ({META_FILE}).",
+            "Put beside the checkpoint what it was trained with. `chatapp convert` also looks in "
+            "other folders.",
+        )
+    config, state = read_checkpoint(file)
+    config = _clean(config)
+    if not isinstance(config.get("model_type"), str):
+        raise ModelError(
+            f"{file} does not say which kind of model it is.",
+            "`chatapp convert` reads more kinds of checkpoints, and says what it needs to know.",
+        )
+    size = sum(tensor.nbytes for tensor in state.values())
+    name, print_ = name_source(path, None), _fingerprint(folder)
+    return Folder(folder, config, config["model_type"], "", False, name, size, print_, state)
 
 
 def _check_sentencepiece(folder: Path) -> None:
@@ -174,7 +202,8 @@ def _clean(value: Any, depth: int = 0) -> Any:
     if [*value] == ["__float__"] and value["__float__"] in _FLOATS:
         return float(value["__float__"])
     for key, item in value.items():
-        if "layers" in key and isinstance(item, int) and item > _MOST_LAYERS:
+        names_layers = "layers" in key or key.endswith("layer")
+        if names_layers and isinstance(item, int) and item > _MOST_LAYERS:
             raise ModelError(f"The configuration speaks of {item:,} layers ({key}).")
     return {
         key: _clean(item, depth + 1) for key, item in value.items() if not key.endswith(_LEFT_OUT)

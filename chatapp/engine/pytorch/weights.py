@@ -1,8 +1,9 @@
 """A model in PyTorch's memory: loaded by transformers, which runs nothing that the folder brings.
 
 The configuration is the cleaned one (`folder.py`), the class one of transformers' own, the weights
-are safetensors, or a pickle that PyTorch reads with `weights_only`; nothing is fetched. Whatever
-transformers and PyTorch raise over a stranger's files becomes one sentence.
+are safetensors, a checkpoint's (`checkpoint.py`), or a pickle that PyTorch reads with
+`weights_only`; nothing is fetched. Whatever transformers and PyTorch raise over a stranger's files
+becomes one sentence.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
 )
 
+from chatapp.engine.pytorch.characters import META_FILE, load_characters
 from chatapp.engine.pytorch.folder import Folder
 from chatapp.engine.pytorch.vocab import TorchVocab
 from chatapp.errors import ModelError
@@ -56,9 +58,7 @@ class TorchWeights:
                 _check_memory(folder, _measure(folder, made, config))
             self.model = self._load(made, config)
             self.device = self._place(use_gpu=use_gpu)
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder.path, local_files_only=True, trust_remote_code=False
-            )
+            self.tokenizer = _load_tokenizer(folder)
             said = self.model.generation_config
             self.model.generation_config = transformers.GenerationConfig(
                 **{name: getattr(said, name, None) for name in _IDS}, eos_token_id=None
@@ -79,10 +79,11 @@ class TorchWeights:
         self.has_learned_positions = self._has_table(trained)
 
     def _load(self, made: Any, config: Any) -> Any:
-        path = self.folder.path
+        path, state = self.folder.path, self.folder.state
         model, said = made.from_pretrained(
-            path,
+            path if state is None else None,
             config=config,
+            state_dict=state,
             dtype="auto",
             local_files_only=True,
             weights_only=True,
@@ -147,6 +148,15 @@ class TorchWeights:
         finally:
             for hook in hooks:
                 hook.remove()
+
+
+def _load_tokenizer(folder: Folder) -> Any:
+    if folder.state is not None and (folder.path / META_FILE).is_file():
+        characters = load_characters(folder.path)
+        return transformers.PreTrainedTokenizerFast(tokenizer_object=characters)
+    return transformers.AutoTokenizer.from_pretrained(
+        folder.path, local_files_only=True, trust_remote_code=False
+    )
 
 
 @contextlib.contextmanager
