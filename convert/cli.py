@@ -200,7 +200,11 @@ def _add_understanding(group: argparse._ArgumentGroup) -> None:
         type=Path,
         help="text that a hand-written model should know, to find out how it was built",
     )
-    add("--chat-template", metavar="FILE", type=Path, help="Jinja template for chatting")
+    add(
+        "--chat-template",
+        metavar="FILE|NAME",
+        help="Jinja template for chatting, or a format that is known, such as chatml",
+    )
     add("--pre", metavar="NAME", help="llama.cpp's pre-tokenizer; it is proved all the same")
     add("--lora", metavar="DIR", type=Path, help="PEFT LoRA folder to merge into SRC")
     add(

@@ -31,7 +31,7 @@ class Options:
     typed: tuple[str, ...] = ()
     """Those of `settings` that somebody wrote for this model: what nobody reads is told."""
     lora: Path | None = None
-    chat_template: Path | None = None
+    chat_template: str | None = None
     pre: str | None = None
     """llama.cpp's name of a pre-tokenizer; it is proved all the same."""
     inexact_tokenizer: bool = False

@@ -37,7 +37,7 @@ from convert.samples import PROSE, read_text
 from convert.sizing import choose_by_size
 from convert.typemap import type_map, weight_bytes
 from convert.vocab import read_vocab
-from convert.vocab.chat import template_notes
+from convert.vocab.chat import choose_template, template_notes
 from convert.vocab.fit import fit_vocab
 from convert.vocab.vocabulary import Vocab
 
@@ -151,13 +151,14 @@ def understand(options: Options, progress: Progress) -> tuple[Checkpoint, Model,
     Raises `OpenQuestions` with everything that model and tokenizer leave open.
     """
     checkpoint = open_source(options)
+    template = choose_template(options.chat_template, checkpoint.adapter)
 
     def vocab_of(n_rows: int) -> Vocab:
         return read_vocab(
             checkpoint,
             n_rows,
             tokenizer=options.tokenizer,
-            chat_template=options.chat_template,
+            chat_template=template,
             pre=options.pre,
             inexact=options.inexact_tokenizer,
         )
@@ -235,7 +236,7 @@ def make_plan(options: Options, progress: Progress = silent) -> Plan:
         ftype=ftype,
         type_reason=reason,
         types=types,
-        output=choose_output(checkpoint.path, options.output, ftype),
+        output=choose_output(checkpoint.path, options.output, ftype, checkpoint.adapter),
         name=choose_name(checkpoint, options.name),
         license=options.license,
         temperature=temperature,
@@ -267,7 +268,8 @@ def measure_types(plan: Plan, options: Options, text: str, progress: Progress) -
     assert options.max_kl is not None
     progress("step", name="choose")
     plan, _ = choose_by_kl(plan, options.max_kl, text, progress)
-    output = choose_output(plan.checkpoint.path, options.output, plan.ftype)
+    checkpoint = plan.checkpoint
+    output = choose_output(checkpoint.path, options.output, plan.ftype, checkpoint.adapter)
     plan = replace(plan, output=output)
     check_output(plan, options.force)
     progress("note", text=f"Chosen: {plan.ftype.name}, {plan.type_reason}.")

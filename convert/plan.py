@@ -110,11 +110,18 @@ def source_ftype(model: Model) -> FileType:
     return FTYPES.get(widest(matrices or model.tensors), FTYPES["F32"])
 
 
-def choose_output(checkpoint: Path, output: Path | None, ftype: FileType) -> Path:
-    """Where the file goes: as asked, else beside the checkpoint, named after it and its type."""
+def choose_output(
+    checkpoint: Path, output: Path | None, ftype: FileType, adapter: Path | None = None
+) -> Path:
+    """Where the file goes: as asked, else beside the checkpoint, named after it and its type; with
+    an adapter beside that, named after both."""
     stem = checkpoint.name if checkpoint.is_dir() else checkpoint.stem  # `gpt-1.5` is no ending
+    beside = checkpoint
+    if adapter is not None:
+        beside = adapter.resolve()
+        stem = f"{name_source(checkpoint)}-{beside.name}"
     if output is None:
-        return checkpoint.with_name(f"{stem}-{ftype.name}.gguf")
+        return beside.with_name(f"{stem}-{ftype.name}.gguf")
     return output / f"{stem}-{ftype.name}.gguf" if output.is_dir() else output
 
 
@@ -125,6 +132,8 @@ def choose_name(checkpoint: Checkpoint, name: str | None) -> str:
     up where they are missing: such a name is written with a space.
     """
     chosen = name or name_source(checkpoint.path, checkpoint.config.get("_name_or_path"))
+    if not name and checkpoint.adapter is not None:
+        chosen = f"{chosen} {name_source(checkpoint.adapter)}"
     chosen = chosen.encode("utf-8", "replace").decode()
     return re.sub(r"(phi)-?(3)", r"\1 \2", chosen, flags=re.IGNORECASE)
 

@@ -94,7 +94,7 @@ def override_template(config: "Config", model: Path, named: str | None) -> "Conf
     if named is None:
         return config
     from chatapp.engine.chat.files import read_template
-    from chatapp.engine.chat.known import find_format
+    from chatapp.gguf.known import find_format
     from chatapp.paths import expand_home, spell_path
 
     _refuse_remote(model, "--chat-template")

@@ -12,12 +12,12 @@ from typing import Protocol
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from chatapp.engine.chat.known import nearest_format
 from chatapp.engine.chat.manner import Manner, find_manner
 from chatapp.engine.protocol import LoadOptions
 from chatapp.engine.pytorch.characters import META_FILE
 from chatapp.engine.pytorch.folder import read_folder
 from chatapp.errors import ChatAppError, UsageError
+from chatapp.gguf.known import nearest_format
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.sandbox import TemplateProcess
 from chatapp.train.answer_mask import AnswerMask

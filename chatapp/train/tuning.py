@@ -17,7 +17,7 @@ from torch import Tensor
 from chatapp.errors import ChatAppError
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.seen import FILE
-from chatapp.train.bases import TEMPLATE_FILE, Base, FolderBase, Writer, open_base
+from chatapp.train.bases import Base, FolderBase, Writer, open_base
 from chatapp.train.checkpoint import CHECKPOINT_FILE, DAMAGED, Checkpoint, load_checkpoint
 from chatapp.train.claiming import claim
 from chatapp.train.examples import Examples, encode_chats, read_sources
@@ -189,10 +189,7 @@ class _Run:
             )
         words = ["chatapp", "--model", str(chosen)]
         if self.tuning.lora is not None:
-            words = ["chatapp", "convert", str(self.base.path), "--lora", str(chosen)]
-            if (chosen / TEMPLATE_FILE).is_file():
-                words += ["--chat-template", str(chosen / TEMPLATE_FILE)]
-            words += ["--chat"]
+            words = ["chatapp", "convert", str(self.base.path), "--lora", str(chosen), "--chat"]
         return Tuned(chosen, shlex.join(words))
 
 

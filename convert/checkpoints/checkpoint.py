@@ -43,6 +43,8 @@ class Checkpoint:
     What the user gives with --set is laid over it."""
     files: tuple[Path, ...] = ()
     """The files the weights lie in, hashed for provenance; () means `path` alone."""
+    adapter: Path | None = None
+    """The folder of the LoRA that is merged into it."""
 
     findings: dict[str, Finding] = field(default_factory=dict)
     """What was measured, by setting."""

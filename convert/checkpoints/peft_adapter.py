@@ -127,6 +127,7 @@ class _Merge:
             config=config,
             notes=(*self._base.notes, *self._notes(), *ties, *self._config.notes),
             files=(*self._base.weight_files, found.path),
+            adapter=self._folder,
         )
 
     def _check_places(self) -> None:

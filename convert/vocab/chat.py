@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from chatapp.gguf.errors import TemplateError
+from chatapp.gguf.known import FORMATS, find_format
 from chatapp.gguf.sandbox import TemplateProcess
 from convert.errors import VocabError
-from convert.vocab.files import load_json_if_there, load_text
+from convert.vocab.files import load_json, load_json_if_there, load_text
 from convert.vocab.vocabulary import Vocab
 
 SAMPLE = (
@@ -26,7 +27,7 @@ _SHOWN = 2000  # characters of a rendered sample
 
 
 def find_templates(
-    folder: Path, config: Mapping[str, Any], override: Path | None
+    folder: Path, config: Mapping[str, Any], override: str | None
 ) -> tuple[str | None, dict[str, str]]:
     """The chat template and further named ones. Raises `VocabError`.
 
@@ -41,14 +42,39 @@ def find_templates(
             name = "default" if path.parent == folder else path.stem
             named[name] = load_text(path, _MAX_TEMPLATE)
     if override is not None:
-        named["default"] = load_template(override)
+        named["default"] = override
     default = named.pop("default", None) or None
     return default, {key: text for key, text in named.items() if text} if default else {}
 
 
-def load_template(path: Path) -> str:
-    """The chat template that a person names. Raises `VocabError`."""
+def load_template(named: str) -> str:
+    """The chat template that a person names: a format, a file of Jinja, or one of transformers'
+    that holds it (`tokenizer_config.json`). Raises `VocabError`."""
+    path = Path(named)
+    if (known := find_format(named)) and not path.is_file():
+        return known.source
+    if not path.is_file():
+        raise VocabError(
+            f"There is no chat template {named[:200]}.",
+            f"Give a file of Jinja, or one of {', '.join(sorted(one.name for one in FORMATS))}.",
+        )
+    if path.suffix == ".json":
+        found = _named(load_json(path).get("chat_template")).get("default")
+        if not found:
+            raise VocabError(f"There is no chat_template in {path}.")
+        return found
     return load_text(path, _MAX_TEMPLATE)
+
+
+def choose_template(named: str | None, adapter: Path | None) -> str | None:
+    """The chat template in place of the model's own: the one that a person names, else the one
+    beside the adapter, which was trained with it. Raises `VocabError`."""
+    if named is not None:
+        return load_template(named)
+    if adapter is None:
+        return None
+    config = load_json_if_there(adapter / "tokenizer_config.json")
+    return find_templates(adapter, config, None)[0]
 
 
 def _named(value: Any) -> dict[str, str]:

@@ -27,7 +27,6 @@ from convert.vocab import (
 )
 from convert.vocab.alphabets import find_ids, read_text_ids
 from convert.vocab.assembly import add_notes
-from convert.vocab.chat import load_template
 from convert.vocab.pretokenizers import NAMES
 from convert.vocab.trial import settle
 from convert.vocab.vocabulary import Vocab, check_vocab
@@ -70,13 +69,14 @@ def read_vocab(
     n_rows: int,
     *,
     tokenizer: str | None = None,
-    chat_template: Path | None = None,
+    chat_template: str | None = None,
     pre: str | None = None,
     inexact: bool = False,
 ) -> Vocab:
     """The vocabulary of `checkpoint`, whose token embedding has `n_rows` rows.
 
     `tokenizer` is a folder, a file, or gpt2 or llama2; else it is looked for around the checkpoint.
+    `chat_template` is Jinja in place of its own.
     Raises `VocabError`, saying where that was, or what llama.cpp would do otherwise: `inexact` goes
     on then.
     """
@@ -85,7 +85,7 @@ def read_vocab(
     wanted = Wanted(n_rows, checkpoint.config, chat_template, pre, inexact)
     vocab = _named(tokenizer, wanted) if tokenizer else _around(checkpoint, wanted)
     if chat_template is not None and vocab.chat_template is None:
-        vocab = replace(vocab, chat_template=load_template(chat_template) or None)
+        vocab = replace(vocab, chat_template=chat_template or None)
     return settle(check_vocab(vocab), inexact=inexact)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 
@@ -16,8 +15,8 @@ class Wanted:
     """Rows of the model's token embedding."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The checkpoint's own configuration, which may name special ids."""
-    chat_template: Path | None = None
-    """A template to use instead of the tokenizer's own."""
+    chat_template: str | None = None
+    """A template to use instead of the tokenizer's own; empty: none is wanted."""
     pre: str | None = None
     """llama.cpp's name of a pre-tokenizer, instead of the one found."""
     inexact: bool = False

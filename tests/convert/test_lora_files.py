@@ -19,9 +19,10 @@ from convert.errors import CheckpointError, ProofError, UsageError
 from convert.libllama import ModelFile
 from convert.options import Options
 from convert.parity.measure import Agreement
-from convert.pipeline import convert
+from convert.pipeline import convert, make_plan
 from convert.questions import OpenQuestions
 from convert.samples import PROSE
+from convert.vocab.chat import load_template
 from tests.convert.hand_written import HEADS, Book, save
 from tests.convert.hand_written import randomise as fill
 from tests.convert.lora_folders import (
@@ -77,6 +78,25 @@ def test_the_merged_file_is_the_adapted_model(name: str, tmp_path: Path) -> None
     print(f"merged {name:16} top-1 {report['top1']:.4f} KL {report['kl_mean']:.1e}")
     assert report["top1"] >= 0.99
     assert report["kl_mean"] < 1e-5
+
+
+def test_a_merged_model_is_called_after_both_and_lies_beside_the_adapter(tmp_path: Path) -> None:
+    model, config = ADDED["lora"]
+    _, made, _ = make(tmp_path / "minillama", model(), **config)
+    base = (tmp_path / "minillama" / "base").rename(tmp_path / "minillama" / "mini-1.5")
+    adapter = made.rename(tmp_path / "bard")
+    (adapter / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    named = {"base_model_name_or_path": str(base)}
+    known = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps(known | named))
+    for options in (Options(base, lora=adapter), Options(adapter)):
+        plan = make_plan(replace(options, parity="off"))
+        assert plan.output == tmp_path / "mini-1.5-bard-F32.gguf"
+        assert plan.name == "mini-1.5 bard"
+        assert plan.vocab.chat_template == "{{ messages[0].content }}"
+    plan = make_plan(Options(base, lora=adapter, chat_template="chatml", name="x", parity="off"))
+    assert plan.name == "x"
+    assert plan.vocab.chat_template == load_template("chatml")
 
 
 ADDED: dict[str, Case] = {

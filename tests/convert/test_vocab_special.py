@@ -13,7 +13,13 @@ import pytest
 from convert.errors import VocabError
 from convert.libllama import ModelFile
 from convert.vocab import read_vocab
-from convert.vocab.chat import render_sample, sample_or_nothing, template_notes
+from convert.vocab.chat import (
+    choose_template,
+    load_template,
+    render_sample,
+    sample_or_nothing,
+    template_notes,
+)
 from convert.vocab.trial import write_vocab
 from convert.vocab.vocabulary import Vocab
 from tests.convert.tiny import CHAT_TEMPLATE, write_tokenizer
@@ -97,9 +103,7 @@ def test_templates_are_looked_for_as_transformers_does(folder: Path, tmp_path: P
     vocab = configure(folder, chat_template=named)
     assert vocab.chat_template == "from jinja"
     assert vocab.templates == {"tool_use": "tools", "rag": "rag"}
-    mine = tmp_path / "mine.jinja"
-    mine.write_text("mine")
-    assert read_vocab(source(folder), 400, chat_template=mine).chat_template == "mine"
+    assert read_vocab(source(folder), 400, chat_template="mine").chat_template == "mine"
     write_vocab(folder / "v.gguf", vocab)
     fields = gguf.GGUFReader(folder / "v.gguf").fields
     assert fields["tokenizer.chat_template"].contents() == "from jinja"
@@ -107,18 +111,37 @@ def test_templates_are_looked_for_as_transformers_does(folder: Path, tmp_path: P
 
 
 def test_a_template_can_be_given_to_a_tokenizer_without_one(tmp_path: Path) -> None:
-    path = tmp_path / "mine.jinja"
-    path.write_text("{{ messages[0].content }}")
-    assert read_vocab(source(tmp_path), 50257, chat_template=path).chat_template is not None
-    with pytest.raises(VocabError, match="cannot be read"):
-        read_vocab(source(tmp_path), 50257, chat_template=tmp_path / "nowhere")
+    template = "{{ messages[0].content }}"
+    assert read_vocab(source(tmp_path), 50257, chat_template=template).chat_template == template
+
+
+def test_a_template_is_a_file_or_a_format_that_is_known(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jinja"
+    mine.write_text("mine")
+    assert load_template(str(mine)) == "mine"
+    assert "<|im_start|>" in load_template("chatml")
+    write_json(tmp_path / "tokenizer_config.json", chat_template="theirs")
+    assert load_template(str(tmp_path / "tokenizer_config.json")) == "theirs"
+    write_json(tmp_path / "none.json")
+    with pytest.raises(VocabError, match="no chat_template in"):
+        load_template(str(tmp_path / "none.json"))
+    with pytest.raises(VocabError, match="no chat template chatnl") as caught:
+        load_template("chatnl")
+    assert "chatml, " in caught.value.hint
+
+
+def test_an_adapters_template_is_the_one_it_was_trained_with(tmp_path: Path) -> None:
+    assert choose_template(None, tmp_path) is None
+    write_json(tmp_path / "tokenizer_config.json", chat_template="trainers")
+    assert choose_template(None, tmp_path) == "trainers"
+    (tmp_path / "chat_template.jinja").write_text("trained with")
+    assert choose_template(None, tmp_path) == "trained with"
+    assert choose_template("chatml", tmp_path) != "trained with"
 
 
 def test_templates_in_the_current_folder_are_none_of_the_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = tmp_path / "mine.jinja"
-    mine.write_text("mine")
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "additional_chat_templates").mkdir(parents=True)
     (elsewhere / "chat_template.json").write_text("no JSON")
@@ -126,10 +149,9 @@ def test_templates_in_the_current_folder_are_none_of_the_models(
     (elsewhere / "additional_chat_templates" / "rag.jinja").write_bytes(b"\xff")
     monkeypatch.chdir(elsewhere)
     (tmp_path / "model").mkdir()
-    vocab = read_vocab(source(tmp_path / "model"), 50257, chat_template=mine)
+    vocab = read_vocab(source(tmp_path / "model"), 50257, chat_template="mine")
     assert (vocab.chat_template, vocab.templates) == ("mine", {})
-    mine.write_text("")
-    assert read_vocab(source(tmp_path / "model"), 50257, chat_template=mine).chat_template is None
+    assert read_vocab(source(tmp_path / "model"), 50257, chat_template="").chat_template is None
 
 
 def test_a_sample_is_rendered(folder: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chatapp.engine.chat.known import FORMATS, find_format, nearest_format
 from chatapp.engine.chat.template import ChatTemplate
+from chatapp.gguf.known import FORMATS, find_format, nearest_format
 from chatapp.gguf.sandbox import TemplateProcess
 
 

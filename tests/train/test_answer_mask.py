@@ -6,10 +6,10 @@ import pytest
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from chatapp.engine.chat.known import find_format
 from chatapp.engine.chat.manner import find_manner
 from chatapp.engine.protocol import LoadOptions
 from chatapp.engine.pytorch.vocab import TorchVocab
+from chatapp.gguf.known import find_format
 from chatapp.gguf.sandbox import TemplateProcess
 from chatapp.train.answer_mask import AnswerMask
 from chatapp.train.bases import PLAIN_TEMPLATE

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from chatapp.engine.chat.known import FORMATS, find_format
 from chatapp.errors import ConfigError, UsageError
+from chatapp.gguf.known import FORMATS, find_format
 from chatapp.gguf.sandbox import MAX_TEMPLATE
 from chatapp.paths import BUILTIN_MODEL, expand_home, read_path
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chatapp.engine.chat.known import KnownFormat, nearest_format
 from chatapp.engine.chat.template import HINT, ChatTemplate
 from chatapp.engine.chat.vocabulary import Vocabulary
 from chatapp.engine.protocol import LoadOptions
 from chatapp.errors import TemplateError
+from chatapp.gguf.known import KnownFormat, nearest_format
 from chatapp.gguf.sandbox import TemplateProcess
 
 FOR_TOOLS = "tool_use"
