@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatapp.engine.llama.main_memory import memory_bytes
+from chatapp.gguf.main_memory import memory_bytes
 
 GB = 1 << 30
 MEMINFO = f"MemTotal: {16 * GB // 1024} kB\nMemFree: 9 kB\nMemAvailable: {12 * GB // 1024} kB\n"

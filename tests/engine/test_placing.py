@@ -200,11 +200,11 @@ def test_stepping_down_is_said_and_remembered(
     tried = []
     real = LoadedModel._make_context
 
-    def fail_above_4096(self: LoadedModel, path: Path, options: LoadOptions) -> int:
+    def fail_above_4096(self: LoadedModel, path: Path) -> int:
         tried.append(self.n_ctx)
         if self.n_ctx > 4096:
             raise NoRoomError("out of memory")
-        return real(self, path, options)
+        return real(self, path)
 
     monkeypatch.setattr(LoadedModel, "_make_context", fail_above_4096)
     for expected in ([8192, 4096], [8192, 4096, 4096]):

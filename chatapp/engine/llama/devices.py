@@ -15,8 +15,8 @@ import llama_cpp.llama_cpp as lib
 from llama_cpp._ggml import libggml
 
 from chatapp.engine.llama import native
-from chatapp.engine.llama.main_memory import memory_bytes as memory_bytes
 from chatapp.gguf import processors
+from chatapp.gguf.main_memory import memory_bytes as memory_bytes
 
 _TYPES = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}  # enum ggml_backend_dev_type
 

@@ -119,7 +119,7 @@ async def test_a_folded_paste_is_opened_at_a_key_and_never_cut(run):
         await ui.press(*"a")
         ui.app.post_message(events.Paste(text))
         await ui.wait(lambda: prompt.text == "a[pasted 40 lines]")
-        assert "Alt+O opens the pasted text" in str(prompt.border_subtitle)
+        await ui.wait(lambda: "Alt+O opens the pasted text" in str(prompt.border_subtitle))
         await ui.press("left", "left", "X")
         assert prompt.text == "a[pasted 40 lines]X", "what is written inside goes behind"
         await ui.press("backspace", "backspace")
