@@ -1,9 +1,9 @@
 """How facts are put before a model: a part of the message, before the question.
 
 Promises that the form does not change by itself, because models are trained on it: a file called
-`NAME` with a fact on each line, the likeliest first, and a last line where it is not sure which one
-is meant; or one line that says that there is none. It has some 300 tokens of a vocabulary of 4,096
-at most.
+`NAME` with a fact on each line behind a mark, the likeliest first, and a last line where it is not
+sure which one is meant; or one line that says that there is none. It has some 300 tokens of a
+vocabulary of 4,096 at most.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,19 @@ NOTHING: dict[Language, str] = {
     "en": "Nothing that fits this question.",
     "zh": "没有与此问题相关的内容。",
 }
-UNSURE: dict[Language, str] = {
-    "en": "(Not sure which of these is meant.)",
-    "zh": "（不确定指的是哪一个。）",
+UNSURE: dict[Language, tuple[str, str]] = {
+    "en": ("(Not sure which of these is meant.)", "(Not sure at all which of these is meant.)"),
+    "zh": ("（不确定指的是哪一个。）", "（完全不确定指的是哪一个。）"),
 }
-"""Stands below facts of which the first is not much likelier than the others."""
+"""Stands below facts of which the first is not much likelier than the others: two or three of them
+are the answer then."""
+MARKS = "•◦▪▫▸▹"
+"""Stand before the facts by their place, and before what is said of them in an answer: a small
+model finds its way from one to the other."""
 WANTED = File(NAME, "")
 """Stands before a question until what is known of it has been found."""
-_SURE = 0.55
-"""How likely the first fact is, where it is clear that it is meant."""
+_SURE, _HALF_SURE = 0.6, 0.35
+"""How likely the first fact is, where it is clear that it is meant, and where it is one of two."""
 _MOST_LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 
 
@@ -43,10 +47,15 @@ def know(guide: Guide, question: str, before: Sequence[str] = ()) -> File:
 
 def lay_out(found: Sequence[Found], language: Language) -> list[str]:
     """The lines that stand before a question for which these facts were found."""
-    lines = _fit(found, language)
+    lines = mark(_fit(found, language))
     if len(lines) > 1 and found[0].score < _SURE:
-        lines.append(UNSURE[language])
+        lines.append(UNSURE[language][found[0].score < _HALF_SURE])
     return lines or [NOTHING[language]]
+
+
+def mark(lines: Sequence[str]) -> list[str]:
+    """Facts with the marks of their places before them."""
+    return [f"{sign} {line}" for sign, line in zip(MARKS, lines, strict=False)]
 
 
 def _fit(found: Sequence[Found], language: Language) -> list[str]:

@@ -55,7 +55,7 @@ def describe_parts(parts: Parts) -> tuple[str, ...]:
 
 def list_known(parts: Parts) -> str:
     """What was put before a question of what chatapp knows of itself, as a list in Markdown."""
-    return "".join(f"- {line}\n" for line in known_in(parts).splitlines())
+    return "".join(f"{line}\n\n" for line in known_in(parts).splitlines())
 
 
 def _describe(part: File | Image | ToolCall | ToolResult) -> str:

@@ -29,7 +29,7 @@ def test_it_is_put_before_a_question_once(store: Store) -> None:
     row = say(store, Message.of("user", "how do i quit"))
     informed = inform(store, row.id, real_guide, always=True)
     assert informed is not None
-    assert known_in(informed.parts).startswith("Ctrl+Q or /quit")
+    assert known_in(informed.parts).startswith("• Ctrl+Q or /quit")
     assert informed.content == "how do i quit"
     assert store.get_message(row.id) == informed
     assert inform(store, row.id, real_guide, always=True) is None
@@ -76,4 +76,4 @@ def test_the_model_reads_only_what_was_put_before_the_last_question(store: Store
     assert messages[0].parts == (Text("how do i quit"),)
     assert isinstance(part := messages[2].parts[0], File)
     assert part.name == NAME
-    assert "\nEsc stops the answer" in f"\n{part.text}"
+    assert " Esc stops the answer" in part.text

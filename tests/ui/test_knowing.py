@@ -22,7 +22,7 @@ async def test_a_question_behind_help_is_asked_with_what_is_known(run):
         await ui.ready()
         await ui.say("/help how do i quit")
         assert ui.said() == ["how do i quit", "how do i quit"]
-        assert known(ui).startswith("Ctrl+Q or /quit leaves")
+        assert known(ui).startswith("• Ctrl+Q or /quit leaves")
         asked = ui.flow.rows[0]
         assert asked == ui.path()[0]
         assert f"▸ {NAME}" in drawn(ui, asked.id)
@@ -43,7 +43,7 @@ async def test_editing_it_finds_what_is_known_anew_and_asking_again_does_not(run
         await ui.press("ctrl+e")
         await ui.wait(lambda: ui.pane.prompt.prompt == "how do i quit")
         await ui.say("how do i rename a chat")
-        assert known(ui).startswith("F2 or /title TITLE renames")
+        assert known(ui).startswith("• F2 or /title TITLE renames")
         assert before not in known(ui)
 
 

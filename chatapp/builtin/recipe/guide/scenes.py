@@ -20,7 +20,7 @@ from chatapp.guide.facts import Fact, Language
 from chatapp.guide.retrieval import Found
 from chatapp.guide.retrieval.finding import MOST, language_of
 from chatapp.guide.retrieval.learned import Weights
-from chatapp.guide.wording import NAME, NOTHING, UNSURE, lay_out
+from chatapp.guide.wording import NAME, NOTHING, UNSURE, lay_out, mark
 
 _T = TypeVar("_T")
 RENAMED = 24
@@ -28,8 +28,6 @@ RENAMED = 24
 _CHINESE = 0.2
 _LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 """Of facts before a question, as the guide puts them there."""
-_OR: dict[Language, str] = {"en": "\n\nOr: ", "zh": "\n\n或者："}
-"""Stands between two answers where it is not sure which is meant."""
 _UNSURE_SHARE = 0.2
 """Of invented facts, which are looked for by nobody."""
 _SYSTEM_SHARE = 0.08
@@ -157,15 +155,8 @@ class Scenes:
     def _answer(self, talk: Talk, world: World, fact: Fact, asked: str, lead: str = "") -> None:
         language = language_of(asked)
         lines = self._lines(world, [fact], asked, talk.asked, language)
-        said = self._say(lines, fact.text[language], language)
+        said = _say(lines, [fact.text[language]], language)
         talk.add(asked, lines, (lead or self._lead(asked, language)) + said, language)
-
-    @staticmethod
-    def _say(lines: Sequence[str], wanted: str, language: Language) -> str:
-        """The answer; where it is not sure which fact is meant, the likeliest of the others too."""
-        if lines[-1] != UNSURE[language]:
-            return wanted
-        return wanted + _OR[language] + next(line for line in lines if line != wanted)
 
     def _lines(
         self,
@@ -190,8 +181,10 @@ class Scenes:
         if self._chance(0.1):
             self.rng.shuffle(found)
         lines = lay_out(found, language)
-        absent = [one.text[language] for one in wanted if one.text[language] not in lines]
-        return [*absent, *lines[: -len(absent) or None]] if absent else lines
+        if all(any(line.endswith(one.text[language]) for line in lines) for one in wanted):
+            return lines
+        first = [Found(one, 0.3) for one in wanted]  # else there is no room for it
+        return lay_out([*first, *(one for one in found if one.fact not in wanted)], language)
 
     def _fit(self, lines: Sequence[str], wanted: Sequence[str], language: Language) -> list[str]:
         """The lines in their order, without others than the wanted ones where room is short."""
@@ -216,14 +209,15 @@ class Scenes:
                 group[0].wishes, group[0].says, group[0].names, language
             )
             lines = self._mix(group, group[:1], language)
-            answer = self._lead(asked, language) + self._say(lines, group[0].text, language)
+            answer = self._lead(asked, language) + _say(lines, [group[0].text], language)
             talk.add(asked, lines, answer, language)
 
     def _both_invented(self, talk: Talk, group: list[Invented], language: Language) -> None:
         one, other = (self.rng.choice(fact.wishes) for fact in group[:2])
         asked = self._asker.frame("both" if language == "en" else "zh_both", a=one, b=other)
-        answer = _join([fact.text for fact in group[:2]], language)
-        talk.add(asked, self._mix(group, group[:2], language), answer, language)
+        lines = self._mix(group, group[:2], language)
+        answer = _say(lines, [fact.text for fact in group[:2]], language)
+        talk.add(asked, lines, answer, language)
 
     def _mix(
         self, group: Sequence[Invented], wanted: Sequence[Invented], language: Language
@@ -234,7 +228,8 @@ class Scenes:
         self.rng.shuffle(lines)
         lines = self._fit(lines, [one.text for one in wanted], language)
         is_unsure = len(wanted) < 2 and len(lines) > 1 and self._chance(_UNSURE_SHARE)
-        return [*lines, UNSURE[language]] if is_unsure else lines
+        unsure = [self.rng.choice(UNSURE[language])] if is_unsure else []
+        return [*mark(lines), *unsure]
 
     def _words_scene(self, talk: Talk) -> None:
         """What a word means, from a dictionary: sentences of every kind are copied."""
@@ -243,7 +238,8 @@ class Scenes:
         asked = self._asker.frame("thing", thing=group[0][0])
         answer = lines[0]
         self.rng.shuffle(lines)
-        talk.add(asked, self._fit(lines, [answer], "en"), answer, "en")
+        lines = mark(self._fit(lines, [answer], "en"))
+        talk.add(asked, lines, _say(lines, [answer], "en"), "en")
 
     def _both_scene(self, talk: Talk) -> None:
         language = self._language()
@@ -259,7 +255,8 @@ class Scenes:
             "both" if language == "en" else "zh_both", a=wishes[0] or "", b=wishes[1] or ""
         )
         lines = self._lines(world, facts, asked, (), language)
-        talk.add(asked, lines, _join([fact.text[language] for fact in facts], language), language)
+        said = _say(lines, [fact.text[language] for fact in facts], language)
+        talk.add(asked, lines, said, language)
 
     def _follow_scene(self, talk: Talk) -> None:
         world = self._world()
@@ -367,5 +364,11 @@ class Scenes:
         return self.rng.random() < p
 
 
-def _join(texts: Sequence[str], language: Language) -> str:
-    return (" " if language == "en" else "").join(texts)
+def _say(lines: Sequence[str], wanted: Sequence[str], language: Language) -> str:
+    """The answer: what is wanted, behind its marks; where it is not sure which fact is meant, the
+    likeliest of the others too."""
+    marked = [next(line for line in lines if line[2:] == one) for one in wanted]
+    if lines[-1] in UNSURE[language]:
+        n = 2 + UNSURE[language].index(lines[-1])
+        marked += [line for line in lines[:-1] if line not in marked][: max(0, n - len(marked))]
+    return "\n\n".join(marked)
