@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError, UsageError
+from chatapp.gguf.main_memory import memory_bytes
 from chatapp.train.data import Batch
 from chatapp.train.device import pick_device
 from chatapp.train.flops import find_peak
@@ -122,9 +123,24 @@ def count_tokens(recipe: Recipe) -> int:
     return int((size + 2 * packed) / (1.0 if recipe.characters else _bytes_per_token(recipe.model)))
 
 
+def check_memory(args: Args) -> None:
+    """Raise `ChatAppError` where a model of this shape cannot be trained in the memory that is
+    free: the system would end the process without a word. On a GPU it says so itself."""
+    weights = count(args)
+    needed = (16 if pick_device().type == "cpu" else 4) * weights
+    free, _ = memory_bytes()
+    if free and needed > free:
+        raise ChatAppError(
+            f"Training {weights:,} parameters needs {say_bytes(needed)} of memory at least, and "
+            f"{say_bytes(free)} are free.",
+            "Take a smaller --size.",
+        )
+
+
 def measure_pace(recipe: Recipe, seconds: float = 2.0) -> Pace:
     """Time steps of the recipe's model on this machine, on random tokens, for some seconds."""
     stage, args = recipe.pretrain, recipe.model
+    check_memory(args)
     window = min(stage.window, args.block_size, stage.batch_tokens)
     rows = max(1, stage.batch_tokens // window)
     draw = torch.Generator().manual_seed(0)

@@ -23,7 +23,7 @@ from chatapp.train.keeping import BEST_FOLDER
 from chatapp.train.loop import Stage, run_stage
 from chatapp.train.optimizers import has_muon
 from chatapp.train.parallel import Ranks, join, leave
-from chatapp.train.plan import count_tokens, describe_run, plan
+from chatapp.train.plan import check_memory, count_tokens, describe_run, plan
 from chatapp.train.plot import draw_losses
 from chatapp.train.pretrain import PRETRAIN_FOLDER, pretrain_stage
 from chatapp.train.progress import Reporter, Silent, StderrReporter
@@ -122,6 +122,7 @@ def _train(recipe: Recipe, out: Path, resume: bool, given: Path | None, reporter
         last = recipe.finetune if recipe.chat else recipe.pretrain
         ended = earlier if earlier and reached == out and earlier.iter_num >= last.steps else None
         if not ranks.rank and not ended:
+            check_memory(recipe.model)
             _find_room(recipe).check(out)
             write_record(recipe, out)
             save_vocabulary(tokenizer, recipe, first)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from chatapp.engine.pytorch.characters import META_FILE, load_characters
 from chatapp.text import one_line
 from chatapp.train.chat_format import END_OF_TEXT, END_OF_TURN, Turn, lay_out
-from chatapp.train.checkpoint import load_checkpoint
+from chatapp.train.checkpoint import CHECKPOINT_FILE, load_checkpoint
 from chatapp.train.language_model import LanguageModel
 from chatapp.train.tokenizer import encode_pieces, knows_turns, load_tokenizer, token_id
 
@@ -35,6 +35,7 @@ class Draw:
 def write(folder: Path, prompt: str, draw: Draw) -> str:
     """What the checkpoint in `folder` says to `prompt`: an answer if it has learned turns, else
     `prompt` and how it goes on. Raises `ChatAppError`."""
+    folder = folder.parent if folder.name == CHECKPOINT_FILE else folder
     checkpoint = load_checkpoint(folder)
     model = checkpoint.restore_model().eval()
     characters = (folder / META_FILE).is_file()

@@ -7,11 +7,14 @@ from typing import Any
 
 from chatapp.errors import ChatAppError
 from chatapp.gguf.replacing import write_whole
+from chatapp.train.checkpoint import CHECKPOINT_FILE
+from chatapp.train.keeping import BEST_FOLDER
 from chatapp.train.settings import FinetuneSettings
 
 TUNING_FILE = "finetune.json"
 STATE_FOLDER = "training"
 """Beside the model or adapter: what going on needs."""
+_WITHIN = (STATE_FOLDER, BEST_FOLDER, CHECKPOINT_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,15 @@ class Tuning:
     """What was chosen; None: nothing yet."""
 
 
-def find_tuning(folder: Path) -> Path | None:
-    """The folder of the run of this kind that `folder`, or the `training/` in it, belongs to."""
-    places = (folder, folder.parent) if folder.name == STATE_FOLDER else (folder,)
-    return next((place for place in places if (place / TUNING_FILE).is_file()), None)
+def find_tuning(place: Path) -> Path | None:
+    """The folder of the run of this kind that `place`, its state, the best model or a checkpoint,
+    belongs to; None where that is of another kind."""
+    for folder in (place, *place.parents):
+        if (folder / TUNING_FILE).is_file():
+            return folder
+        if folder.name not in _WITHIN:
+            break
+    return None
 
 
 def write_tuning(tuning: Tuning, folder: Path) -> None:

@@ -11,12 +11,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from chatapp.errors import ChatAppError
+from chatapp.train import plan
 from chatapp.train.bases import open_base
 from chatapp.train.progress import Silent
-from chatapp.train.run import go_on, learn_tokenizer, train
+from chatapp.train.run import foretell, go_on, learn_tokenizer, train
 from chatapp.train.sample import Draw, write
 from chatapp.train.tuning import go_on_tuning, tune
-from chatapp.train.tuning_settings import Tuning
+from chatapp.train.tuning_settings import Tuning, find_tuning
 from chatapp.train.wishes import Wishes
 from tests.engine.transformers_folders import write_gpt2
 
@@ -54,7 +55,7 @@ def look(folder: Path) -> dict[Path, tuple[bytes, int]]:
 
 USES: dict[str, Callable[[Path], Any]] = {
     "resume": lambda out: go_on(out, Wishes(steps=2), Silent()),
-    "sample": lambda out: write(out, "The", Draw(max_tokens=1)),
+    "sample": lambda out: write(out / "ckpt.pt", "The", Draw(max_tokens=1)),
     "finetune": lambda out: open_base(out, 0, "", frozen=False),
 }
 
@@ -108,10 +109,22 @@ def test_no_room_is_said_before_anything_is_trained(place: Path, monkeypatch: py
     assert not (place / "new").exists()
 
 
+def test_a_model_that_memory_cannot_hold_is_not_made(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plan, "memory_bytes", lambda: (100_000, 2**40))
+    told = r"Training .* needs .* kB of memory at least, and 100 kB are free"
+    with pytest.raises(ChatAppError, match=told):
+        train((place / "text.txt",), place / "new", wishes=SMALL, reporter=Silent())
+    with pytest.raises(ChatAppError, match=told):
+        foretell((place / "text.txt",), SMALL)
+    assert not (place / "new").exists()
+
+
 def test_a_run_at_its_end_is_left_as_it_is(place: Path):
     before = look(place)
     told = Listener()
-    assert go_on(place / "out", reporter=told) == place / "out" / "ckpt.pt"
+    assert go_on(place / "out" / "best" / "ckpt.pt", reporter=told) == place / "out" / "ckpt.pt"
+    assert find_tuning(place / "tuned" / "best" / "ckpt.pt") == place / "tuned"
+    assert find_tuning(place / "out" / "best") is None
     assert told.said == [f"The run in {place / 'out'} is at its end, step 1."]
     assert go_on_tuning(place / "tuned", reporter=told).folder == place / "tuned"
     assert told.said[1] == f"The run in {place / 'tuned'} is at its end, step 1."
