@@ -7,6 +7,7 @@ import click
 import pytest
 
 from chatapp.cli.train import train
+from chatapp.cli.training import _end
 from chatapp.errors import ChatAppError
 from chatapp.evaluate.overlap import find_overlap
 from chatapp.gguf.seen import Overlap
@@ -80,6 +81,11 @@ def test_what_cannot_be_used_is_one_sentence(
     assert caught.value.exit_code == code
     assert re.search(said, str(caught.value))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_comes_next_can_be_pasted(capfd: pytest.CaptureFixture[str]) -> None:
+    _end(Path("输出 文件夹", "ckpt.pt"))
+    assert capfd.readouterr().err == "Next: chatapp --model '输出 文件夹'\n"
 
 
 def test_a_short_way_and_commands_by_name(

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from chatapp.errors import ChatAppError
+from chatapp.train import keeping
 from chatapp.train.checkpoint import load_checkpoint
 from chatapp.train.progress import Progress
 from chatapp.train.run import go_on, train
@@ -97,3 +99,14 @@ def test_what_is_stopped_before_a_step_says_so(recipe: Path):
     assert not list(out.rglob("ckpt.pt"))
     assert go_on(out / "pretrain", Wishes(), Signaller()) == out / "ckpt.pt"
     assert torch.isfinite(load_checkpoint(out).model["lm_head.weight"]).all()
+
+
+def test_what_cannot_be_saved_names_the_run_to_go_on_with(recipe: Path, monkeypatch):
+    def full(*_given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keeping, "save_checkpoint", full)
+    out = recipe.parent / "the out"
+    with pytest.raises(ChatAppError, match=r"cannot be written into .*pretrain") as caught:
+        train((recipe,), out, reporter=Signaller())
+    assert caught.value.hint == f"Make room, then go on: chatapp train resume '{out}'"
