@@ -3,6 +3,7 @@ what was deleted is purged."""
 
 import sys
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,13 +172,39 @@ def export_conversations(ids: tuple[int, ...], name: str, whole: bool, output: P
         if name == "sft":
             wanted = _leave_out(store, wanted, whole)
         pieces = export(formats[name], store, wanted)
+        n_written = len(wanted)
+        if name == "sft":
+            chats = _Chats(pieces)
+            pieces = iter(chats)
         if output is None:
             _print_pieces(pieces)
-            return
-        from chatapp.cli.writing import write_private
+        else:
+            from chatapp.cli.writing import write_private
 
-        write_private(output, pieces)
-    click.echo(f"{_count(len(wanted))} written to {output}", err=True)
+            write_private(output, pieces)
+        if name == "sft":
+            n_written = chats.n_written
+            if wordless := len(wanted) - n_written:
+                click.echo(f"{_count(wordless)} left out: no whole answer to learn.", err=True)
+    if output is not None:
+        click.echo(f"{_count(n_written)} written to {output}", err=True)
+
+
+class _Chats:
+    """The chats to fine-tune on, a line each, counted as they are written."""
+
+    def __init__(self, lines: "Iterator[str]") -> None:
+        """Raises `StoreError` where there are none, before a file is touched."""
+        first = next(lines, None)
+        if first is None:
+            raise StoreError("There is nothing to fine-tune on: no answer is whole.")
+        self._lines = chain((first,), lines)
+        self.n_written = 0
+
+    def __iter__(self) -> "Iterator[str]":
+        for line in self._lines:
+            self.n_written += 1
+            yield line
 
 
 def _leave_out(store: "Store", ids: tuple[int, ...], whole: bool) -> tuple[int, ...]:

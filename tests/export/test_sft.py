@@ -115,6 +115,15 @@ def test_the_command_writes_what_fine_tuning_reads(
         Said("assistant", "Because."),
     )
     assert chatapp("history", "export", "--all").returncode == 2
+    with Store.open(find_paths().history) as store:
+        unsaid = store.create_conversation("unsaid")
+        store.add_message(unsaid, Message("user", parts_of("Hello?")))
+    done = chatapp("history", "export", "--format", "sft", "--all", "-o", str(file))
+    assert "1 conversation written to" in done.stderr
+    assert "1 conversation left out: no whole answer" in done.stderr
+    alone = chatapp("history", "export", str(unsaid), "--format", "sft", "--all", "-o", "none")
+    assert (alone.returncode, "no answer is whole" in alone.stderr) == (1, True)
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("chosen", [ANSWERS, CORRECTIONS])
