@@ -140,9 +140,11 @@ async def _answer(
                     _show(event, turn.state, output, progress, thoughts)
                     if output.broken:
                         turn.stop()
-        except BaseException:  # what went wrong is said on a line of its own
+        except BaseException as error:  # what went wrong is said on a line of its own
             thoughts.end()
             output.end_line()
+            if isinstance(error, UsageError) and not question.go_on:  # nothing can come of it
+                store.delete_conversation(conversation_id)
             raise
         thoughts.end()
         progress.notice([state.note for state in turn.states if state.note])

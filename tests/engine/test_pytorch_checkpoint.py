@@ -1,6 +1,7 @@
 """Checkpoints of `chatapp train` and nanoGPT run in PyTorch as they are, with the same logits."""
 
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from chatapp.engine.backend import Cancellation
+from chatapp.engine.backend import Backend, Cancellation
+from chatapp.engine.llama.backend import LlamaBackend
 from chatapp.engine.protocol import ChatMessage, Finished, Generate, LoadOptions
 from chatapp.engine.pytorch.backend import TorchBackend
 from chatapp.engine.pytorch.folder import read_folder
 from chatapp.engine.pytorch.weights import TorchWeights
-from chatapp.errors import ModelError
+from chatapp.errors import ModelError, UsageError
 from chatapp.parts import text_of
 from chatapp.sampling import SamplingParams
 from chatapp.train.characters import character_tokenizer, save_characters
@@ -24,6 +26,7 @@ from chatapp.train.llama import LlamaArgs
 from chatapp.train.model import ModelArgs
 from chatapp.train.shapes import make_model
 from chatapp.train.tokenizer import save_tokenizer, train_tokenizer
+from convert.pipeline import convert
 
 TEXT = "once upon a time the quick brown fox jumps over the lazy dog\n"
 GPT2 = ModelArgs(n_layer=2, n_head=2, n_embd=32, block_size=64, vocab_size=280)
@@ -49,8 +52,8 @@ def make(folder: Path, args: Any, **more: Any) -> tuple[Path, LanguageModel]:
     return folder, model
 
 
-def ask(folder: Path, text: str) -> Finished:
-    backend = TorchBackend()
+def ask(folder: Path, text: str, backend: Backend | None = None) -> Finished:
+    backend = backend or TorchBackend()
     backend.load(LoadOptions(path=str(folder), n_threads=1), lambda _: None)
     params = SamplingParams(temperature=0.0, max_tokens=8)
     request = Generate(messages=[ChatMessage.of("user", text)], params=params)
@@ -93,6 +96,20 @@ def test_characters_are_tokens_and_unknown_ones_are_left_out(tmp_path: Path) -> 
     said = ask(folder, "the 北fox🙂\n")
     assert said.usage.prompt_tokens == len("the fox\n")
     assert len(text_of(said.choices[0].parts)) <= 8
+
+
+@pytest.mark.parametrize("backend", [TorchBackend, LlamaBackend])
+def test_a_prompt_in_other_characters_says_which(tmp_path: Path, backend: type[Backend]) -> None:
+    characters = character_tokenizer([TEXT])
+    folder, _ = make(tmp_path, replace(GPT2, vocab_size=characters.get_vocab_size()))
+    save_characters(characters, folder)
+    path = folder
+    if backend is LlamaBackend:
+        path = convert(folder, tmp_path / "model.gguf", parity="off").output
+    for text, said in (("北京 北🙂", r"the prompt: 北 京 🙂$"), ("", r"the prompt is empty\.$")):
+        with pytest.raises(UsageError) as caught:
+            ask(path, text, backend())
+        assert re.search(said, caught.value.message)
 
 
 class _Evil:

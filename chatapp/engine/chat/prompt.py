@@ -26,10 +26,11 @@ from chatapp.engine.chat.messages import Wire, as_wire
 from chatapp.engine.chat.template import ChatTemplate
 from chatapp.engine.chat.vocabulary import Vocabulary
 from chatapp.engine.content import as_text
-from chatapp.engine.protocol import ChatMessage
+from chatapp.engine.protocol import ChatMessage, Generate
 from chatapp.errors import TemplateError, UsageError
-from chatapp.parts import Image
+from chatapp.parts import Image, text_of
 
+_MOST_SHOWN = 12
 _MARK = re.compile("\ue000([0-9]{1,9})\ue001")
 
 
@@ -55,6 +56,26 @@ class _Answer:
     begin: int
     end: int
     tokens: tuple[int, ...]
+
+
+def explain_empty(vocab: Vocabulary, request: Generate) -> UsageError:
+    """Why a prompt has no tokens: nothing was asked, or nothing that the vocabulary can write."""
+    asked = request.prompt
+    if asked is None:
+        asked = text_of(request.messages[-1].parts) if request.messages else ""
+    unknown = [
+        one
+        for one in dict.fromkeys(asked)
+        if not (one.isspace() or vocab.tokenize(one, special=False))
+    ]
+    if not unknown:
+        return UsageError("There is nothing to answer: the prompt is empty.")
+    shown = " ".join(unknown[:_MOST_SHOWN]) + (" …" if len(unknown) > _MOST_SHOWN else "")
+    return UsageError(
+        f"There is nothing to answer: the model lacks the characters of the prompt: {shown}",
+        "It knows those that were in the text it was trained on. Write with these, or choose "
+        "another model.",
+    )
 
 
 def build_prompt(

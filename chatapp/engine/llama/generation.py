@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
-from chatapp.engine.chat.prompt import Prompt
+from chatapp.engine.chat.prompt import Prompt, explain_empty
 from chatapp.engine.chat.thought_end import ThoughtEnd, closing_of
 from chatapp.engine.llama.cache import Cancelled, TokenCache
 from chatapp.engine.llama.logprobs import copy_logits, describe_token
@@ -125,7 +125,7 @@ class Generation:
 
     def _check_fit(self) -> None:
         if not self._tokens:
-            raise UsageError("There is nothing to answer: the prompt is empty.")
+            raise explain_empty(self._model.vocab, self._request)
         n, room = len(self._tokens), self._model.n_ctx
         n_source = len(self._prompt.source)  # has a room of its own, as large
         if n >= room or n_source > room:

@@ -17,7 +17,7 @@ from transformers import GenerationConfig, StoppingCriteria
 from chatapp.engine.assemble import Assembler, trim_broken
 from chatapp.engine.backend import Cancellation, Emit
 from chatapp.engine.chat.manner import Manner
-from chatapp.engine.chat.prompt import Prompt
+from chatapp.engine.chat.prompt import Prompt, explain_empty
 from chatapp.engine.chat.thought_end import ThoughtEnd, closing_of
 from chatapp.engine.protocol import (
     Choice,
@@ -231,7 +231,7 @@ class TorchGeneration:
         if request.n < 1:
             raise UsageError(f"n is {request.n}, and at least 1 answer must be asked for.")
         if not self._prompt.tokens and not self._prefix:
-            raise UsageError("There is nothing to answer: the prompt is empty.")
+            raise explain_empty(self._weights.vocab, request)
         self._weights.vocab.check_prompt(self._prompt.tokens)
         n = self._n_prompt
         if n >= self._n_ctx:
