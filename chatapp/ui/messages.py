@@ -30,6 +30,23 @@ class Queued:
     known: bool = False
     """What chatapp knows of itself is wanted before it, whatever the model."""
 
+    @property
+    def written(self) -> str:
+        """As it stands in the prompt, and means the same when it is sent from there again."""
+        return as_written(self.text, known=self.known)
+
+
+def as_written(text: str, *, known: bool) -> str:
+    """A message as one writes it: with `/help` before it where what chatapp knows is wanted."""
+    return f"/help {text}" if known else text
+
+
+@dataclass
+class Informed(Message):
+    """What chatapp knows of itself was put before a question that is shown."""
+
+    row: MessageRow
+
 
 @dataclass
 class ModelLoading(Message):

@@ -1,6 +1,11 @@
 """What chatapp knows of itself stands folded before a question, in the chat too."""
 
 from chatapp.guide.wording import NAME, known_in
+from chatapp.parts import File, parts_of
+from chatapp.store.rows import MessageRow
+from chatapp.ui.messages import Informed, MessageStored, TextReturned
+from chatapp.ui.plain.hearing import Hearing
+from chatapp.ui.plain.rereading import Rereading
 from chatapp.ui.widgets.message import MessageView
 from tests.guide.program import real_guide
 from tests.ui.conftest import Driver
@@ -45,6 +50,31 @@ async def test_editing_it_finds_what_is_known_anew_and_asking_again_does_not(run
         await ui.say("how do i rename a chat")
         assert known(ui).startswith("• F2 or /title TITLE renames")
         assert before not in known(ui)
+
+
+async def test_a_question_behind_help_that_waits_comes_back_as_it_was_written(run):
+    async with run(get_guide=real_guide) as ui:
+        await ui.ready()
+        await ui.write("/words 5000\n/delay 20")
+        await ui.wait(lambda: ui.flow.answering.busy)
+        await ui.write("/help how do i quit")
+        await ui.wait(lambda: bool(ui.flow.queue))
+        assert ui.app.chat.acting.take_back()
+        assert ui.pane.prompt.prompt == "/help how do i quit"
+        ui.app.chat.acting.stop()
+        await ui.idle()
+
+
+def test_what_is_known_is_told_line_by_line_too():
+    said: list[str] = []
+    hearing = Hearing(lambda: 1, Rereading(list, said.append), said.append)
+    parts = (File(NAME, "Ctrl+Q leaves."), *parts_of("how do i quit"))
+    row = MessageRow(2, 1, None, "user", parts, "complete", 0.0, (), 0, 1)
+    hearing.hear(Informed(row))
+    assert said == [f"({NAME}:\nCtrl+Q leaves.)"]
+    hearing.hear(TextReturned(1, "/help how do i quit", None))
+    hearing.hear(MessageStored(row, shown=True))
+    assert hearing.came_back == []
 
 
 async def test_a_plain_question_has_nothing_before_it_and_help_names_commands(run):

@@ -17,6 +17,7 @@ from chatapp.ui.chat.commands import Does
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.chat.status import ChatStatus, Speaks
+from chatapp.ui.messages import as_written
 from chatapp.ui.widgets.pane import ConversationPane
 from chatapp.ui.wording import when_text
 
@@ -133,7 +134,8 @@ class Acting:
         async with self._sending:
             refused: tuple[Path, ...] = ()
             if doubtful := await self._attaching.find_doubtful(text, self._pane.editing):
-                self._pane.put_before(text)  # it is kept in the prompt, however this ends
+                written = as_written(text, known=known)
+                self._pane.put_before(written)  # it is kept in the prompt, however this ends
                 self.asks = True
                 try:
                     chosen = await self._attaching.ask(doubtful)
@@ -142,7 +144,7 @@ class Acting:
                 if chosen is None:
                     return
                 refused = chosen
-                since = self._pane.prompt.prompt.removeprefix(text)
+                since = self._pane.prompt.prompt.removeprefix(written)
                 self._pane.prompt.set_prompt(since.removeprefix("\n"))
             self._send(text, *refused, known=known)
 
@@ -157,7 +159,7 @@ class Acting:
         """Put the message that waits last back into the prompt. False: none waits here."""
         queued = self._flow.take_back()
         if queued is not None:
-            self._pane.give_back(queued.text, queued.replaces)
+            self._pane.give_back(queued.written, queued.replaces)
             self.show_editing()
         return queued is not None
 

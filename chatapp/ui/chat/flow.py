@@ -265,7 +265,7 @@ class ChatFlow:
                 self._give_back(queued)
 
     def _give_back(self, queued: Queued) -> None:
-        self._post(TextReturned(queued.conversation_id, queued.text, queued.replaces))
+        self._post(TextReturned(queued.conversation_id, queued.written, queued.replaces))
 
     async def _send(self, queued: Queued) -> bool:
         self.answering.claim()

@@ -13,7 +13,7 @@ from chatapp.ui.chat.answering import Asked
 from chatapp.ui.chat.desk import Desk
 from chatapp.ui.chat.flow import ChatFlow
 from chatapp.ui.items import item_of
-from chatapp.ui.messages import ModelReady
+from chatapp.ui.messages import Informed, ModelReady
 from chatapp.ui.setup import ChatSetup
 from chatapp.ui.widgets.pane import ConversationPane
 
@@ -63,6 +63,7 @@ class Knowing:
                 if row is not None and shown.id == row.id:
                     rows[place] = row
                     self._pane.transcript.finish(row.id, item_of(row))
+                    self._pane.screen.post_message(Informed(row))
         return await self._find_room(asked)
 
 

@@ -35,6 +35,7 @@ from chatapp.ui.messages import (
     AnswerWaiting,
     ConversationOpened,
     ConversationsChanged,
+    Informed,
     MessageStored,
     ModelFailed,
     ModelLoading,
@@ -271,6 +272,7 @@ class ChatScreen(Screen[None]):
     @on(ConversationOpened)
     @on(ConversationsChanged)
     @on(MessageStored)
+    @on(Informed)
     @on(QueueChanged)
     @on(SettingsChanged)
     @on(AnswerWaiting)

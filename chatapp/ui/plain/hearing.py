@@ -6,6 +6,7 @@ from collections.abc import Callable
 from textual.message import Message as Fact
 
 from chatapp.engine.protocol import PrefillProgress
+from chatapp.guide.wording import NAME, known_in
 from chatapp.store.rows import MessageRow, is_temporary
 from chatapp.ui.messages import (
     AnswerAsked,
@@ -14,6 +15,7 @@ from chatapp.ui.messages import (
     AnswerStarted,
     AnswerText,
     ConversationOpened,
+    Informed,
     MessageStored,
     ModelFailed,
     ModelLoading,
@@ -66,10 +68,14 @@ class Hearing:
                 self._tell_opened(fact)
             case MessageStored():
                 said = fact.row.content
-                self.came_back = [text for text in self.came_back if text not in said]
+                self.came_back = [
+                    text for text in self.came_back if text.removeprefix("/help ") not in said
+                ]
                 if fact.shown:
                     self._said, self._thought = "", False
                     self._rereading.follow()
+            case Informed():
+                self.say(f"({NAME}:\n{known_in(fact.row.parts)})")
             case TextReturned():
                 self.came_back.append(fact.text)
                 # of what stands in the prompt then only the beginning is told
