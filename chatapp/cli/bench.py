@@ -26,7 +26,7 @@ The result goes to standard output, everything else to standard error.
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option(
     "--depth",
     "depths",
@@ -48,7 +48,7 @@ The result goes to standard output, everything else to standard error.
 @click.option("--no-save", is_flag=True, help="Keep nothing of it.")
 @click.option("--gpu-layers", metavar="N", type=click.IntRange(min=-1), help="Layers on the GPU.")
 def bench(
-    model: str,
+    model: str | None,
     *,
     depths: tuple[int, ...],
     batches: tuple[int, ...],
@@ -60,7 +60,7 @@ def bench(
     """Measure how many tokens a second MODEL reads (prefill) and writes (decode).
 
     Beside it stands what memory bandwidth allows on the processor. Other programs take their
-    share: close them first.
+    share: close them first. Without MODEL it is that of the settings, or built-in.
     """
     from msgspec.structs import replace
 

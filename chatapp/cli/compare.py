@@ -1,7 +1,6 @@
 """`chatapp eval compare`: two models at the same, and which differences are more than chance."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,13 +98,15 @@ def compare(a: str, b: str, file: str | None, *, n_shown: int, **given: Any) -> 
             found = asked_both
         value = found.as_json()
         if keeps is not None and file is not None:
-            value["id"] = _keep(keeps, found)
+            part = {"most_pieces" if by_text else "limit": given["limit"]}
+            value["id"] = _keep(keeps, found, part)
     _print(found, value, as_json=given["as_json"])
     return INTERRUPTED if found.is_stopped else None
 
 
 def _compare_kept(store: "Store", a: str, b: str, seed: int, n_shown: int) -> Comparison:
     from chatapp.evaluate.kept import read_results
+    from chatapp.evaluate.wording import name_model
 
     if not (a.isdecimal() and b.isdecimal()):
         raise UsageError(
@@ -120,7 +121,7 @@ def _compare_kept(store: "Store", a: str, b: str, seed: int, n_shown: int) -> Co
             "chatapp eval show ID says all that is known of one.",
         )
     kept = [read_results(row.results, f"Evaluation {row.id}") for row in rows]
-    names = tuple(Path(row.model).name for row in rows)
+    names = tuple(map(name_model, rows))
     return _compare(
         names,
         (kept[0], kept[1]),
@@ -242,7 +243,8 @@ def _compare_texts(
     )
 
 
-def _keep(store: "Store", found: Comparison) -> int:
+def _keep(store: "Store", found: Comparison, part: dict[str, int | None]) -> int:
+    """Keep it; `part`: how much of the file was compared."""
     from chatapp.store.evaluations import NewEvaluation
 
     value = found.as_json()
@@ -253,7 +255,7 @@ def _keep(store: "Store", found: Comparison) -> int:
             model=f"{found.a} | {found.b}",
             subject=found.subject,
             subject_sha256=found.sha256,
-            settings={name: value[name] for name in ("a", "b", "evaluations")},
+            settings={name: value[name] for name in ("a", "b", "evaluations")} | part,
             results=results | {name: value[name] for name in ("metrics", "differ_most")},
         )
     )

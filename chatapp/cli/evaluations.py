@@ -21,7 +21,7 @@ def list_(*, kind: str, limit: int, as_json: bool) -> None:
     """List what was measured, the newest first."""
     from chatapp.cli.output import dump_json
     from chatapp.evaluate.kept import EACH
-    from chatapp.evaluate.wording import summarise
+    from chatapp.evaluate.wording import name_model, name_subject, summarise
 
     with _open() as store:
         rows = store.evaluations.find(limit, kind=kind)
@@ -41,8 +41,8 @@ def list_(*, kind: str, limit: int, as_json: bool) -> None:
             row.kind,
             summarise(row.results),
             row.model_hash[:_HASH],
-            row.model.rsplit("/", 1)[-1],
-            row.subject,
+            name_model(row),
+            name_subject(row),
         )
         for row in rows
     ]
@@ -56,6 +56,7 @@ def show(number: int, *, as_json: bool) -> None:
     """Show one evaluation with its settings and all its results."""
     from chatapp.cli.output import dump_json
     from chatapp.evaluate.kept import EACH
+    from chatapp.evaluate.wording import name_subject
 
     with _open() as store:
         row = store.evaluations.get(number)
@@ -67,7 +68,7 @@ def show(number: int, *, as_json: bool) -> None:
         ("when", f"{format_time(row.created_at)}, took {format_duration(row.seconds)}"),
         ("model", row.model),
         ("model hash", row.model_hash or "none"),
-        ("measured at", row.subject),
+        ("measured at", name_subject(row)),
         ("its sha256", row.subject_sha256),
         *row.settings.items(),
         *((name, said) for name, said in row.results.items() if name != EACH),

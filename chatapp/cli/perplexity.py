@@ -34,8 +34,7 @@ The result goes to standard output, everything else to standard error.
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("model")
-@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.argument("words", metavar="[MODEL] TEXT...", nargs=-1, required=True)
 @click.option(
     "--n-ctx",
     metavar="N",
@@ -61,8 +60,7 @@ The result goes to standard output, everything else to standard error.
 @click.option("--gpu-layers", metavar="N", type=click.IntRange(min=-1), help="Layers on the GPU.")
 @click.option("--kv-type", type=click.Choice(["auto", "f16", "q8_0"]), help="Type of the KV cache.")
 def perplexity(
-    model: str,
-    texts: tuple[str, ...],
+    words: tuple[str, ...],
     *,
     n_ctx: int | None,
     stride: int | None,
@@ -75,8 +73,9 @@ def perplexity(
 ) -> None:
     """Measure the perplexity of TEXT (files, or - for standard input) to MODEL.
 
-    MODEL is a GGUF file or its name, or a checkpoint. The text is cut into windows and the second
-    half of each is scored, as llama-perplexity does it.
+    MODEL is a GGUF file or its name, a checkpoint, or built-in; without it that of the settings, or
+    built-in. The text is cut into windows and the second half of each is scored, as
+    llama-perplexity does it.
     """
     from chatapp.cli import setting
     from chatapp.config import load_config
@@ -88,6 +87,7 @@ def perplexity(
             f"--stride is {stride}, and a window is {n_ctx} tokens.",
             "It is at most as long as a window.",
         )
+    model, texts = setting.part_model(words, "a text")
     paths = find_paths()
     config = setting.override(
         load_config(paths),

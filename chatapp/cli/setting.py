@@ -62,6 +62,35 @@ def choose_model(name: str | None, config: "Config", paths: "Paths") -> Path:
         ) from error
 
 
+def part_model(words: tuple[str, ...], rest: str) -> tuple[str | None, tuple[str, ...]]:
+    """(the model, what follows it) of arguments whose first may be left out; None is the model of
+    the settings, or the built-in one. Raises `UsageError` where a model alone was given: `rest` is
+    what is missing then.
+    """
+    if len(words) > 1:
+        return words[0], words[1:]
+    if _is_model(words[0]):
+        raise UsageError(f"{words[0]} is a model: {rest} is missing.")
+    return None, words
+
+
+def _is_model(word: str) -> bool:
+    from chatapp.config import load_config
+    from chatapp.gguf.header import is_gguf
+    from chatapp.library.checkpoints import is_checkpoint
+    from chatapp.library.local import resolve_model
+    from chatapp.paths import find_paths, read_path, sees_file
+
+    path = read_path(word)
+    if sees_file(path):
+        return is_gguf(path) or is_checkpoint(path)
+    paths = find_paths()
+    try:
+        return bool(resolve_model(word, load_config(paths), paths))
+    except ModelError:
+        return False
+
+
 class SettingError(ModelError):
     """The model that the settings name cannot be found."""
 

@@ -115,6 +115,8 @@ class Asked:
     tokenize: str
     bootstrap_seed: int
     raw: bool
+    limit: int | None
+    """The first so many examples of the file; None: all."""
     flags: dict[str, Any]
     """How the model is held."""
 
@@ -128,6 +130,7 @@ class Asked:
             "system": self.way.system,
             "think": self.way.think,
             "raw": self.raw,
+            "limit": self.limit,
             "sampling": dict(self.way.params.given),
             "tokenize": self.tokenize,
             "bootstrap_seed": self.bootstrap_seed,
@@ -164,6 +167,7 @@ def read_asked(file: str, given: dict[str, Any]) -> Asked:
         tokenize=given["tokenize"],
         bootstrap_seed=given["bootstrap_seed"],
         raw=given["raw"],
+        limit=given["limit"],
         flags={name: given[name] for name in held},
     )
 
@@ -203,8 +207,13 @@ def _read_sampling(given: dict[str, Any]) -> Any:
     return read_layers(flags, ChatSettings(), DEFAULTS).given
 
 
-def choose_load(model: str, asked: Asked, paths: "Paths") -> "tuple[Path, LoadOptions, int, bool]":
-    """(the model, how it is held, how many questions at once, whether it is a server)."""
+def choose_load(
+    model: str | None, asked: Asked, paths: "Paths"
+) -> "tuple[Path, LoadOptions, int, bool]":
+    """(the model, how it is held, how many questions at once, whether it is a server).
+
+    `model`: None is that of the settings, or the built-in one.
+    """
     from chatapp.cli import setting
     from chatapp.config import load_config
     from chatapp.remotes import PREFIX

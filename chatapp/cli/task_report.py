@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError
 
 if TYPE_CHECKING:
     from chatapp.cli.task_options import Asked
@@ -143,4 +143,4 @@ def write_lines(prefix: Path, answers: "Answers") -> None:
         try:
             path.write_text("".join(f"{put_on_a_line(text)}\n" for text in texts), "utf-8")
         except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from None
+            raise ChatAppError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError
 
 if TYPE_CHECKING:
     from chatapp.cli.progress import Progress
@@ -55,7 +55,7 @@ class AnswerFile:
             try:
                 self._file = self._path.open("w", encoding="utf-8", newline="\n")
             except OSError as error:
-                raise UsageError(
+                raise ChatAppError(
                     f"{self._path} cannot be written: {error.strerror or error}."
                 ) from None
         return self
@@ -71,7 +71,7 @@ class AnswerFile:
             self._file.flush()
 
 
-def ask_model(named: str, asked: "Asked", paths: "Paths", file: AnswerFile) -> Ran:
+def ask_model(named: str | None, asked: "Asked", paths: "Paths", file: AnswerFile) -> Ran:
     """Load a model and ask it everything. Raises what is wrong before the first answer."""
     from chatapp.cli.progress import Progress
     from chatapp.cli.task_options import choose_load

@@ -28,8 +28,7 @@ everything else to standard error. Ctrl+C measures what was answered until then.
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("model")
-@click.argument("file")
+@click.argument("words", metavar="[MODEL] FILE", nargs=-1, required=True)
 @metric_option("bleu|chrf|rouge|exact|f1")
 @click.option(
     "--out",
@@ -44,16 +43,20 @@ everything else to standard error. Ctrl+C measures what was answered until then.
     help="Write PREFIX.hyp and PREFIX.ref0, … as sacrebleu and rouge-score read them.",
 )
 @task_options
-def tasks(model: str, file: str, *, out: Path | None, lines: Path | None, **given: Any) -> int:
+def tasks(words: tuple[str, ...], *, out: Path | None, lines: Path | None, **given: Any) -> int:
     """Ask MODEL every example of FILE, and measure how near its answers are to the references.
 
-    MODEL is a GGUF file or its name, a checkpoint, or remote:NAME. FILE is JSONL, - for standard
-    input, or one of the sets that come with chatapp: translate, summarise, questions.
+    MODEL is a GGUF file or its name, a checkpoint, built-in, or remote:NAME; without it that of the
+    settings, or built-in. FILE is JSONL, - for standard input, or one of the sets that come with
+    chatapp: translate, summarise, questions.
     """
     from chatapp.cli import setting
     from chatapp.cli.task_options import read_asked
     from chatapp.paths import find_paths
 
+    model, (file, *more) = setting.part_model(words, "a file of examples")
+    if more:
+        raise UsageError(f"There is one FILE; {more[0]} is too much.")
     asked = read_asked(file, given)
     if out is not None and any(_is_same(out, read) for read in (file, *given["references"])):
         raise UsageError(f"--out would be written over {out}, which is read.", "Name another file.")
@@ -70,7 +73,7 @@ def _is_same(out: Path, read: str) -> bool:
 
 
 def _measure(
-    named: str,
+    named: str | None,
     asked: "Asked",
     paths: "Paths",
     store: "Store | None",

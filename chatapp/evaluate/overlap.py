@@ -27,9 +27,10 @@ def warn_of(overlap: Overlap | None) -> list[str]:
     """A sentence, where the text was trained on."""
     if overlap is None or not overlap.n_compared or overlap.share < _LEAST_SHARE:
         return []
-    share, n = f"{overlap.share:.0%}", f"{overlap.n_compared:,}"
+    share, n = f"{overlap.share:.0%}", overlap.n_compared
+    lines = f"{n:,} lines" if n > 1 else "the one line"
     said = (
-        f"The model was trained on about {share} of this text, by {n} lines that could be "
+        f"The model was trained on about {share} of this text, by {lines} that could be "
         "compared: the result says how well it remembers, not how well it writes."
     )
     return [said]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chatapp.errors import UsageError
-from chatapp.evaluate.wording import name_model
+from chatapp.errors import ChatAppError, UsageError
+from chatapp.evaluate.wording import name_model, name_subject
 from chatapp.store.evaluations import EvaluationRow
 
 _MAIN = {
@@ -23,14 +23,11 @@ def draw_evaluations(rows: Sequence[EvaluationRow], path: Path) -> list[str]:
     """
     figures = find_figures(rows)
     if not figures:
-        raise UsageError(
-            "These evaluations have no figure that can be drawn.",
-            "Tasks, perplexities and speeds can.",
-        )
+        raise _refuse(rows)
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UsageError(
+        raise ChatAppError(
             "Plots are drawn by the package matplotlib, which is not installed.",
             "pip install 'chatapp[eval]'",
         ) from None
@@ -41,12 +38,28 @@ def draw_evaluations(rows: Sequence[EvaluationRow], path: Path) -> list[str]:
     for axis, name in zip(axes, figures, strict=True):
         _draw_one(axis, name, rows)
         axis.set_yticks(range(len(rows)), names if axis is axes[0] else [""] * len(rows))
-    figure.suptitle(", ".join(dict.fromkeys(row.subject for row in rows)))
+    figure.suptitle(", ".join(dict.fromkeys(map(name_subject, rows))))
     try:
         figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+    except ValueError as error:  # a suffix that it does not know
         raise UsageError(f"{path} cannot be written: {error}.") from None
+    except OSError as error:
+        raise ChatAppError(f"{path} cannot be written: {error}.") from None
     return figures
+
+
+def _refuse(rows: Sequence[EvaluationRow]) -> UsageError:
+    """Why no figure can be drawn of all of `rows`."""
+    for row in rows:
+        if not find_figures([row]):
+            return UsageError(
+                f"Evaluation {row.id} ({row.kind}) has no figure that can be drawn.",
+                "Tasks, perplexities and speeds have.",
+            )
+    said = "; ".join(f"{row.id} has {', '.join(find_figures([row]))}" for row in rows)
+    return UsageError(
+        f"These evaluations have no figure in common: {said}.", "Draw those of one kind together."
+    )
 
 
 def find_figures(rows: Sequence[EvaluationRow]) -> list[str]:

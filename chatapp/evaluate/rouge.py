@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError
 from chatapp.evaluate.metrics import Statistics, average
 
 TYPES = ("rouge1", "rouge2", "rougeL")
@@ -15,7 +15,7 @@ def measure_rouge(answers: Sequence[str], references: Sequence[Sequence[str]]) -
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:
-        raise UsageError(
+        raise ChatAppError(
             "ROUGE is measured by the package rouge-score, which is not installed.",
             "pip install 'chatapp[eval]'",
         ) from None

@@ -22,6 +22,8 @@ DEPTHS = (0, 512, 2048, 8192)
 BATCHES = (1, 2, 4)
 N_PREFILL = 512
 N_DECODE = 48
+_WARM = 16
+"""Tokens that are written before it is measured how fast others are."""
 _TEXT = "the ship came in and the king went out to sea while the people of the town slept"
 _WORDS = _TEXT.split()
 _TRIAL_WORDS = 64
@@ -161,9 +163,11 @@ class _Bench:
         return [_speed("prefill", reused if depth else 0, 1, runs, n - reused)]
 
     async def decode(self, depth: int, batch: int) -> Speed:
-        """The speed of writing behind `depth` tokens."""
+        """The speed of writing behind `depth` tokens. What is done once, as choosing threads and
+        room for so many answers, is done in a run that is not measured."""
         plan = self._plan
         prompt = self._text(self._words(depth) or 1)
+        await self._ask(prompt, min(_WARM, plan.n_decode), batch)
         done = [await self._ask(prompt, plan.n_decode, batch) for _ in range(plan.repeats)]
         runs = [found.timings.decode_tokens_per_second for found in done]
         usage = done[-1].usage

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError
 from chatapp.evaluate.metrics import Statistics
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _make_metric(name: str, tokenize: str = "13a", *, of_one: bool = False) -> "
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
     except ImportError:
-        raise UsageError(
+        raise ChatAppError(
             "BLEU and chrF are measured by the package sacrebleu, which is not installed.",
             "pip install 'chatapp[eval]'",
         ) from None

@@ -9,9 +9,14 @@ from chatapp.errors import ChatAppError
 from chatapp.evaluate.bootstrap import SEED
 from chatapp.evaluate.compare import Compared, compare_kept, keep_common
 from chatapp.evaluate.kept import EACH, read_results
+from chatapp.gguf.naming import name_source
+from chatapp.paths import BUILTIN_MODEL
+from chatapp.remotes import PREFIX
 from chatapp.store.evaluations import EvaluationRow
 
 _MOST_NUMBERS = 12
+_MOST_ABOVE = 4
+"""Folders above a file that may give it its name."""
 
 
 def summarise(results: Mapping[str, Any]) -> str:
@@ -20,8 +25,30 @@ def summarise(results: Mapping[str, Any]) -> str:
 
 
 def name_model(row: EvaluationRow) -> str:
-    """The model without its folder."""
-    return row.model if "|" in row.model else Path(row.model).name
+    """The model without its folders, but those without which its name would tell nothing:
+    `my-gpt/best`, `my-gpt/model.gguf`."""
+    if row.kind == "compare" or row.model.startswith(PREFIX):
+        return row.model
+    path = Path(row.model)
+    if path.parts[-3:] == BUILTIN_MODEL.parts[-3:]:
+        return "built-in"
+    told = name_source(path)
+    if told in (path.name, path.stem):
+        return path.name
+    for above in list(path.parents)[:_MOST_ABOVE]:
+        if above.name.endswith(told):  # `models--owner--name` of the hub's cache
+            return f"{told}/{path.relative_to(above)}"
+    return path.name
+
+
+def name_subject(row: EvaluationRow) -> str:
+    """What it was measured at, and how much of it where that was not all."""
+    parts = {"limit": "examples", "most_windows": "windows", "most_pieces": "pieces"}
+    for name, what in parts.items():
+        if most := row.settings.get(name):
+            first = f"{most:,} {what}" if most > 1 else what.removesuffix("s")
+            return f"{row.subject}, first {first}"
+    return row.subject
 
 
 def describe(row: EvaluationRow) -> Iterator[tuple[str, str]]:
@@ -38,7 +65,7 @@ def describe(row: EvaluationRow) -> Iterator[tuple[str, str]]:
             yield name, _say(value)
     yield "model", row.model
     yield "model hash", row.model_hash or "none"
-    yield "measured at", row.subject
+    yield "measured at", name_subject(row)
     for name, value in row.settings.items():
         if value not in ("", None, [], {}):
             yield name, _say(value)
@@ -50,7 +77,7 @@ def _describe_compare(row: EvaluationRow) -> Iterator[tuple[str, str]]:
         yield name, _describe_compared(Compared(**fields)).removeprefix(f"{name}: ")
     yield "A", str(row.settings.get("a", ""))
     yield "B", str(row.settings.get("b", ""))
-    yield "measured at", row.subject
+    yield "measured at", name_subject(row)
     for one in row.results.get("differ_most", []):
         yield f"at {one.get('id')}", f"{one.get('a', 0):.4g} and {one.get('b', 0):.4g}"
 

@@ -44,6 +44,19 @@ def test_a_perplexity_is_printed_kept_listed_and_removed(chatapp: Run, text: Pat
     assert (gone.returncode, "There is no evaluation 1" in gone.stderr) == (1, True)
 
 
+def test_a_model_that_is_left_out_is_that_of_the_settings(chatapp: Run, text: Path) -> None:
+    done = chatapp("eval", "perplexity", text.name, "--windows", "1", "--json")
+    assert (done.returncode, Path(json.loads(done.stdout)["model"]).name) == (0, "model.gguf")
+    listed = chatapp("eval", "list").stdout
+    assert "built-in" in listed
+    assert "text.txt, first window" in listed
+    for name in ("perplexity", "tasks"):
+        alone = chatapp("eval", name, "built-in")
+        assert (alone.returncode, "built-in is a model: a " in alone.stderr) == (2, True)
+    gone = chatapp("eval", "perplexity", "gone.txt")
+    assert (gone.returncode, "gone.txt cannot be read: No such file" in gone.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chatapp.cli import Session, root
-from chatapp.errors import UsageError
+from chatapp.errors import ChatAppError
 from chatapp.gguf.seen import FILE, Seen
 from tests.cli.conftest import COMMAND, Run
 
@@ -59,6 +59,10 @@ def test_answers_are_measured_written_kept_and_shown(chatapp: Run, examples: Pat
     assert (row["subject"], row["results"]["exact"]) == ("x.jsonl", pytest.approx(100 / 3))
     assert row["subject_sha256"] == value["examples_sha256"]
     assert "each" not in row["results"]
+    chatapp("eval", "tasks", "x.jsonl", "--metric", "f1", "--limit", "2")  # of the settings' model
+    listed = chatapp("eval", "list").stdout
+    assert "x.jsonl, first 2 examples" in listed
+    assert "built-in" in listed
     shown = chatapp("eval", "show", "1")
     assert "same" not in shown.stdout
     assert json.loads(chatapp("eval", "show", "1", "--json").stdout)["results"]["each"]["ids"]
@@ -89,13 +93,14 @@ def test_what_cannot_be_measured_is_said_before_a_model_is_loaded(
     monkeypatch.chdir(examples.parent)
     monkeypatch.setenv("CHATAPP_BACKEND", "echo")
     examples.with_name("one.txt").write_text("one\n")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ChatAppError) as caught:
         root.main(
             ["eval", "tasks", "echo", *arguments, "--no-save"],
             standalone_mode=False,
             obj=Session(debug=True),
         )
     assert said in str(caught.value)
+    assert caught.value.exit_code == (1 if said == "cannot be written" else 2)
 
 
 def test_without_the_packages_the_command_says_how_to_get_them(
@@ -108,7 +113,7 @@ def test_without_the_packages_the_command_says_how_to_get_them(
     path = os.pathsep.join((str(folder), str(Path(__file__).parents[2])))
     for metric, package in (("chrf", "sacrebleu"), ("rouge", "rouge-score")):
         done = chatapp("eval", "tasks", "echo", "x.jsonl", "--metric", metric, PYTHONPATH=path)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.returncode, done.stdout) == (1, "")
         assert f"the package {package}, which is not installed" in done.stderr
         assert "pip install 'chatapp[eval]'" in done.stderr
     done = chatapp("eval", "tasks", "echo", "x.jsonl", "--metric", "f1", PYTHONPATH=path)

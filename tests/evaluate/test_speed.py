@@ -1,13 +1,21 @@
 """How fast a model is: what is measured, and what memory allows."""
 
 import struct
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bench.synthetic import TINY
 from chatapp.engine.client import EngineClient
-from chatapp.engine.protocol import LoadOptions
+from chatapp.engine.protocol import (
+    Finished,
+    Generate,
+    LoadOptions,
+    ModelDescription,
+    Timings,
+    Usage,
+)
 from chatapp.evaluate.bandwidth import TokenBytes, measure_bandwidth, read_token_bytes
 from chatapp.evaluate.speed import Plan, measure_speed
 from tests.gguf.gguf_bytes import STRING, U32, entry, header, pad, tensor, text
@@ -42,6 +50,23 @@ async def test_each_depth_and_batch_is_measured_and_stands_beside_its_bound(
         wanted = None if speed.what == "prefill" else speed.batch * 1e9 / read
         assert speed.bound == (wanted and pytest.approx(wanted))
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_is_measured_was_done_before_once() -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Client:
+        async def generate(self, request: Generate) -> AsyncIterator[Finished]:
+            asked.append((request.n, request.params.max_tokens or 0))
+            usage = Usage(prompt_tokens=8, completion_tokens=4)
+            yield Finished(request_id="1", choices=[], usage=usage, timings=Timings())
+
+    plan = Plan(depths=(0,), batches=(1, 4), repeats=1, n_decode=40)
+    numbers = ("size_bytes", "n_params", "n_ctx", "n_ctx_train", "n_vocab", "n_layers")
+    facts = dict.fromkeys(("path", "name", "arch"), "x") | dict.fromkeys(numbers, 4096)
+    model = ModelDescription(**facts, gpu_layers=0)
+    await measure_speed(Client(), model, plan)
+    assert asked == [(1, 1), (1, 1), (1, 16), (1, 40), (4, 16), (4, 40)]
 
 
 def test_a_plan_is_cut_to_what_the_context_holds() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions
-from chatapp.errors import EngineError, UsageError
+from chatapp.errors import ChatAppError, EngineError, UsageError
 from chatapp.evaluate.bootstrap import draw_scores, find_difference, find_interval
 from chatapp.evaluate.examples import SETS, Example, read_examples
 from chatapp.evaluate.kept import describe_results, read_results, score_statistics
@@ -18,6 +19,8 @@ from chatapp.evaluate.plot import draw_evaluations
 from chatapp.evaluate.prompts import read_template
 from chatapp.evaluate.tasks import Answer, Answers, Question, Way, answer_all
 from chatapp.evaluate.translation import choose_tokenizer
+from chatapp.evaluate.wording import name_model, name_subject
+from chatapp.paths import BUILTIN_MODEL
 from chatapp.store.evaluations import EvaluationRow
 
 
@@ -229,10 +232,35 @@ def test_evaluations_are_drawn_and_what_cannot_be_is_said(tmp_path: Path) -> Non
     b = keep(2, f1=70.0, intervals={"f1": [65.0, 75.0]})
     assert draw_evaluations([a, b], tmp_path / "x.png") == ["f1"]
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    for rows, name, said in (
-        ([keep(3)], "x.png", "no figure that can be drawn"),
-        ([a], "x.qqq", "cannot be written"),
-        ([a], "no/x.png", "cannot be written"),
+    c = keep(4, chrf=3.0, intervals={"chrf": [2.0, 4.0]})
+    for rows, name, said, code in (
+        ([a, keep(3)], "x.png", "Evaluation 3 (tasks) has no figure", 2),
+        ([b, c], "x.png", "no figure in common: 2 has f1; 4 has chrf.", 2),
+        ([a], "x.qqq", "cannot be written", 2),
+        ([a], "no/x.png", "cannot be written", 1),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(ChatAppError, match=re.escape(said)) as caught:
             draw_evaluations(rows, tmp_path / name)
+        assert caught.value.exit_code == code
+
+
+def test_a_model_is_told_by_what_tells_it_from_others(tmp_path: Path) -> None:
+    def name(model: Path | str, kind: str = "tasks", **settings: object) -> tuple[str, str]:
+        row = EvaluationRow(
+            id=1, created_at=0.0, kind=kind, model=str(model), subject="x", settings=settings
+        )
+        return name_model(row), name_subject(row)
+
+    runs = tmp_path / "bard"
+    (runs / "best").mkdir(parents=True)
+    assert name(BUILTIN_MODEL) == ("built-in", "x")
+    assert name("/old/lib/chatapp/builtin/model.gguf", limit=9) == (
+        "built-in",
+        "x, first 9 examples",
+    )
+    assert name(runs / "smol-135m.gguf") == ("smol-135m.gguf", "x")
+    assert name(runs, most_windows=2000) == ("bard", "x, first 2,000 windows")
+    for inside in ("best", "model.gguf", "ckpt.pt", "best/ckpt.pt", "runs/1/ckpt.pt"):
+        assert name(runs / inside)[0] == f"bard/{inside}"
+    assert name("remote:lab")[0] == "remote:lab"
+    assert name("a/b | c", "compare")[0] == "a/b | c"

@@ -57,9 +57,12 @@ async def test_evaluations_are_listed_described_and_compared(run) -> None:
         await ui.press("down")
         await ui.wait(lambda: "not measured at the same" in text_of(screen))
         assert entries(screen)[0].startswith("●")
+        dialog = screen.query_one("#dialog")
+        assert "Esc takes the mark away" in str(dialog.border_subtitle)
         await ui.press("escape")  # the mark goes first
         await ui.wait(lambda: not entries(screen)[0].startswith("●"))
         await ui.wait(lambda: "other.gguf" in text_of(screen))
+        assert "Esc closes" in str(dialog.border_subtitle)
         await ui.press("escape")
         await ui.wait(lambda: ui.app.screen is not screen)
 

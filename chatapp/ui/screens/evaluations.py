@@ -18,12 +18,14 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatapp.errors import ChatAppError
-from chatapp.evaluate.wording import compare_rows, describe, name_model, summarise
+from chatapp.evaluate.wording import compare_rows, describe, name_model, name_subject, summarise
 from chatapp.store import Store
 from chatapp.store.evaluations import EvaluationRow
 from chatapp.ui.wording import clean_line, explain
 
 _MOST = 500
+_KEYS = "Space marks one to compare with · ←→ scroll the text · Esc closes"
+_KEYS_MARKED = "● is compared with the one under the cursor · Esc takes the mark away"
 
 
 class EvaluationsScreen(ModalScreen[None]):
@@ -48,9 +50,7 @@ class EvaluationsScreen(ModalScreen[None]):
         """The list, and below it what is known of the one under the cursor."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Evaluations"
-            dialog.border_subtitle = (
-                "Space marks one to compare with · ←→ scroll the text · Esc closes"
-            )
+            dialog.border_subtitle = _KEYS
             yield OptionList(id="evaluation-list", markup=False)
             with VerticalScroll(id="evaluation-scroll", can_focus=False):
                 yield Static("", id="evaluation-text", markup=False)
@@ -109,7 +109,7 @@ class EvaluationsScreen(ModalScreen[None]):
         said = await asyncio.to_thread(compare_rows, a, b)
         heads = [
             Content.assemble(
-                (f"{label}  ", "bold"), clean_line(f"{name_model(row)}, {row.subject}")
+                (f"{label}  ", "bold"), clean_line(f"{name_model(row)}, {name_subject(row)}")
             )
             for label, row in (("A", a), ("B", b))
         ]
@@ -124,11 +124,12 @@ class EvaluationsScreen(ModalScreen[None]):
         options.clear_options()
         options.add_options([Option(self._entry(row)) for row in self._rows])
         options.highlighted = place if self._rows else None
+        self.query_one("#dialog").border_subtitle = _KEYS if self._marked is None else _KEYS_MARKED
 
     def _entry(self, row: EvaluationRow) -> Content:
         mark = "● " if row == self._marked else "  "
         when = datetime.fromtimestamp(row.created_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-        facts = f"{row.id} · {row.kind} · {row.subject} · {when}"
+        facts = f"{row.id} · {row.kind} · {name_subject(row)} · {when}"
         return Content.assemble(
             mark,
             (clean_line(summarise(row.results)), "bold"),
@@ -139,10 +140,6 @@ class EvaluationsScreen(ModalScreen[None]):
     def _tell(self, text: Content) -> None:
         self.query_one("#evaluation-text", Static).update(text)
         self.query_one(VerticalScroll).scroll_home(animate=False)
-
-
-def _head(row: EvaluationRow) -> str:
-    return clean_line(f"{name_model(row)}, {row.subject}")
 
 
 def _describe(row: EvaluationRow) -> Content:
