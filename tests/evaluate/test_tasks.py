@@ -61,7 +61,7 @@ def test_words_are_compared_as_squad_normalises_them() -> None:
         ('{"input": "\\ud800"}', "half a character"),
         ("plain text", "need --references FILE"),
         ("[" * 100_000, "line 1 is not JSON"),
-        ("a\0b", "is no text"),
+        ("plain text\0and more", "is no text"),
     ],
 )
 def test_files_that_hold_no_examples_are_refused(tmp_path: Path, data: str, said: str) -> None:
