@@ -52,6 +52,7 @@ def test_the_wheel_holds_styles_presets_examples_and_the_model(names: set[str]) 
     assert presets <= names
     sets = {f"chatapp/evaluate/sets/{name}.jsonl" for name in SETS}
     assert sets <= names
+    assert "chatapp/guide/retrieval/data/learned.npz" in names
     model = "chatapp/builtin/model.gguf"
     assert (model in names) == (ROOT / model).is_file()
 
@@ -61,7 +62,8 @@ def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     assert {name for name in folders if not name.endswith(".dist-info")} == set(PACKAGES)
     assert [name for name in names if "/recipe/" in name] == []
     suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
-    assert suffixes <= {".py", ".tcss", ".gguf", ".md", ".gz", ".model", ".json", ".jsonl", ".toml"}
+    data = {".gguf", ".gz", ".json", ".jsonl", ".model", ".npz", ".toml"}
+    assert suffixes <= {".py", ".tcss", ".md"} | data
 
 
 def test_the_wheel_carries_its_licence_and_its_command(

@@ -4,13 +4,16 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from chatapp.guide.facts import Fact, Language, Program, make_facts
 from chatapp.guide.naming import names_in
 from chatapp.guide.retrieval.examples import Examples
-from chatapp.guide.retrieval.learned import Learned, Weights, read_weights
 from chatapp.guide.retrieval.ranking import Asked, Rank, Ranking
 from chatapp.guide.retrieval.words import has_han, is_general, read_every_word, read_words
+
+if TYPE_CHECKING:
+    from chatapp.guide.retrieval.learned import Weights
 
 MOST = 6
 """Facts for one question."""
@@ -74,13 +77,18 @@ class Found:
 class Guide:
     """What a program knows of itself, to be asked."""
 
-    def __init__(self, program: Program, weights: Weights | None = None) -> None:
+    def __init__(self, program: Program, weights: "Weights | None" = None) -> None:
         """Makes the facts and their index: two tenths of a second. `weights` are those that ship
         where none are given."""
         self.facts = make_facts(program)
         self._ranking = Ranking(self.facts)
         places = {one: place for place, fact in enumerate(self.facts) for one in fact.ids}
         self._examples = Examples(places, self._ranking.mend)
+        from chatapp.guide.retrieval.learned import (
+            Learned,
+            read_weights,
+        )  # numpy: a tenth of a second
+
         self._learned = Learned(self.facts, read_weights() if weights is None else weights)
 
     def find(self, question: str, before: Sequence[str] = (), most: int = MOST) -> list[Found]:
