@@ -10,7 +10,7 @@ from tests.guide.program import beyond, questions, real_guide
 
 RIGHT = 0.97
 """Share of the questions of this folder whose facts are among the first four."""
-STRAY = 0.48
+STRAY = 0.5
 """Share of what is beyond chatapp, most of it in chatapp's own words, that facts are found for: the
 model that reads them sees that they do not answer."""
 
