@@ -30,7 +30,7 @@ from chatapp.engine.protocol import (
 )
 from chatapp.errors import ChatAppError, StoreError
 from chatapp.guide.naming import names_in
-from chatapp.guide.wording import is_knowledge
+from chatapp.guide.wording import is_knowledge, known_in
 from chatapp.layers import Chosen, Layers
 from chatapp.parts import Reasoning, Text
 from chatapp.recording import Recording
@@ -150,6 +150,7 @@ class Turn:
         generate = Generate(
             messages=messages,
             names=_names_for(model, messages),
+            told=_told_in(messages) if model.guide else [],
             params=self._params,
             think=self._think,
             tools=self._tools,
@@ -180,6 +181,7 @@ class Turn:
         generate = Generate(
             messages=messages,
             names=_names_for(model, [*messages, begun]),
+            told=_told_in(messages) if model.guide else [],
             params=self._params,
             think=self._think,
             tools=self._tools,
@@ -334,6 +336,12 @@ def _names_for(model: ModelDescription, messages: Sequence[ChatMessage]) -> list
         return None
     texts = [countable(part) for message in messages for part in message.parts]
     return sorted(set().union(*map(names_in, texts)))
+
+
+def _told_in(messages: Sequence[ChatMessage]) -> list[str]:
+    """The facts that stand before the last question."""
+    asked = next((one for one in reversed(messages) if one.role == "user"), None)
+    return known_in(asked.parts).splitlines() if asked else []
 
 
 def _is_all_by(row: MessageRow, fingerprint: str) -> bool:

@@ -17,7 +17,7 @@ from chatapp.engine.scoring import Score, Scored, ScoreProgress
 from chatapp.parts import Parts, Text, reasoning_of, text_of
 from chatapp.sampling import SamplingParams
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 
 MAX_LOGPROBS = 20
 """Likeliest tokens that can be asked for, as in OpenAI's API."""
@@ -176,6 +176,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     names: list[str] | None = None
     """Keys, commands and flags that the answer may name, in small letters, where its model was made
     to speak of those that it is told; None: any. llama.cpp's models alone are held to it."""
+    told: list[str] = []
+    """With `names`: the facts that the answer may say behind their marks, word for word."""
     n: int = 1
     logprobs: int = 0
     """Report the log-probability of every sampled token, and so many of the likeliest (at most

@@ -9,6 +9,7 @@ vocabulary of 4,096 at most.
 from collections.abc import Sequence
 
 from chatapp.guide.facts import Language
+from chatapp.guide.quoting import MARKS
 from chatapp.guide.retrieval import Found, Guide
 from chatapp.guide.retrieval.finding import language_of
 from chatapp.parts import File, Part, Parts, Text, text_of
@@ -25,9 +26,6 @@ UNSURE: dict[Language, tuple[str, str]] = {
 }
 """Stands below facts of which the first is not much likelier than the others: two or three of them
 are the answer then."""
-MARKS = "•◦▪▫▸▹"
-"""Stand before the facts by their place, and before what is said of them in an answer: a small
-model finds its way from one to the other."""
 WANTED = File(NAME, "")
 """Stands before a question until what is known of it has been found."""
 _SURE, _HALF_SURE = 0.6, 0.35

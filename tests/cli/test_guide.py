@@ -83,6 +83,17 @@ def test_it_names_no_key_that_it_was_not_told(chatapp: Run, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("settings")
+def test_what_it_says_of_a_fact_is_the_fact(chatapp: Run, tmp_path: Path) -> None:
+    facts = facts_for(chatapp, "how do i quit")
+    turn = Turn(prompt(with_facts("how do i quit", facts)), "• F11 deletes everything.<|im_end|>")
+    model = write_scripted(tmp_path / "guide.gguf", Words(), TEMPLATE, [turn], guide=True)
+    asked = ("ask", "-m", str(model), "--max-tokens", "90", "how do i quit")
+    done = chatapp(*asked, CHATAPP_BACKEND="llama")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(FACT)
+
+
+@pytest.mark.usefixtures("settings")
 def test_any_model_gets_it_when_it_is_asked_for(chatapp: Run) -> None:
     plain = json.loads(chatapp("ask", "--json", "how do i quit").stdout)
     assert "known" not in plain

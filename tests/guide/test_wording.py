@@ -1,9 +1,9 @@
 """How facts stand before a question: the form that models are trained on."""
 
+from chatapp.guide.quoting import MARKS
 from chatapp.guide.retrieval import Found
 from chatapp.guide.retrieval.finding import MOST
 from chatapp.guide.wording import (
-    MARKS,
     NAME,
     NOTHING,
     UNSURE,

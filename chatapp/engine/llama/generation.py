@@ -189,6 +189,7 @@ class Generation:
             is_free=self._prompt.opens_thought,
             opening=tuple(opening),
             names=self._request.names,
+            told=self._request.told,
         )
 
     def _count_thought(self) -> int:

@@ -1,17 +1,21 @@
-"""Answers that name no key, command or flag but those that stand before them.
+"""Answers that name no key, command or flag but those that stand before them, and that say a fact
+behind its mark in its own words.
 
 A small model that copies from facts slips now and then into a key that it has seen elsewhere. Here
-it cannot: a token that would make such a name is not taken, and the next likeliest one is.
+it cannot: a token that would make such a name is not taken, and the next likeliest one is. Behind
+a mark nothing is left to be drawn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chatapp.guide.naming import is_known, open_end
+from chatapp.guide.quoting import is_quoted, marked_in, rest_of_quote
 
 if TYPE_CHECKING:
     from chatapp.engine.llama.vocab import Vocab
@@ -22,24 +26,30 @@ class Named:
 
     filters_exactly = False
 
-    def __init__(self, vocab: Vocab, names: list[str]) -> None:
+    def __init__(self, vocab: Vocab, names: list[str], told: Sequence[str] = ()) -> None:
+        """`told` are the lines of facts, each behind its mark."""
         self._vocab = vocab
         self._names = frozenset(names)
+        self._told = marked_in(told)
         self._tail = ""
+        self._row = ""
+        """The answer's last row."""
         self._half = b""
         """The beginning of a character whose rest is in the next token."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether the answer may end here: not within a name."""
-        return is_known(self._tail, self._names, ends=True)
+        """Whether the answer may end here: not within a name or a fact."""
+        is_whole = is_quoted(self._row, self._told, ends=True)
+        return is_whole and is_known(self._tail, self._names, ends=True)
 
     def fits(self, token: int) -> bool:
         """Whether `token` may come next."""
         if self._vocab.is_end(token):
             return self.is_complete
         said, _ = _read(self._half + self._vocab.piece(token))
-        return is_known(self._tail + said, self._names, ends=False)
+        is_word_for_word = is_quoted(self._row + said, self._told, ends=False)
+        return is_word_for_word and is_known(self._tail + said, self._names, ends=False)
 
     def filter(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits as they are: each token that is drawn is asked for."""
@@ -49,10 +59,16 @@ class Named:
         """Go on behind `token`, which fits."""
         said, self._half = _read(self._half + self._vocab.piece(token))
         self._tail = open_end(self._tail + said)
+        self._row = (self._row + said).rpartition("\n")[2]
 
     def only_token(self) -> int | None:
-        """None: where names are bound, several tokens may always come next."""
-        return None
+        """The next token of a fact that the answer is in the middle of; elsewhere several may come
+        next."""
+        rest = None if self._half else rest_of_quote(self._row, self._told)
+        tokens = self._vocab.tokenize(rest, special=False) if rest else []
+        if not (rest and tokens and rest.encode().startswith(self._vocab.piece(tokens[0]) or b"?")):
+            return None
+        return tokens[0] if self.fits(tokens[0]) else None
 
     def close(self) -> None:
         """Does nothing: no memory of llama.cpp's is held here."""

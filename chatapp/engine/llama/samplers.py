@@ -9,7 +9,7 @@ and only when it does not fit is the whole vocabulary filtered and sampled again
 
 import ctypes
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import llama_cpp.llama_cpp as lib
 import numpy as np
@@ -33,8 +33,8 @@ class Sampler:
 
     A grammar or schema holds from the first token on. With `is_free` it holds from `bind` on; with
     `opening`, the tokens of the mark that opens a thought, the answer may begin with that mark
-    instead, and is then free until `bind`. `names` are all that an answer may name, if there is
-    neither.
+    instead, and is then free until `bind`. `names` are all that an answer may name, and `told` the
+    facts that it may say behind their marks, if there is neither.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Sampler:
         is_free: bool = False,
         opening: tuple[int, ...] = (),
         names: list[str] | None = None,
+        told: Sequence[str] = (),
     ) -> None:
         filled = params.filled()
         self._vocab = vocab
@@ -61,7 +62,7 @@ class Sampler:
         try:
             for sampler in _make_samplers(vocab, filled, seed, n_ctx):
                 lib.llama_sampler_chain_add(self._chain, sampler)
-            if constraint := _make_constraint(vocab, filled, n_ctx, names):
+            if constraint := _make_constraint(vocab, filled, n_ctx, names, told):
                 self._binding = Binding(constraint, is_free=is_free, opening=opening)
         except BaseException:  # whatever it was, nobody else knows of the C side
             self.close()
@@ -299,7 +300,7 @@ def _make_truncation(name: str, params: Sampling, seed: int) -> Iterator[int]:
 
 
 def _make_constraint(
-    vocab: Vocab, params: Sampling, n_ctx: int, names: list[str] | None
+    vocab: Vocab, params: Sampling, n_ctx: int, names: list[str] | None, told: Sequence[str]
 ) -> Constraint | None:
     if (
         params.json_schema
@@ -307,7 +308,7 @@ def _make_constraint(
         return vocab.schemas.compile(params.json_schema, n_ctx)
     if params.grammar:
         return Grammar(vocab, params.grammar)
-    return None if names is None else Named(vocab, names)
+    return None if names is None else Named(vocab, names, told)
 
 
 def _has_memory(params: Sampling) -> bool:
