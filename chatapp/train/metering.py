@@ -92,6 +92,8 @@ class Meter:
             return
         seconds = max(time.monotonic() - self._since, 1e-9)
         loss = self._ranks.mean(torch.stack(self._losses).mean()).item()
+        if self.peak:  # it was measured in a moment: other programs may have been busy
+            self.peak = max(self.peak, self._flops / seconds)
         progress = Progress(
             stage=self._name,
             step=step,

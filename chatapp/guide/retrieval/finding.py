@@ -52,7 +52,7 @@ _CLAUSES = re.compile(
     r"[?!;？！；。，、]+|,\s*(?:and|then|but|also)\b|\b(?:and then|and also|and|then|also|plus)\b"
     r"|以及|还有|然后|再|并且|同时"
 )
-_LATIN = re.compile(r"[a-z]{4,}")
+_LATIN = re.compile(r"[a-z]{3,}")
 _COURTESY = re.compile(
     r"^\W*(?:(?:thanks|thank|thx|you|so|very|much|ok|okay|hello|hi|hey|good|great|nice|cool|morning|"
     r"evening|night|a lot|perfect|well done|谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",

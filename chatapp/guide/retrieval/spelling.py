@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-_SHORTEST, _LONG = 4, 7
+_SHORTEST, _LONG = 3, 7
 """Letters; a shorter word is taken as it is, and a long one may have two slips."""
 _MOST = 100
 """Words that are looked at, those with the most pairs in common."""
