@@ -80,7 +80,7 @@ class ShortGroup(LazyGroup):
 
     @property
     def meant(self) -> str:
-        """The name of that command."""
+        """The name of the command that is meant where none is named."""
         return next(iter(self._entries))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

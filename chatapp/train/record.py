@@ -5,6 +5,7 @@ checks that a recipe in TOML passes.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,18 @@ def write_record(recipe: Recipe, folder: Path) -> None:
 
 def find_run(place: Path) -> Path:
     """The folder of the run that `place`, a stage, the best model or a checkpoint, belongs to."""
+    return find_above(place, RECORD_FILE, _WITHIN) or place
+
+
+def find_above(place: Path, file: str, within: Collection[str]) -> Path | None:
+    """The folder that holds `file`: `place`, or one that it lies in by nothing but names of
+    `within`; None where there is none."""
     for folder in (place, *place.parents):
-        if (folder / RECORD_FILE).is_file():
+        if (folder / file).is_file():
             return folder
-        if folder.name not in _WITHIN:
+        if folder.name not in within:
             break
-    return place
+    return None
 
 
 def read_record(folder: Path) -> Recipe:

@@ -17,10 +17,10 @@ _LAST_MUON = 8
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that a run writes."""
+    """How many bytes a run writes, in all and beside that in passing."""
 
     kept: float
-    """What is there at the end."""
+    """What is there at the end of the run."""
     passing: float
     """The largest file, which is written beside the one before."""
 

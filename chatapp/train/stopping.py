@@ -18,7 +18,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows knows no hang-up
 
 @dataclass(slots=True)
 class Stop:
-    """Whether training is to stop."""
+    """Whether training is to stop, and by which signal."""
 
     number: int = 0
     """Of the signal that says so; 0 while none does."""

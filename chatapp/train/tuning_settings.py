@@ -9,6 +9,7 @@ from chatapp.errors import ChatAppError
 from chatapp.gguf.replacing import write_whole
 from chatapp.train.checkpoint import CHECKPOINT_FILE
 from chatapp.train.keeping import BEST_FOLDER
+from chatapp.train.record import find_above
 from chatapp.train.settings import FinetuneSettings
 
 TUNING_FILE = "finetune.json"
@@ -58,12 +59,7 @@ class Tuning:
 def find_tuning(place: Path) -> Path | None:
     """The folder of the run of this kind that `place`, its state, the best model or a checkpoint,
     belongs to; None where that is of another kind."""
-    for folder in (place, *place.parents):
-        if (folder / TUNING_FILE).is_file():
-            return folder
-        if folder.name not in _WITHIN:
-            break
-    return None
+    return find_above(place, TUNING_FILE, _WITHIN)
 
 
 def write_tuning(tuning: Tuning, folder: Path) -> None:

@@ -39,6 +39,19 @@ def test_facts_stand_as_the_engine_puts_them() -> None:
     assert talk.messages[0]["content"] == message.content
 
 
+def test_what_was_known_of_an_earlier_question_is_not_read_again() -> None:
+    talk = Talk("follow")
+    talk.add("how do i quit", ["• Ctrl+Q quits."], "• Ctrl+Q quits.", "en")
+    talk.add("and stop", ["• Esc stops."], "• Esc stops.", "en")
+    first, second = talk.as_dicts()
+    assert (first["messages"], first["ask"]) == (talk.messages[:2], ["how do i quit"])
+    assert second["messages"] == [
+        {"role": "user", "content": "how do i quit"},
+        {"role": "assistant", "content": "• Ctrl+Q quits.", "weight": 0},
+        *talk.messages[2:],
+    ]
+
+
 def test_an_answer_names_nothing_that_was_not_put_before(talks: list[Talk]) -> None:
     for talk in talks:
         said = [one for one in talk.messages if one["role"] != "system"]

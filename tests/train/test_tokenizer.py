@@ -83,6 +83,8 @@ def test_the_mask_covers_exactly_what_the_assistant_says(tokenizer):
         Turn("user", "Hello?"),
         Turn("assistant", "Hello there, how are you?"),
         Turn("user", "fine"),
+        Turn("assistant", "This is only read.", is_learned=False),
+        Turn("user", "fine"),
         Turn("assistant", "It's good."),
     ]
     sample = encode_conversation(turns, tokenizer)

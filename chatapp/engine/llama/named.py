@@ -33,7 +33,7 @@ class Named:
         self._told = marked_in(told)
         self._tail = ""
         self._row = ""
-        """The answer's last row."""
+        """What was said behind the last line break of the answer."""
         self._half = b""
         """The beginning of a character whose rest is in the next token."""
 

@@ -48,5 +48,5 @@ class _Plain(pickle.Unpickler):
     """Reads numbers, texts and dictionaries, and no name of anything that could run."""
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
-        """Refuse."""
+        """Refuse every name: a pickle would import and run it."""
         raise pickle.UnpicklingError(f"it names {module_name}.{global_name}")

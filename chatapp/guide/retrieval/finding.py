@@ -84,16 +84,14 @@ class Guide:
         self._ranking = Ranking(self.facts)
         places = {one: place for place, fact in enumerate(self.facts) for one in fact.ids}
         self._examples = Examples(places, self._ranking.mend)
-        from chatapp.guide.retrieval.learned import (
-            Learned,
-            read_weights,
-        )  # numpy: a tenth of a second
+        # numpy, which takes a tenth of a second
+        from chatapp.guide.retrieval.learned import Learned, read_weights
 
         self._learned = Learned(self.facts, read_weights() if weights is None else weights)
 
     def find(self, question: str, before: Sequence[str] = (), most: int = MOST) -> list[Found]:
-        """The facts that a question is about, the likeliest first, until they are likely enough
-        together; none where it is about none.
+        """The facts that a question is about, the likeliest first, without those that are far
+        behind it; none where it is about none.
 
         `before` are the questions that were asked before it, oldest first.
         """
@@ -102,15 +100,17 @@ class Guide:
             return []
         goes_on = self._goes_on(question, before)
         scores = self._weigh(question, before[-1] if goes_on else "")
-        by_words = self._find_by_words(question, before)
-        if not (by_words and names_in(question)):
-            about = self._is_about(question, before, max(scores.values()))
+        odds = self._odds(question, before)
+        by_words = self._find_by_words(question, before, odds)
+        is_named = bool(names_in(question))
+        if not (by_words and is_named):
+            about = self._is_about(question, odds, max(scores.values()))
             if about < _LEAST_ABOUT and not (goes_on and self.find(before[-1])):
                 return []
         ranks = sorted(scores, key=lambda place: -scores[place])[:most]
         for rank, place in enumerate(ranks):
             scores[place] += _LEARNED_PLACE / (1 + rank)
-        first = _PLACE_NAMED if names_in(question) else _PLACE
+        first = _PLACE_NAMED if is_named else _PLACE
         for rank, place in enumerate(by_words):
             scores[place] = scores.get(place, 0.0) + first / (1 + rank)
         return self._take(scores, most)
@@ -125,11 +125,11 @@ class Guide:
             for word, is_small in read_every_word(question).items()
         )
 
-    def _is_about(self, question: str, before: Sequence[str], best: float) -> float:
+    def _is_about(self, question: str, odds: float, best: float) -> float:
         """Whether chatapp is meant: more than 0 where that is likelier than not."""
         likely = min(0.9999, max(0.0001, self._learned.is_about(question)))
         log_odds = math.log(likely / (1 - likely))
-        return _LOG_ODDS * log_odds + _WORDS * self._odds(question, before) + _BEST * best
+        return _LOG_ODDS * log_odds + _WORDS * odds + _BEST * best
 
     def _odds(self, question: str, before: Sequence[str]) -> float:
         """What the words of a question say of whether chatapp is meant: a logarithm."""
@@ -178,13 +178,11 @@ class Guide:
         """A word that nobody knows as the known one that was meant."""
         return word if is_general(word) else self._ranking.mend(word)
 
-    def _find_by_words(self, question: str, before: Sequence[str]) -> list[int]:
+    def _find_by_words(self, question: str, before: Sequence[str], odds: float) -> list[int]:
         """The places of the facts that have a question's words, the best first."""
-        asked = self._ask(question, before)
-        likeness = self._examples.compare(question)
-        odds = self._odds(question, before)
         if odds < _LEAST_ODDS:
             return []
+        asked, likeness = self._ask(question, before), self._examples.compare(question)
         found = [*self._heads(question, before, odds), *self._rank(asked, likeness, odds)]
         if found and self._goes_on(question, before):
             found = [*found[: MOST - 1], *self._topic(before[-1])]

@@ -42,7 +42,7 @@ _RAW = re.compile(r"[a-z0-9']+")
 
 
 class Weights(NamedTuple):
-    """What was learned."""
+    """Vectors of pieces and of facts, as they were learned."""
 
     ids: tuple[str, ...]
     """Of the facts, each with all its ids and a bar between them."""
@@ -113,7 +113,7 @@ def read_pieces(text: str) -> list[int]:
 
 @cache
 def read_weights() -> Weights:
-    """What ships with us."""
+    """The weights that ship with chatapp, read once."""
     with (files("chatapp.guide.retrieval") / "data" / "learned.npz").open("rb") as file:
         return unpack(np.load(file, allow_pickle=False))
 

@@ -82,7 +82,7 @@ class Ranking:
         self._speller = Speller([*self._holders, *single_words()])
 
     def knows(self, word: str) -> bool:
-        """Whether a fact has it."""
+        """Whether a fact has `word`, as words are compared."""
         return word in self._holders
 
     def mend(self, word: str) -> str:

@@ -57,9 +57,9 @@ class Asker:
             return self._type(question) if language == "en" and manner < 0.4 else question
         if not fact.by_hand:
             return None
-        if manner < 0.3 and language == "en" and fact.id in self._patterns:
+        if manner < 0.9 and language == "en" and fact.id in self._patterns:
             return self._type(self._expand(self.rng.choice(self._patterns[fact.id])))
-        if manner < 0.6 or (written and manner < 0.8):
+        if manner < 0.95:
             examples = [
                 one for one in self._examples.get(fact.id, ()) if language_of(one) == language
             ]

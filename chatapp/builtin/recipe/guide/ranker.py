@@ -47,7 +47,7 @@ Question = tuple[str, str]
 
 
 def main() -> None:
-    """Write the weights that ship."""
+    """Learn from everything that was written, and write the weights that ship."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, nargs="?", default=OUT)
     parser.add_argument("--apart", type=Path, nargs="*", default=[])
@@ -79,7 +79,7 @@ def read_questions() -> Iterator[Question]:
 
 
 def read_nothing() -> Iterator[Question]:
-    """What no fact is about."""
+    """Every text that no fact is about, with `NOTHING`."""
     for asked, _ in chain(*read_beyond(), read_small()):
         yield asked, NOTHING
     for asked in chain.from_iterable(read_near().values()):

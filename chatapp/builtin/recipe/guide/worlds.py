@@ -11,7 +11,7 @@ from chatapp.paths import Paths
 
 
 def read_real() -> Program:
-    """This program, as it comes."""
+    """This program with its own keys and settings, in the usual folders."""
     home = Paths(
         Path("~/.local/share/chatapp"), Path("~/.config/chatapp"), Path("~/.local/state/chatapp")
     )
