@@ -20,8 +20,13 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     On a CPU without bf16 instructions the emulation is slower than float32. With AMX a matrix
     product runs about fourteen times as fast as in float32.
     """
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.autocast("cuda", torch.bfloat16)
-    if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return torch.autocast("cpu", torch.bfloat16)
+    if device.type != "mps" and has_bf16(device):
+        return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether products of bf16 matrices are made by the hardware and not emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
