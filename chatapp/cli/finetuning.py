@@ -39,7 +39,13 @@ _COUNT = click.IntRange(min=1)
 )
 @click.option("--batch", "batch_tokens", metavar="N", type=click.IntRange(min=2), help="In tokens.")
 @click.option("--learning-rate", metavar="X", type=FiniteRange(1e-9, 1), help="At its peak.")
-@click.option("--seed", metavar="N", type=click.IntRange(0, 2**31 - 1), default=1337)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0, 2**31 - 1),
+    default=1337,
+    help="Of all that is drawn.",
+)
 @click.option("--dry-run", is_flag=True, help="Say size, time and disk, and train nothing.")
 def finetune(
     base: Path,

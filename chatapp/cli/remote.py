@@ -66,7 +66,7 @@ def _ask_for_key(name: str) -> None:
     except ImportError:
         raise UsageError(
             "The package keyring is not installed.",
-            "pip install 'chatapp[keyring]', or use --key-env VARIABLE.",
+            "pip install '.[keyring]' (in the folder of chatapp's sources), or --key-env VARIABLE.",
         ) from None
     from chatapp.remotes import SERVICE, clean_key
 

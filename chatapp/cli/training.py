@@ -107,9 +107,15 @@ def resume(folder: Path, steps: int | None) -> None:
 @click.argument("folder", type=_PATH)
 @click.argument("prompt", default="")
 @click.option("--tokens", metavar="N", type=_COUNT, default=200, help="At most so many tokens.")
-@click.option("--temperature", metavar="T", type=FiniteRange(min=0), default=0.8)
+@click.option(
+    "--temperature",
+    metavar="T",
+    type=FiniteRange(min=0),
+    default=0.8,
+    help="Randomness; 0 always takes the likeliest token.",
+)
 @click.option("--top-k", metavar="K", type=click.IntRange(min=0), default=40, help="0: all tokens.")
-@click.option("--seed", metavar="N", type=int, default=0)
+@click.option("--seed", metavar="N", type=int, default=0, help="Same seed, same text.")
 def sample(
     folder: Path, prompt: str, tokens: int, temperature: float, top_k: int, seed: int
 ) -> None:

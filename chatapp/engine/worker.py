@@ -277,7 +277,7 @@ def _make_torch() -> Backend:
     except ImportError as error:
         raise EngineError(
             f"It would run in PyTorch, which is not installed: {error}.",
-            "Install it: pip install 'chatapp[torch]'",
+            "pip install '.[torch]' (in the folder of chatapp's sources)",
         ) from error
     return TorchBackend()
 

@@ -29,7 +29,7 @@ def draw_evaluations(rows: Sequence[EvaluationRow], path: Path) -> list[str]:
     except ImportError:
         raise ChatAppError(
             "Plots are drawn by the package matplotlib, which is not installed.",
-            "pip install 'chatapp[eval]'",
+            "pip install '.[eval]' (in the folder of chatapp's sources)",
         ) from None
     size = (max(6.0, _WIDTH * len(figures)), 1.5 + _HEIGHT * len(rows))
     figure = Figure(figsize=size, layout="constrained")

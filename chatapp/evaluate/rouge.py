@@ -17,7 +17,7 @@ def measure_rouge(answers: Sequence[str], references: Sequence[Sequence[str]]) -
     except ImportError:
         raise ChatAppError(
             "ROUGE is measured by the package rouge-score, which is not installed.",
-            "pip install 'chatapp[eval]'",
+            "pip install '.[eval]' (in the folder of chatapp's sources)",
         ) from None
     scorer = RougeScorer(list(TYPES), use_stemmer=False)
     found = [

@@ -62,7 +62,7 @@ def _make_metric(name: str, tokenize: str = "13a", *, of_one: bool = False) -> "
     except ImportError:
         raise ChatAppError(
             "BLEU and chrF are measured by the package sacrebleu, which is not installed.",
-            "pip install 'chatapp[eval]'",
+            "pip install '.[eval]' (in the folder of chatapp's sources)",
         ) from None
     if name == "chrf":
         return CHRF()

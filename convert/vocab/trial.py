@@ -88,7 +88,7 @@ def choose(candidates: Iterable[Vocab], part: str) -> Vocab:
                 raise VocabError(
                     f"{vocab.source.name} has {part} that llama.cpp has no name for, and it cannot "
                     f"be tried on text: {why}.",
-                    "Install the converter's extra: pip install 'chatapp[convert]'.",
+                    "pip install '.[convert]' (in the folder of chatapp's sources)",
                 )
             found = _try(files.write(vocab), vocab, encode, sample_texts(vocab))
             if not found:

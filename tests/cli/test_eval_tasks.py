@@ -115,7 +115,7 @@ def test_without_the_packages_the_command_says_how_to_get_them(
         done = chatapp("eval", "tasks", "echo", "x.jsonl", "--metric", metric, PYTHONPATH=path)
         assert (done.returncode, done.stdout) == (1, "")
         assert f"the package {package}, which is not installed" in done.stderr
-        assert "pip install 'chatapp[eval]'" in done.stderr
+        assert "pip install '.[eval]'" in done.stderr
     done = chatapp("eval", "tasks", "echo", "x.jsonl", "--metric", "f1", PYTHONPATH=path)
     assert done.returncode == 0
 

@@ -203,4 +203,4 @@ def test_missing_pytorch_is_said_with_the_way_to_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(EngineError, match="not installed") as caught:
         make_backend("torch")
-    assert "pip install 'chatapp[torch]'" in caught.value.hint
+    assert "pip install '.[torch]'" in caught.value.hint

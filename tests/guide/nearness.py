@@ -3,7 +3,7 @@
 The distance is Levenshtein's, divided by the length of the longer text: 0 is the same, 1 has
 nothing in common.
 
-    python -m tests.guide.nearness chatapp/builtin/recipe/chat/keys.jsonl …
+    python -m tests.guide.nearness chatapp/builtin/recipe/chat/honesty.jsonl …
 
 prints which questions of files to train on are too near to held-out ones, and not to which.
 """
@@ -84,16 +84,12 @@ def find_twins(questions: Iterable[str], within: float) -> Iterator[Pair]:
             yield Pair(texts[i], texts[j], distance)
 
 
-def read_training(root: Path, patterns: Iterable[str], apart: Iterable[Path] = ()) -> set[str]:
+def read_training(root: Path, patterns: Iterable[str]) -> set[str]:
     """What users say in the chats below `root`, in files that one of `patterns` fits: lines of JSON
-    with `messages` of a `role` and a `content`, or with a text or texts under `ask`. The files
-    `apart` are no training."""
-    skipped = {path.resolve() for path in apart}
+    with `messages` of a `role` and a `content`, or with a text or texts under `ask`."""
     found: set[str] = set()
     for pattern in patterns:
         for path in root.glob(pattern):
-            if path.resolve() in skipped:
-                continue
             for line in path.read_text(encoding="utf-8").splitlines():
                 if line.strip():
                     found.update(_questions(json.loads(line)))

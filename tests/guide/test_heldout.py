@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from chatapp.builtin.recipe.guide.written import read_near, read_written
+from chatapp.builtin.recipe.guide.written import read_near, read_tasks, read_written
 from chatapp.commands.table import find_command
 from chatapp.config import Config
 from chatapp.guide.retrieval.examples import read_examples
@@ -35,8 +35,6 @@ ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "chatapp" / "builtin" / "recipe"
 TRAINING = ("chat/**/*.jsonl", "guide/**/*.jsonl")
 """Below the recipe: whatever is trained on."""
-OLDER = RECIPE / "chat" / "heldout.jsonl"
-"""Questions that were held out before these; nothing is trained on them either."""
 KINDS = {"trivia", "task", "smalltalk", "near"}
 SAME = 0.2
 """Two held-out questions that are no further apart are one."""
@@ -172,14 +170,14 @@ def written_questions() -> set[str]:
     written = read_written().values()
     asked = {one for each in written for language in each.asked.values() for one in language}
     follows = {one for each in written for pair in each.follow for one in pair}
-    near = {one for language in read_near().values() for one in language}
-    return asked | follows | near | {one for each in read_examples().values() for one in each}
+    beyond = {one for each in (read_near(), read_tasks()) for told in each.values() for one in told}
+    return asked | follows | beyond | {one for each in read_examples().values() for one in each}
 
 
 @pytest.mark.parametrize("path", [HELDOUT, HELDOUT_ZH, BEYOND])
 def test_no_question_is_near_one_that_was_trained_on(path: Path) -> None:
     """Small talk is left out: everybody says hello."""
-    trained = read_training(RECIPE, TRAINING, apart=[OLDER]) | written_questions()
+    trained = read_training(RECIPE, TRAINING) | written_questions()
     asked = [
         text for line in lines(path) if line.get("kind") != "smalltalk" for text in line["ask"]
     ]
@@ -192,8 +190,7 @@ def test_nearness_finds_what_is_near(tmp_path: Path) -> None:
         '{"messages": [{"role": "user", "content": "How do I copy an answer?"},'
         ' {"role": "assistant", "content": "where are my chats"}]}\n{"ask": ["one", "two more"]}\n'
     )
-    (tmp_path / "apart.jsonl").write_text('{"ask": "stop it"}\n')
-    trained = read_training(tmp_path, ["*.jsonl"], apart=[tmp_path / "apart.jsonl"])
+    trained = read_training(tmp_path, ["*.jsonl"])
     assert trained == {"How do I copy an answer?", "one", "two more"}
     asked = ["how do i copy the answer", "where are my chats", "stop it", "Two more!"]
     found = {pair.question: pair.distance for pair in find_near(asked, trained)}

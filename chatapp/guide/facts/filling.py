@@ -15,7 +15,7 @@ _NO_KEY: dict[Language, str] = {
     "en": "a key that you set as `{}` under [keys]",
     "zh": "你在 [keys] 里为 `{}` 设的键",
 }
-_PLACE: dict[Language, str] = {"en": "{} under [{}]", "zh": "[{1}] 下的 {0}"}
+_PLACE: dict[Language, str] = {"en": "`{}` under [{}]", "zh": "[{1}] 下的 `{0}`"}
 
 
 def references(sentence: str) -> list[str]:

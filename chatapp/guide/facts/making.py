@@ -88,9 +88,9 @@ def _plain_facts(program: Program) -> Iterator[Fact]:
         spelled = f"{program.cli[name.rpartition(' ')[0]].name} {flag.name}"
         yield _plain(f"flag:{name}", spelled, spelled, flag.help)
     for name, setting in program.settings.items():
-        english = f"{setting.name} under [{setting.section}]"
+        english = f"`{setting.name}` under [{setting.section}]"
         english += f" (now {setting.value}, default {setting.default})"
-        chinese = f"[{setting.section}] 下的 {setting.name}"
+        chinese = f"[{setting.section}] 下的 `{setting.name}`"
         chinese += f"（现在 {setting.value}，默认 {setting.default}）"
         yield _plain(f"setting:{name}", english, chinese, setting.help)
     for name, place in program.folders.items():

@@ -317,13 +317,14 @@ class Scenes:
             asked = (
                 self.rng.choice(self._near[self._fold]["zh"]) if near else self._chinese_beyond()
             )
-            kind = "zh_decline"
+            kind = "decline"
         elif near:
             asked, kind = self.rng.choice(self._near[self._fold]["en"]), "decline"
         else:
             asked, is_task = self.rng.choice(self._beyond[self._fold][self._chance(0.55)])
             kind = "decline_task" if is_task else "decline"
         language = language_of(asked)
+        kind = kind if language == "en" else "zh_decline"
         lines = lay_out(self._real.guide.find(asked), language)
         if self._chance(0.12):
             drawn = self.rng.sample(self._real.by_hand, self.rng.randint(1, 3))

@@ -3,8 +3,10 @@
 import gzip
 import json
 import re
+from itertools import chain
 from pathlib import Path
 
+from chatapp.builtin.recipe.guide.written import read_tasks
 from chatapp.guide.naming import names_in
 
 _RECIPE = Path(__file__).parent.parent
@@ -32,6 +34,7 @@ def read_beyond() -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
     with gzip.open(_RECIPE / "data" / "prompts.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     typed = [(row["text"][:600], row["kind"] == "task") for row in rows]
+    typed += [(asked, True) for asked in chain.from_iterable(read_tasks().values())]
     return made, typed
 
 

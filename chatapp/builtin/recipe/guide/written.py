@@ -2,7 +2,7 @@
 
 `questions/` has a table for each fact, by its id: `en` and `zh` with a question on each line, and
 `follow` with `first | second` on each, the second being about the fact. `near.toml` has, by
-language, what sounds near and is beyond them.
+language, what sounds near and is beyond them, and `tasks.toml` what people want done.
 """
 
 import tomllib
@@ -30,8 +30,13 @@ class Written:
 @cache
 def read_near() -> Mapping[Language, Sequence[str]]:
     """What sounds as if chatapp knew it, and is beyond it."""
-    table = tomllib.loads((FOLDER / "near.toml").read_text(encoding="utf-8"))
-    return {"en": _lines(table, "en"), "zh": _lines(table, "zh")}
+    return _read_beyond("near")
+
+
+@cache
+def read_tasks() -> Mapping[Language, Sequence[str]]:
+    """What people want done, which is beyond chatapp too."""
+    return _read_beyond("tasks")
 
 
 @cache
@@ -51,6 +56,11 @@ def read_written() -> Mapping[str, Written]:
 def fold_of(text: str) -> int:
     """Which of `FOLDS` parts of all questions a text belongs to: always the same one."""
     return zlib.crc32(text.encode()) % FOLDS
+
+
+def _read_beyond(name: str) -> Mapping[Language, Sequence[str]]:
+    table = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    return {"en": _lines(table, "en"), "zh": _lines(table, "zh")}
 
 
 def _lines(table: Mapping[str, str], name: str) -> list[str]:
