@@ -69,3 +69,12 @@ def test_behind_a_mark_nothing_is_left_to_be_drawn() -> None:
 def test_a_mark_that_stands_before_nothing_cannot_be_said() -> None:
     bound = Named(Spelling(), [], LINES)  # type: ignore[arg-type]
     assert "▪" not in write(bound, "▪ made up")
+
+
+@pytest.mark.parametrize("fact", ["In one file: /d/history.db.", "Use /new here.", "/a --b F9"])
+def test_a_fact_is_said_whatever_is_known_of_its_names(fact: str) -> None:
+    """A path begins like a command."""
+    bound = Named(Spelling(), [], mark([fact]))  # type: ignore[arg-type]
+    assert write(bound, f"• {fact}") == f"• {fact}"
+    assert bound.is_complete
+    assert write(bound, "\n\nor /d") == "\n\nor /"

@@ -40,16 +40,25 @@ class Named:
     @property
     def is_complete(self) -> bool:
         """Whether the answer may end here: not within a name or a fact."""
-        is_whole = is_quoted(self._row, self._told, ends=True)
-        return is_whole and is_known(self._tail, self._names, ends=True)
+        if not is_quoted(self._row, self._told, ends=True):
+            return False
+        return self._is_told(self._row) or is_known(self._tail, self._names, ends=True)
 
     def fits(self, token: int) -> bool:
         """Whether `token` may come next."""
         if self._vocab.is_end(token):
             return self.is_complete
         said, _ = _read(self._half + self._vocab.piece(token))
-        is_word_for_word = is_quoted(self._row + said, self._told, ends=False)
-        return is_word_for_word and is_known(self._tail + said, self._names, ends=False)
+        if not is_quoted(self._row + said, self._told, ends=False):
+            return False
+        return self._is_told(self._row + said) or is_known(
+            self._tail + said, self._names, ends=False
+        )
+
+    def _is_told(self, text: str) -> bool:
+        """Whether the last row is a fact so far: what stands there is true, be it a path that
+        begins like a command."""
+        return rest_of_quote(text.rpartition("\n")[2], self._told) is not None
 
     def filter(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits as they are: each token that is drawn is asked for."""
@@ -58,8 +67,8 @@ class Named:
     def accept(self, token: int) -> None:
         """Go on behind `token`, which fits."""
         said, self._half = _read(self._half + self._vocab.piece(token))
-        self._tail = open_end(self._tail + said)
         self._row = (self._row + said).rpartition("\n")[2]
+        self._tail = "" if self._is_told(self._row) else open_end(self._tail + said)
 
     def only_token(self) -> int | None:
         """The next token of a fact that the answer is in the middle of; elsewhere several may come
