@@ -39,7 +39,7 @@ from chatapp.store import Store
 from chatapp.turn import Turn
 
 _DEPTHS = (1, 3, 4, 5)
-_MOST_TOKENS = 200
+_MOST_TOKENS = 500
 REMAPPED = {
     "stop": "f9", "regenerate": "ctrl+y", "new": "f10", "models": "alt+m", "sidebar": "alt+s",
     "search": "f8", "quit": "alt+q", "theme": "alt+l", "copy": "alt+x", "rename": "f11",
@@ -133,7 +133,8 @@ async def ask(
             counts[f"{kind}: {verdict}"] += 1
             counts["empty"] += not answer.text
             counts["without an end"] += answer.finish_reason == "length"
-            strange = invented(answer.text, program) - invented(" ".join(one.ask), program)
+            read = " ".join((*one.ask, answer.known))
+            strange = invented(answer.text, program) - invented(read, program)
             counts["with a name that does not exist"] += bool(strange)
             if verdict == "wrong" or strange:
                 names = f" (invented: {', '.join(sorted(strange))})" if strange else ""

@@ -28,7 +28,7 @@ UNSURE: dict[Language, tuple[str, str]] = {
 are the answer then."""
 WANTED = File(NAME, "")
 """Stands before a question until what is known of it has been found."""
-_SURE, _HALF_SURE = 0.6, 0.35
+_SURE, _HALF_SURE = 0.7, 0.5
 """How likely the first fact is, where it is clear that it is meant, and where it is one of two."""
 _MOST_LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 

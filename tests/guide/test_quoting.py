@@ -78,3 +78,33 @@ def test_a_fact_is_said_whatever_is_known_of_its_names(fact: str) -> None:
     assert write(bound, f"• {fact}") == f"• {fact}"
     assert bound.is_complete
     assert write(bound, "\n\nor /d") == "\n\nor /"
+
+
+def test_a_letter_of_several_bytes_is_the_facts_own() -> None:
+    """A small vocabulary spells `…` in three tokens."""
+    bound = Named(Spelling(), [], mark(["选“图…"]))  # type: ignore[arg-type]
+    assert write(bound, "• ") == "• "
+    said = b""
+    while (token := bound.only_token()) is not None:
+        assert bound.fits(token)
+        bound.accept(token)
+        said += bytes([token])
+    assert said.decode() == "选“图…"
+    assert bound.is_complete
+    assert not any(bound.fits(byte) for byte in range(128, 256))
+    assert bound.fits(ord("\n"))
+
+
+def test_bytes_that_are_no_text_are_not_taken() -> None:
+    bound = Named(Spelling(), [], mark(["图"]))  # type: ignore[arg-type]
+    assert not bound.fits(0x80)
+    assert bound.fits(0xE5)
+    bound.accept(0xE5)
+    assert not bound.fits(ord("a"))
+    assert bound.fits(0x9B)
+
+
+def test_a_fact_is_said_once() -> None:
+    bound = Named(Spelling(), ["f12"], LINES)  # type: ignore[arg-type]
+    assert write(bound, "• F12 leaves.\n\n") == "• F12 leaves.\n\n"
+    assert "•" not in write(bound, "• F12 leaves.")

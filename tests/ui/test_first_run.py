@@ -73,7 +73,7 @@ async def test_the_hub_says_what_would_come(run: Run, hub: Hub) -> None:
     async with run(model=BUILTIN_MODEL) as ui:
         await opened(ui)
         await ui.press("enter")
-        await ui.wait(lambda: f"{SMALL}: Q8_0, 11 MB, licence apache-2.0." in note(ui))
+        await ui.wait(lambda: f"{SMALL}: Q8_0, 4.9 MB, licence apache-2.0." in note(ui))
         assert hub.bodies == []
         await ui.press("down", "up")
         await ui.press("x", "enter")  # text in the prompt: Enter sends it

@@ -42,23 +42,26 @@ class Named:
         """Whether the answer may end here: not within a name or a fact."""
         if not is_quoted(self._row, self._told, ends=True):
             return False
-        return self._is_told(self._row) or is_known(self._tail, self._names, ends=True)
+        return self._rest(self._row) is not None or is_known(self._tail, self._names, ends=True)
 
     def fits(self, token: int) -> bool:
         """Whether `token` may come next."""
         if self._vocab.is_end(token):
             return self.is_complete
-        said, _ = _read(self._half + self._vocab.piece(token))
-        if not is_quoted(self._row + said, self._told, ends=False):
+        data = self._half + self._vocab.piece(token)
+        said, half = _read(data)
+        is_text = said.encode() + half == data
+        if not (is_text and is_quoted(self._row + said, self._told, ends=False)):
             return False
-        return self._is_told(self._row + said) or is_known(
-            self._tail + said, self._names, ends=False
-        )
+        rest = self._rest(self._row + said)
+        if rest is not None:
+            # A path in a fact may begin like a command; and half a letter is the fact's own.
+            return rest.encode().startswith(half)
+        return is_known(self._tail + said, self._names, ends=False)
 
-    def _is_told(self, text: str) -> bool:
-        """Whether the last row is a fact so far: what stands there is true, be it a path that
-        begins like a command."""
-        return rest_of_quote(text.rpartition("\n")[2], self._told) is not None
+    def _rest(self, text: str) -> str | None:
+        """What is left of the fact in the last row of a text; None where there is none."""
+        return rest_of_quote(text.rpartition("\n")[2], self._told)
 
     def filter(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """The logits as they are: each token that is drawn is asked for."""
@@ -67,17 +70,23 @@ class Named:
     def accept(self, token: int) -> None:
         """Go on behind `token`, which fits."""
         said, self._half = _read(self._half + self._vocab.piece(token))
-        self._row = (self._row + said).rpartition("\n")[2]
-        self._tail = "" if self._is_told(self._row) else open_end(self._tail + said)
+        *rows, self._row = (self._row + said).split("\n")
+        for row in rows:
+            # A fact is said once: a small model may find no end else.
+            self._told = {mark: line for mark, line in self._told.items() if line not in row}
+        is_told = self._rest(self._row) is not None
+        self._tail = "" if is_told else open_end(self._tail + said)
 
     def only_token(self) -> int | None:
         """The next token of a fact that the answer is in the middle of; elsewhere several may come
         next."""
-        rest = None if self._half else rest_of_quote(self._row, self._told)
-        tokens = self._vocab.tokenize(rest, special=False) if rest else []
-        if not (rest and tokens and rest.encode().startswith(self._vocab.piece(tokens[0]) or b"?")):
-            return None
-        return tokens[0] if self.fits(tokens[0]) else None
+        rest = rest_of_quote(self._row, self._told)
+        said = b""
+        for token in self._vocab.tokenize(rest, special=False) if rest else ():
+            if said == self._half:
+                return token if self._vocab.piece(token) and self.fits(token) else None
+            said += self._vocab.piece(token)
+        return None
 
     def close(self) -> None:
         """Does nothing: no memory of llama.cpp's is held here."""

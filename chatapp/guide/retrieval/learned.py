@@ -75,6 +75,14 @@ class Learned:
         shares = np.exp(logits - logits.max())
         return dict(zip(self._places, (shares / shares.sum()).tolist(), strict=True))
 
+    def reads(self, question: str) -> bool:
+        """Whether anything of it could have been learned: a key alone could not."""
+        return read_pieces(question) != [0]
+
+    def nearness(self, question: str) -> float:
+        """How near the nearest fact is: a logit, which says more than a share where all are far."""
+        return float(self._logits(question)[self._rows].max())
+
     def is_about(self, question: str) -> float:
         """How likely chatapp is meant, 0 to 1."""
         about = self._weights.about
