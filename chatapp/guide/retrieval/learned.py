@@ -62,7 +62,9 @@ class Learned:
         self._weights = weights
         by_id = {one: row for row, ids in enumerate(weights.ids) for one in ids.split("|")}
         rows = [next((by_id[one] for one in fact.ids if one in by_id), -1) for fact in facts]
-        free = sorted({*range(len(weights.ids))} - {*rows})
+        here = {one for fact in facts for one in fact.ids}
+        # What a fact covered may stand for itself today, and its own name is another one.
+        free = [row for row, ids in enumerate(weights.ids) if ids.split("|")[0] not in here]
         for place, row in enumerate(rows):
             if row < 0 and free:
                 rows[place] = self._recognise(facts[place], free)
