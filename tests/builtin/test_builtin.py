@@ -19,6 +19,7 @@ from chatapp.turn import Turn
 from tests.guide.program import real_guide
 
 NEWCOMER = [
+    ("hello", ("Hello!",)),
     ("Who are you?", ("built-in model",)),
     ("What can you do?", ("chat",)),
     ("How do I quit?", ("Ctrl+Q",)),

@@ -5,6 +5,7 @@ trouble has none, so the held-out questions name them by this list: what the fac
 """
 
 CONCEPTS = {
+    "greeting": "what is said to somebody who says hello and asks nothing",
     "chatapp": "what the program is: a chat in the terminal with models on this machine",
     "guide": "what the built-in model is good for, and that it is no source of facts",
     "model": "what a model is, a file of weights, and that there are many",

@@ -42,7 +42,7 @@ def test_nothing_is_found_for_what_is_beyond_chatapp() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "   ", "?!", "hello", "thank you so much!", "谢谢", "\0", "a" * 99_999]
+    "asked", ["", "   ", "?!", "thank you so much!", "谢谢", "\0", "a" * 99_999]
 )
 def test_nothing_is_found_for_nothing(asked: str) -> None:
     assert ids_for(asked) == []
@@ -50,6 +50,10 @@ def test_nothing_is_found_for_nothing(asked: str) -> None:
 
 def test_small_talk_after_a_question_is_small_talk() -> None:
     assert ids_for("thanks!", "how do i quit") == []
+    assert (
+        ids_for("hello!") == ids_for("Hi, good morning") == ids_for("你好") == ["concept:greeting"]
+    )
+    assert "concept:greeting" not in ids_for("hello, how do i quit")
 
 
 def test_a_word_with_a_slip_in_it_is_understood() -> None:

@@ -57,9 +57,12 @@ _CLAUSES = re.compile(
 )
 _LATIN = re.compile(r"[a-z]{3,}")
 _COURTESY = re.compile(
-    r"^\W*(?:(?:thanks|thank|thx|you|so|very|much|ok|okay|hello|hi|hey|good|great|nice|cool|morning|"
+    r"^\W*(?:(?:thanks|thank|thx|you|so|very|much|ok|okay|hello|hi|hey|there|again|good|great|nice|cool|morning|"
     r"evening|night|a lot|perfect|well done|谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",
     re.IGNORECASE,
+)
+_GREETING = re.compile(
+    r"^\W*(?:hello|hi|hey|good (?:morning|evening)|你好|您好|早上好|晚上好)", re.I
 )
 _GOES_ON = re.compile(
     r"^\W*(?:and|then|but|or|what about|how about|so)\b"
@@ -99,7 +102,9 @@ class Guide:
         `before` are the questions that were asked before it, oldest first.
         """
         question = question[:_LONGEST]
-        if _COURTESY.match(question) or not self._is_speech(question):
+        if _COURTESY.match(question):
+            return self._greet(question)
+        if not self._is_speech(question):
             return []
         goes_on = self._goes_on(question, before)
         scores = self._weigh(question, before[-1] if goes_on else "")
@@ -117,6 +122,11 @@ class Guide:
         for rank, place in enumerate(by_words):
             scores[place] = scores.get(place, 0.0) + first / (1 + rank)
         return self._take(scores, most)
+
+    def _greet(self, question: str) -> list[Found]:
+        """What is said to somebody who greets, and asks nothing; to thanks there is none."""
+        greeting = next((one for one in self.facts if one.id == "concept:greeting"), None)
+        return [Found(greeting, 1.0)] if greeting and _GREETING.match(question) else []
 
     def _is_speech(self, question: str) -> bool:
         """Whether any of its words is one that people or facts have."""
