@@ -69,7 +69,7 @@ def test_a_hand_written_gpt_is_the_same_model(name: str, tmp_path: Path) -> None
     assert result.proof is not None
     report = compare(result.output, model)
     print(f"{name:12} {report['top1']:.4f} {report['kl_mean']:.2e}")
-    assert report["top1"] >= 0.995
+    assert report["top1"] >= 0.99
     assert report["kl_mean"] < 1e-4
     assert result.proof["parity"]["status"] == "measured"
     assert result.proof["parity"]["kl_mean"] < 1e-4
@@ -79,7 +79,7 @@ def test_biases_on_queries_are_kept(tmp_path: Path) -> None:
     model = randomise(Book(bias=True))
     folder = save(tmp_path / "book", model, config={"n_heads": HEADS})
     result = convert(folder, tmp_path / "out.gguf", ftype="F32")
-    assert compare(result.output, model)["top1"] >= 0.995
+    assert compare(result.output, model)["top1"] >= 0.99
 
 
 GPT2 = {
@@ -115,7 +115,7 @@ def test_hugging_faces_switches(changes: dict[str, Any], tmp_path: Path) -> None
     parity = result.proof["parity"]
     print(f"{changes!s:45} {parity['top1']:.4f} {parity['kl_mean']:.2e}")
     assert parity["reference"].startswith("transformers")
-    assert parity["top1"] >= 0.995
+    assert parity["top1"] >= 0.99
 
 
 def test_a_bare_gpt2_model_has_no_prefix(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_bare_gpt2_model_has_no_prefix(tmp_path: Path) -> None:
     whole.transformer.save_pretrained(folder)
     result = convert(folder, tmp_path / "out.gguf", ftype="F32")
     assert result.proof is not None
-    assert result.proof["parity"]["top1"] >= 0.995
+    assert result.proof["parity"]["top1"] >= 0.99
 
 
 def without(*names: str) -> Any:

@@ -78,7 +78,7 @@ def keys(result: Result) -> dict[str, Any]:
     return {key: field.contents() for key, field in fields.items()}
 
 
-def check(result: Result, top1: float = 0.995, kl: float = 1e-3) -> None:
+def check(result: Result, top1: float = 0.99, kl: float = 1e-3) -> None:
     assert result.proof is not None
     parity = result.proof["parity"]
     assert parity["status"] == "measured", parity
