@@ -83,7 +83,7 @@ async def test_the_hub_says_what_would_come(run: Run, hub: Hub) -> None:
 
 
 async def test_enter_asks_the_builtin_model_meanwhile(run: Run, paths: Paths, hub: Hub) -> None:
-    hub.bytes_per_s = 3e5
+    hub.bytes_per_s = 1.5e5
     async with run(model=BUILTIN_MODEL) as ui:
         await fetch(ui)
         await ui.write("hello")
@@ -98,7 +98,7 @@ async def test_enter_asks_the_builtin_model_meanwhile(run: Run, paths: Paths, hu
 async def test_a_download_that_ends_in_an_answer_waits_for_its_end(
     run: Run, paths: Paths, hub: Hub
 ) -> None:
-    hub.bytes_per_s = 3e5
+    hub.bytes_per_s = 1.5e5
     async with run(model=BUILTIN_MODEL) as ui:
         await fetch(ui)
         await ui.write("/words 5000\n/delay 20")
@@ -117,7 +117,7 @@ async def test_a_download_that_ends_in_an_answer_waits_for_its_end(
 async def test_a_download_that_fails_sends_the_message_to_the_builtin_model(
     run: Run, hub: Hub
 ) -> None:
-    hub.bytes_per_s = 3e5
+    hub.bytes_per_s = 1.5e5
     async with run(model=BUILTIN_MODEL) as ui:
         await fetch(ui)
         await ui.write("hello")
@@ -168,7 +168,7 @@ async def test_who_has_chosen_is_not_asked_again(run: Run, hub: Hub) -> None:
 
 
 async def test_a_choice_made_meanwhile_stays(run: Run, paths: Paths, hub: Hub) -> None:
-    hub.bytes_per_s = 3e5
+    hub.bytes_per_s = 1.5e5
     async with run(model=BUILTIN_MODEL) as ui:
         await fetch(ui)
         paths.models.mkdir(exist_ok=True)
@@ -207,7 +207,7 @@ async def test_the_builtin_model_is_chosen_by_its_name(run: Run, paths: Paths, h
 
 
 async def test_paused_and_gone_on_it_is_waited_for_again(run: Run, paths: Paths, hub: Hub) -> None:
-    hub.bytes_per_s = 3e5
+    hub.bytes_per_s = 1.5e5
     async with run(model=BUILTIN_MODEL) as ui:
         await fetch(ui)
         fetches = ui.app.chat.models.fetches
