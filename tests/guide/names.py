@@ -5,6 +5,7 @@ trouble has none, so the held-out questions name them by this list: what the fac
 """
 
 CONCEPTS = {
+    "crisis": "what is said to somebody who speaks of ending their life",
     "greeting": "what is said to somebody who says hello and asks nothing",
     "chatapp": "what the program is: a chat in the terminal with models on this machine",
     "guide": "what the built-in model is good for, and that it is no source of facts",

@@ -54,6 +54,8 @@ def test_small_talk_after_a_question_is_small_talk() -> None:
         ids_for("hello!") == ids_for("Hi, good morning") == ids_for("你好") == ["concept:greeting"]
     )
     assert "concept:greeting" not in ids_for("hello, how do i quit")
+    assert ids_for("i want to die") == ids_for("我想死") == ["concept:crisis"]
+    assert ids_for("how do i kill a download that will not die") != ["concept:crisis"]
 
 
 def test_a_word_with_a_slip_in_it_is_understood() -> None:

@@ -61,6 +61,11 @@ _COURTESY = re.compile(
     r"evening|night|a lot|perfect|well done|谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",
     re.IGNORECASE,
 )
+_CRISIS = re.compile(
+    r"\b(?:suicid\w*|kill(?:ing)? my ?self|(?:want|wish|going) to die\b|end my life)"
+    r"|\bhurt(?:ing)? myself|自杀|想死|不想活|活不下去|轻生",
+    re.IGNORECASE,
+)
 _GREETING = re.compile(
     r"^\W*(?:hello|hi|hey|good (?:morning|evening)|你好|您好|早上好|晚上好)", re.I
 )
@@ -102,8 +107,10 @@ class Guide:
         `before` are the questions that were asked before it, oldest first.
         """
         question = question[:_LONGEST]
+        if _CRISIS.search(question):
+            return self._say("concept:crisis")
         if _COURTESY.match(question):
-            return self._greet(question)
+            return self._say("concept:greeting") if _GREETING.match(question) else []
         if not self._is_speech(question):
             return []
         goes_on = self._goes_on(question, before)
@@ -123,10 +130,9 @@ class Guide:
             scores[place] = scores.get(place, 0.0) + first / (1 + rank)
         return self._take(scores, most)
 
-    def _greet(self, question: str) -> list[Found]:
-        """What is said to somebody who greets, and asks nothing; to thanks there is none."""
-        greeting = next((one for one in self.facts if one.id == "concept:greeting"), None)
-        return [Found(greeting, 1.0)] if greeting and _GREETING.match(question) else []
+    def _say(self, fact_id: str) -> list[Found]:
+        """A fact that is known to fit by the form of what was said."""
+        return [Found(fact, 1.0) for fact in self.facts if fact.id == fact_id]
 
     def _is_speech(self, question: str) -> bool:
         """Whether any of its words is one that people or facts have."""
