@@ -55,7 +55,13 @@ def test_small_talk_after_a_question_is_small_talk() -> None:
     )
     assert "concept:greeting" not in ids_for("hello, how do i quit")
     assert ids_for("i want to die") == ids_for("我想死") == ["concept:crisis"]
-    assert ids_for("how do i kill a download that will not die") != ["concept:crisis"]
+    for asked in (
+        "how do i kill a download that will not die",
+        "my battery is going to die, are my chats safe",
+        "did you see Suicide Squad",
+        "我想死机之后恢复对话",
+    ):
+        assert ids_for(asked) != ["concept:crisis"]
 
 
 def test_a_word_with_a_slip_in_it_is_understood() -> None:

@@ -42,6 +42,7 @@ _NEAR = 0.45
 _LIKE, _LIKE_ODDS, _ALIKE = 12.0, 3.0, 0.6
 """What likeness to an example adds to a score, what to the odds, and from where on it is enough."""
 _SAME = 0.95
+"""Likeness of a question that is an example but for its form: it is about its fact then."""
 _EARLIER, _EARLIER_ALONE = 0.5, 0.9
 """What a word of the question before counts in one that goes on from it; in one of a word alone."""
 _LONGEST = 2000
@@ -57,15 +58,17 @@ _CLAUSES = re.compile(
 )
 _LATIN = re.compile(r"[a-z]{3,}")
 _COURTESY = re.compile(
-    r"^\W*(?:(?:thanks|thank|thx|you|so|very|much|ok|okay|hello|hi|hey|there|again|good|great|nice|cool|morning|"
-    r"evening|night|a lot|perfect|well done|谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",
+    r"^\W*(?:(?:thanks|thank|thx|you|so|very|much|ok|okay|hello|hi|hey|there|again|good|great|nice|"
+    r"cool|morning|evening|night|a lot|perfect|well done|谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",
     re.IGNORECASE,
 )
 _CRISIS = re.compile(
-    r"\b(?:suicid\w*|kill(?:ing)? my ?self|(?:want|wish|going) to die\b|end my life)"
-    r"|\bhurt(?:ing)? myself|自杀|想死|不想活|活不下去|轻生",
+    r"\bi (?:\w+ )?(?:want|wish) to die\b|\b(?:kill(?:ing)?|hurt(?:ing)?) my ?self\b|\bend my life\b"
+    r"|\b(?:i am|i'm|im|feel(?:ing)?) suicidal\b|\bcommit suicide\b|我(?:想|要)(?:死(?![机循链])|自杀)"
+    r"|不想活|活不下去|想轻生",
     re.IGNORECASE,
 )
+"""Somebody speaks of ending their life: people and not things, and no film of that name."""
 _GREETING = re.compile(
     r"^\W*(?:hello|hi|hey|good (?:morning|evening)|你好|您好|早上好|晚上好)", re.I
 )
