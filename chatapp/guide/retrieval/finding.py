@@ -59,13 +59,15 @@ _CLAUSES = re.compile(
 _LATIN = re.compile(r"[a-z]{3,}")
 _COURTESY = re.compile(
     r"^\W*(?:(?:thanks|thank|thx|you|so|very|much|ok|okay|hello|hi|hey|there|again|good|great|nice|"
-    r"cool|morning|evening|night|a lot|perfect|well done|谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",
+    r"cool|morning|evening|night|a lot|perfect|well done|"
+    r"谢谢|你好|好的|您好|早上好|晚安|多谢)\W*)+$",
     re.IGNORECASE,
 )
 _CRISIS = re.compile(
-    r"\bi (?:\w+ )?(?:want|wish) to die\b|\b(?:kill(?:ing)?|hurt(?:ing)?) my ?self\b|\bend my life\b"
-    r"|\b(?:i am|i'm|im|feel(?:ing)?) suicidal\b|\bcommit suicide\b|我(?:想|要)(?:死(?![机循链])|自杀)"
-    r"|不想活|活不下去|想轻生",
+    r"\bi (?:\w+ )?(?:want|wish) to die\b|\bend my life\b"
+    r"|\b(?:kill(?:ing)?|hurt(?:ing)?) my ?self\b"
+    r"|\b(?:i am|i'm|im|feel(?:ing)?) suicidal\b|\bcommit suicide\b"
+    r"|我(?:想|要)(?:死(?![机循链])|自杀)|不想活|活不下去|想轻生",
     re.IGNORECASE,
 )
 """Somebody speaks of ending their life: people and not things, and no film of that name."""
