@@ -125,6 +125,20 @@ def library(kind: str) -> Callable[..., int]:
     return write
 
 
+def tied(folder: Path, _: Path) -> int:
+    """Unigrams of which "//" + "/" and "/" + "//" are equally likely; of these scores the two
+    libraries add up the first way to a little more and a little less."""
+    letters = sorted({letter for text in CLEAN for letter in text if not letter.isspace()})
+    pieces = [*((letter, -5.3) for letter in letters), ("//", -6.77)]
+    special = ["<unk>", "<s>", "</s>"]
+    first = [(name, 0.0) for name in special]
+    tokenizer = Tokenizer(models.Unigram([*first, ("▁", -2.3), *pieces], unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return int(tokenizer.get_vocab_size())
+
+
 def partial(**options: Any) -> Callable[..., int]:
     """Byte-level BPE of the bytes that the training text has."""
 
@@ -242,6 +256,7 @@ VARIANTS: dict[str, tuple[Callable[..., int], str]] = {
     "metaspace without bytes": (library("metaspace"), GO_ON),
     "metaspace without bytes or prefix": (library("metaspace, no prefix"), GO_ON),
     "unigrams of the library": (library("unigram"), EQUAL),
+    "unigrams that are equally likely": (tied, EQUAL),
     "words": (library("words"), "whole words for tokens"),
     "BPE of whitespace": (library("bpe"), "a pre-tokenizer"),
     "slow Qwen 2": (slow("Qwen2Tokenizer", "qwen"), EQUAL),
