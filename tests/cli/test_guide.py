@@ -15,7 +15,7 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-GREETING = "hello, good morning, good evening, thank you very much"
+THANKS = "thank you very much"
 FACT = "• F12 or /quit leaves chatapp; nothing is lost, every chat is saved."
 
 
@@ -49,7 +49,7 @@ def test_a_model_that_wants_it_reads_facts_as_the_settings_have_them(
     facts = facts_for(chatapp, "how do i quit")
     assert facts.splitlines()[0] == FACT
     first = prompt(with_facts("how do i quit", facts))
-    second = prompt("how do i quit", "It is F12.", with_facts(GREETING, NOTHING["en"]))
+    second = prompt("how do i quit", "It is F12.", with_facts(THANKS, NOTHING["en"]))
     turns = [Turn(first, "It is F12.<|im_end|>"), Turn(second, "Hello!<|im_end|>")]
     model = write_scripted(tmp_path / "guide.gguf", Words(), TEMPLATE, turns, guide=True)
 
@@ -60,7 +60,7 @@ def test_a_model_that_wants_it_reads_facts_as_the_settings_have_them(
 
     answer = ask("how do i quit")
     assert (answer["text"], answer["known"]) == ("It is F12.", facts)
-    answer = ask("--continue", GREETING)
+    answer = ask("--continue", THANKS)
     assert (answer["text"], answer["known"]) == ("Hello!", NOTHING["en"])
     assert "known" not in ask("--raw", "how do i quit")
     with Store.open(home / "history.db") as store:
