@@ -23,7 +23,7 @@ from chatapp.gguf.sandbox import TemplateProcess
 from chatapp.train.answer_mask import AnswerMask
 from chatapp.train.chat_format import CHAT_TEMPLATE, Turn
 from chatapp.train.chats import Said
-from chatapp.train.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from chatapp.train.checkpoint import CHECKPOINT_FILE, GENERATION_FILE, load_checkpoint
 from chatapp.train.data import Sample, encode_conversation
 from chatapp.train.language_model import LanguageModel
 from chatapp.train.pretrained import Pretrained
@@ -147,9 +147,12 @@ class OurBase:
         return made
 
     def prepare(self, folder: Path) -> None:
-        """Write the tokenizer, with the template, and what the shape needs."""
+        """Write the tokenizer, with the template, what the shape needs, and how the model is used:
+        with facts about chatapp before a question, if it was trained to read them."""
         save_tokenizer(self._tokenizer, folder, self._args.block_size, chat=True)
         describe_shape(self._args, folder)
+        if (self.path / GENERATION_FILE).is_file():
+            shutil.copyfile(self.path / GENERATION_FILE, folder / GENERATION_FILE)
 
 
 class FolderBase:

@@ -19,6 +19,8 @@ from chatapp.train.shapes import Args, class_of, make_model
 from chatapp.train.tokenizer import identify
 
 CHECKPOINT_FILE = "ckpt.pt"
+GENERATION_FILE = "generation_config.json"
+"""Hugging Face's name for how a model is best sampled; the converter carries it over."""
 
 
 @dataclass(frozen=True, slots=True)

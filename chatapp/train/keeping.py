@@ -11,7 +11,12 @@ from pathlib import Path
 
 from chatapp.errors import ChatAppError
 from chatapp.gguf.seen import FILE
-from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, save_checkpoint
+from chatapp.train.checkpoint import (
+    CHECKPOINT_FILE,
+    GENERATION_FILE,
+    Checkpoint,
+    save_checkpoint,
+)
 from chatapp.train.stopping import command_to_go_on
 
 BEST_FOLDER = "best"
@@ -20,7 +25,7 @@ _BESIDE = (
     "tokenizer_config.json",
     "meta.pkl",
     "config.json",
-    "generation_config.json",
+    GENERATION_FILE,
     FILE,
 )
 

@@ -16,7 +16,12 @@ from chatapp.errors import ChatAppError, UsageError
 from chatapp.gguf.processors import count_threads
 from chatapp.gguf.replacing import write_whole
 from chatapp.gguf.seen import FILE
-from chatapp.train.checkpoint import CHECKPOINT_FILE, Checkpoint, load_checkpoint
+from chatapp.train.checkpoint import (
+    CHECKPOINT_FILE,
+    GENERATION_FILE,
+    Checkpoint,
+    load_checkpoint,
+)
 from chatapp.train.claiming import claim
 from chatapp.train.finetune import finetune_stage
 from chatapp.train.keeping import BEST_FOLDER
@@ -36,9 +41,6 @@ from chatapp.train.stopping import say_when_stopped
 from chatapp.train.tokenizer import TOKENIZER_FILE, save_tokenizer
 from chatapp.train.vocabulary import find_tokenizer, load_given, save_vocabulary
 from chatapp.train.wishes import Wishes
-
-GENERATION_FILE = "generation_config.json"
-"""Hugging Face's name for how a model is best sampled; the converter carries it over."""
 
 
 def train(

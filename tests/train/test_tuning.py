@@ -94,6 +94,17 @@ def loss_of(model: LanguageModel, sample: Sample) -> float:
         return model.loss(batch.tokens, batch.targets).item()
 
 
+def test_how_a_model_is_used_is_said_of_what_becomes_of_it(
+    folders: Path, chats: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(folders / "ours", tmp_path / "base"))
+    (base / "generation_config.json").write_text('{"temperature": 0.0, "chatapp_guide": true}')
+    done = tune(make_tuning(base, chats, steps=2), tmp_path / "out", Recorder())
+    for folder in (done.folder, tmp_path / "out" / "best"):
+        used = json.loads((folder / "generation_config.json").read_text())
+        assert used == {"temperature": 0.0, "chatapp_guide": True}
+
+
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 @pytest.mark.parametrize("name", ["gpt2", "untold", "ours", "llama"])
 def test_the_loss_on_answers_falls_and_what_is_written_has_it(
