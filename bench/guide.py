@@ -7,7 +7,8 @@
 What a file holds: `bench/guide_questions.py`. `find` reports how often all facts of a question are
 among the first 1, 3, 4 and 5, how long a question takes, and of lines without facts how often any
 were found. `ask` reports answers that are right, admit that they do not know, and are wrong, and
-prints the wrong ones; empty ones, ones without an end, and names that do not exist are counted.
+prints the wrong ones; empty ones, ones without an end, and names that do not exist are counted, and
+what is said in doubt of whether chatapp is meant, which is an admission where it is not.
 `--remap` gives ten actions other keys, which the answers have to follow; `--always` puts facts
 before the questions of any model, not only of one that wants them.
 """
@@ -32,6 +33,7 @@ from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions
 from chatapp.guide.facts import Program
 from chatapp.guide.retrieval import Guide
+from chatapp.guide.wording import DOUBTFUL
 from chatapp.informing import inform
 from chatapp.paths import find_paths
 from chatapp.sampling import SamplingParams
@@ -131,6 +133,7 @@ async def ask(
             verdict = judge(one, answer.text, find_paths(), keys)
             kind = "about chatapp" if one.needs else "beyond it"
             counts[f"{kind}: {verdict}"] += 1
+            counts[f"{kind}: in doubt"] += answer.known.endswith(tuple(DOUBTFUL.values()))
             counts["empty"] += not answer.text
             counts["without an end"] += answer.finish_reason == "length"
             read = " ".join((*one.ask, answer.known))
@@ -153,10 +156,13 @@ async def ask(
 
 def _sum_up(counts: Counter[str]) -> None:
     for kind in ("about chatapp", "beyond it"):
-        total = sum(n for name, n in counts.items() if name.startswith(kind))
-        for verdict in ("right", "admitted", "wrong") if total else ():
+        verdicts = ("right", "admitted", "wrong")
+        total = sum(counts[f"{kind}: {verdict}"] for verdict in verdicts)
+        for verdict in verdicts if total else ():
             n = counts[f"{kind}: {verdict}"]
             print(f"{kind}: {n} of {total} {verdict} ({n / total:.1%})")
+        if total:
+            print(f"{kind}: {counts[f'{kind}: in doubt']} of {total} answered in doubt")
     for name in ("empty", "without an end", "with a name that does not exist"):
         print(f"{name}: {counts[name]}")
 

@@ -23,7 +23,7 @@ Verdict = Literal["right", "admitted", "wrong"]
 _ADMITS = re.compile(
     r"beyond me|(?:do not|don't|cannot|can't|can not) (?:know|answer|help|tell|say|do)|not know|"
     r"no idea|(?:bigger|larger|better) model|nothing (?:about|that fits)|only know|not sure|"
-    r"不知道|不清楚|不了解|超出|无法回答|回答不了|更大的模型|不懂|帮不上|没有相关",
+    r"不知道|不确定|不清楚|不了解|超出|无法回答|回答不了|更大的模型|不懂|帮不上|没有相关",
     re.IGNORECASE,
 )
 

@@ -2,8 +2,8 @@
 
 Promises that the form does not change by itself, because models are trained on it: a file called
 `NAME` with a fact on each line behind a mark, the likeliest first, and a last line where it is not
-sure which one is meant; or one line that says that there is none. It has some 300 tokens of a
-vocabulary of 4,096 at most.
+sure which one is meant, or whether any is; or one line that says that there is none. It has some
+300 tokens of a vocabulary of 4,096 at most.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,11 @@ UNSURE: dict[Language, tuple[str, str]] = {
 }
 """Stands below facts of which the first is not much likelier than the others: two or three of them
 are the answer then."""
+DOUBTFUL: dict[Language, str] = {
+    "en": "(Not sure that chatapp is meant.)",
+    "zh": "（不确定问的是不是 chatapp。）",
+}
+"""Stands below facts where the question may be about something else: the answer says so first."""
 WANTED = File(NAME, "")
 """Stands before a question until what is known of it has been found."""
 _SURE, _HALF_SURE = 0.7, 0.5
@@ -46,7 +51,9 @@ def know(guide: Guide, question: str, before: Sequence[str] = ()) -> File:
 def lay_out(found: Sequence[Found], language: Language) -> list[str]:
     """The lines that stand before a question for which these facts were found."""
     lines = mark(_fit(found, language))
-    if len(lines) > 1 and found[0].score < _SURE:
+    if lines and found[0].is_doubtful:
+        lines.append(DOUBTFUL[language])
+    elif len(lines) > 1 and found[0].score < _SURE:
         lines.append(UNSURE[language][found[0].score < _HALF_SURE])
     return lines or [NOTHING[language]]
 

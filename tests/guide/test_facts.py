@@ -8,6 +8,7 @@ from chatapp.config import Config, UiConfig
 from chatapp.guide.facts import Program, SettingRow, make_facts
 from chatapp.guide.facts.filling import references
 from chatapp.guide.facts.topics import read_topics
+from chatapp.guide.retrieval.finding import searched
 from tests.guide.program import PATHS, program_with_keys, real_guide, real_program
 
 SOME = 5
@@ -128,4 +129,4 @@ def test_what_stands_below_a_setting_in_the_source_is_its_help() -> None:
 
 
 def test_facts_are_made_once() -> None:
-    assert real_guide().facts == make_facts(real_program())
+    assert real_guide().facts == searched(make_facts(real_program()))

@@ -1,9 +1,12 @@
 """How facts stand before a question: the form that models are trained on."""
 
+from dataclasses import replace
+
 from chatapp.guide.quoting import MARKS
 from chatapp.guide.retrieval import Found
 from chatapp.guide.retrieval.finding import MOST
 from chatapp.guide.wording import (
+    DOUBTFUL,
     NAME,
     NOTHING,
     UNSURE,
@@ -56,6 +59,13 @@ def test_every_fact_has_a_mark_of_its_own() -> None:
     assert [line[:2] for line in lines] == ["• ", "◦ ", "▪ "]
     assert lines[0][2:] == real_guide().facts[0].text["en"]
     assert len(set(MARKS)) == len(MARKS) >= MOST
+
+
+def test_it_says_when_something_else_may_be_meant() -> None:
+    doubtful = [replace(one, is_doubtful=True) for one in found(0.4, 0.3)]
+    assert lay_out(doubtful, "en")[-1] == DOUBTFUL["en"]
+    assert lay_out(doubtful[:1], "zh")[-1] == DOUBTFUL["zh"]
+    assert lay_out([], "en") == [NOTHING["en"]]
 
 
 def test_it_says_how_sure_it_is_that_the_first_is_meant() -> None:

@@ -25,12 +25,13 @@ question names a key, a command or a flag; the second place counts half, the thi
 _LEARNED_PLACE = 0.2
 _SHARPER = 1.3
 """The power that learned likeliness is raised to."""
-_LOG_ODDS, _WORDS, _BEST, _NEAREST = 0.565, 0.05, 1.7, 0.25
+_LOG_ODDS, _WORDS, _BEST, _NEAREST = 0.77, 0.11, 2.5, 0.33
 """Of whether chatapp is meant: what the learned odds count, those of its words, how likely the best
 fact is, and how near it is. Fitted to questions that were written after the ranker had learned."""
-_LEAST_ABOUT = 2.55
-"""The least sum for facts to be given: of the questions kept apart 2 in 100 with facts are below,
-5 in 100 beyond are above."""
+_LEAST_ABOUT, _SURE_ABOUT = 3.0, 4.8
+"""The least sum for facts to be given, and the least for it to be clear that chatapp is meant: of
+the questions kept apart 1 in 100 with facts are below the first, and 3 in 100 beyond are above the
+second; 3 and 4 in 100 lie between the two."""
 _LEAST_SHARE, _LEAST_SURE_SHARE = 0.5, 0.25
 """Of what a question's words say, how much a fact has to meet to be about it."""
 _LEAST_MET = 0.6
@@ -74,6 +75,7 @@ _CRISIS = re.compile(
 _GREETING = re.compile(
     r"^\W*(?:hello|hi|hey|good (?:morning|evening)|你好|您好|早上好|晚上好)", re.I
 )
+_BY_FORM = ("concept:crisis", "concept:greeting")
 _GOES_ON = re.compile(
     r"^\W*(?:and|then|but|or|what about|how about|so)\b"
     r"|\b(?:it|that|this|them|they|those|there|afterwards)\b|^(?:那|然后|还|它|这)|旧的|它",
@@ -88,6 +90,8 @@ class Found:
     fact: Fact
     score: float
     """How likely it is the one that is meant: 0 to 1."""
+    is_doubtful: bool = False
+    """Whether the question may be about something else than chatapp."""
 
 
 class Guide:
@@ -96,7 +100,9 @@ class Guide:
     def __init__(self, program: Program, weights: "Weights | None" = None) -> None:
         """Makes the facts and their index: two tenths of a second. `weights` are those that ship
         where none are given."""
-        self.facts = make_facts(program)
+        every = make_facts(program)
+        self._by_form = {fact.id: fact for fact in every if fact.id in _BY_FORM}
+        self.facts = searched(every)
         self._ranking = Ranking(self.facts)
         places = {one: place for place, fact in enumerate(self.facts) for one in fact.ids}
         self._examples = Examples(places, self._ranking.mend)
@@ -113,9 +119,10 @@ class Guide:
         """
         question = question[:_LONGEST]
         if _CRISIS.search(question):
-            return self._say("concept:crisis")
+            return [Found(self._by_form["concept:crisis"], 1.0)]
         if _COURTESY.match(question):
-            return self._say("concept:greeting") if _GREETING.match(question) else []
+            greeting = Found(self._by_form["concept:greeting"], 1.0)
+            return [greeting] if _GREETING.match(question) else []
         if not self._is_speech(question):
             return []
         goes_on = self._goes_on(question, before)
@@ -123,9 +130,11 @@ class Guide:
         odds = self._odds(question, before)
         by_words = self._find_by_words(question, before, odds)
         is_named = bool(names_in(question)) or not self._learned.reads(question)
+        is_doubtful = False
         if not (by_words and is_named) and not self._is_example(question):
             about = self._is_about(question, odds, max(scores.values()))
-            if about < _LEAST_ABOUT and not (goes_on and self.find(before[-1])):
+            is_doubtful = about < _SURE_ABOUT and not (goes_on and self.find(before[-1]))
+            if is_doubtful and about < _LEAST_ABOUT:
                 return []
         ranks = sorted(scores, key=lambda place: -scores[place])[:most]
         for rank, place in enumerate(ranks):
@@ -133,11 +142,7 @@ class Guide:
         first = _PLACE_NAMED if is_named else _PLACE
         for rank, place in enumerate(by_words):
             scores[place] = scores.get(place, 0.0) + first / (1 + rank)
-        return self._take(scores, most)
-
-    def _say(self, fact_id: str) -> list[Found]:
-        """A fact that is known to fit by the form of what was said."""
-        return [Found(fact, 1.0) for fact in self.facts if fact.id == fact_id]
+        return self._take(scores, most, is_doubtful)
 
     def _is_speech(self, question: str) -> bool:
         """Whether any of its words is one that people or facts have."""
@@ -166,12 +171,12 @@ class Guide:
         odds = self._ranking.odds(self._ask(question, before)) + _LIKE_ODDS * like
         return max(-6.0, min(8.0, odds))
 
-    def _take(self, scores: Mapping[int, float], most: int) -> list[Found]:
+    def _take(self, scores: Mapping[int, float], most: int, is_doubtful: bool) -> list[Found]:
         """The likeliest, without those that are far behind the first."""
         total, best = sum(scores.values()), max(scores.values())
         places = sorted(scores, key=lambda place: -scores[place])[:most]
         return [
-            Found(self.facts[place], scores[place] / total)
+            Found(self.facts[place], scores[place] / total, is_doubtful)
             for place in places
             if scores[place] >= _FAR_BEHIND * best
         ]
@@ -262,6 +267,12 @@ class Guide:
                 asked.setdefault(word, weight)
         aside = self._ranking.weigh_aside(read_words(question, phrases=False))
         return aside | asked
+
+
+def searched(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    """The facts that questions are compared with: not those that are known to fit by the form of
+    what was said alone."""
+    return tuple(fact for fact in facts if fact.id not in _BY_FORM)
 
 
 def _share(scores: Mapping[int, float], power: float) -> dict[int, float]:

@@ -9,6 +9,7 @@ Run: `python -m chatapp.builtin.recipe.guide.ranker [OUT] --apart FILE…`.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,22 +26,41 @@ from chatapp.builtin.recipe.guide.worlds import read_real
 from chatapp.builtin.recipe.guide.written import FOLDS, fold_of, read_near, read_written
 from chatapp.guide.facts import Fact, make_facts
 from chatapp.guide.retrieval.examples import read_examples
-from chatapp.guide.retrieval.learned import N_BUCKETS, SCALE, Weights, pack, read_pieces
+from chatapp.guide.retrieval.finding import searched
+from chatapp.guide.retrieval.learned import (
+    N_ABOUT_BUCKETS,
+    N_BUCKETS,
+    SCALE,
+    Vectors,
+    Weights,
+    pack,
+    read_pieces,
+)
 
 NOTHING = ""
 """The id of what no fact is about."""
 OUT = Path(__file__).parents[3] / "guide" / "retrieval" / "data" / "learned.npz"
 SEED = 20
-_WIDTH = 96
-_EPOCHS = 14
-_BATCH = 256
-_RATE = 5e-3
-_DROPPED = 0.3
-"""Share of a question's pieces that are left out each time it is learned from."""
 _SMOOTHING = 0.1
 _REPEAT_NEAR = 3
 """What sounds near and is beyond is rare, and what is far is plain."""
 
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one of the two is learned."""
+
+    n_buckets: int
+    width: int
+    epochs: int
+    batch: int
+    rate: float
+    dropped: float
+    """Share of a question's pieces that are left out each time it is learned from."""
+
+
+_FACTS = _Plan(N_BUCKETS, 96, 12, 256, 5e-3, 0.4)
+_ABOUT = _Plan(N_ABOUT_BUCKETS, 1, 12, 512, 1e-2, 0.5)
 Pieces = NDArray[np.int64]
 Question = tuple[str, str]
 """A text, and the id of a fact or `NOTHING`."""
@@ -53,7 +73,7 @@ def main() -> None:
     parser.add_argument("--apart", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     questions = read_all(read_apart(options.apart))
-    weights = learn(make_facts(read_real()), questions)
+    weights = learn(searched(make_facts(read_real())), questions)
     with options.out.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **pack(weights))
 
@@ -80,7 +100,7 @@ def read_questions() -> Iterator[Question]:
 
 def read_nothing() -> Iterator[Question]:
     """Every text that no fact is about, with `NOTHING`."""
-    for asked, _ in chain(*read_beyond(), read_small()):
+    for asked, _ in chain(*read_beyond(), *read_small().values()):
         yield asked, NOTHING
     for asked in chain.from_iterable(read_near().values()):
         yield from [(asked, NOTHING)] * _REPEAT_NEAR
@@ -88,7 +108,7 @@ def read_nothing() -> Iterator[Question]:
 
 def learn_folds(apart: Sequence[str] = ()) -> list[Weights]:
     """Weights by fold, learned from all questions but the fold's own."""
-    questions, facts = read_all(apart), make_facts(read_real())
+    questions, facts = read_all(apart), searched(make_facts(read_real()))
     return [
         learn(facts, [one for one in questions if fold_of(one[0]) != fold]) for fold in range(FOLDS)
     ]
@@ -101,47 +121,46 @@ def learn(facts: Sequence[Fact], questions: Sequence[Question], seed: int = SEED
     for row, fact in enumerate(facts):
         told = (fact.text["en"], fact.text["zh"], fact.words["en"], fact.words["zh"])
         known += [(text, row) for text in told if text]
-    read = [np.array(read_pieces(text)) for text, _ in known]
-    pieces, out = _fit(read, torch.tensor([row for _, row in known]), _WIDTH, len(facts), seed)
-    others = [np.array(read_pieces(text)) for text, fact_id in questions if fact_id == NOTHING]
-    is_about = torch.tensor([1] * len(read) + [0] * len(others))
-    about, weight = _fit([*read, *others], is_about, 1, 0, seed)
+    texts = [text for text, _ in known]
+    pieces, out = _fit(_FACTS, texts, torch.tensor([row for _, row in known]), len(facts), seed)
+    others = [text for text, fact_id in questions if fact_id == NOTHING]
+    is_about = torch.tensor([1] * len(texts) + [0] * len(others))
+    about, weight = _fit(_ABOUT, [*texts, *others], is_about, 0, seed)
+    ids = tuple("|".join(fact.ids) for fact in facts)
     return Weights(
-        tuple("|".join(fact.ids) for fact in facts),
-        pieces,
-        out[:, :-1],
-        out[:, -1],
-        np.append(about[:, 0] * weight[0, 0], weight[0, 1]).astype(np.float32),
+        ids, Vectors.of(pieces), out, np.append(about[:, 0] * weight[0, 0], weight[0, 1])
     )
 
 
 def _fit(
-    read: Sequence[Pieces], wanted: torch.Tensor, width: int, n_out: int, seed: int
+    plan: _Plan, texts: Sequence[str], wanted: torch.Tensor, n_out: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A vector for each bucket, and what it is multiplied with, the bias last: (n_out, width + 1).
+    """A vector for each bucket, none where no text has it, and what it is multiplied with, the bias
+    last: (n_out, width + 1).
 
     Without `n_out` it is told whether `wanted` is 1, each answer counting as much as the other.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    pieces = torch.nn.EmbeddingBag(N_BUCKETS, width, mode="mean", sparse=True)
+    read = [np.array(read_pieces(text, plan.n_buckets)) for text in texts]
+    pieces = torch.nn.EmbeddingBag(plan.n_buckets, plan.width, mode="mean", sparse=True)
     torch.nn.init.normal_(pieces.weight, std=0.1)
-    out = torch.nn.Linear(width, n_out or 1)
+    out = torch.nn.Linear(plan.width, n_out or 1)
     optimizers: list[Any] = [
-        torch.optim.SparseAdam(list(pieces.parameters()), lr=_RATE),
-        torch.optim.Adam(out.parameters(), lr=_RATE),
+        torch.optim.SparseAdam(list(pieces.parameters()), lr=plan.rate),
+        torch.optim.Adam(out.parameters(), lr=plan.rate),
     ]
     rarer = (wanted == 0).sum() / max(1, int((wanted == 1).sum()))
-    n_batches = -(-len(read) // _BATCH)
-    for epoch in range(_EPOCHS):
+    n_batches = -(-len(read) // plan.batch)
+    for epoch in range(plan.epochs):
         order, total = rng.permutation(len(read)), 0.0
-        for batch, at in enumerate(range(0, len(read), _BATCH)):
-            part = order[at : at + _BATCH]
-            done = (epoch * n_batches + batch) / (_EPOCHS * n_batches)
+        for batch, at in enumerate(range(0, len(read), plan.batch)):
+            part = order[at : at + plan.batch]
+            done = (epoch * n_batches + batch) / (plan.epochs * n_batches)
             for optimizer in optimizers:
-                optimizer.param_groups[0]["lr"] = _RATE * max(0.05, 1 - done)
+                optimizer.param_groups[0]["lr"] = plan.rate * max(0.05, 1 - done)
                 optimizer.zero_grad()
-            kept = [_drop(read[one], rng) for one in part]
+            kept = [_drop(read[one], plan.dropped, rng) for one in part]
             starts = np.cumsum([0, *(len(one) for one in kept[:-1])])
             means = pieces(torch.from_numpy(np.concatenate(kept)), torch.from_numpy(starts))
             loss = _loss(out(SCALE * means), wanted[part], rarer if not n_out else None)
@@ -149,9 +168,12 @@ def _fit(
             for optimizer in optimizers:
                 optimizer.step()
             total += loss.item()
-        sys.stderr.write(f"epoch {epoch + 1} of {_EPOCHS}: loss {total / n_batches:.3f}\n")
+        sys.stderr.write(f"epoch {epoch + 1} of {plan.epochs}: loss {total / n_batches:.3f}\n")
     weight = torch.cat([out.weight, out.bias[:, None]], dim=1)
-    return pieces.weight.detach().numpy(), weight.detach().numpy()
+    vectors = np.zeros((plan.n_buckets, plan.width), np.float32)
+    seen = np.unique(np.concatenate(read))
+    vectors[seen] = pieces.weight.detach().numpy()[seen]
+    return vectors, weight.detach().numpy()
 
 
 def _loss(given: torch.Tensor, wanted: torch.Tensor, rarer: torch.Tensor | None) -> Any:
@@ -162,8 +184,8 @@ def _loss(given: torch.Tensor, wanted: torch.Tensor, rarer: torch.Tensor | None)
     )
 
 
-def _drop(pieces: Pieces, rng: np.random.Generator) -> Pieces:
-    kept = pieces[rng.random(len(pieces)) > _DROPPED]
+def _drop(pieces: Pieces, share: float, rng: np.random.Generator) -> Pieces:
+    kept = pieces[rng.random(len(pieces)) > share]
     return kept if len(kept) else pieces
 
 

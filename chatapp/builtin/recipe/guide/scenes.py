@@ -6,7 +6,7 @@ no name that its facts do not hold, and that the same seed gives the same conver
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TypeVar
 
@@ -20,16 +20,20 @@ from chatapp.guide.facts import Fact, Language
 from chatapp.guide.retrieval import Found
 from chatapp.guide.retrieval.finding import MOST, language_of
 from chatapp.guide.retrieval.learned import Weights
-from chatapp.guide.wording import NAME, NOTHING, UNSURE, lay_out, mark
+from chatapp.guide.wording import DOUBTFUL, NAME, NOTHING, UNSURE, lay_out, mark
 
 _T = TypeVar("_T")
 RENAMED = 24
 """Programs with other names."""
-_CHINESE = 0.2
+_CHINESE = 0.22
 _LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 """Of facts before a question, as the guide puts them there."""
-_UNSURE_SHARE = 0.2
+_UNSURE_SHARE, _DOUBTFUL_SHARE = 0.2, 0.06
 """Of invented facts, which are looked for by nobody."""
+_MORE_DOUBTFUL = 0.03
+"""Of other facts: those that are in doubt by themselves are few."""
+_PAST_DOUBT = 0.3
+"""Share of what is beyond, and seems not to be, that is learned from: nobody could tell."""
 _SYSTEM_SHARE = 0.08
 _POLITE = re.compile(r"please|can you tell|could you|would you|请|能.*吗", re.IGNORECASE)
 _WEIGHTS = {
@@ -40,8 +44,8 @@ _WEIGHTS = {
     "both": 6,
     "follow": 8,
     "unfit": 5,
-    "beyond": 10,
-    "small": 4,
+    "beyond": 12,
+    "small": 10,
 }
 
 
@@ -104,8 +108,10 @@ class Scenes:
         self._near = [
             {one: self._of(fold, said) for one, said in read_near().items()} for fold in folds
         ]
-        self._small = read_small()
-        self._chinese = read_table("talk")
+        self._small = [
+            {one: self._of(fold, said) for one, said in read_small().items()} for fold in folds
+        ]
+        self._chinese = read_table("talk")["beyond"]
         self._follows = read_table("follows")["follow"]
 
     def _of(self, fold: int, texts: Sequence[_T]) -> list[_T]:
@@ -156,7 +162,7 @@ class Scenes:
         language = language_of(asked)
         lines = self._lines(world, [fact], asked, talk.asked, language)
         said = _say(lines, [fact.text[language]], language)
-        talk.add(asked, lines, (lead or self._lead(asked, language)) + said, language)
+        talk.add(asked, lines, self._led(lines, asked, said, language, lead), language)
 
     def _lines(
         self,
@@ -180,6 +186,8 @@ class Scenes:
             found.insert(self.rng.randint(0, len(found)), Found(one, 0.3))
         if self._chance(0.1):
             self.rng.shuffle(found)
+        if found and self._chance(_MORE_DOUBTFUL):
+            found[0] = replace(found[0], is_doubtful=True)
         lines = lay_out(found, language)
         if all(any(line.endswith(one.text[language]) for line in lines) for one in wanted):
             return lines
@@ -209,15 +217,15 @@ class Scenes:
                 group[0].wishes, group[0].says, group[0].names, language
             )
             lines = self._mix(group, group[:1], language)
-            answer = self._lead(asked, language) + _say(lines, [group[0].text], language)
-            talk.add(asked, lines, answer, language)
+            said = _say(lines, [group[0].text], language)
+            talk.add(asked, lines, self._led(lines, asked, said, language), language)
 
     def _both_invented(self, talk: Talk, group: list[Invented], language: Language) -> None:
         one, other = (self.rng.choice(fact.wishes) for fact in group[:2])
         asked = self._asker.frame("both" if language == "en" else "zh_both", a=one, b=other)
         lines = self._mix(group, group[:2], language)
-        answer = _say(lines, [fact.text for fact in group[:2]], language)
-        talk.add(asked, lines, answer, language)
+        said = _say(lines, [fact.text for fact in group[:2]], language)
+        talk.add(asked, lines, self._led(lines, "", said, language), language)
 
     def _mix(
         self, group: Sequence[Invented], wanted: Sequence[Invented], language: Language
@@ -227,6 +235,8 @@ class Scenes:
             lines.append(self.rng.choice(self._real.by_hand).text[language])
         self.rng.shuffle(lines)
         lines = self._fit(lines, [one.text for one in wanted], language)
+        if wanted and self._chance(_DOUBTFUL_SHARE):
+            return [*mark(lines), DOUBTFUL[language]]
         is_unsure = len(wanted) < 2 and len(lines) > 1 and self._chance(_UNSURE_SHARE)
         unsure = [self.rng.choice(UNSURE[language])] if is_unsure else []
         return [*mark(lines), *unsure]
@@ -256,7 +266,7 @@ class Scenes:
         )
         lines = self._lines(world, facts, asked, (), language)
         said = _say(lines, [fact.text[language] for fact in facts], language)
-        talk.add(asked, lines, said, language)
+        talk.add(asked, lines, self._led(lines, "", said, language), language)
 
     def _follow_scene(self, talk: Talk) -> None:
         world = self._world()
@@ -312,7 +322,7 @@ class Scenes:
             talk.add(about, lay_out(found, language), answer, language)
 
     def _beyond_scene(self, talk: Talk) -> None:
-        near = self._chance(0.3)
+        near = self._chance(0.4)
         if self._chance(_CHINESE):
             asked = (
                 self.rng.choice(self._near[self._fold]["zh"]) if near else self._chinese_beyond()
@@ -325,29 +335,43 @@ class Scenes:
             kind = "decline_task" if is_task else "decline"
         language = language_of(asked)
         kind = kind if language == "en" else "zh_decline"
-        lines = lay_out(self._real.guide.find(asked), language)
-        if self._chance(0.12):
+        found = self._real.guide.find(asked)
+        lines, answer = lay_out(found, language), str(self.rng.choice(self._frames[kind]))
+        if found and found[0].is_doubtful:
+            answer = self._led(lines, asked, lines[0], language)
+        elif found and not self._chance(_PAST_DOUBT):
+            return
+        elif self._chance(0.08):
             drawn = self.rng.sample(self._real.by_hand, self.rng.randint(1, 3))
             lines = lay_out([Found(one, 0.3) for one in drawn], language)
-        talk.add(asked, lines, self.rng.choice(self._frames[kind]), language)
+        talk.add(asked, lines, answer, language)
         if self._chance(0.1):
             self._go_on(talk, self._real, self._follows[-1], language)
 
     def _chinese_beyond(self) -> str:
-        table = self._chinese["beyond"]
+        table = self._chinese
         text = str(self.rng.choice(table["patterns"]))
         return re.sub("<(.*?)>", lambda found: str(self.rng.choice(table[found[1]])), text)
 
     def _small_scene(self, talk: Talk) -> None:
-        if self._chance(_CHINESE):
-            entry = self.rng.choice(self._chinese["small"])
-            asked, answer = (str(self.rng.choice(entry[name])) for name in ("asks", "answers"))
-        else:
-            asked, answer = self.rng.choice(self._small)
-        language = language_of(asked)
-        talk.add(asked, lay_out(self._real.guide.find(asked), language), answer, language)
+        language = self._language()
+        asked, answer = self.rng.choice(self._small[self._fold][language])
+        if found := self._real.guide.find(asked):
+            lines = lay_out(found, language)
+            answer = self._led(lines, asked, lines[0], language)
+            talk.add(asked, lines, answer, language)
+            return
+        talk.add(asked, lay_out([], language), answer, language)
         if self._chance(0.3):
             self._question(talk, self._world())
+
+    def _led(
+        self, lines: Sequence[str], asked: str, said: str, language: Language, lead: str = ""
+    ) -> str:
+        """An answer with what is said before it: whether it is not sure that chatapp is meant."""
+        if lines[-1] == DOUBTFUL[language]:
+            lead = str(self._frames["doubt_lead" if language == "en" else "zh_doubt_lead"])
+        return (lead or self._lead(asked, language)) + said
 
     def _lead(self, asked: str, language: Language) -> str:
         """A word before the answer where somebody asks politely."""

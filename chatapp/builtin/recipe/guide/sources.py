@@ -3,10 +3,15 @@
 import gzip
 import json
 import re
+from collections.abc import Iterable
+from functools import cache
 from itertools import chain
 from pathlib import Path
+from random import Random
 
-from chatapp.builtin.recipe.guide.written import read_tasks
+from chatapp.builtin.recipe.guide.inventing import read_table
+from chatapp.builtin.recipe.guide.written import read_tasks, read_written
+from chatapp.guide.facts import Language
 from chatapp.guide.naming import names_in
 
 _RECIPE = Path(__file__).parent.parent
@@ -25,7 +30,7 @@ def read_glosses() -> list[tuple[str, str]]:
 
 def read_beyond() -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
     """What is beyond chatapp, and whether it is a task: as the tables beside have it, and as people
-    have typed it."""
+    have typed it; without what small talk answers."""
     made = [
         (turns[0][0], False)
         for name in ("honesty", "variety", "world", "creative")
@@ -35,17 +40,45 @@ def read_beyond() -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
         rows = [json.loads(line) for line in lines]
     typed = [(row["text"][:600], row["kind"] == "task") for row in rows]
     typed += [(asked, True) for asked in chain.from_iterable(read_tasks().values())]
+    small = _forms(asked for pairs in read_small().values() for asked, _ in pairs)
+    made, typed = ([one for one in part if _form(one[0]) not in small] for part in (made, typed))
     return made, typed
 
 
-def read_small() -> list[tuple[str, str]]:
-    """Small talk that names nothing of the program."""
-    pairs = [turns[0] for turns in _read_chats("smalltalk")]
-    return [
-        (asked, answer)
-        for asked, answer in pairs
-        if not names_in(answer) and "chatapp -" not in answer
+@cache
+def read_small() -> dict[Language, list[tuple[str, str]]]:
+    """Small talk that names nothing of the program, by language, without what a fact answers."""
+    english = [turns[0] for turns in _read_chats("smalltalk")]
+    rng = Random(0)  # noqa: S311 - order, no secret
+    chinese = [
+        (asked, rng.choice(entry["answers"]))
+        for entry in read_table("talk")["small"]
+        for asked in entry["asks"]
     ]
+    known = _forms(
+        asked
+        for written in read_written().values()
+        for one in written.asked.values()
+        for asked in one
+    )
+    every: dict[Language, list[tuple[str, str]]] = {"en": english, "zh": chinese}
+    return {
+        language: [
+            (asked, answer)
+            for asked, answer in pairs
+            if not names_in(answer) and _form(asked) not in known
+        ]
+        for language, pairs in every.items()
+    }
+
+
+def _forms(texts: Iterable[str]) -> set[str]:
+    return {_form(text) for text in texts}
+
+
+def _form(text: str) -> str:
+    """A text without case and marks, where it has anything else."""
+    return " ".join(re.findall(r"\w+", text.lower())) or text
 
 
 def _read_chats(name: str) -> list[list[tuple[str, str]]]:
