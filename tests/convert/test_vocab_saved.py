@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from convert.vocab import pretokenizers
+from convert.vocab.proof import _is_tie
+from convert.vocab.vocabulary import TokenKind, Vocab
 from tests.convert.vocabularies import TEXTS, prove_folder, split, train_bpe
 from tests.convert.vocabularies import train_sentencepiece as train_pieces
 
@@ -318,6 +321,21 @@ VARIANTS: dict[str, tuple[Callable[..., int], str]] = {
         EQUAL,
     ),
 }
+
+
+def test_only_unigrams_that_are_equally_likely_are_a_tie() -> None:
+    scores = (0.0, -5.3, -6.77, -6.771)
+    tokens = ("<unk>", "/", "//", "a")
+    vocab = Vocab(
+        "t5", "default", tokens, (TokenKind.NORMAL,) * 4, (), {}, False, False, None, Path(),
+        scores=scores,
+    )  # fmt: skip
+    assert _is_tie(vocab, [3, 1, 2, 3], [3, 2, 1, 3])
+    assert not _is_tie(vocab, [1, 1, 1], [2, 1])
+    assert not _is_tie(vocab, [3] * 900 + [1, 1], [3] * 900 + [2])
+    assert not _is_tie(vocab, [2], [3])
+    assert not _is_tie(vocab, [1, 2], [1, 4])
+    assert not _is_tie(replace(vocab, model="gpt2"), [1, 2], [2, 1])
 
 
 @pytest.mark.parametrize("name", VARIANTS)
