@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 MARKS = "•◦▪▫▸▹"
 """Stand before the facts by their place, and before what is said of them in an answer: a small
 model finds its way from one to the other."""
-_MARK = re.compile(rf"(?:^|(?<=\s))[{MARKS}](?=\s|$)")
+_MARK = re.compile(rf"(?:^|(?<=[\s。：]))[{MARKS}](?=\s|$)")
+"""Behind a full stop or a colon in Chinese no space stands."""
 
 
 def marked_in(lines: Sequence[str]) -> dict[str, str]:
