@@ -6,9 +6,10 @@
 
 What a file holds: `bench/guide_questions.py`. `find` reports how often all facts of a question are
 among the first 1, 3, 4 and 5, how long a question takes, and of lines without facts how often any
-were found. `ask` reports answers that are right, admit that they do not know, and are wrong, and
-prints the wrong ones; empty ones, ones without an end, and names that do not exist are counted, and
-what is said in doubt of whether chatapp is meant, which is an admission where it is not.
+were found, and how often in doubt. `ask` reports answers that are right, admit that they do not
+know, and are wrong, and prints the wrong ones; empty ones, ones without an end, and names that do
+not exist are counted, and so are answers that say first that chatapp may not be meant. That is an
+admission of what is beyond chatapp; about chatapp such an answer is right or wrong by its fact.
 `--remap` gives ten actions other keys, which the answers have to follow; `--always` puts facts
 before the questions of any model, not only of one that wants them.
 """
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.guide_questions import Question, invented, is_found, judge, read_questions
+from bench.guide_questions import Question, invented, is_found, is_in_doubt, judge, read_questions
 from chatapp.cli.program import read_program
 from chatapp.config import Config
 from chatapp.conversation import Message
@@ -33,7 +34,6 @@ from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import LoadOptions
 from chatapp.guide.facts import Program
 from chatapp.guide.retrieval import Guide
-from chatapp.guide.wording import DOUBTFUL
 from chatapp.informing import inform
 from chatapp.paths import find_paths
 from chatapp.sampling import SamplingParams
@@ -51,14 +51,15 @@ REMAPPED = {
 def find(guide: Guide, questions: Iterable[Question]) -> None:
     """Print how well the facts are found."""
     hits: Counter[int] = Counter()
-    with_facts = stray = beyond = 0
+    with_facts = stray = doubtful = beyond = 0
     began = time.perf_counter()
     missed = []
     for one in questions:
         found = guide.find(one.ask[-1], one.ask[:-1], max(_DEPTHS))
         if not one.facts:
             beyond += 1
-            stray += bool(found)
+            stray += bool(found) and not found[0].is_doubtful
+            doubtful += bool(found) and found[0].is_doubtful
             continue
         with_facts += 1
         for depth in _DEPTHS:
@@ -73,6 +74,7 @@ def find(guide: Guide, questions: Iterable[Question]) -> None:
         print(f"{with_facts} questions: recall {shares}")
     if beyond:
         print(f"{beyond} beyond chatapp: facts for {stray} of them ({stray / beyond:.1%})")
+        print(f"  and in doubt for {doubtful} ({doubtful / beyond:.1%})")
     print(f"{1000 * took / max(1, with_facts + beyond):.2f} ms a question")
 
 
@@ -133,7 +135,7 @@ async def ask(
             verdict = judge(one, answer.text, find_paths(), keys)
             kind = "about chatapp" if one.needs else "beyond it"
             counts[f"{kind}: {verdict}"] += 1
-            counts[f"{kind}: in doubt"] += answer.known.endswith(tuple(DOUBTFUL.values()))
+            counts[f"{kind}: in doubt"] += is_in_doubt(answer.text)
             counts["empty"] += not answer.text
             counts["without an end"] += answer.finish_reason == "length"
             read = " ".join((*one.ask, answer.known))

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from chatapp.guide.facts import Program
 from chatapp.guide.naming import names_in
+from chatapp.guide.quoting import MARKS
 from chatapp.paths import Paths
 from tests.guide.needs import is_right
 
@@ -26,6 +27,9 @@ _ADMITS = re.compile(
     r"不知道|不确定|不清楚|不了解|超出|无法回答|回答不了|更大的模型|不懂|帮不上|没有相关",
     re.IGNORECASE,
 )
+
+
+_DOUBTS = re.compile(r"I am not sure that you mean chatapp|我不确定你问的是不是")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,17 @@ def judge(question: Question, answer: str, paths: Paths, keys: Mapping[str, str]
     if question.needs:
         if is_right(answer, question.needs, paths, keymap=keys):
             return "right"
-        return "admitted" if _ADMITS.search(answer) else "wrong"
+        says_a_fact = any(line[:1] in MARKS for line in answer.splitlines() if line)
+        return "admitted" if _ADMITS.search(answer) and not says_a_fact else "wrong"
     if _ADMITS.search(answer):
         return "admitted"
     is_small_talk = "small" in question.kind and not names_in(answer)
     return "right" if is_small_talk and answer.strip() else "wrong"
+
+
+def is_in_doubt(answer: str) -> bool:
+    """Whether an answer says first that it may not be chatapp that is meant."""
+    return _DOUBTS.match(answer) is not None
 
 
 def invented(answer: str, program: Program) -> set[str]:

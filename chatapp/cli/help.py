@@ -15,7 +15,9 @@ A model phrases an answer from the same with: chatapp ask --guide "QUESTION"
 
 @click.command("help", epilog=_EPILOG)
 @click.argument("question", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON: ids, text and score of each.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON: ids, text, score and doubt of each."
+)
 @click.pass_context
 def help_(ctx: click.Context, question: tuple[str, ...], *, as_json: bool) -> None:
     """Print what chatapp knows about QUESTION; without one, the commands.
@@ -40,10 +42,17 @@ def help_(ctx: click.Context, question: tuple[str, ...], *, as_json: bool) -> No
     language = language_of(text)
     if as_json:
         rows = [
-            {"ids": one.fact.ids, "text": one.fact.text[language], "score": round(one.score, 2)}
+            {
+                "ids": one.fact.ids,
+                "text": one.fact.text[language],
+                "score": round(one.score, 2),
+                "doubtful": one.is_doubtful,
+            }
             for one in found
         ]
         click.echo(dump_json(rows))
+    if found and found[0].is_doubtful and not as_json:
+        click.echo("chatapp: perhaps something else is meant; if it is chatapp:", err=True)
     for one in [] if as_json else found:
         click.echo(one.fact.text[language])
     if not found:

@@ -1,9 +1,9 @@
 """How facts are put before a model: a part of the message, before the question.
 
 Promises that the form does not change by itself, because models are trained on it: a file called
-`NAME` with a fact on each line behind a mark, the likeliest first, and a last line where it is not
-sure which one is meant, or whether any is; or one line that says that there is none. It has some
-300 tokens of a vocabulary of 4,096 at most.
+`NAME` with a fact on each line behind a mark, the likeliest first, and below them a line where it
+is not sure which one is meant, and a last one where it is not sure that any is; or one line that
+says that there is none. It has some 300 tokens of a vocabulary of 4,096 at most.
 """
 
 from collections.abc import Sequence
@@ -51,10 +51,10 @@ def know(guide: Guide, question: str, before: Sequence[str] = ()) -> File:
 def lay_out(found: Sequence[Found], language: Language) -> list[str]:
     """The lines that stand before a question for which these facts were found."""
     lines = mark(_fit(found, language))
-    if lines and found[0].is_doubtful:
-        lines.append(DOUBTFUL[language])
-    elif len(lines) > 1 and found[0].score < _SURE:
+    if len(lines) > 1 and found[0].score < _SURE:
         lines.append(UNSURE[language][found[0].score < _HALF_SURE])
+    if any(one.is_doubtful for one in found):
+        lines.append(DOUBTFUL[language])
     return lines or [NOTHING[language]]
 
 

@@ -108,6 +108,10 @@ def test_help_says_what_is_known_without_a_model(chatapp: Run) -> None:
     done = chatapp("help", "--json", "how", "do", "i", "quit")
     assert json.loads(done.stdout)[0]["ids"] == ["key:quit", "command:/quit"]
     assert chatapp("help", "怎么退出").stdout.startswith("Ctrl+Q 或 /quit 退出")
+    assert not json.loads(done.stdout)[0]["doubtful"]
+    doubtful = chatapp("help", "how do I undo in Word")
+    assert doubtful.returncode == 0
+    assert "perhaps something else is meant" in doubtful.stderr
     nothing = chatapp("help", "who won the cup")
     assert (nothing.returncode, nothing.stdout) == (1, "")
     assert "nothing is known" in nothing.stderr

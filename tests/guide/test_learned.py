@@ -84,13 +84,16 @@ def test_weights_are_the_same_from_a_file() -> None:
     again = unpack(pack(weights))
     assert again.ids == weights.ids
     np.testing.assert_array_equal(again.pieces.values, weights.pieces.values)
+    np.testing.assert_array_equal(again.pieces.scales, weights.pieces.scales)
+    np.testing.assert_array_equal(again.facts, weights.facts)
     np.testing.assert_array_equal(again.about, weights.about)
+    np.testing.assert_array_equal(again.small, weights.small)
 
 
 def test_what_is_held_in_bytes_is_near() -> None:
     vectors = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
     held = Vectors.of(vectors)
-    np.testing.assert_allclose(held.values * held.scales.astype(np.float32), vectors, atol=0.03)
+    np.testing.assert_allclose(held.values * held.scales.astype(np.float32), vectors, atol=0.015)
     assert not Vectors.of(np.zeros((4, 8), np.float32)).read("anything").any()
 
 

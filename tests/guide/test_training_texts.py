@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.guide_questions import is_in_doubt
 from chatapp.builtin.recipe.guide.scenes import Scenes, Talk
 from chatapp.engine.content import as_text
 from chatapp.engine.protocol import ChatMessage
 from chatapp.guide.naming import names_in
 from chatapp.guide.retrieval.learned import read_weights
-from chatapp.guide.wording import NAME
+from chatapp.guide.wording import DOUBTFUL, NAME
 from chatapp.parts import File, Text
 from tests.guide.program import real_guide
 
@@ -67,6 +68,18 @@ def test_most_answers_are_copied_from_the_facts(talks: list[Talk]) -> None:
         *_, question, answer = talk.messages
         lines = question["content"].splitlines()
         assert any(line and answer["content"].endswith(line) for line in lines), answer["content"]
+
+
+def test_an_answer_says_first_what_is_not_sure(talks: list[Talk]) -> None:
+    doubtful = 0
+    for talk in talks:
+        said = [one for one in talk.messages if one["role"] != "system"]
+        for asked, answer in zip(said[::2], said[1::2], strict=True):
+            known = asked["content"].partition("\n```\n\n")[0]
+            is_doubtful = known.endswith(tuple(DOUBTFUL.values()))
+            assert is_in_doubt(answer["content"]) == is_doubtful, answer["content"]
+            doubtful += is_doubtful
+    assert doubtful > 0.02 * len(talks)
 
 
 def test_half_of_what_is_told_is_true_of_no_program(talks: list[Talk]) -> None:

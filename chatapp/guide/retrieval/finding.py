@@ -28,10 +28,12 @@ _SHARPER = 1.3
 _LOG_ODDS, _WORDS, _BEST, _NEAREST = 0.77, 0.11, 2.5, 0.33
 """Of whether chatapp is meant: what the learned odds count, those of its words, how likely the best
 fact is, and how near it is. Fitted to questions that were written after the ranker had learned."""
-_LEAST_ABOUT, _SURE_ABOUT = 3.0, 4.8
+_LEAST_ABOUT, _SURE_ABOUT = 2.8, 4.8
 """The least sum for facts to be given, and the least for it to be clear that chatapp is meant: of
 the questions kept apart 1 in 100 with facts are below the first, and 3 in 100 beyond are above the
 second; 3 and 4 in 100 lie between the two."""
+_LEAST_GOING_ON = _LEAST_WITH_KEY = 2.0
+"""The same for what goes on from a question about chatapp, and for what names a key of chatapp."""
 _LEAST_SHARE, _LEAST_SURE_SHARE = 0.5, 0.25
 """Of what a question's words say, how much a fact has to meet to be about it."""
 _LEAST_MET = 0.6
@@ -75,6 +77,10 @@ _CRISIS = re.compile(
 _GREETING = re.compile(
     r"^\W*(?:hello|hi|hey|good (?:morning|evening)|你好|您好|早上好|晚上好)", re.I
 )
+_ASKS_BACK = re.compile(
+    r"^\W*(?:why|how|when|where|who|what|which|explain|more|again|repeat|为什么|怎么|再说)", re.I
+)
+"""Small talk at the beginning of a chat, and a question about the answer behind one."""
 _BY_FORM = ("concept:crisis", "concept:greeting")
 _GOES_ON = re.compile(
     r"^\W*(?:and|then|but|or|what about|how about|so)\b"
@@ -118,31 +124,48 @@ class Guide:
         `before` are the questions that were asked before it, oldest first.
         """
         question = question[:_LONGEST]
+        shortened = [one[:_LONGEST] for one in before]
+        before = [one for one in shortened if not _is_form(one)]
         if _CRISIS.search(question):
             return [Found(self._by_form["concept:crisis"], 1.0)]
         if _COURTESY.match(question):
             greeting = Found(self._by_form["concept:greeting"], 1.0)
             return [greeting] if _GREETING.match(question) else []
+        asks_back = _GOES_ON.search(question) or _ASKS_BACK.match(question)
+        if self._learned.is_small_talk(question) and not (before and asks_back):
+            return []
+        return self._look_up(question, before, most)
+
+    def _look_up(self, question: str, before: Sequence[str] = (), most: int = MOST) -> list[Found]:
+        """What is found for a question by what it says, and not by its form."""
         if not self._is_speech(question):
             return []
         goes_on = self._goes_on(question, before)
         scores = self._weigh(question, before[-1] if goes_on else "")
         odds = self._odds(question, before)
         by_words = self._find_by_words(question, before, odds)
-        is_named = bool(names_in(question)) or not self._learned.reads(question)
-        is_doubtful = False
-        if not (by_words and is_named) and not self._is_example(question):
-            about = self._is_about(question, odds, max(scores.values()))
-            is_doubtful = about < _SURE_ABOUT and not (goes_on and self.find(before[-1]))
-            if is_doubtful and about < _LEAST_ABOUT:
-                return []
+        names = names_in(question)
+        is_named = bool(names) or not self._learned.reads(question)
+        if by_words and is_named:
+            # A command or a flag of this name is chatapp's; a key is everybody's.
+            is_key = bool(names) and not any(name.startswith(("/", "--")) for name in names)
+            least = sure = _LEAST_WITH_KEY if is_key else -math.inf
+        elif self._is_example(question):
+            least = sure = -math.inf
+        else:
+            earlier = self._look_up(before[-1]) if goes_on else []
+            least = _LEAST_GOING_ON if earlier else _LEAST_ABOUT
+            sure = least if earlier and not earlier[0].is_doubtful else _SURE_ABOUT
+        about = self._is_about(question, odds, max(scores.values()))
+        if about < least:
+            return []
         ranks = sorted(scores, key=lambda place: -scores[place])[:most]
         for rank, place in enumerate(ranks):
             scores[place] += _LEARNED_PLACE / (1 + rank)
         first = _PLACE_NAMED if is_named else _PLACE
         for rank, place in enumerate(by_words):
             scores[place] = scores.get(place, 0.0) + first / (1 + rank)
-        return self._take(scores, most, is_doubtful)
+        return self._take(scores, most, about < sure)
 
     def _is_speech(self, question: str) -> bool:
         """Whether any of its words is one that people or facts have."""
@@ -267,6 +290,11 @@ class Guide:
                 asked.setdefault(word, weight)
         aside = self._ranking.weigh_aside(read_words(question, phrases=False))
         return aside | asked
+
+
+def _is_form(said: str) -> bool:
+    """Whether it is answered by its form alone: nothing goes on from it."""
+    return bool(_CRISIS.search(said) or _COURTESY.match(said))
 
 
 def searched(facts: Sequence[Fact]) -> tuple[Fact, ...]:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chatapp.guide.facts import Fact
-from chatapp.guide.retrieval.words import read_every_word
+from chatapp.guide.retrieval.words import form_of, read_every_word
 
 N_BUCKETS, N_ABOUT_BUCKETS = 1 << 16, 1 << 18
 """Words and pieces share a vector by chance. Of every 100 texts that only sound near, 29 were taken
@@ -54,10 +54,11 @@ class Vectors:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32]) -> "Vectors":
-        """The nearest that can be held."""
-        scales = np.maximum(np.abs(vectors).max(axis=1, keepdims=True), 1e-6) / 127
-        held = scales.astype(np.float16)
-        return cls(np.round(vectors / scales).astype(np.int8), held)
+        """The nearest that can be held; nothing of what is below a millionth."""
+        scales = (np.abs(vectors).max(axis=1, keepdims=True) / 127).astype(np.float16)
+        divisors = np.where(scales > 0, scales, 1).astype(np.float32)
+        values = np.clip(np.round(vectors / divisors), -127, 127)
+        return cls(values.astype(np.int8), scales)
 
     def read(self, text: str) -> NDArray[np.float32]:
         """The mean of a text's pieces, `SCALE` times: (width,)."""
@@ -78,6 +79,8 @@ class Weights(NamedTuple):
     """A vector for each of `ids`, the bias last: (facts, width + 1)."""
     about: NDArray[np.float32]
     """What each bucket says of whether chatapp is meant, the bias last: (N_ABOUT_BUCKETS + 1,)."""
+    small: NDArray[np.uint32]
+    """Hashes of small talk, word for word: a few short words say little by their pieces."""
 
 
 class Learned:
@@ -86,6 +89,7 @@ class Learned:
     def __init__(self, facts: Sequence[Fact], weights: Weights) -> None:
         self._weights = weights
         by_id = {one: row for row, ids in enumerate(weights.ids) for one in ids.split("|")}
+        self._small = frozenset(weights.small.tolist())
         rows = [next((by_id[one] for one in fact.ids if one in by_id), -1) for fact in facts]
         here = {one for fact in facts for one in fact.ids}
         # What a fact covered may stand for itself today, and its own name is another one.
@@ -110,10 +114,14 @@ class Learned:
         """How near the nearest fact is: a logit, which says more than a share where all are far."""
         return float(self._logits(question)[self._rows].max())
 
+    def is_small_talk(self, said: str) -> bool:
+        """Whether it is small talk that was learned from, but for case and marks."""
+        return hash_of(said) in self._small
+
     def is_about(self, question: str) -> float:
         """How likely chatapp is meant, 0 to 1."""
         about = self._weights.about
-        said = about[read_pieces(question, N_ABOUT_BUCKETS)].mean()
+        said = about[read_pieces(question, len(about) - 1)].mean()
         return float(1 / (1 + np.exp(-SCALE * said - about[-1])))
 
     def _recognise(self, fact: Fact, free: list[int]) -> int:
@@ -130,6 +138,11 @@ class Learned:
         facts = self._weights.facts
         logits: NDArray[np.float32] = facts[:, :-1] @ self._weights.pieces.read(text) + facts[:, -1]
         return logits
+
+
+def hash_of(text: str) -> int:
+    """What small talk is known by, 32 bits."""
+    return zlib.crc32(form_of(text).encode("utf-8", "replace"))
 
 
 def read_pieces(text: str, n_buckets: int = N_BUCKETS) -> list[int]:
@@ -158,7 +171,8 @@ def unpack(held: Mapping[str, NDArray[np.generic]]) -> Weights:
     """Weights of what a file holds."""
     ids = tuple(json.loads(str(held["ids"])))
     pieces = Vectors(held["pieces"].astype(np.int8), held["scales"].astype(np.float16))
-    return Weights(ids, pieces, *(held[name].astype(np.float32) for name in ("facts", "about")))
+    facts, about = (held[name].astype(np.float32) for name in ("facts", "about"))
+    return Weights(ids, pieces, facts, about, held["small"].astype(np.uint32))
 
 
 def pack(weights: Weights) -> dict[str, NDArray[np.generic]]:
@@ -169,4 +183,5 @@ def pack(weights: Weights) -> dict[str, NDArray[np.generic]]:
         "scales": weights.pieces.scales,
         "facts": weights.facts.astype(np.float16),
         "about": weights.about.astype(np.float16),
+        "small": weights.small,
     }

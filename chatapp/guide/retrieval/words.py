@@ -260,3 +260,8 @@ def _terms() -> dict[str, str]:
 
 def _split(line: str) -> list[str]:
     return [one.strip() for one in line.split(";") if one.strip()]
+
+
+def form_of(text: str) -> str:
+    """A text without case and marks, where it has anything else."""
+    return " ".join(re.findall(r"\w+", text.lower())) or text

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from chatapp.builtin.recipe.guide.apart import find_near, read_apart
 from chatapp.builtin.recipe.guide.inventing import read_table
-from chatapp.builtin.recipe.guide.sources import read_beyond, read_small
+from chatapp.builtin.recipe.guide.sources import forms_of, read_beyond, read_small
 from chatapp.builtin.recipe.guide.worlds import read_real
 from chatapp.builtin.recipe.guide.written import FOLDS, fold_of, read_near, read_written
 from chatapp.guide.facts import Fact, make_facts
@@ -33,9 +33,11 @@ from chatapp.guide.retrieval.learned import (
     SCALE,
     Vectors,
     Weights,
+    hash_of,
     pack,
     read_pieces,
 )
+from chatapp.guide.retrieval.words import form_of
 
 NOTHING = ""
 """The id of what no fact is about."""
@@ -79,8 +81,11 @@ def main() -> None:
 
 
 def read_all(apart: Sequence[str] = ()) -> list[Question]:
-    """Everything that can be learned from, but what is near a question of `apart`."""
-    questions = [*read_questions(), *read_nothing()]
+    """Everything that can be learned from, but what is near a question of `apart`. What was written
+    for a fact is about it, whatever else has it."""
+    about = list(read_questions())
+    known = forms_of(text for text, _ in about)
+    questions = [*about, *(one for one in read_nothing() if form_of(one[0]) not in known)]
     near = find_near((text for text, _ in questions), apart)
     return [one for one in questions if one[0] not in near]
 
@@ -127,9 +132,9 @@ def learn(facts: Sequence[Fact], questions: Sequence[Question], seed: int = SEED
     is_about = torch.tensor([1] * len(texts) + [0] * len(others))
     about, weight = _fit(_ABOUT, [*texts, *others], is_about, 0, seed)
     ids = tuple("|".join(fact.ids) for fact in facts)
-    return Weights(
-        ids, Vectors.of(pieces), out, np.append(about[:, 0] * weight[0, 0], weight[0, 1])
-    )
+    odds = np.append(about[:, 0] * weight[0, 0], weight[0, 1])
+    small = [hash_of(asked) for pairs in read_small().values() for asked, _ in pairs]
+    return Weights(ids, Vectors.of(pieces), out, odds, np.unique(np.array(small, np.uint32)))
 
 
 def _fit(

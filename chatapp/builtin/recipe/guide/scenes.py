@@ -11,6 +11,7 @@ from random import Random
 from typing import TypeVar
 
 from chatapp.builtin.recipe.chat.phrasing import render
+from chatapp.builtin.recipe.guide.answering import say
 from chatapp.builtin.recipe.guide.asking import Asker
 from chatapp.builtin.recipe.guide.inventing import Invented, Inventor, read_table, rename
 from chatapp.builtin.recipe.guide.sources import read_beyond, read_glosses, read_small
@@ -31,7 +32,7 @@ _LETTERS: dict[Language, int] = {"en": 900, "zh": 420}
 _UNSURE_SHARE, _DOUBTFUL_SHARE = 0.2, 0.06
 """Of invented facts, which are looked for by nobody."""
 _MORE_DOUBTFUL = 0.03
-"""Of other facts: those that are in doubt by themselves are few."""
+"""Share of other questions that are put in doubt: too few are by themselves."""
 _PAST_DOUBT = 0.3
 """Share of what is beyond, and seems not to be, that is learned from: nobody could tell."""
 _SYSTEM_SHARE = 0.08
@@ -161,7 +162,7 @@ class Scenes:
     def _answer(self, talk: Talk, world: World, fact: Fact, asked: str, lead: str = "") -> None:
         language = language_of(asked)
         lines = self._lines(world, [fact], asked, talk.asked, language)
-        said = _say(lines, [fact.text[language]], language)
+        said = say(lines, [fact.text[language]], language)
         talk.add(asked, lines, self._led(lines, asked, said, language, lead), language)
 
     def _lines(
@@ -186,8 +187,8 @@ class Scenes:
             found.insert(self.rng.randint(0, len(found)), Found(one, 0.3))
         if self._chance(0.1):
             self.rng.shuffle(found)
-        if found and self._chance(_MORE_DOUBTFUL):
-            found[0] = replace(found[0], is_doubtful=True)
+        if self._chance(_MORE_DOUBTFUL):
+            found = [replace(one, is_doubtful=True) for one in found]
         lines = lay_out(found, language)
         if all(any(line.endswith(one.text[language]) for line in lines) for one in wanted):
             return lines
@@ -217,14 +218,14 @@ class Scenes:
                 group[0].wishes, group[0].says, group[0].names, language
             )
             lines = self._mix(group, group[:1], language)
-            said = _say(lines, [group[0].text], language)
+            said = say(lines, [group[0].text], language)
             talk.add(asked, lines, self._led(lines, asked, said, language), language)
 
     def _both_invented(self, talk: Talk, group: list[Invented], language: Language) -> None:
         one, other = (self.rng.choice(fact.wishes) for fact in group[:2])
         asked = self._asker.frame("both" if language == "en" else "zh_both", a=one, b=other)
         lines = self._mix(group, group[:2], language)
-        said = _say(lines, [fact.text for fact in group[:2]], language)
+        said = say(lines, [fact.text for fact in group[:2]], language)
         talk.add(asked, lines, self._led(lines, "", said, language), language)
 
     def _mix(
@@ -235,11 +236,10 @@ class Scenes:
             lines.append(self.rng.choice(self._real.by_hand).text[language])
         self.rng.shuffle(lines)
         lines = self._fit(lines, [one.text for one in wanted], language)
-        if wanted and self._chance(_DOUBTFUL_SHARE):
-            return [*mark(lines), DOUBTFUL[language]]
+        doubt = [DOUBTFUL[language]] if wanted and self._chance(_DOUBTFUL_SHARE) else []
         is_unsure = len(wanted) < 2 and len(lines) > 1 and self._chance(_UNSURE_SHARE)
         unsure = [self.rng.choice(UNSURE[language])] if is_unsure else []
-        return [*mark(lines), *unsure]
+        return [*mark(lines), *unsure, *doubt]
 
     def _words_scene(self, talk: Talk) -> None:
         """What a word means, from a dictionary: sentences of every kind are copied."""
@@ -249,7 +249,7 @@ class Scenes:
         answer = lines[0]
         self.rng.shuffle(lines)
         lines = mark(self._fit(lines, [answer], "en"))
-        talk.add(asked, lines, _say(lines, [answer], "en"), "en")
+        talk.add(asked, lines, say(lines, [answer], "en"), "en")
 
     def _both_scene(self, talk: Talk) -> None:
         language = self._language()
@@ -265,7 +265,7 @@ class Scenes:
             "both" if language == "en" else "zh_both", a=wishes[0] or "", b=wishes[1] or ""
         )
         lines = self._lines(world, facts, asked, (), language)
-        said = _say(lines, [fact.text[language] for fact in facts], language)
+        said = say(lines, [fact.text[language] for fact in facts], language)
         talk.add(asked, lines, self._led(lines, "", said, language), language)
 
     def _follow_scene(self, talk: Talk) -> None:
@@ -338,7 +338,8 @@ class Scenes:
         found = self._real.guide.find(asked)
         lines, answer = lay_out(found, language), str(self.rng.choice(self._frames[kind]))
         if found and found[0].is_doubtful:
-            answer = self._led(lines, asked, lines[0], language)
+            said = say(lines, [found[0].fact.text[language]], language)
+            answer = self._led(lines, asked, said, language)
         elif found and not self._chance(_PAST_DOUBT):
             return
         elif self._chance(0.08):
@@ -354,21 +355,24 @@ class Scenes:
         return re.sub("<(.*?)>", lambda found: str(self.rng.choice(table[found[1]])), text)
 
     def _small_scene(self, talk: Talk) -> None:
-        language = self._language()
-        asked, answer = self.rng.choice(self._small[self._fold][language])
-        if found := self._real.guide.find(asked):
-            lines = lay_out(found, language)
-            answer = self._led(lines, asked, lines[0], language)
-            talk.add(asked, lines, answer, language)
+        asked, answer = self.rng.choice(self._small[self._fold][self._language()])
+        language = language_of(asked)
+        found = self._real.guide.find(asked)
+        lines = lay_out(found, language)
+        if found:
+            if found[0].is_doubtful or len(found) == 1:
+                said = say(lines, [found[0].fact.text[language]], language)
+                talk.add(asked, lines, self._led(lines, "", said, language), language)
             return
-        talk.add(asked, lay_out([], language), answer, language)
+        talk.add(asked, lines, answer, language)
         if self._chance(0.3):
             self._question(talk, self._world())
 
     def _led(
         self, lines: Sequence[str], asked: str, said: str, language: Language, lead: str = ""
     ) -> str:
-        """An answer with what is said before it: whether it is not sure that chatapp is meant."""
+        """An answer with what is said before it: that chatapp may not be meant, where that is not
+        sure, or else `lead`, or a polite word."""
         if lines[-1] == DOUBTFUL[language]:
             lead = str(self._frames["doubt_lead" if language == "en" else "zh_doubt_lead"])
         return (lead or self._lead(asked, language)) + said
@@ -387,13 +391,3 @@ class Scenes:
 
     def _chance(self, p: float) -> bool:
         return self.rng.random() < p
-
-
-def _say(lines: Sequence[str], wanted: Sequence[str], language: Language) -> str:
-    """The answer: what is wanted, behind its marks; where it is not sure which fact is meant, the
-    likeliest of the others too."""
-    marked = [next(line for line in lines if line[2:] == one) for one in wanted]
-    if lines[-1] in UNSURE[language]:
-        n = 2 + UNSURE[language].index(lines[-1])
-        marked += [line for line in lines[:-1] if line not in marked][: max(0, n - len(marked))]
-    return "\n\n".join(marked)

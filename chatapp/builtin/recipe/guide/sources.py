@@ -13,6 +13,7 @@ from chatapp.builtin.recipe.guide.inventing import read_table
 from chatapp.builtin.recipe.guide.written import read_tasks, read_written
 from chatapp.guide.facts import Language
 from chatapp.guide.naming import names_in
+from chatapp.guide.retrieval.words import form_of, has_han
 
 _RECIPE = Path(__file__).parent.parent
 
@@ -40,22 +41,24 @@ def read_beyond() -> tuple[list[tuple[str, bool]], list[tuple[str, bool]]]:
         rows = [json.loads(line) for line in lines]
     typed = [(row["text"][:600], row["kind"] == "task") for row in rows]
     typed += [(asked, True) for asked in chain.from_iterable(read_tasks().values())]
-    small = _forms(asked for pairs in read_small().values() for asked, _ in pairs)
-    made, typed = ([one for one in part if _form(one[0]) not in small] for part in (made, typed))
+    small = forms_of(asked for pairs in read_small().values() for asked, _ in pairs)
+    made, typed = ([one for one in part if form_of(one[0]) not in small] for part in (made, typed))
     return made, typed
 
 
 @cache
 def read_small() -> dict[Language, list[tuple[str, str]]]:
-    """Small talk that names nothing of the program, by language, without what a fact answers."""
+    """Small talk that names nothing of the program, by language, without what was written for a
+    fact."""
     english = [turns[0] for turns in _read_chats("smalltalk")]
     rng = Random(0)  # noqa: S311 - order, no secret
     chinese = [
         (asked, rng.choice(entry["answers"]))
         for entry in read_table("talk")["small"]
         for asked in entry["asks"]
+        if has_han(asked)
     ]
-    known = _forms(
+    known = forms_of(
         asked
         for written in read_written().values()
         for one in written.asked.values()
@@ -66,19 +69,15 @@ def read_small() -> dict[Language, list[tuple[str, str]]]:
         language: [
             (asked, answer)
             for asked, answer in pairs
-            if not names_in(answer) and _form(asked) not in known
+            if not names_in(answer) and form_of(asked) not in known
         ]
         for language, pairs in every.items()
     }
 
 
-def _forms(texts: Iterable[str]) -> set[str]:
-    return {_form(text) for text in texts}
-
-
-def _form(text: str) -> str:
-    """A text without case and marks, where it has anything else."""
-    return " ".join(re.findall(r"\w+", text.lower())) or text
+def forms_of(texts: Iterable[str]) -> set[str]:
+    """The forms of texts."""
+    return {form_of(text) for text in texts}
 
 
 def _read_chats(name: str) -> list[list[tuple[str, str]]]:
