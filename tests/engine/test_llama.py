@@ -136,8 +136,11 @@ async def test_a_stop_ends_the_groups_that_have_not_begun(engine: EngineClient) 
         if isinstance(event, Delta):
             request.cancel()
     assert isinstance(event, Finished)
-    assert [choice.finish_reason for choice in event.choices] == ["cancelled"] * 6
-    assert [bool(choice.tokens) for choice in event.choices] == [True] * 4 + [False] * 2
+    begun, others = event.choices[:4], event.choices[4:]
+    assert {choice.finish_reason for choice in begun} <= {"cancelled", "stop"}
+    assert [(choice.finish_reason, len(choice.tokens)) for choice in others] == [
+        ("cancelled", 0)
+    ] * 2
 
 
 async def test_a_load_that_nobody_waits_for_holds_nobody_up(tiny_model: Path) -> None:

@@ -7,12 +7,17 @@ import pytest
 from chatapp.engine.client import EngineClient
 from chatapp.engine.protocol import ChatMessage, Delta, Finished, Generate, LoadOptions
 from chatapp.errors import ConnectionLostError
+from chatapp.guide.wording import NAME, NOTHING
 from chatapp.paths import BUILTIN_MODEL
 from chatapp.sampling import SamplingParams
 from tests.remote.conftest import Name
 from tests.remote.peer import Server
 
-QUESTIONS = ["Hello, who are you?", "Tell me a story.", "What can I do with you?"]
+QUESTIONS = [
+    f"{NAME}\n```\n{NOTHING['en']}\n```\n\n{asked}"
+    for asked in ("Thank you very much!", "Tell me a joke.", "Who painted the Mona Lisa?")
+]
+"""As the built-in model is asked: of each answer it is sure, so that no rounding decides."""
 
 
 async def _ask(client: EngineClient, request: Generate) -> Finished:
