@@ -44,8 +44,9 @@ _NEAR = 0.45
 """Share of the best fact's score that another one must have to come along."""
 _LIKE, _LIKE_ODDS, _ALIKE = 12.0, 3.0, 0.6
 """What likeness to an example adds to a score, what to the odds, and from where on it is enough."""
-_SAME = 0.95
-"""Likeness of a question that is an example but for its form: it is about its fact then."""
+_SAME, _EXAMPLE = 0.95, 1.0
+"""Likeness of a question that is an example but for its form, and what that counts beside the
+learned likeliness: it is about its fact then."""
 _EARLIER, _EARLIER_ALONE = 0.5, 0.9
 """What a word of the question before counts in one that goes on from it; in one of a word alone."""
 _LONGEST = 2000
@@ -165,6 +166,9 @@ class Guide:
         first = _PLACE_NAMED if is_named else _PLACE
         for rank, place in enumerate(by_words):
             scores[place] = scores.get(place, 0.0) + first / (1 + rank)
+        for place, likeness in self._examples.compare(question).items():
+            if likeness >= _SAME:
+                scores[place] = scores.get(place, 0.0) + _EXAMPLE
         return self._take(scores, most, about < sure)
 
     def _is_speech(self, question: str) -> bool:
