@@ -70,13 +70,18 @@ $(GUIDE)/made/guide.jsonl: $(wildcard $(GUIDE)/*.py $(GUIDE)/*.toml $(GUIDE)/que
 	$(BIN)/python -m chatapp.builtin.recipe.guide.ranker --apart $(HELDOUT)
 	$(BIN)/python -m chatapp.builtin.recipe.guide.compose $(@D) --apart $(HELDOUT)
 
-model: $(GUIDE)/made/guide.jsonl ## train and convert the built-in model anew
+$(GUIDE)/made/balance.jsonl: $(GUIDE)/made/guide.jsonl
+	$(BIN)/python -m chatapp.builtin.recipe.guide.balance $< $@ --apart $(HELDOUT)
+
+model: $(GUIDE)/made/balance.jsonl ## train and convert the built-in model anew
 	$(BIN)/chatapp train $(GUIDE)/recipe.toml --out .train/guide --resume
-	$(BIN)/chatapp convert .train/guide --output .train/guide/model.gguf -q Q8_0 --force \
+	test -f .train/balanced/ckpt.pt || $(BIN)/chatapp train finetune .train/guide $< \
+		--out .train/balanced --steps 350 --batch 6144 --learning-rate 3e-4
+	$(BIN)/chatapp convert .train/balanced --output .train/model.gguf -q Q8_0 --force \
 		--name "chatapp built-in" --license MIT \
 		--parity-text chatapp/builtin/recipe/data/heldout.txt
-	$(BIN)/python -m bench.guide ask .train/guide/model.gguf $(HELDOUT)
-	cp .train/guide/model.gguf chatapp/builtin/model.gguf
+	$(BIN)/python -m bench.guide ask .train/model.gguf $(HELDOUT)
+	cp .train/model.gguf chatapp/builtin/model.gguf
 
 clean: ## remove what was set up and built
 	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
