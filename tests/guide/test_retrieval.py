@@ -59,6 +59,8 @@ def test_nothing_goes_on_from_what_was_not_about_chatapp() -> None:
     still = real_guide().find("is there another way to do that in Word", ["how do I undo in Word"])
     assert all(one.is_doubtful for one in still)
     assert "key:theme" in ids_for("and how do i make it dark", "how do i quit")
+    joked = ids_for("how do I undo in Word", "tell me a joke")
+    assert joked == ids_for("how do I undo in Word") != []
 
 
 @pytest.mark.parametrize(

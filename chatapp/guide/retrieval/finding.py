@@ -126,14 +126,14 @@ class Guide:
         """
         question = question[:_LONGEST]
         shortened = [one[:_LONGEST] for one in before]
-        before = [one for one in shortened if not _is_form(one)]
+        before = [one for one in shortened if not self._is_small_talk(one)]
         if _CRISIS.search(question):
             return [Found(self._by_form["concept:crisis"], 1.0)]
         if _COURTESY.match(question):
             greeting = Found(self._by_form["concept:greeting"], 1.0)
             return [greeting] if _GREETING.match(question) else []
         asks_back = _GOES_ON.search(question) or _ASKS_BACK.match(question)
-        if self._learned.is_small_talk(question) and not (before and asks_back):
+        if self._is_small_talk(question) and not (before and asks_back):
             return []
         return self._look_up(question, before, most)
 
@@ -170,6 +170,11 @@ class Guide:
             if likeness >= _SAME:
                 scores[place] = scores.get(place, 0.0) + _EXAMPLE
         return self._take(scores, most, about < sure)
+
+    def _is_small_talk(self, said: str) -> bool:
+        """Whether it is known as small talk, or answered by its form: nothing goes on from it."""
+        is_form = _CRISIS.search(said) or _COURTESY.match(said)
+        return bool(is_form) or self._learned.is_small_talk(said)
 
     def _is_speech(self, question: str) -> bool:
         """Whether any of its words is one that people or facts have."""
@@ -294,11 +299,6 @@ class Guide:
                 asked.setdefault(word, weight)
         aside = self._ranking.weigh_aside(read_words(question, phrases=False))
         return aside | asked
-
-
-def _is_form(said: str) -> bool:
-    """Whether it is answered by its form alone: nothing goes on from it."""
-    return bool(_CRISIS.search(said) or _COURTESY.match(said))
 
 
 def searched(facts: Sequence[Fact]) -> tuple[Fact, ...]:
