@@ -28,10 +28,10 @@ _SHARPER = 1.3
 _LOG_ODDS, _WORDS, _BEST, _NEAREST = 0.77, 0.11, 2.5, 0.33
 """Of whether chatapp is meant: what the learned odds count, those of its words, how likely the best
 fact is, and how near it is. Fitted to questions that were written after the ranker had learned."""
-_LEAST_ABOUT, _SURE_ABOUT = 2.8, 4.95
+_LEAST_ABOUT, _SURE_ABOUT = 3.2, 4.95
 """The least sum for facts to be given, and the least for it to be clear that chatapp is meant: of
-the questions kept apart 1 in 100 with facts are below the first, and 2 in 100 beyond are above the
-second; 4 and 5 in 100 lie between the two."""
+the questions kept apart 2 in 100 with facts are below the first, and 2 in 100 beyond are above the
+second; 4 and 3 in 100 lie between the two."""
 _LEAST_GOING_ON = _LEAST_WITH_KEY = 2.0
 """The same for what goes on from a question about chatapp, and for what names a key of chatapp."""
 _LEAST_SHARE, _LEAST_SURE_SHARE = 0.5, 0.25
