@@ -75,8 +75,12 @@ $(GUIDE)/made/balance.jsonl: $(GUIDE)/made/guide.jsonl
 
 model: $(GUIDE)/made/balance.jsonl ## train and convert the built-in model anew
 	$(BIN)/chatapp train $(GUIDE)/recipe.toml --out .train/guide --resume
-	test -f .train/balanced/ckpt.pt || $(BIN)/chatapp train finetune .train/guide $< \
-		--out .train/balanced --steps 350 --batch 6144 --learning-rate 3e-4
+	if [ .train/balanced/ckpt.pt -nt .train/guide/ckpt.pt ]; then \
+		$(BIN)/chatapp train resume .train/balanced; \
+	else \
+		rm -rf .train/balanced && $(BIN)/chatapp train finetune .train/guide $< \
+			--out .train/balanced --steps 350 --batch 6144 --learning-rate 3e-4; \
+	fi
 	$(BIN)/chatapp convert .train/balanced --output .train/model.gguf -q Q8_0 --force \
 		--name "chatapp built-in" --license MIT \
 		--parity-text chatapp/builtin/recipe/data/heldout.txt
