@@ -1,8 +1,8 @@
 """Proves a vocabulary by text: the written file must split every sample as the original does.
 
 It promises zero differences or a `ProofError` that shows the smallest; of unigrams that are equally
-likely either is no difference. The reference's library may
-be missing; then only the round trip through llama.cpp is checked, and the report says so.
+likely either is right. The reference's library may be missing; then only the round trip through
+llama.cpp is checked, and the report says so.
 """
 
 from __future__ import annotations

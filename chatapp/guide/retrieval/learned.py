@@ -48,7 +48,7 @@ class Vectors:
     """A vector for each bucket, with a byte for each number."""
 
     values: NDArray[np.int8]
-    """(buckets, width)"""
+    """The numbers of each bucket, of the shape (buckets, width)."""
     scales: NDArray[np.float16]
     """What the numbers of a bucket are multiplied with: (buckets, 1)."""
 
@@ -176,7 +176,7 @@ def unpack(held: Mapping[str, NDArray[np.generic]]) -> Weights:
 
 
 def pack(weights: Weights) -> dict[str, NDArray[np.generic]]:
-    """What a file is to hold."""
+    """What a file of weights is to hold, an array by each name, as `unpack` reads it."""
     return {
         "ids": np.array(json.dumps(weights.ids)),
         "pieces": weights.pieces.values,

@@ -22,7 +22,6 @@ from chatapp.builtin.recipe.guide.worlds import read_real
 from chatapp.builtin.recipe.guide.written import read_near
 from chatapp.guide.retrieval import Guide
 from chatapp.guide.retrieval.finding import language_of
-from chatapp.guide.wording import NOTHING
 
 SEED = 5
 _BEYOND, _SMALL, _MADE = 26_000, 4_500, 30_000
@@ -48,7 +47,7 @@ def main() -> None:
 
 
 def _draw(rng: Random, apart: list[str]) -> list[dict[str, Any]]:
-    """A line for each text that no fact is found for, with a decline or an answer."""
+    """A line for each text that no fact is found for, with a decline or an answer to it."""
     frames = read_table("frames")
     texts = [(asked, "decline") for asked in chain.from_iterable(read_near().values())]
     typed = chain.from_iterable(read_beyond())
@@ -71,7 +70,7 @@ def _draw(rng: Random, apart: list[str]) -> list[dict[str, Any]]:
 
 def _talk(asked: str, answer: str) -> list[dict[str, Any]]:
     talk, language = Talk("beyond"), language_of(asked)
-    talk.add(asked, [NOTHING[language]], answer, language)
+    talk.add(asked, [], answer, language)
     return list(talk.as_dicts())
 
 

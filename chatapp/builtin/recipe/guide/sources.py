@@ -76,7 +76,7 @@ def read_small() -> dict[Language, list[tuple[str, str]]]:
 
 
 def forms_of(texts: Iterable[str]) -> set[str]:
-    """The forms of texts."""
+    """Texts without case and marks, each once, to tell whether one is among them."""
     return {form_of(text) for text in texts}
 
 
